@@ -1,0 +1,61 @@
+# Every target works from a fresh clone: each makes .venv first when it is missing or older than its description.
+# The environment is made with $(PYTHON) -m venv; choose another interpreter with `make venv PYTHON=python3.12`.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+ROOMS := policies sim robo_rl deploy real
+
+# A bare `make` explains itself.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help venv demo test lint format bench tables robot-install-check clean
+
+help: ## show what there is
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-20s %s\n", $$1, $$2 }'
+
+venv: $(STAMP) ## make .venv with the tested versions (constraints.txt)
+
+# The stamp is written last: an interrupted installation is taken up again by the next make.
+$(STAMP): pyproject.toml constraints.txt
+	@echo "== installing robo-rl[all] into $(VENV) with the versions of constraints.txt (a few minutes at most)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11) and "robo-rl needs Python 3.11 or newer: make venv PYTHON=python3.11")'
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all]'
+	@touch $@
+
+demo: $(STAMP) ## train a quadrotor, export it and fly it through the ROS bridge (about two minutes)
+	@echo "== training crazyflie-hover, then flying the policy through the bridge; files go to runs/demo"
+	@$(BIN)/robo-rl demo
+
+test: $(STAMP) ## run the test suite (under ten minutes on two cores)
+	@echo "== running the tests"
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(STAMP) ## ruff check, ruff format --check and mypy --strict
+	@echo "== checking style (ruff) and types (mypy --strict) of $(ROOMS) tests"
+	@$(BIN)/ruff check $(ROOMS) tests
+	@$(BIN)/ruff format --check $(ROOMS) tests
+	@$(BIN)/mypy
+
+format: $(STAMP) ## let ruff format the code
+	@$(BIN)/ruff check --select I --fix --quiet $(ROOMS) tests
+	@$(BIN)/ruff format $(ROOMS) tests
+
+bench: $(STAMP) ## measure everything into results/*.json (an hour on two quiet cores)
+	@echo "== measuring into results/*.json; leave the machine alone meanwhile"
+	@mkdir -p results
+	@$(BIN)/robo-rl bench all
+
+tables: $(STAMP) ## write docs/benchmarks.md from docs/results/*.json
+	@echo "== writing the tables of docs/benchmarks.md from docs/results/*.json"
+	@$(BIN)/python -m robo_rl.bench.tables
+
+robot-install-check: ## prove that robo-rl[robot] alone runs without torch, in a fresh environment
+	@echo "== installing robo-rl[robot] alone into a temporary environment"
+	@PYTHON='$(PYTHON)' bash .ci/robot-install-check
+
+clean: ## remove caches and builds; .venv, runs and results stay
+	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	@find $(ROOMS) tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""What a robot can carry: specifications, terms, networks and the policy graph. Imports torch alone."""

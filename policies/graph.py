@@ -1,0 +1,120 @@
+"""The policy graph: one function from named sensors and explicit state to named commands and the next state.
+
+    sensors -> observation terms -> normaliser -> network -> action term -> commands
+                     ^                                 |
+                   state  <------- advance  <----------+
+
+Training calls it on thousands of robots; the exporter traces this very module, so no robot re-implements any of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from policies.actions import ActionTerm
+from policies.observations import ObservationTerm
+from policies.signals import Commands, Sensors, State
+from policies.specs import CommandSpec, SensorSpec, StateSpec, expand
+
+
+class PolicyGraph(nn.Module):
+    """A deployable policy, built of `Sensors` terms alone.
+
+    `network` maps observations [N, observation_dim] to normalised actions [N, action.dim]; `period` is the control period
+    in seconds. Raises ValueError when a term names a sensor that the robot does not have.
+    """
+
+    def __init__(
+        self,
+        sensors: Sequence[SensorSpec],
+        commands: Sequence[CommandSpec],
+        observation: Sequence[ObservationTerm],
+        action: ActionTerm,
+        network: nn.Module,
+        period: float,
+        normalizer: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.sensors = tuple(sensors)
+        self.commands = tuple(commands)
+        self.observation = tuple(observation)
+        self.action = action
+        self.network = network
+        self.normalizer = nn.Identity() if normalizer is None else normalizer
+        self.period = period
+        self.states = _states(self.observation)
+        self._check()
+
+    def _check(self) -> None:
+        known = {s.name for s in self.sensors}
+        for term in self.observation:
+            missing = [name for name in term.sensors if name not in known]
+            if missing:
+                raise ValueError(
+                    f"{type(term).__name__} reads {missing}, which is no sensor of the robot; it has: {', '.join(sorted(known))}"
+                )
+        produced = set(self.action.commands)
+        wanted = {c.name for c in self.commands}
+        if produced != wanted:
+            raise ValueError(f"the action term produces {sorted(produced)}, the robot takes {sorted(wanted)}")
+        if not self.period > 0.0:
+            raise ValueError(f"period must be above 0 s, got {self.period}")
+
+    @property
+    def observation_dim(self) -> int:
+        return sum(term.dim for term in self.observation)
+
+    @property
+    def used_sensors(self) -> tuple[SensorSpec, ...]:
+        """The sensors that some term reads, in the robot's order: the inputs of the exported graph."""
+        read = {name for term in self.observation for name in term.sensors}
+        return tuple(s for s in self.sensors if s.name in read)
+
+    def initial_state(self, batch: int, device: torch.device | str = "cpu") -> State:
+        """The state after a reset, for `batch` robots: every tensor [batch, dim]."""
+        return State({s.name: _reset_row(s, device).repeat(batch, 1) for s in self.states})
+
+    def reset_where(self, state: State, mask: Tensor) -> State:
+        """`state` with the rows where `mask` [N] is true set to their reset value."""
+        keep = ~mask[:, None]
+        return State({s.name: torch.where(keep, state[s.name], _reset_row(s, mask.device)) for s in self.states})
+
+    def observe(self, sensors: Sensors, state: State) -> Tensor:
+        """The joined observation terms [N, observation_dim], before the normaliser."""
+        if not isinstance(sensors, Sensors):
+            raise TypeError(
+                f"a policy graph reads Sensors, got {type(sensors).__name__}: what only a simulator knows can't be deployed"
+            )
+        return torch.cat([term(sensors, state) for term in self.observation], -1)
+
+    def act(self, observation: Tensor) -> Tensor:
+        """The network's normalised action [N, A] for an observation, not yet bounded."""
+        action: Tensor = self.network(self.normalizer(observation))
+        return action
+
+    def apply_action(self, action: Tensor, sensors: Sensors, state: State) -> tuple[Commands, State]:
+        """Commands and next state for a normalised action [N, A]; the state remembers the action as executed."""
+        bounded = self.action.bound(action)
+        following: dict[str, Tensor] = {}
+        for term in self.observation:
+            following.update(term.advance(sensors, state, bounded))
+        return self.action(bounded, sensors), State(following)
+
+    def forward(self, sensors: Sensors, state: State) -> tuple[Commands, State]:
+        """One deployed step: the deterministic action."""
+        return self.apply_action(self.act(self.observe(sensors, state)), sensors, state)
+
+
+def _states(terms: Sequence[ObservationTerm]) -> tuple[StateSpec, ...]:
+    states = tuple(s for term in terms for s in term.states)
+    names = [s.name for s in states]
+    if len(set(names)) != len(names):
+        raise ValueError(f"two terms carry a state of one name: {names}; give each its own")
+    return states
+
+
+def _reset_row(spec: StateSpec, device: torch.device | str) -> Tensor:
+    return torch.tensor([expand(spec.reset, spec.dim, spec.name)], dtype=torch.float32, device=device)

@@ -1,0 +1,63 @@
+"""Networks of the policy graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+Activation = Literal["tanh", "relu", "elu"]
+_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "elu": nn.ELU}
+
+
+class MLP(nn.Module):
+    """Fully connected layers with one activation between them: [N, inputs] -> [N, outputs].
+
+    `squash` adds a tanh after the last layer, so outputs lie in (-1, 1). Hidden layers start orthogonal with gain sqrt 2,
+    the last one with gain `output_gain` (small: a fresh policy acts near zero).
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        hidden: tuple[int, ...],
+        outputs: int,
+        activation: Activation = "tanh",
+        squash: bool = False,
+        output_gain: float = 0.01,
+    ) -> None:
+        super().__init__()
+        if activation not in _ACTIVATIONS:
+            raise ValueError(f"activation {activation!r} is unknown; choose one of {', '.join(_ACTIVATIONS)}")
+        if min((inputs, outputs, *hidden)) < 1:
+            raise ValueError(f"every layer needs at least 1 unit, got {(inputs, *hidden, outputs)}")
+        layers: list[nn.Module] = []
+        widths = (inputs, *hidden)
+        for a, b in zip(widths, widths[1:], strict=False):
+            linear = nn.Linear(a, b)
+            nn.init.orthogonal_(linear.weight, 2**0.5)
+            nn.init.zeros_(linear.bias)
+            layers += [linear, _ACTIVATIONS[activation]()]
+        last = nn.Linear(widths[-1], outputs)
+        nn.init.orthogonal_(last.weight, output_gain)
+        nn.init.zeros_(last.bias)
+        layers.append(last)
+        if squash:
+            layers.append(nn.Tanh())
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.layers(x)
+        return y
+
+
+def parameter_count(module: nn.Module) -> int:
+    """Number of trainable values."""
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+
+def all_finite(module: nn.Module) -> bool:
+    """Whether every parameter and buffer is finite."""
+    return all(bool(torch.isfinite(t).all()) for t in module.state_dict().values())

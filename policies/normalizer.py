@@ -1,0 +1,43 @@
+"""Running normaliser of observations: part of the graph, so a robot never needs a normaliser file."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class RunningNormalizer(nn.Module):
+    """(x - mean) / std over everything `update` has seen, clipped to +-`clip`: [N, dim] -> [N, dim].
+
+    Moments merge batch by batch (Chan, Golub and LeVeque's parallel variance) in float64. Before the first update it
+    passes its input through, clipped.
+    """
+
+    mean: Tensor
+    variance: Tensor
+    count: Tensor
+
+    def __init__(self, dim: int, clip: float = 10.0, epsilon: float = 1e-4) -> None:
+        super().__init__()
+        self.clip = clip
+        self.epsilon = epsilon
+        self.register_buffer("mean", torch.zeros(dim, dtype=torch.float64))
+        self.register_buffer("variance", torch.ones(dim, dtype=torch.float64))
+        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
+
+    @torch.no_grad()
+    def update(self, x: Tensor) -> None:
+        """Merge a batch [N, dim] of observations into the moments."""
+        x = x.detach().double()
+        n = float(x.shape[0])
+        mean, variance = x.mean(0), x.var(0, unbiased=False)
+        total = self.count + n
+        delta = mean - self.mean
+        merged = self.variance * self.count + variance * n + delta.square() * self.count * n / total
+        self.mean += delta * n / total
+        self.variance.copy_(merged / total)
+        self.count.copy_(total)
+
+    def forward(self, x: Tensor) -> Tensor:
+        scale = torch.rsqrt(self.variance + self.epsilon).to(x.dtype)
+        return ((x - self.mean.to(x.dtype)) * scale).clamp(-self.clip, self.clip)

@@ -1,0 +1,108 @@
+"""Specifications of named sensors, commands and policy states: the words both worlds share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Bounds = float | tuple[float, ...]
+
+
+def expand(value: Bounds, dim: int, what: str) -> tuple[float, ...]:
+    """Return `value` as one number per channel; a single number holds for every channel."""
+    values = (float(value),) * dim if isinstance(value, int | float) else tuple(float(v) for v in value)
+    if len(values) != dim:
+        raise ValueError(f"{what} has {len(values)} values, expected 1 or {dim}")
+    return values
+
+
+@dataclass(frozen=True)
+class SensorSpec:
+    """A named sensor a robot really has; its array is [batch, dim] float32.
+
+    `low` and `high` are the values a healthy sensor can report, one per channel or one for all: the robot side treats
+    anything beyond them as a fault. `relative_to` names what the robot side subtracts first: "" (nothing) or "target".
+    """
+
+    name: str
+    dim: int
+    unit: str
+    frame: str
+    low: Bounds
+    high: Bounds
+    relative_to: str = ""
+
+    def __post_init__(self) -> None:
+        _check_signal(self.name, self.dim, self.low, self.high)
+        if self.relative_to not in ("", "target"):
+            raise ValueError(f"sensor {self.name}: relative_to is {self.relative_to!r}, expected '' or 'target'")
+
+
+@dataclass(frozen=True)
+class CommandSpec:
+    """A named actuator command, [batch, dim] float32.
+
+    `low` and `high` are hard limits in `unit`; `rate_limit` is the largest change per second that the safety supervisor
+    lets through; `labels` name the channels in order; `safe` is the value of a robot that must do nothing.
+    """
+
+    name: str
+    dim: int
+    unit: str
+    low: Bounds
+    high: Bounds
+    rate_limit: float
+    labels: tuple[str, ...]
+    safe: Bounds = 0.0
+
+    def __post_init__(self) -> None:
+        _check_signal(self.name, self.dim, self.low, self.high)
+        if len(self.labels) != self.dim or len(set(self.labels)) != self.dim:
+            raise ValueError(f"command {self.name}: labels must be {self.dim} different names, got {self.labels}")
+        if not self.rate_limit > 0.0:
+            raise ValueError(f"command {self.name}: rate_limit must be above 0 {self.unit}/s, got {self.rate_limit}")
+        low, high = expand(self.low, self.dim, "low"), expand(self.high, self.dim, "high")
+        safe = expand(self.safe, self.dim, f"command {self.name}: safe")
+        if not all(a <= s <= b for a, s, b in zip(low, safe, high, strict=True)):
+            raise ValueError(f"command {self.name}: safe value {safe} lies outside [{low}, {high}]")
+
+
+@dataclass(frozen=True)
+class StateSpec:
+    """A state tensor that the policy graph carries from step to step, [batch, dim], and its value after a reset."""
+
+    name: str
+    dim: int
+    reset: Bounds = 0.0
+
+    def __post_init__(self) -> None:
+        if self.dim < 1:
+            raise ValueError(f"state {self.name}: dim must be at least 1, got {self.dim}")
+        expand(self.reset, self.dim, f"state {self.name}: reset")
+
+
+def _check_signal(name: str, dim: int, low: Bounds, high: Bounds) -> None:
+    if not name.isidentifier():
+        raise ValueError(f"signal name {name!r} must be an identifier such as 'angular_velocity'")
+    if dim < 1:
+        raise ValueError(f"{name}: dim must be at least 1, got {dim}")
+    lows, highs = expand(low, dim, f"{name}: low"), expand(high, dim, f"{name}: high")
+    if not all(a < b for a, b in zip(lows, highs, strict=True)):
+        raise ValueError(f"{name}: every low must be below its high, got {lows} and {highs}")
+
+
+@dataclass(frozen=True)
+class SafetyEnvelope:
+    """What a deployed policy may do before the safety supervisor ends it.
+
+    `max_tilt` rad between body z and world z; `max_position_error` m from the target in each axis; `max_speed` m/s;
+    `max_input_age` s of the newest sensor reading; `max_command_age` s from a reading to the use of the command computed
+    from it; `geofence_low` and `geofence_high` m in the world frame, relative to where the robot was armed.
+    """
+
+    max_tilt: float
+    max_position_error: float
+    max_speed: float
+    max_input_age: float
+    max_command_age: float
+    geofence_low: tuple[float, float, float]
+    geofence_high: tuple[float, float, float]

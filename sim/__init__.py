@@ -1,0 +1,1 @@
+"""Worlds to train in: physics, sensor and actuator models, tasks and the vectorised environment. Imports policies."""

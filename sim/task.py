@@ -1,0 +1,89 @@
+"""A task is data: the robot's signals, the policy's terms, and a world to learn in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from policies.actions import ActionTerm
+from policies.graph import PolicyGraph
+from policies.observations import ObservationTerm
+from policies.signals import Commands, Sensors, Truth
+from policies.specs import CommandSpec, SafetyEnvelope, SensorSpec
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one environment step returns; N worlds, every mask [N] bool, reward [N].
+
+    `sensors` and `truth` are what follows the automatic reset of finished worlds; `terminal_sensors` and
+    `terminal_truth` are what stood before it (equal elsewhere): a truncated episode bootstraps from those.
+    `terminated` is a true end (a crash), `truncated` a time limit; never both.
+    """
+
+    sensors: Sensors
+    truth: Truth
+    reward: Tensor
+    terminated: Tensor
+    truncated: Tensor
+    terminal_sensors: Sensors
+    terminal_truth: Truth
+
+
+class Environment(Protocol):
+    """N simulated robots of one task, stepped together; finished worlds reset themselves in the same step."""
+
+    @property
+    def num_worlds(self) -> int: ...
+    @property
+    def device(self) -> str: ...
+    def reset(self) -> tuple[Sensors, Truth]:
+        """Start every world anew; the draw goes on from the environment's own generator."""
+        ...
+
+    def step(self, commands: Commands) -> Step: ...
+    def critic_observation(self, truth: Truth) -> Tensor:
+        """The privileged observation [N, D] of a critic."""
+        ...
+
+    def snapshot(self) -> dict[str, Tensor]:
+        """Everything that decides the future, the random state included; plain tensors."""
+        ...
+
+    def restore(self, snapshot: Mapping[str, Tensor]) -> None:
+        """Continue bit for bit from a snapshot (CPU)."""
+        ...
+
+
+class MakeEnvironment(Protocol):
+    def __call__(self, num_worlds: int, seed: int, device: str = "cpu") -> Environment: ...
+
+
+@dataclass(frozen=True)
+class Task:
+    """Name, signals, terms and world of one task. `period` s is the control period; `episode_steps` its length."""
+
+    name: str
+    summary: str
+    sensors: tuple[SensorSpec, ...]
+    commands: tuple[CommandSpec, ...]
+    observation: tuple[ObservationTerm, ...]
+    action: ActionTerm
+    period: float
+    episode_steps: int
+    critic_dim: int
+    safety: SafetyEnvelope
+    make_environment: MakeEnvironment
+
+    def policy_graph(self, network: nn.Module, normalizer: nn.Module | None = None) -> PolicyGraph:
+        """The policy graph of this task around a network [N, observation_dim] -> [N, action.dim]."""
+        return PolicyGraph(
+            self.sensors, self.commands, self.observation, self.action, network, self.period, normalizer
+        )
+
+    @property
+    def observation_dim(self) -> int:
+        return sum(term.dim for term in self.observation)
