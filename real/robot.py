@@ -7,13 +7,16 @@ everything above it sees named arrays in SI units and quaternions as w, x, y, z.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+
+FAILSAFE = "failsafe"
+"""The word in `LinkStatus.robot_state` of a robot that has taken itself over and obeys nobody until it is armed again."""
 
 
 class LinkDown(ConnectionError):
@@ -45,11 +48,14 @@ class LinkStatus:
     owner: str
     """Identity of the writer that the robot obeys; "" when it obeys nobody."""
     robot_state: str
-    """The robot's own word for its state, such as "holding", "flying" or "failsafe"; "" when unknown."""
+    """The robot's own word for its state, such as "holding" or "flying", `FAILSAFE` when it has taken itself over; "" when
+    unknown."""
     rejected: int
     """Number of commands that the robot has rejected since it started."""
     other_writers: int
     """Number of command messages of foreign writers seen since the connection was made."""
+    faults: Mapping[str, int] = field(default_factory=dict)
+    """Readings that the driver dropped since the connection was made, counted by cause, such as "odometry: null"."""
 
 
 class Robot(Protocol):
@@ -69,6 +75,13 @@ class Robot(Protocol):
 
         Raises:
             ConnectionError: Nothing came within `timeout` s; the message says what was tried and what to check.
+        """
+
+    def arm(self) -> None:
+        """Ask the robot to obey commands; the answer is `LinkStatus.robot_state`, no longer `FAILSAFE`.
+
+        A robot that runs its own fail-safe grants it only at rest on the ground. Returns at once, may be called again and
+        is sent to a robot that needs no arming, too, for which it changes nothing. Never raises.
         """
 
     def read(self) -> Reading | None:
