@@ -1,0 +1,170 @@
+"""The tables of the docs, written from the result files that `robo-rl bench` leaves; nobody types a measured number.
+
+A document holds pairs of markers, and only what stands between them is generated:
+
+    <!-- table: hover -->
+    ...
+    <!-- end of table -->
+
+`python -m robo_rl.bench.tables` renders `docs/results/*.json` into README.md and docs/benchmarks.md; with `--check` it
+writes nothing and exits 1 when a document is out of date.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from policies.errors import UserError
+from robo_rl.files import write_text
+
+RESULTS = Path("docs/results")
+DOCUMENTS = (Path("README.md"), Path("docs/benchmarks.md"))
+REGION = re.compile(r"(?P<begin><!-- table: (?P<name>[a-z-]+) -->\n).*?(?P<end><!-- end of table -->)", re.DOTALL)
+
+Result = Mapping[str, Any]
+
+
+def markdown_table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table; the first column is left-aligned, the others right-aligned."""
+    titles = list(header)
+    lines = [titles, [":--"] + ["--:"] * (len(titles) - 1), *(list(row) for row in rows)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def hover(result: Result) -> str:
+    """One row a seed, then the median and the worst of all seeds."""
+    seeds = result["seeds"]
+    rows = [
+        (str(s["seed"]), f"{s['train_seconds']:.1f}", percent(s["survival"]), percent(s["success_at_0.1"]))
+        for s in seeds
+    ]
+    columns = {key: [s[key] for s in seeds] for key in ("train_seconds", "survival", "success_at_0.1")}
+    for name, time, share in (("**median**", median, median), ("**worst**", max, min)):
+        rows.append(
+            (
+                name,
+                f"{time(columns['train_seconds']):.1f}",
+                percent(share(columns["survival"])),
+                percent(share(columns["success_at_0.1"])),
+            )
+        )
+    return markdown_table(("seed", "training (s)", "alive at 5 s", "success at 0.1 m"), rows)
+
+
+def track(result: Result) -> str:
+    """One row a robot and figure, one column a controller: position RMSE, and survival where it is not complete."""
+    controllers = list(dict.fromkeys(row["controller"] for row in result["rows"]))
+    cells = {(row["robot"], row["period"], row["controller"]): row for row in result["rows"]}
+    figures = list(dict.fromkeys((row["robot"], row["period"]) for row in result["rows"]))
+    rows = [
+        (f"{robot}, {period:g} s", *(_rmse(cells.get((robot, period, name))) for name in controllers))
+        for robot, period in figures
+    ]
+    return markdown_table(("robot, period of the figure", *(f"{name}: RMSE (m)" for name in controllers)), rows)
+
+
+def _rmse(row: Result | None) -> str:
+    if row is None:
+        return "not run"
+    if row["rmse"] is None:
+        return f"none survived ({percent(row['survival'])})"
+    suffix = "" if row["survival"] >= 1.0 else f" ({percent(row['survival'])} survive)"
+    return f"{row['rmse']:.3f}{suffix}"
+
+
+def rotor(result: Result) -> str:
+    """The two throughputs, in millions a second."""
+    rows = [
+        ("RK4 steps, one core", f"{result['rk4_steps_per_second_1core'] / 1e6:.1f}"),
+        ("full environment steps, two cores", f"{result['env_steps_per_second'] / 1e6:.1f}"),
+    ]
+    return markdown_table(("what", "million a second"), rows)
+
+
+def loop(result: Result) -> str:
+    """One row a control rate: age of a command when it reaches the robot, period jitter, overruns."""
+    rows = [
+        (
+            f"{rate} Hz",
+            f"{r['age_p50_ms']:.2f}",
+            f"{r['age_p99_ms']:.2f}",
+            f"{r['jitter_p99_ms']:.2f}",
+            str(r["overruns"]),
+        )
+        for rate, r in sorted(result["rates"].items(), key=lambda item: float(item[0]))
+    ]
+    return markdown_table(("rate", "age p50 (ms)", "age p99 (ms)", "jitter p99 (ms)", "overruns"), rows)
+
+
+TABLES: dict[str, Callable[[Result], str]] = {"hover": hover, "track": track, "rotor": rotor, "loop": loop}
+
+
+def provenance(result: Result) -> str:
+    """Where the numbers come from, in one line: command, machine, versions, and the commit where it is known."""
+    machine = result["machine"]
+    where = [machine["processor"], f"{machine['cores']} cores", f"{machine['memory_gb']:g} GB", *machine["gpus"]]
+    versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+    commit = f", commit {result['git_commit'][:12]}" if result.get("git_commit") else ""
+    return f"Measured by `{result['command']}` on {', '.join(where)}; {versions}{commit}."
+
+
+def section(name: str, results: Path) -> str:
+    """What stands between the markers of table `name`; says how to measure it when there is no result file yet."""
+    if name not in TABLES:
+        raise UserError(f"there is no table {name!r}; tables: {', '.join(sorted(TABLES))}")
+    path = results / f"{name}.json"
+    if not path.exists():
+        return f"Not measured yet: `robo-rl bench {name} --json docs/results/{name}.json`, then `make tables`.\n"
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+        return f"{TABLES[name](result)}\n\n{provenance(result)}\n"
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path} is no result of `robo-rl bench {name}` ({type(error).__name__}: {error}); measure it again"
+        ) from error
+
+
+def render(text: str, results: Path) -> str:
+    """`text` with every marked region written anew from the result files in `results`."""
+    return REGION.sub(lambda m: m["begin"] + section(m["name"], results) + m["end"], text)
+
+
+def main(arguments: list[str] | None = None, root: Path | None = None) -> int:
+    """Render every document below `root` (the current folder by default).
+
+    Returns 0 when they are written or up to date, 1 when `--check` found one out of date, 2 for a bad argument or file.
+    """
+    given = sys.argv[1:] if arguments is None else arguments
+    base = root or Path()
+    if given not in ([], ["--check"]):
+        print(f"unknown arguments: {' '.join(given)}; there is only --check", file=sys.stderr)
+        return 2
+    stale = []
+    try:
+        for document in (base / d for d in DOCUMENTS):
+            before = document.read_text(encoding="utf-8")
+            after = render(before, base / RESULTS)
+            if after != before:
+                stale.append(str(document))
+                if not given:
+                    write_text(document, after)
+    except (UserError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    if stale:
+        print(f"{'out of date, run `make tables`' if given else 'written'}: {', '.join(stale)}")
+    return 1 if given and stale else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,42 @@
+"""Which module imports what, read from the source without running it."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOMS = ("policies", "sim", "robo_rl", "deploy", "real")
+
+
+def modules(root: Path) -> dict[str, Path]:
+    """Dotted name to file of every module in the five rooms below `root`."""
+    found = {}
+    for room in ROOMS:
+        for path in sorted((root / room).rglob("*.py")):
+            parts = path.relative_to(root).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imports(source: str, module: str = "") -> set[str]:
+    """Dotted names that `source`, the text of `module`, imports anywhere: at the top, inside functions, for types.
+
+    `from a import b` counts as `a.b`, since b may be a module. The standard library and `__future__` are left out.
+    """
+    return {name for name in _imported(ast.parse(source), module) if name.split(".")[0] not in sys.stdlib_module_names}
+
+
+def _imported(tree: ast.AST, module: str) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = module.rsplit(".", node.level)[0] + "." if node.level else ""
+            yield from (f"{base}{node.module or ''}.{alias.name}".strip(".") for alias in node.names)
+
+
+def is_below(name: str, prefixes: tuple[str, ...]) -> bool:
+    """Whether `name` is one of the dotted `prefixes` or lies inside one."""
+    return any(name == prefix or name.startswith(prefix + ".") for prefix in prefixes)

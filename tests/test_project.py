@@ -1,0 +1,153 @@
+"""The project keeps its own promises: what is declared, pinned, explained and documented agrees."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import tomllib
+from importlib.metadata import PackageNotFoundError, requires
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.imports import ROOMS, imports, modules
+
+ROOT = Path(__file__).parent.parent
+
+# Where the import name is not the name of the distribution.
+DISTRIBUTIONS = {"warp": "warp-lang", "yaml": "pyyaml"}
+
+
+def project() -> dict[str, Any]:
+    parsed: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return parsed
+
+
+def declared(extra: str = "") -> dict[str, Requirement]:
+    """The direct requirements of the core or of one extra, by canonical name."""
+    lines = project()["optional-dependencies"][extra] if extra else project()["dependencies"]
+    return {canonicalize_name(r.name): r for r in map(Requirement, lines)}
+
+
+def pinned() -> dict[str, str]:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pairs = (line.split("==") for line in lines if line and not line.startswith("#"))
+    return {canonicalize_name(name): version for name, version in pairs}
+
+
+def closure(roots: list[Requirement]) -> set[str]:
+    """Every distribution that installing `roots` brings, from the metadata of what is installed here."""
+    seen: set[str] = set()
+    waiting = list(roots)
+    while waiting:
+        requirement = waiting.pop()
+        name = canonicalize_name(requirement.name)
+        if name in seen:
+            continue
+        seen.add(name)
+        try:
+            lines = requires(name) or []
+        except PackageNotFoundError:
+            continue
+        needed = (Requirement(line) for line in lines)
+        waiting += [r for r in needed if r.marker is None or r.marker.evaluate({"extra": ""})]
+    return seen
+
+
+def tracked() -> list[Path]:
+    """The text files git knows; of an unpacked archive without git, what the rooms, tests and docs hold."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode == 0:
+        return [ROOT / name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
+    folders = (*ROOMS, "tests", "docs")
+    return [path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".md")]
+
+
+def test_every_range_holds_its_tested_version() -> None:
+    for extra in ("", "robot", "train", "dev"):
+        for name, requirement in declared(extra).items():
+            assert name in pinned(), f"{name} has no tested version in constraints.txt"
+            assert requirement.specifier.contains(pinned()[name]), f"{requirement} excludes {pinned()[name]}"
+
+
+def test_constraints_are_complete() -> None:
+    roots = [r for extra in ("", "robot", "train", "dev") for r in declared(extra).values()]
+    assert closure(roots) - set(pinned()) == set()
+
+
+def test_the_robot_extra_brings_no_training_library() -> None:
+    brought = closure([*declared().values(), *declared("robot").values()])
+    assert brought & {"torch", "warp-lang", "onnx", "tensorboard", "matplotlib", "scipy"} == set()
+    assert "onnxruntime" in brought
+
+
+def test_what_the_rooms_import_is_declared_and_the_reverse() -> None:
+    used = {
+        canonicalize_name(DISTRIBUTIONS.get(top, top))
+        for module, path in modules(ROOT).items()
+        for top in {name.split(".")[0] for name in imports(path.read_text(encoding="utf-8"), module)}
+        if top not in ROOMS
+    }
+    promised = {name for extra in ("", "robot", "train") for name in declared(extra)}
+    # torch's exporter imports onnxscript itself.
+    assert used | {"onnxscript"} == promised
+
+
+def test_every_dependency_has_its_reason() -> None:
+    text = (ROOT / "docs/dependencies.md").read_text(encoding="utf-8")
+    explained = {canonicalize_name(name) for name in re.findall(r"^\| ([\w.-]+) \|", text, re.MULTILINE)} - {"library"}
+    promised = {name for extra in ("", "robot", "train", "dev") for name in declared(extra)}
+    assert explained == promised
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_each_room_ships_its_types_and_its_init_holds_a_docstring_only(room: str) -> None:
+    assert (ROOT / room / "py.typed").exists()
+    assert imports((ROOT / room / "__init__.py").read_text(encoding="utf-8")) == set()
+
+
+def test_files_stay_short_enough_to_read() -> None:
+    long = {
+        str(p.relative_to(ROOT)): n
+        for p in tracked()
+        if p.suffix == ".py" and (n := len(p.read_bytes().splitlines())) > 400
+    }
+    assert long == {}
+
+
+def test_no_file_knows_the_machine_it_was_written_on() -> None:
+    # Assembled, so that this file does not find itself.
+    forbidden = re.compile("|".join("/" + name for name in ("work/", "root/", "home/[a-z]", "opt/pypi")))
+    for path in tracked():
+        if path.suffix in (".py", ".md", ".toml", ".txt", ".yaml") or path.name == "Makefile":
+            assert not forbidden.search(path.read_text(encoding="utf-8")), path
+
+
+def test_links_in_the_documentation_lead_somewhere() -> None:
+    for document in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text(encoding="utf-8")):
+            if "://" not in target:
+                assert (document.parent / target).exists(), f"{document.name} links to {target}, which is not there"
+
+
+def test_readme_starts_with_the_two_commands() -> None:
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    commands = [line.split("#")[0].strip() for line in lines[:6] if line.startswith("make")]
+    assert commands == ["make demo", "make test"]
+
+
+def test_make_explains_every_target() -> None:
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    phony = re.search(r"^\.PHONY: (.*)$", text, re.MULTILINE)
+    assert phony is not None
+    shown = subprocess.run(["make", "-s"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert set(re.findall(r"^  make ([a-z-]+)", shown, re.MULTILINE)) == set(phony[1].split())
+
+
+def test_result_files_name_machine_versions_and_command() -> None:
+    for path in (ROOT / "docs/results").glob("*.json"):
+        assert {"machine", "versions", "command"} <= set(json.loads(path.read_text(encoding="utf-8"))), path
