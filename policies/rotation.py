@@ -8,14 +8,15 @@ from torch import Tensor
 
 def rotation_matrix(q: Tensor) -> Tensor:
     """Rotation matrix of unit quaternions [N, 4], flattened row by row to [N, 9], body to world."""
-    w, x, y, z = q.unbind(-1)
+    # Slices and one cat, not unbind and stack: the exported graph then needs no Squeeze and Unsqueeze around each value.
+    w, x, y, z = q[..., 0:1], q[..., 1:2], q[..., 2:3], q[..., 3:4]
     xx, yy, zz, xy, xz, yz, wx, wy, wz = x * x, y * y, z * z, x * y, x * z, y * z, w * x, w * y, w * z
     rows = (
         1 - 2 * (yy + zz), 2 * (xy - wz), 2 * (xz + wy),
         2 * (xy + wz), 1 - 2 * (xx + zz), 2 * (yz - wx),
         2 * (xz - wy), 2 * (yz + wx), 1 - 2 * (xx + yy),
     )  # fmt: skip
-    return torch.stack(rows, -1)
+    return torch.cat(rows, -1)
 
 
 def rotate(q: Tensor, v: Tensor) -> Tensor:
