@@ -20,21 +20,21 @@ def modules(root: Path) -> dict[str, Path]:
     return found
 
 
-def imports(source: str, module: str = "") -> set[str]:
-    """Dotted names that `source`, the text of `module`, imports anywhere: at the top, inside functions, for types.
+def imports(source: str) -> set[str]:
+    """Dotted names that the text `source` imports anywhere: at the top, inside functions, for types.
 
-    `from a import b` counts as `a.b`, since b may be a module. The standard library and `__future__` are left out.
+    `from a import b` counts as `a.b`, since b may be a module. The standard library and `__future__` are left out; imports
+    relative to a package don't occur, ruff forbids them.
     """
-    return {name for name in _imported(ast.parse(source), module) if name.split(".")[0] not in sys.stdlib_module_names}
+    return {name for name in _imported(ast.parse(source)) if name.split(".")[0] not in sys.stdlib_module_names}
 
 
-def _imported(tree: ast.AST, module: str) -> Iterator[str]:
+def _imported(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = module.rsplit(".", node.level)[0] + "." if node.level else ""
-            yield from (f"{base}{node.module or ''}.{alias.name}".strip(".") for alias in node.names)
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def is_below(name: str, prefixes: tuple[str, ...]) -> bool:

@@ -88,8 +88,8 @@ def test_the_robot_extra_brings_no_training_library() -> None:
 def test_what_the_rooms_import_is_declared_and_the_reverse() -> None:
     used = {
         canonicalize_name(DISTRIBUTIONS.get(top, top))
-        for module, path in modules(ROOT).items()
-        for top in {name.split(".")[0] for name in imports(path.read_text(encoding="utf-8"), module)}
+        for path in modules(ROOT).values()
+        for top in {name.split(".")[0] for name in imports(path.read_text(encoding="utf-8"))}
         if top not in ROOMS
     }
     promised = {name for extra in ("", "robot", "train") for name in declared(extra)}
