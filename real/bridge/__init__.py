@@ -1,0 +1,1 @@
+"""An embedded rosbridge v2 server for machines without ROS."""

@@ -1,0 +1,1 @@
+"""Drivers: one class for each way to reach a robot, all of them satisfying `real.robot.Robot`."""

@@ -1,0 +1,342 @@
+"""A flying robot behind a rosbridge server, reached with roslibpy.
+
+The library queues what is published while it is disconnected and sends it all on reconnect, backs off for up to an hour,
+and does not notice a frozen server. So everything is gated here: roslibpy is touched on its own event loop only, where
+"connected" can't change between the check and the send; at most one command waits, and it is dropped when it gets old.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from real.bridge.settings import read_token
+from real.robot import Array, LinkDown, LinkStatus, Reading
+from real.robots.pairing import ClockOffset, Pairing
+from real.ros import messages
+from real.ros.messages import ImuSample, MalformedMessage, OdometrySample, StatusSample
+from real.ros.topics import FlightTopics
+from real.ros.version import RosVersion, check_version, type_name
+
+
+@dataclass(frozen=True)
+class RosbridgeSettings:
+    """How to reach the robot. Raises ValueError, in one line, for a setting that can't hold."""
+
+    url: str = "ws://127.0.0.1:9090"
+    """Address of the rosbridge server, ws:// or wss://."""
+    token: str = ""
+    """Sent as `Authorization: Bearer <token>`; `@FILE` reads it from a file."""
+    ca_file: str = ""
+    """PEM file with the certificates to trust for wss://; empty trusts the system's. It holds for the whole process."""
+    ros_version: RosVersion = 2
+    """ROS version behind the server: how types are spelled and which fields a stamp has."""
+    namespace: str = ""
+    """Prefix of the robot's topics, such as /cf1."""
+    name: str = "crazyflie"
+    """What reports and recordings call this robot."""
+    max_age: float = 0.1
+    """Age in s beyond which a reading is too old to send a command for."""
+    pairing_tolerance: float = 0.0025
+    """Largest difference in s between the stamps of an odometry and an IMU message that make one reading."""
+    reconnect_delay: float = 0.1
+    """Time in s before the first attempt to connect again; it grows up to `max_reconnect_delay`."""
+    max_reconnect_delay: float = 1.0
+    """Largest time in s between two attempts to connect again."""
+
+    def __post_init__(self) -> None:
+        check_version(self.ros_version)
+        FlightTopics(self.namespace)
+        if not self.url.startswith(("ws://", "wss://")):
+            raise ValueError(f"url is {self.url!r}, expected ws://HOST:PORT or wss://HOST:PORT")
+        if self.token and self.url.startswith("ws://") and not _is_loopback_url(self.url):
+            raise ValueError(f"url {self.url} would send the token in the clear: use wss://")
+        if self.ca_file and not os.path.isfile(self.ca_file):
+            raise ValueError(f"ca_file: there is no file {self.ca_file}")
+        for field in ("max_age", "pairing_tolerance", "reconnect_delay"):
+            if not 0.0 < getattr(self, field) < math.inf:
+                raise ValueError(f"{field} is {getattr(self, field)} s, expected above 0")
+        if not self.reconnect_delay <= self.max_reconnect_delay < math.inf:
+            raise ValueError(f"max_reconnect_delay is {self.max_reconnect_delay} s, expected at least reconnect_delay")
+
+
+class RosbridgeRobot:
+    """Satisfies `real.robot.Robot`. One command, `rotor_speed` [4] rad/s; sensors position, orientation,
+    linear_velocity (world) and angular_velocity (body)."""
+
+    _open: ClassVar[set[RosbridgeRobot]] = set()
+    _open_lock: ClassVar[threading.Lock] = threading.Lock()
+
+    def __init__(self, settings: RosbridgeSettings) -> None:
+        self.name = settings.name
+        self.writer = f"{settings.name}-{uuid.uuid4().hex[:8]}"
+        self._settings = settings
+        self._topics = FlightTopics(settings.namespace)
+        self._link: _Link | None = None
+        self._lock = threading.Lock()
+        self._arrived = threading.Condition(self._lock)
+        self._pairing = Pairing(settings.pairing_tolerance)
+        self._offset = ClockOffset()
+        self._reading: Reading | None = None
+        self._status: tuple[StatusSample, float] | None = None
+        self._faults: Counter[str] = Counter()
+        self._other_writers = 0
+        self._sequence = 0
+        self._pending: tuple[dict[str, Any], float] | None = None
+
+    def connect(self, timeout: float) -> None:
+        """Connect, and wait until the first reading and the first status are there; ConnectionError after `timeout` s."""
+        if self._link is not None:
+            raise RuntimeError("connect is called once; make a new driver to connect again")
+        deadline = time.monotonic() + timeout
+        with self._open_lock:
+            self._open.add(self)
+            self._link = _Link(self._settings, self._topics, self._callbacks())
+        with self._lock:
+            while self._reading is None or self._status is None:
+                rest = deadline - time.monotonic()
+                if rest <= 0.0:
+                    break
+                self._arrived.wait(rest)
+            reading, status = self._reading, self._status
+        if reading is None or status is None:
+            connected = self._link.connected
+            faults = ", ".join(f"{cause} {number} times" for cause, number in self._faults.items())
+            self.close()
+            raise ConnectionError(self._failure(timeout, connected, reading is None, faults))
+
+    def arm(self) -> None:
+        """Ask the robot to obey commands again after its fail-safe; it grants this at rest on the ground only."""
+        self._request("arm")
+
+    def read(self) -> Reading | None:
+        """The newest reading, or None before the first."""
+        return self._reading
+
+    def link(self) -> LinkStatus:
+        """The link as of now."""
+        now = time.monotonic()
+        with self._lock:
+            status = self._status
+            age, values, state = math.inf, {}, ""
+            if status is not None:
+                values, state = status[0].values, status[0].state
+                # A status that was long under way is no fresh sign of life.
+                age = max(now - status[1], self._offset.age(status[0].stamp * 1e-9, now))
+            return LinkStatus(
+                connected=self._link is not None and self._link.connected,
+                heartbeat_age=age,
+                owner=values.get("owner", ""),
+                robot_state=state,
+                rejected=_count(values.get("rejected", "")),
+                other_writers=self._other_writers,
+                faults=dict(self._faults),
+            )
+
+    def write(self, command: Mapping[str, Array], reading: Reading) -> None:
+        """Send `rotor_speed`; raises LinkDown when the link is down or `reading` is older than `max_age`."""
+        velocity = tuple(float(v) for v in np.asarray(command["rotor_speed"]).reshape(-1))
+        if self._link is None or not self._link.connected:
+            raise LinkDown(f"not connected to {self._settings.url}")
+        now = time.monotonic()
+        with self._lock:
+            age = self._offset.age(reading.stamp, now)
+            if age > self._settings.max_age:
+                raise LinkDown(f"the reading is {age:.3f} s old, the limit is {self._settings.max_age} s")
+            self._sequence += 1
+            sample = messages.ActuatorSample(round(reading.stamp * 1e9), self.writer, self._sequence, velocity)
+            message = messages.actuators_message(sample, self._settings.ros_version)
+            waiting = self._pending is not None
+            self._pending = (message, now + self._settings.max_age - max(age, 0.0))
+        if not waiting:
+            self._link.run(self._send_pending)
+
+    def stop(self) -> None:
+        """Ask the robot for its own fail-safe; nothing happens while the link is down."""
+        self._request("stop")
+
+    def emergency_stop(self) -> None:
+        """Ask the robot to cut its rotors; nothing happens while the link is down."""
+        self._request("estop")
+
+    def close(self) -> None:
+        """Drop the link. The last driver to close ends roslibpy's thread; a later one starts it anew."""
+        with self._open_lock:
+            self._open.discard(self)
+            last = not self._open
+        if self._link is not None:
+            self._link.close(last)
+
+    def _request(self, request: str) -> None:
+        link = self._link
+        if link is not None and link.connected:
+            message = messages.stop_message(self.writer, request)
+            link.run(lambda: link.publish(self._topics.stop, message))
+
+    def _failure(self, timeout: float, connected: bool, no_reading: bool, faults: str) -> str:
+        if not connected:
+            hint = "is a bridge running there (robo-rl bridge), and are token and ca_file right?"
+            return f"no connection to {self._settings.url} within {timeout:g} s: {hint}"
+        missing = f"{self._topics.odometry} and {self._topics.imu}" if no_reading else self._topics.status
+        hint = f"dropped messages: {faults}" if faults else "is the robot running (robo-rl robot crazyflie)?"
+        return f"connected to {self._settings.url}, but nothing usable on {missing} within {timeout:g} s: {hint}"
+
+    # What follows runs on roslibpy's event loop: store the newest, and no more.
+
+    def _callbacks(self) -> dict[str, Callable[[Any], None]]:
+        return {
+            self._topics.odometry: self._on_odometry,
+            self._topics.imu: self._on_imu,
+            self._topics.status: self._on_status,
+            self._topics.command: self._on_command,
+        }
+
+    def _send_pending(self) -> None:
+        with self._lock:
+            pending, self._pending = self._pending, None
+        if pending is not None and self._link is not None and time.monotonic() <= pending[1]:
+            self._link.publish(self._topics.command, pending[0])
+
+    def _on_odometry(self, message: Any) -> None:
+        received = time.monotonic()
+        with self._lock:
+            try:
+                sample = messages.parse_odometry(message, self._settings.ros_version)
+            except MalformedMessage as error:
+                self._faults[f"odometry: {error.cause}"] += 1
+                return
+            self._offset.observe(sample.stamp * 1e-9, received)
+            if self._pairing.is_late(sample):
+                self._faults["odometry: out of order"] += 1
+                return
+            self._keep(self._pairing.add_odometry(sample), received)
+
+    def _on_imu(self, message: Any) -> None:
+        received = time.monotonic()
+        with self._lock:
+            try:
+                sample = messages.parse_imu(message, self._settings.ros_version)
+            except MalformedMessage as error:
+                self._faults[f"imu: {error.cause}"] += 1
+                return
+            self._keep(self._pairing.add_imu(sample), received)
+
+    def _keep(self, pair: tuple[OdometrySample, ImuSample] | None, received: float) -> None:
+        if pair is None:
+            return
+        odometry, imu = pair
+        sensors = {
+            "position": odometry.position,
+            "orientation": odometry.orientation,
+            "linear_velocity": odometry.linear_velocity,
+            "angular_velocity": imu.angular_velocity,
+        }
+        sequence = 1 if self._reading is None else self._reading.sequence + 1
+        self._reading = Reading(sensors, odometry.stamp * 1e-9, received, sequence)
+        self._arrived.notify_all()
+
+    def _on_status(self, message: Any) -> None:
+        received = time.monotonic()
+        with self._lock:
+            try:
+                status = messages.parse_status(message, self._settings.ros_version)
+            except MalformedMessage as error:
+                self._faults[f"status: {error.cause}"] += 1
+                return
+            if self._status is None or status.stamp > self._status[0].stamp:
+                self._status = (status, received)
+                self._arrived.notify_all()
+
+    def _on_command(self, message: Any) -> None:
+        try:
+            writer = messages.parse_actuators(message, self._settings.ros_version).writer
+        except MalformedMessage:
+            writer = ""  # We never send such a message, so somebody else does.
+        if writer != self.writer:
+            with self._lock:
+                self._other_writers += 1
+
+
+class _Link:
+    """One connection of roslibpy. All but `connected`, `run` and `close` belongs to its event loop's thread."""
+
+    def __init__(
+        self, settings: RosbridgeSettings, topics: FlightTopics, callbacks: Mapping[str, Callable[[Any], None]]
+    ) -> None:
+        import roslibpy
+        from roslibpy.comm.comm_asyncio import AsyncioRosBridgeClientFactory
+
+        if settings.ca_file:
+            os.environ["SSL_CERT_FILE"] = settings.ca_file  # The library's default TLS context honours this alone.
+        AsyncioRosBridgeClientFactory.set_initial_delay(settings.reconnect_delay)
+        AsyncioRosBridgeClientFactory.set_max_delay(settings.max_reconnect_delay)
+        headers = {"Authorization": f"Bearer {read_token(settings.token)}"} if settings.token else None
+        self.connected = False
+        self._closed = threading.Event()
+        self._ros = roslibpy.Ros(settings.url, headers=headers, transport="asyncio")
+        types = {name: type_name(kind, settings.ros_version) for name, kind in topics.types.items()}
+
+        def topic(name: str) -> Any:
+            # The library's own way to subscribe again waits for a second and loses messages: done in `_subscribe`.
+            return roslibpy.Topic(self._ros, name, types[name], queue_size=1, queue_length=1, reconnect_on_close=False)
+
+        # A Topic that both publishes and subscribes receives nothing after a reconnect, so each has one task.
+        self._publishers = {name: topic(name) for name in (topics.command, topics.stop)}
+        self._subscribers = [(topic(name), callback) for name, callback in callbacks.items()]
+        self._ros.on("close", self._on_close)
+        self._ros.on("ready", self._subscribe)
+        self.run(self._subscribe)  # The connection may have been ready before the line above.
+
+    def run(self, task: Callable[[], None]) -> None:
+        """Run `task` on the event loop soon; returns at once, from any thread."""
+        self._ros.call_later(0, task)
+
+    def publish(self, name: str, message: dict[str, Any]) -> None:
+        """Send now, or not at all."""
+        if self.connected and self._ros.is_connected:
+            self._publishers[name].publish(message)
+
+    def close(self, last: bool) -> None:
+        """Close the connection for good; `last` ends the library's thread too."""
+        self._ros.factory.maxRetries = 0
+        if self.connected:
+            self.run(self._ros.close)
+            self._closed.wait(0.5)
+        self.connected = False
+        if last:
+            self._ros.factory.manager.terminate()
+
+    def _subscribe(self, _protocol: object = None) -> None:
+        if self.connected or not self._ros.is_connected:
+            return
+        for topic in self._publishers.values():
+            topic.advertise()
+        for topic, callback in self._subscribers:
+            topic.unsubscribe()  # Forgets the last connection's subscription, without which the next line does nothing.
+            topic.subscribe(callback)
+        self.connected = True
+
+    def _on_close(self, _protocol: object) -> None:
+        self.connected = False
+        self._closed.set()
+
+
+def _count(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() else 0
+
+
+def _is_loopback_url(url: str) -> bool:
+    from urllib.parse import urlsplit
+
+    from real.bridge.settings import is_loopback
+
+    return is_loopback(urlsplit(url).hostname or "")
