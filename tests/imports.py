@@ -23,8 +23,8 @@ def modules(root: Path) -> dict[str, Path]:
 def imports(source: str) -> set[str]:
     """Dotted names that the text `source` imports anywhere: at the top, inside functions, for types.
 
-    `from a import b` counts as `a.b`, since b may be a module. The standard library and `__future__` are left out; imports
-    relative to a package don't occur, ruff forbids them.
+    `from a import b` counts as `a.b`, since b may be a module. The standard library is left out; imports relative to a
+    package don't occur, ruff forbids them.
     """
     return {name for name in _imported(ast.parse(source)) if name.split(".")[0] not in sys.stdlib_module_names}
 
