@@ -23,8 +23,8 @@ from policies.specs import CommandSpec, SensorSpec, StateSpec, expand
 class PolicyGraph(nn.Module):
     """A deployable policy, built of `Sensors` terms alone.
 
-    `network` maps observations [N, observation_dim] to normalised actions [N, action.dim]; `period` is the control period
-    in seconds. Raises ValueError when a term names a sensor that the robot does not have.
+    `network` maps observations [N, observation_dim] to normalised actions [N, action.dim]; `period` is the control
+    period in seconds. Raises ValueError when a term names a sensor that the robot does not have.
     """
 
     def __init__(
@@ -54,7 +54,8 @@ class PolicyGraph(nn.Module):
             missing = [name for name in term.sensors if name not in known]
             if missing:
                 raise ValueError(
-                    f"{type(term).__name__} reads {missing}, which is no sensor of the robot; it has: {', '.join(sorted(known))}"
+                    f"{type(term).__name__} reads {missing}, which is no sensor of the robot; "
+                    f"it has: {', '.join(sorted(known))}"
                 )
         produced = set(self.action.commands)
         wanted = {c.name for c in self.commands}
@@ -86,7 +87,8 @@ class PolicyGraph(nn.Module):
         """The joined observation terms [N, observation_dim], before the normaliser."""
         if not isinstance(sensors, Sensors):
             raise TypeError(
-                f"a policy graph reads Sensors, got {type(sensors).__name__}: what only a simulator knows can't be deployed"
+                f"a policy graph reads Sensors, got {type(sensors).__name__}: "
+                "what only a simulator knows can't be deployed"
             )
         return torch.cat([term(sensors, state) for term in self.observation], -1)
 

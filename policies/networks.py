@@ -15,8 +15,8 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"tanh": nn.Tanh, "relu": nn.
 class MLP(nn.Module):
     """Fully connected layers with one activation between them: [N, inputs] -> [N, outputs].
 
-    `squash` adds a tanh after the last layer, so outputs lie in (-1, 1). Hidden layers start orthogonal with gain sqrt 2,
-    the last one with gain `output_gain` (small: a fresh policy acts near zero).
+    `squash` adds a tanh after the last layer, so outputs lie in (-1, 1). Hidden layers start orthogonal with gain
+    sqrt 2, the last one with gain `output_gain` (small: a fresh policy acts near zero).
     """
 
     def __init__(

@@ -46,7 +46,7 @@ class _Stateless:
 
 @dataclass(frozen=True)
 class ClippedError(_Stateless):
-    """A sensor, minus a target sensor if one is named, clipped to +-`limit` in each channel: [N, dim], the sensor's unit.
+    """A sensor, minus a target sensor if one is named, clipped to +-`limit` in each channel: [N, dim], sensor's unit.
 
     Clipping keeps a far target inside what the policy saw in training (arXiv 2311.13081: 0.6 m and 2 m/s).
     """
@@ -101,7 +101,7 @@ class Reading(_Stateless):
 class ActionHistory:
     """The last `length` normalised actions of `action_dim` channels, oldest first: [N, length * action_dim].
 
-    With a motor lag of many control periods the history is what makes the rotor speeds, which no sensor reports, visible.
+    With a motor lag of many control periods the history is what makes visible the rotor speeds, which no sensor gives.
     """
 
     length: int

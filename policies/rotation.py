@@ -8,7 +8,7 @@ from torch import Tensor
 
 def rotation_matrix(q: Tensor) -> Tensor:
     """Rotation matrix of unit quaternions [N, 4], flattened row by row to [N, 9], body to world."""
-    # Slices and one cat, not unbind and stack: the exported graph then needs no Squeeze and Unsqueeze around each value.
+    # Slices and one cat, not unbind and stack: the exported graph then needs no Squeeze and Unsqueeze of each value.
     w, x, y, z = q[..., 0:1], q[..., 1:2], q[..., 2:3], q[..., 3:4]
     xx, yy, zz, xy, xz, yz, wx, wy, wz = x * x, y * y, z * z, x * y, x * z, y * z, w * x, w * y, w * z
     rows = (
@@ -23,7 +23,8 @@ def rotate(q: Tensor, v: Tensor) -> Tensor:
     """Rotate body vectors [N, 3] into the world frame by unit quaternions [N, 4]."""
     w, u = q[..., :1], q[..., 1:]
     t = 2.0 * torch.linalg.cross(u, v)
-    return v + w * t + torch.linalg.cross(u, t)
+    turned: Tensor = v + w * t + torch.linalg.cross(u, t)
+    return turned
 
 
 def multiply(a: Tensor, b: Tensor) -> Tensor:

@@ -95,8 +95,8 @@ class SafetyEnvelope:
     """What a deployed policy may do before the safety supervisor ends it.
 
     `max_tilt` rad between body z and world z; `max_position_error` m from the target in each axis; `max_speed` m/s;
-    `max_input_age` s of the newest sensor reading; `max_command_age` s from a reading to the use of the command computed
-    from it; `geofence_low` and `geofence_high` m in the world frame, relative to where the robot was armed.
+    `max_input_age` s of the newest sensor reading; `max_command_age` s from a reading to the use of the command
+    computed from it; `geofence_low` and `geofence_high` m in the world frame, relative to where the robot was armed.
     """
 
     max_tilt: float
