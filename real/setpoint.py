@@ -1,0 +1,113 @@
+"""Where the robot shall be: targets in m and m/s, relative to the position at which the flight started."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from real.robot import Array
+
+Vector = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A position [3] in m and a velocity [3] in m/s along the world's axes."""
+
+    position: Array
+    velocity: Array
+
+
+class Setpoint(Protocol):
+    """A target for every time of a flight."""
+
+    def at(self, t: float) -> Target:
+        """The target `t` s after the start, relative to the position at the start."""
+        ...
+
+    def largest_jump(self) -> float:
+        """The largest sudden change of the target in any axis, in m: what the policy must bear as position error."""
+        ...
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Stay where the flight started."""
+
+    def at(self, t: float) -> Target:
+        return Target(np.zeros(3), np.zeros(3))
+
+    def largest_jump(self) -> float:
+        return 0.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """Stay, and jump to `offset` m at `time` s."""
+
+    time: float
+    offset: Vector = (0.3, 0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.time) and self.time >= 0.0):
+            raise ValueError(f"step time must be at least 0 s, got {self.time}")
+        if len(self.offset) != 3 or not all(math.isfinite(v) for v in self.offset):
+            raise ValueError(f"step offset must be 3 finite numbers in m, got {self.offset}")
+
+    def at(self, t: float) -> Target:
+        return Target(np.array(self.offset if t >= self.time else (0.0, 0.0, 0.0), dtype=np.float64), np.zeros(3))
+
+    def largest_jump(self) -> float:
+        return max(abs(v) for v in self.offset)
+
+
+@dataclass(frozen=True)
+class Lissajous:
+    """A figure of eight in the horizontal plane, once in `interval` s, `size` m to each side.
+
+    x = s cos(a), y = s/2 sin(2 a) with a = 2 pi t / interval + pi/2 (arXiv 2311.13081); it starts in the middle.
+    """
+
+    interval: float = 5.5
+    size: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.interval) and self.interval > 0.0):
+            raise ValueError(f"interval must be above 0 s, got {self.interval}")
+        if not (math.isfinite(self.size) and self.size > 0.0):
+            raise ValueError(f"size must be above 0 m, got {self.size}")
+
+    def at(self, t: float) -> Target:
+        rate = 2.0 * math.pi / self.interval
+        a = rate * t + 0.5 * math.pi
+        position = np.array([self.size * math.cos(a), 0.5 * self.size * math.sin(2.0 * a), 0.0])
+        velocity = np.array([-self.size * rate * math.sin(a), self.size * rate * math.cos(2.0 * a), 0.0])
+        return Target(position, velocity)
+
+    def largest_jump(self) -> float:
+        return 0.0
+
+
+@dataclass(frozen=True)
+class Descend:
+    """Sink from `start` m straight down at `rate` m/s until `floor` m, and stay there: the target of a landing."""
+
+    start: Vector
+    floor: float
+    rate: float = 0.3
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.rate) and self.rate > 0.0):
+            raise ValueError(f"descent rate must be above 0 m/s, got {self.rate}")
+
+    def at(self, t: float) -> Target:
+        x, y, z = self.start
+        height = max(z - self.rate * t, min(self.floor, z))
+        sinking = 0.0 if height <= self.floor else self.rate
+        return Target(np.array([x, y, height]), np.array([0.0, 0.0, -sinking]))
+
+    def largest_jump(self) -> float:
+        return 0.0
