@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 FAILSAFE = "failsafe"
-"""The word in `LinkStatus.robot_state` of a robot that has taken itself over and obeys nobody until it is armed again."""
+"""The word in `LinkStatus.robot_state` of a robot that has taken itself over and obeys nobody until it is armed
+again."""
 
 
 class LinkDown(ConnectionError):
@@ -28,7 +29,8 @@ class Reading:
     """One state of the robot as it was measured."""
 
     sensors: Mapping[str, Array]
-    """Sensor name -> array [dim], float64, SI units, quaternions w, x, y, z. Values may be bad: the supervisor judges."""
+    """Sensor name -> array [dim], float64, SI units, quaternions w, x, y, z. Values may be bad: the supervisor
+    judges."""
     stamp: float
     """When it was measured, in s on the robot's clock; only differences of stamps have a meaning to the host."""
     received: float
@@ -48,8 +50,8 @@ class LinkStatus:
     owner: str
     """Identity of the writer that the robot obeys; "" when it obeys nobody."""
     robot_state: str
-    """The robot's own word for its state, such as "holding" or "flying", `FAILSAFE` when it has taken itself over; "" when
-    unknown."""
+    """The robot's own word for its state, such as "holding" or "flying", `FAILSAFE` when it has taken itself over; ""
+    when unknown."""
     rejected: int
     """Number of commands that the robot has rejected since it started."""
     other_writers: int
@@ -80,8 +82,8 @@ class Robot(Protocol):
     def arm(self) -> None:
         """Ask the robot to obey commands; the answer is `LinkStatus.robot_state`, no longer `FAILSAFE`.
 
-        A robot that runs its own fail-safe grants it only at rest on the ground. Returns at once, may be called again and
-        is sent to a robot that needs no arming, too, for which it changes nothing. Never raises.
+        A robot that runs its own fail-safe grants it only at rest on the ground. Returns at once, may be called again
+        and is sent to a robot that needs no arming, too, for which it changes nothing. Never raises.
         """
 
     def read(self) -> Reading | None:
@@ -93,8 +95,8 @@ class Robot(Protocol):
     def write(self, command: Mapping[str, Array], reading: Reading) -> None:
         """Send one command: name -> array [dim] in SI units, computed from `reading`.
 
-        The stamp of `reading` is echoed, so that the robot can measure the command's age on its own clock. Nothing is ever
-        queued: a command that can't leave now is dropped.
+        The stamp of `reading` is echoed, so that the robot can measure the command's age on its own clock. Nothing is
+        ever queued: a command that can't leave now is dropped.
 
         Raises:
             LinkDown: The link is down, or `reading` is too old; the command was dropped.

@@ -1,0 +1,122 @@
+"""Which readings may be believed: shape, range, order and age, without a clock shared with the robot."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from deploy.manifest import SensorEntry
+from real.events import Fault
+from real.robot import Array, Reading
+
+TARGET_SENSORS = ("target_position", "target_velocity")
+"""Policy inputs that come from the setpoint, not from the robot."""
+ENVELOPE_SENSORS = {"position": 3, "orientation": 4, "linear_velocity": 3}
+"""What the supervisor itself needs of every reading, and its dim, whatever the policy reads."""
+CLOCK_DRIFT = 1e-4
+"""How fast, in s/s, the robot's clock may lose against the host's; two quartz clocks of 50 ppm reach this at worst."""
+STAMP_JUMP = 1.0
+"""How far, in s, a stamp may run ahead of the host's time since the reading before; messages that were held up catch
+up."""
+QUATERNION_TOLERANCE = 0.1
+
+
+class ReadingGate:
+    """Passes on the newest good reading, and knows how old it is.
+
+    Age needs no synchronised clocks: `received - stamp` is the clocks' offset plus the transport's delay, and its
+    least value so far is the offset plus the least delay. What a reading exceeds it by is delay, and adds to the time
+    since it was received. A delay that every message had from the beginning can't be seen this way; the robot, which
+    gets its own stamp echoed with every command, sees it.
+    """
+
+    def __init__(self, sensors: Iterable[SensorEntry]) -> None:
+        own = (s for s in sensors if s.name not in TARGET_SENSORS)
+        self._limits = {s.name: (s.dim, np.array(s.low), np.array(s.high)) for s in own}
+        for name, dim in ENVELOPE_SENSORS.items():
+            known = self._limits.setdefault(name, (dim, np.full(dim, -np.inf), np.full(dim, np.inf)))
+            if known[0] != dim:
+                raise ValueError(f"sensor {name} has dim {known[0]}, the supervisor needs {dim}")
+        self.newest: Reading | None = None
+        self.reading_period = math.nan
+        """The time in s between readings, smoothed; NaN before the second."""
+        self._offset = math.inf
+        self._seen: tuple[float, int] | None = None
+
+    def admit(self, reading: Reading | None) -> Fault | None:
+        """Judge the robot's newest reading, each one once, and keep it as `newest` if it is good."""
+        if reading is None or self._seen == (reading.stamp, reading.sequence):
+            return None
+        self._seen = (reading.stamp, reading.sequence)
+        fault = self._order_fault(reading)
+        if fault is not None:
+            return fault
+        sensors: dict[str, Array] = {}
+        for name in self._limits:
+            value = self._sensor(name, reading)
+            if isinstance(value, Fault):
+                return value
+            sensors[name] = value
+        self._keep(Reading(sensors, reading.stamp, reading.received, reading.sequence))
+        return None
+
+    def age(self, now: float) -> float:
+        """Age in s at the host's time `now` of the newest good reading; infinite when there is none."""
+        if self.newest is None:
+            return math.inf
+        return now - self.newest.stamp - self._offset
+
+    def _order_fault(self, reading: Reading) -> Fault | None:
+        if not (math.isfinite(reading.stamp) and math.isfinite(reading.received)):
+            return Fault("sensor_not_finite", detail="stamp")
+        if self.newest is None:
+            return None
+        if reading.sequence <= self.newest.sequence:
+            return Fault("stale_reading", reading.sequence, self.newest.sequence, "sequence")
+        if reading.stamp <= self.newest.stamp:
+            return Fault("stale_reading", reading.stamp, self.newest.stamp, "stamp")
+        ahead = (reading.stamp - self.newest.stamp) - (reading.received - self.newest.received)
+        return Fault("stamp_jump", ahead, STAMP_JUMP) if ahead > STAMP_JUMP else None
+
+    def _sensor(self, name: str, reading: Reading) -> Array | Fault:
+        dim, low, high = self._limits[name]
+        if name not in reading.sensors:
+            return Fault("sensor_missing", detail=name)
+        value = as_numbers(reading.sensors[name])
+        if value is None or value.shape != (dim,):
+            return Fault("sensor_malformed", None if value is None else value.size, dim, name)
+        if not np.isfinite(value).all():
+            return Fault("sensor_not_finite", detail=name)
+        excess = np.maximum(low - value, value - high)
+        worst = int(np.argmax(excess))
+        if excess[worst] > 0.0:
+            limit = low[worst] if value[worst] < low[worst] else high[worst]
+            return Fault("sensor_out_of_range", float(value[worst]), float(limit), f"{name}[{worst}]")
+        if name == "orientation":
+            norm = float(np.linalg.norm(value))
+            if abs(norm - 1.0) > QUATERNION_TOLERANCE:
+                return Fault("orientation_norm", norm, 1.0)
+        return value
+
+    def _keep(self, reading: Reading) -> None:
+        offset = reading.received - reading.stamp
+        if self.newest is None:
+            self._offset = offset
+        else:
+            self._offset = min(offset, self._offset + CLOCK_DRIFT * (reading.received - self.newest.received))
+            period = (reading.stamp - self.newest.stamp) / (reading.sequence - self.newest.sequence)
+            smoothed = 0.95 * self.reading_period + 0.05 * period
+            self.reading_period = period if math.isnan(smoothed) else smoothed
+        self.newest = reading
+
+
+def as_numbers(value: Any) -> Array | None:
+    """A fresh float64 array of `value`, or None when it is no array of real numbers; strings of digits are none."""
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError):
+        return None
+    return array.astype(np.float64) if array.dtype.kind in "fiu" else None

@@ -1,0 +1,288 @@
+"""The safety supervisor: no command leaves without its approval, and nothing that ends a flight escapes it.
+
+Pure and deterministic: it reads no clock and sends nothing. The loop passes in the time, the reading, the link's
+status, the target and the policy's command; the supervisor answers with what may be sent and which trigger fires.
+There is no switch that turns a check off: limits come from the manifest and from settings that are themselves
+bounded.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+
+from deploy.manifest import CommandEntry, Manifest
+from real.events import EventLog, Fault
+from real.readings import ReadingGate, as_numbers
+from real.robot import FAILSAFE, Array, LinkStatus, Reading
+from real.setpoint import Target
+from real.state_machine import FLYING, State, Trigger, strongest
+
+
+@dataclass(frozen=True)
+class SupervisorSettings:
+    """Time-outs in s. Each has an upper bound, so that none can be set so far up that it never acts."""
+
+    heartbeat_timeout: float = 0.5
+    """Largest time since the robot's last status message; at most 2 s."""
+    silence_timeout: float = 0.15
+    """Largest time in flight without a command sent; at most 1 s, and raised to 2.5 periods of a slow policy."""
+    ownership_grace: float = 0.5
+    """Time from the first command until the robot must report that it obeys us; at most 2 s."""
+
+    def __post_init__(self) -> None:
+        for name, highest in (("heartbeat_timeout", 2.0), ("silence_timeout", 1.0), ("ownership_grace", 2.0)):
+            value = getattr(self, name)
+            if not 0.0 < value <= highest:
+                raise ValueError(f"{name} must lie above 0 and up to {highest} s, got {value}")
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a tick may work with: the newest good reading if it is young enough, and the strongest trigger that
+    fires."""
+
+    usable: Reading | None
+    trigger: Trigger | None
+    cause: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The command that may be sent now, or None, and the trigger that fires, or None."""
+
+    command: Mapping[str, Array] | None
+    trigger: Trigger | None
+    cause: str
+
+
+class Supervisor:
+    """Supervises one flight. `writer` is the driver's identity, which the robot must report as its owner."""
+
+    def __init__(
+        self, manifest: Manifest, writer: str, log: EventLog, settings: SupervisorSettings | None = None
+    ) -> None:
+        settings = settings or SupervisorSettings()
+        self.gate = ReadingGate(manifest.sensors)
+        self._manifest = manifest
+        self._safety = manifest.safety
+        self._timing = manifest.timing
+        self._writer = writer
+        self._log = log
+        self._settings = settings
+        self._silence_timeout = max(settings.silence_timeout, 2.5 * manifest.timing.period)
+        self._origin: Array | None = None
+        self._ground = -math.inf
+        self._first_sent: float | None = None
+        self._last_sent = math.nan
+        self._previous: Mapping[str, Array] | None = None
+        self._silence_cause: Fault | None = None
+        self._writers = 0
+        self._rejected = 0
+        self._dropped: dict[str, int] = {}
+
+    def begin(self, now: float, ground: float, link: LinkStatus) -> None:
+        """Start a flight from the newest reading's position; `ground` m is the ground's height in the world."""
+        if self.gate.newest is None:
+            raise RuntimeError("a flight begins with a good reading")
+        self._origin = self.gate.newest.sensors["position"].copy()
+        self._ground = ground
+        self._last_sent = now
+        self._first_sent = None
+        self._previous = None
+        self._writers, self._rejected, self._dropped = link.other_writers, link.rejected, dict(link.faults)
+
+    def arming_faults(self, now: float, reading: Reading | None, link: LinkStatus) -> list[Fault]:
+        """What speaks against starting now; nothing of it is logged, since a robot may take a moment to be ready."""
+        faults = [fault for fault in (self.gate.admit(reading),) if fault is not None]
+        age = self.gate.age(now)
+        if age > self._timing.max_input_age:
+            faults.append(self._state_age(age))
+        if self.gate.newest is not None:
+            faults += self._attitude_faults(self.gate.newest)
+        faults += self._link_faults(now, link)
+        return faults
+
+    def inspect(
+        self, now: float, state: State, reading: Reading | None, link: LinkStatus, target: Target
+    ) -> Inspection:
+        """Judge the world before the policy runs. `target` is in the world frame."""
+        rejected = self.gate.admit(reading)
+        if rejected is not None:
+            self._log.record(now, state, rejected)
+        if state not in FLYING:
+            return Inspection(None, None, "")
+        faults = self._link_faults(now, link) + self._counter_faults(link)
+        newest = self.gate.newest
+        if newest is not None:
+            faults += self._attitude_faults(newest) + self._place_faults(newest, state, target)
+        faults += self._silence_faults(now)
+        usable = newest
+        age = self.gate.age(now)
+        if age > self._timing.max_input_age:
+            usable = None
+            self._silent(now, state, self._state_age(age))
+        trigger, cause = self._fire(now, state, faults)
+        return Inspection(usable, trigger, cause)
+
+    def approve(self, now: float, state: State, command: Mapping[str, Array], quiet: bool = False) -> Verdict:
+        """Judge the command computed from the newest reading; what comes back is finite and within its limits.
+
+        `quiet` records no rate clamp, for the ramp to the safe value, which is meant to be limited.
+        """
+        if state not in FLYING:
+            return Verdict(None, None, "")
+        limited: dict[str, Array] = {}
+        for entry in self._manifest.commands:
+            value = _numbers(entry, command)
+            if isinstance(value, Fault):
+                trigger, cause = self._fire(now, state, [value])
+                return Verdict(None, trigger, cause)
+            limited[entry.name] = self._limit(now, state, entry, value, quiet)
+        age = self.gate.age(now)
+        if age > self._timing.max_command_age:
+            self._silent(now, state, Fault("command_age", age, self._timing.max_command_age))
+            return Verdict(None, None, "")
+        return Verdict(MappingProxyType(limited), None, "")
+
+    def sent(self, now: float, command: Mapping[str, Array]) -> None:
+        """Note that an approved command left the host."""
+        if self._first_sent is None:
+            self._first_sent = now
+        self._last_sent = now
+        self._previous = command
+        self._silence_cause = None
+
+    def refused(self, now: float, state: State, reason: str) -> None:
+        """Note that the driver dropped an approved command."""
+        self._silent(now, state, Fault("link_refused", detail=reason))
+
+    @property
+    def previous(self) -> Mapping[str, Array] | None:
+        """The command sent last in this flight."""
+        return self._previous
+
+    def _state_age(self, age: float) -> Fault:
+        return Fault("state_age", age if math.isfinite(age) else None, self._timing.max_input_age)
+
+    def _fire(self, now: float, state: State, faults: list[Fault]) -> tuple[Trigger | None, str]:
+        fired = strongest([f.trigger for f in faults if f.trigger is not None])
+        cause = ""
+        for fault in faults:
+            decides = fired is not None and fault.trigger == fired
+            cause = cause or (fault.cause if decides else "")
+            self._log.record(now, state, fault, fired if decides else None)
+        return fired, cause
+
+    def _silent(self, now: float, state: State, fault: Fault) -> None:
+        """A tick without a command: recorded now, and named as the cause should the silence last."""
+        self._silence_cause = fault
+        self._log.record(now, state, fault)
+
+    def _silence_faults(self, now: float) -> list[Fault]:
+        silence = now - self._last_sent
+        if silence <= self._silence_timeout:
+            return []
+        return [self._silence_cause or Fault("loop_stall", silence, self._silence_timeout)]
+
+    def _link_faults(self, now: float, link: LinkStatus) -> list[Fault]:
+        faults = []
+        if not link.connected:
+            faults.append(Fault("link_lost"))
+        if not link.heartbeat_age <= self._settings.heartbeat_timeout:
+            age = link.heartbeat_age if math.isfinite(link.heartbeat_age) else None
+            faults.append(Fault("heartbeat_lost", age, self._settings.heartbeat_timeout))
+        if link.robot_state == FAILSAFE:
+            faults.append(Fault("robot_failsafe"))
+        claimed = self._first_sent is not None and now - self._first_sent > self._settings.ownership_grace
+        if link.owner != self._writer and (link.owner or claimed):
+            faults.append(Fault("not_owner", detail=f"it obeys {link.owner or 'nobody'}"))
+        return faults
+
+    def _counter_faults(self, link: LinkStatus) -> list[Fault]:
+        faults = []
+        if link.other_writers > self._writers:
+            faults.append(Fault("second_writer", link.other_writers - self._writers, 0, "foreign commands"))
+        if link.rejected > self._rejected:
+            faults.append(Fault("command_rejected", link.rejected - self._rejected, 0))
+        # A restarted robot counts from zero again, so the baseline follows the counters both ways.
+        self._writers, self._rejected = link.other_writers, link.rejected
+        for cause, count in link.faults.items():
+            if count > self._dropped.get(cause, 0):
+                faults.append(Fault("reading_dropped", detail=cause))
+        self._dropped = dict(link.faults)
+        return faults
+
+    def _attitude_faults(self, reading: Reading) -> list[Fault]:
+        faults = []
+        _, x, y, _ = reading.sensors["orientation"] / np.linalg.norm(reading.sensors["orientation"])
+        tilt = math.acos(min(1.0, max(-1.0, float(1.0 - 2.0 * (x * x + y * y)))))
+        if not tilt <= self._safety.max_tilt:
+            faults.append(Fault("tilt", tilt, self._safety.max_tilt))
+        speed = float(np.linalg.norm(reading.sensors["linear_velocity"]))
+        if not speed <= self._safety.max_speed:
+            faults.append(Fault("speed", speed, self._safety.max_speed))
+        return faults
+
+    def _place_faults(self, reading: Reading, state: State, target: Target) -> list[Fault]:
+        faults = []
+        position = reading.sensors["position"]
+        error = float(np.abs(position - target.position).max())
+        if not error <= self._safety.max_position_error:
+            faults.append(Fault("position_error", error, self._safety.max_position_error))
+        if self._origin is None:
+            return faults
+        moved = position - self._origin
+        low, high = np.array(self._safety.geofence_low), np.array(self._safety.geofence_high)
+        if state == State.LAND:
+            # The way down must not end at a fence that was drawn for the flight: the ground lies below it.
+            low[2] = min(low[2], self._ground - self._origin[2] - GROUND_MARGIN)
+        outside = np.maximum(low - moved, moved - high)
+        axis = int(np.argmax(outside))
+        if not outside[axis] <= 0.0:
+            limit = low[axis] if moved[axis] < low[axis] else high[axis]
+            faults.append(Fault("geofence", float(moved[axis]), float(limit), "xyz"[axis]))
+        return faults
+
+    def _limit(self, now: float, state: State, entry: CommandEntry, value: Array, quiet: bool) -> Array:
+        low, high = np.array(entry.low), np.array(entry.high)
+        clamped = np.clip(value, low, high)
+        excess = np.abs(value - clamped)
+        worst = int(np.argmax(excess))
+        # A single-precision policy may miss its own bound by rounding, which is no event.
+        if excess[worst] > 1e-5 * (high[worst] - low[worst]):
+            limit = high[worst] if value[worst] > high[worst] else low[worst]
+            label = f"{entry.name} {entry.labels[worst]}"
+            self._log.record(now, state, Fault("command_clamped", float(value[worst]), float(limit), label))
+        if self._previous is None:
+            return clamped
+        # A gap gives no licence to jump: the change allowed is that of two periods at most.
+        step = entry.rate_limit * min(now - self._last_sent, 2.0 * self._timing.period)
+        previous = self._previous[entry.name]
+        limited = np.clip(np.clip(clamped, previous - step, previous + step), low, high)
+        change = np.abs(clamped - limited)
+        worst = int(np.argmax(change))
+        if not quiet and change[worst] > 1e-5 * (high[worst] - low[worst]):
+            wanted = float(abs(clamped[worst] - previous[worst]))
+            label = f"{entry.name} {entry.labels[worst]}"
+            self._log.record(now, state, Fault("command_rate_clamped", wanted, step, label))
+        return limited
+
+
+GROUND_MARGIN = 0.5
+"""How far, in m, below the assumed ground a landing may go: the ground's height is known no better."""
+
+
+def _numbers(entry: CommandEntry, command: Mapping[str, Array]) -> Array | Fault:
+    if entry.name not in command:
+        return Fault("command_malformed", detail=f"{entry.name} is missing")
+    value = as_numbers(command[entry.name])
+    if value is None or value.shape != (entry.dim,):
+        return Fault("command_malformed", None if value is None else value.size, entry.dim, entry.name)
+    if not np.isfinite(value).all():
+        return Fault("command_not_finite", detail=entry.name)
+    return value
