@@ -1,0 +1,258 @@
+"""The control loop: one tick reads, judges, steps the policy, judges again and writes, on an absolute schedule."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from deploy.manifest import Manifest
+from real.events import EventLog, Fault
+from real.landing import Landing
+from real.policy_input import PolicyInput
+from real.recorder import Recorder
+from real.recording import TickRecord, state_message
+from real.report import FlightTrace
+from real.robot import Array, LinkDown, LinkStatus, Reading, Robot
+from real.schedule import Clock, PhaseAligner, Schedule, Tick
+from real.setpoint import Setpoint, Target
+from real.state_machine import FLYING, State, StateMachine, Trigger
+from real.stop_requests import StopRequests
+from real.supervisor import Supervisor
+
+RELEASES = 3
+"""How often a stop is asked for: a lost message must not leave the robot to its own time-out."""
+RELEASE_INTERVAL = 0.02
+"""Time in s between them."""
+
+
+class Policy(Protocol):
+    """What the loop steps: a bundle's runtime, which carries its own state."""
+
+    def reset(self) -> None: ...
+    def step(self, sensors: Mapping[str, Array]) -> Mapping[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to fly: a setpoint relative to the start for `duration` s, then a landing on the ground at `ground` m."""
+
+    setpoint: Setpoint
+    duration: float
+    ground: float
+
+
+class ControlLoop:
+    """Flies one plan, from READY to a landing or to a latched state, and releases the robot whatever happens."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        policy: Policy,
+        robot: Robot,
+        supervisor: Supervisor,
+        machine: StateMachine,
+        log: EventLog,
+        schedule: Schedule,
+        clock: Clock,
+        plan: Plan,
+        requests: StopRequests,
+        trace: FlightTrace,
+        recorder: Recorder | None,
+    ) -> None:
+        self._policy = policy
+        self._robot = robot
+        self._supervisor = supervisor
+        self._machine = machine
+        self._log = log
+        self._schedule = schedule
+        self._clock = clock
+        self._plan = plan
+        self._requests = requests
+        self._trace = trace
+        self._recorder = recorder
+        self._input = PolicyInput(manifest.sensors)
+        self._safe = {c.name: np.array(c.safe) for c in manifest.commands}
+        self._aligner = PhaseAligner()
+        self._started = math.nan
+        self._origin: Array = np.zeros(3)
+        self._landing: Landing | None = None
+        self._ramping_down = False
+        self._recorder_told = False
+
+    def run(self) -> float:
+        """Fly from READY until the flight has ended; return how long it took, in s.
+
+        An exception of the loop, the policy or the driver ends in DAMP and is recorded with its place. The robot is
+        released in every case, also when the interpreter is being shut down.
+        """
+        try:
+            self._begin()
+            while self._machine.state in FLYING:
+                self._tick(self._schedule.wait())
+        except Exception as error:
+            self.fire(Trigger.DAMP, Fault("loop_exception", detail=_place(error)))
+        except BaseException:
+            self.fire(Trigger.DAMP, Fault("loop_exception", detail="the interpreter is shutting down"))
+            raise
+        finally:
+            ended = self._clock.now()
+            self._release()
+        return 0.0 if math.isnan(self._started) else ended - self._started
+
+    def fire(self, trigger: Trigger, fault: Fault) -> None:
+        """Record what happened, and change the state by it."""
+        now = self._clock.now()
+        self._log.record(now, self._machine.state, fault, trigger)
+        self._change(trigger, now, fault.cause)
+
+    def _begin(self) -> None:
+        self._policy.reset()
+        now = self._clock.now()
+        self._supervisor.begin(now, self._plan.ground, self._robot.link())
+        newest = self._supervisor.gate.newest
+        assert newest is not None  # begin() has just checked it.
+        self._origin = newest.sensors["position"].copy()
+        self._started = now
+        self._change(Trigger.START, now, "armed")
+
+    def _tick(self, tick: Tick) -> None:
+        now = tick.began
+        link, reading = self._robot.link(), self._robot.read()
+        self._note_host(tick)
+        self._heed_requests(now)
+        target = self._target(now)
+        inspection = self._supervisor.inspect(now, self._machine.state, reading, link, target)
+        if inspection.trigger is not None:
+            self._change(inspection.trigger, now, inspection.cause)
+        usable = inspection.usable
+        self._align(now)
+        self._follow_landing(now, target, usable)
+        sent, wanted, age = None, None, math.inf
+        if usable is not None and self._machine.state in FLYING:
+            if self._machine.state == State.POLICY:
+                self._trace.position(
+                    now - self._started, float(np.linalg.norm(usable.sensors["position"] - target.position))
+                )
+            sent, wanted, age = self._act(usable, target)
+        self._record(tick, link, target, usable, sent, wanted, age)
+
+    def _act(self, reading: Reading, target: Target) -> tuple[Mapping[str, Array] | None, Mapping[str, Any], float]:
+        """Step the policy and send what the supervisor approves; return that, the policy's own command, and the age."""
+        wanted = self._safe if self._ramping_down else self._policy.step(self._input(reading, target))
+        state, now = self._machine.state, self._clock.now()
+        verdict = self._supervisor.approve(now, state, wanted, quiet=self._ramping_down)
+        if verdict.trigger is not None:
+            self._change(verdict.trigger, now, verdict.cause)
+        if verdict.command is None:
+            return None, wanted, math.inf
+        try:
+            self._robot.write(verdict.command, reading)
+        except LinkDown as error:
+            self._supervisor.refused(now, state, str(error))
+            return None, wanted, math.inf
+        age = self._supervisor.gate.age(self._clock.now())
+        self._supervisor.sent(now, verdict.command)
+        self._trace.command(verdict.command, age)
+        if self._ramping_down and all(np.array_equal(verdict.command[n], self._safe[n]) for n in self._safe):
+            self._change(Trigger.LANDED, now, "landed")
+        return verdict.command, wanted, age
+
+    def _heed_requests(self, now: float) -> None:
+        if self._requests.count > 1:
+            self.fire(Trigger.ESTOP, Fault("emergency_requested"))
+        elif self._machine.state == State.POLICY and self._requests.count:
+            self.fire(Trigger.LAND, Fault("stop_requested"))
+        elif self._machine.state == State.POLICY and now - self._started >= self._plan.duration:
+            self.fire(Trigger.LAND, Fault("duration_over", now - self._started, self._plan.duration))
+
+    def _target(self, now: float) -> Target:
+        if self._landing is not None:
+            return self._landing.target(now)
+        relative = self._plan.setpoint.at(now - self._started)
+        return Target(self._origin + relative.position, relative.velocity)
+
+    def _follow_landing(self, now: float, target: Target, usable: Reading | None) -> None:
+        """Begin a landing where the target is, notice its end, and give it up when it takes too long."""
+        if self._machine.state != State.LAND:
+            return
+        if self._landing is None:
+            newest = self._supervisor.gate.newest
+            height = float(target.position[2] if newest is None else newest.sensors["position"][2])
+            self._landing = Landing(now, target, self._plan.ground, height)
+        elif self._landing.timed_out(now):
+            self.fire(Trigger.DAMP, Fault("land_timeout", self._landing.longest, self._landing.longest))
+        elif usable is not None and self._landing.landed(now, usable):
+            self._ramping_down = True
+
+    def _align(self, now: float) -> None:
+        gate = self._supervisor.gate
+        if gate.newest is not None:
+            shift = self._aligner.correction(now - gate.newest.received, gate.reading_period)
+            self._schedule.shift(shift)
+
+    def _note_host(self, tick: Tick) -> None:
+        if tick.overrun > 0.0:
+            self._log.record(
+                tick.began, self._machine.state, Fault("loop_overrun", tick.overrun, self._schedule.period)
+            )
+        if self._recorder is not None and self._recorder.failure and not self._recorder_told:
+            self._recorder_told = True
+            self._log.record(tick.began, self._machine.state, Fault("recorder_failed", detail=self._recorder.failure))
+
+    def _record(
+        self,
+        tick: Tick,
+        link: LinkStatus,
+        target: Target,
+        reading: Reading | None,
+        sent: Mapping[str, Array] | None,
+        wanted: Mapping[str, Any] | None,
+        age: float,
+    ) -> None:
+        if self._recorder is None:
+            return
+        work = self._clock.now() - tick.began
+        gate_age = self._supervisor.gate.age(tick.began)
+        self._recorder.put(
+            TickRecord(
+                tick.began,
+                tick.began - tick.due,
+                work,
+                tick.skipped,
+                link,
+                target,
+                reading,
+                gate_age,
+                age,
+                sent or {},
+                wanted or {},
+            )
+        )
+
+    def _change(self, trigger: Trigger, now: float, cause: str) -> None:
+        if self._machine.fire(trigger, now, cause) and self._recorder is not None:
+            self._recorder.put(state_message(now, self._machine.state, cause))
+
+    def _release(self) -> None:
+        """Hand the robot back: its actuators off after an emergency stop, else its own stop or fail-safe."""
+        for _ in range(RELEASES):
+            # A driver that breaks its promise not to raise must not keep the second request from leaving.
+            with contextlib.suppress(Exception):
+                if self._machine.state == State.ESTOP:
+                    self._robot.emergency_stop()
+                elif self._robot.link().connected:
+                    self._robot.stop()
+            self._clock.sleep(RELEASE_INTERVAL)
+
+
+def _place(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}: {error}{where}"

@@ -1,0 +1,38 @@
+"""From a reading and a target to what the policy reads, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from deploy.manifest import SensorEntry
+from real.readings import TARGET_SENSORS
+from real.robot import Array, Reading
+from real.setpoint import Target
+
+
+class PolicyInput:
+    """Feeds a policy: its target sensors get the target, and sensors relative to the target get it subtracted.
+
+    What is subtracted follows from the sensor's unit: the target's position from m, its velocity from m/s. Raises
+    ValueError for a sensor that is relative to the target in another unit.
+    """
+
+    def __init__(self, sensors: Sequence[SensorEntry]) -> None:
+        self._sensors = tuple(sensors)
+        for sensor in self._sensors:
+            if sensor.relative_to == "target" and (sensor.unit not in ("m", "m/s") or sensor.dim != 3):
+                raise ValueError(
+                    f"sensor {sensor.name} [{sensor.dim}] in {sensor.unit} can't be relative to the target; "
+                    "only a position [3] in m or a velocity [3] in m/s can"
+                )
+
+    def __call__(self, reading: Reading, target: Target) -> dict[str, Array]:
+        """Every sensor of the policy, [dim]; `target` is in the world frame."""
+        targets = dict(zip(TARGET_SENSORS, (target.position, target.velocity), strict=True))
+        values: dict[str, Array] = {}
+        for sensor in self._sensors:
+            value = targets[sensor.name] if sensor.name in targets else reading.sensors[sensor.name]
+            if sensor.relative_to == "target":
+                value = value - (target.position if sensor.unit == "m" else target.velocity)
+            values[sensor.name] = value
+        return values

@@ -1,0 +1,301 @@
+"""One flight from connecting to the report: connect, arm, fly, land, release, and say how it went."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import math
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from deploy.manifest import Manifest
+from real.events import Event, EventLog, Fault
+from real.loop import ControlLoop, Plan, Policy
+from real.reactions import BEFORE_FLIGHT, REQUESTS
+from real.recorder import Recorder, RecorderReport
+from real.recording import log_message, state_message
+from real.report import EventReport, FlightReport, FlightTrace, StateReport
+from real.robot import Robot
+from real.schedule import Clock, MonotonicClock, Schedule
+from real.setpoint import Hold, Setpoint, Step
+from real.state_machine import FLYING, State, StateMachine, Trigger
+from real.stop_requests import StopRequests
+from real.supervisor import Supervisor, SupervisorSettings
+
+READY_FOR = 0.3
+"""How long, in s, every check must hold without a break before the flight: also how long the clocks' offset is
+learned."""
+SWITCH_INTERVAL = 0.0005
+"""How long, in s, the recorder's or the driver's thread may keep the interpreter from the control loop in flight."""
+
+
+class SettingsError(ValueError):
+    """A mistake in the settings, in one line: what is wrong, and what would be right."""
+
+
+class WarmPolicy(Policy, Protocol):
+    """A policy that can be warmed up before the flight."""
+
+    def warm(self, steps: int = ..., /) -> None: ...
+
+
+class Bundle(Protocol):
+    """What a flight needs of a loaded bundle (`deploy.bundle.Bundle`)."""
+
+    @property
+    def manifest(self) -> Manifest: ...
+    @property
+    def policy(self) -> WarmPolicy: ...
+
+
+@dataclass(frozen=True)
+class FlightSettings:
+    """What to fly, and how long to wait for it. Times in s, lengths in m."""
+
+    duration: float = 20.0
+    """Time under the policy before the landing."""
+    setpoint: Setpoint = field(default_factory=Hold)
+    """Where to fly, relative to the position at the start."""
+    ground: float = 0.0
+    """Height of the ground in the frame of the robot's position."""
+    record: Path | None = None
+    """The recording's file, in MCAP; None records nothing."""
+    period: float | None = None
+    """Time between two ticks; None takes the policy's own. A policy is only as good as tested at another one."""
+    connect_timeout: float = 10.0
+    """Longest wait for the robot's first reading and status."""
+    arm_timeout: float = 10.0
+    """Longest wait until every check holds."""
+    supervisor: SupervisorSettings = field(default_factory=SupervisorSettings)
+    """The supervisor's time-outs; its limits come with the policy."""
+
+    def __post_init__(self) -> None:
+        for name in ("duration", "connect_timeout", "arm_timeout"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0.0):
+                raise SettingsError(f"{name} must be above 0 s, got {value}")
+        if not math.isfinite(self.ground):
+            raise SettingsError(f"ground must be a height in m, got {self.ground}")
+
+
+def fly(
+    bundle: Bundle,
+    robot: Robot,
+    settings: FlightSettings | None = None,
+    clock: Clock | None = None,
+    requests: StopRequests | None = None,
+) -> FlightReport:
+    """Fly `bundle` on `robot` and land; return the report, whatever happens to the robot, the link or the policy.
+
+    SIGINT and SIGTERM land the vehicle (outside the main thread `requests.ask()` does), a second one stops its
+    actuators at once. Raises SettingsError, before the robot is touched, when the settings don't suit the policy or
+    the recording can't be begun.
+    """
+    settings, clock = settings or FlightSettings(), clock or MonotonicClock()
+    period = _period(bundle.manifest, settings)
+    _check_setpoint(bundle.manifest, settings)
+    # Before the robot is touched: the first steps of a policy allocate and are slow.
+    bundle.policy.warm()
+    recorder = _open_recorder(settings.record)
+    session = _Session(bundle, robot, settings, clock, requests or StopRequests(), recorder, period)
+    recording: RecorderReport | None = None
+    with session.requests:
+        try:
+            session.run()
+        finally:
+            with contextlib.suppress(Exception):
+                robot.close()
+            if recorder is not None:
+                recording = recorder.close()
+                session.note_recording(recording)
+    return session.report(recording)
+
+
+class _Session:
+    """The parts of one flight and their order."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        robot: Robot,
+        settings: FlightSettings,
+        clock: Clock,
+        requests: StopRequests,
+        recorder: Recorder | None,
+        period: float,
+    ) -> None:
+        self.requests = requests
+        self._bundle = bundle
+        self._robot = robot
+        self._settings = settings
+        self._clock = clock
+        self._recorder = recorder
+        self._begun = clock.now()
+        self._duration = 0.0
+        self._trace = FlightTrace()
+        self._machine = StateMachine()
+        self._log = EventLog(self._tell)
+        self._schedule = Schedule(period, clock)
+
+    def run(self) -> None:
+        """Connect, arm and fly; what fails is in the log afterwards."""
+        self._record_state("start")
+        try:
+            self._robot.connect(self._settings.connect_timeout)
+        except OSError as error:
+            self._log.record(self._clock.now(), State.IDLE, Fault("connect_failed", detail=str(error)), Trigger.LAND)
+            return
+        supervisor = Supervisor(self._bundle.manifest, self._robot.writer, self._log, self._settings.supervisor)
+        if not self._arm(supervisor):
+            return
+        plan = Plan(self._settings.setpoint, self._settings.duration, self._settings.ground)
+        loop = ControlLoop(
+            self._bundle.manifest, self._bundle.policy, self._robot, supervisor, self._machine, self._log,
+            self._schedule, self._clock, plan, self.requests, self._trace, self._recorder,
+        )  # fmt: skip
+        with _undisturbed():
+            self._duration = loop.run()
+
+    def note_recording(self, recording: RecorderReport) -> None:
+        """Note a recording that failed after the last tick; one that failed in flight is in the log already."""
+        if recording.failure and not any(e.cause == "recorder_failed" for e in self._log.events):
+            fault = Fault("recorder_failed", detail=recording.failure)
+            self._log.record(self._clock.now(), self._machine.state, fault)
+
+    def report(self, recording: RecorderReport | None) -> FlightReport:
+        """The report of what was flown."""
+        identity = self._bundle.manifest.identity
+        setpoint = self._settings.setpoint
+        success, outcome = self._judge()
+        return FlightReport(
+            success=success,
+            exit_code=0 if success else 1,
+            outcome=outcome,
+            bundle=identity.name,
+            task=identity.task,
+            policy_sha256=identity.policy_sha256,
+            robot=self._robot.name,
+            duration=self._duration,
+            final_state=str(self._machine.state),
+            states=tuple(
+                StateReport(t.time - self._begun, str(t.source), str(t.target), t.cause) for t in self._machine.history
+            ),
+            events=tuple(self._event_report(e) for e in self._log.events),
+            schedule=self._schedule.statistics(),
+            age=self._trace.age(),
+            position_error=self._trace.position_error(),
+            after_step=self._trace.position_error(setpoint.time) if isinstance(setpoint, Step) else None,
+            commands_sent=self._trace.commands_sent,
+            commands=self._trace.commands(),
+            recording=recording,
+        )
+
+    def _arm(self, supervisor: Supervisor) -> bool:
+        """Wait until every check has held for a while; say what did not when the time is over."""
+        deadline = self._clock.now() + self._settings.arm_timeout
+        holds_since, asked = math.inf, -math.inf
+        while not self.requests.count:
+            now = self._clock.now()
+            if now - asked >= 0.5:
+                asked = now
+                self._robot.arm()
+            faults = supervisor.arming_faults(now, self._robot.read(), self._robot.link())
+            holds_since = math.inf if faults else min(holds_since, now)
+            if now - holds_since >= READY_FOR:
+                self._machine.fire(Trigger.ARM, now, "checks hold")
+                self._record_state("checks hold")
+                return True
+            if now > deadline:
+                why = "; ".join(str(f) for f in faults) or "the checks held for too short a time"
+                self._log.record(now, State.IDLE, Fault("arming_refused", detail=why), Trigger.LAND)
+                return False
+            self._clock.sleep(0.01)
+        self._log.record(self._clock.now(), State.IDLE, Fault("stop_requested"), Trigger.LAND)
+        return False
+
+    def _judge(self) -> tuple[bool, str]:
+        if not any(t.target in FLYING for t in self._machine.history):
+            reason = next((e for e in self._log.events if e.cause in BEFORE_FLIGHT), None)
+            return False, f"no flight: {reason.detail}" if reason else "no flight: stopped before the start"
+        ended_by = [e for e in self._log.events if e.trigger is not None and e.cause not in REQUESTS]
+        if not ended_by and self._machine.state == State.IDLE:
+            return True, "flew and landed"
+        causes = ", ".join(e.cause for e in ended_by)
+        landed = " and landed" if self._machine.state == State.IDLE else f" in {self._machine.state}"
+        return False, f"ended by {causes}{landed}"
+
+    def _event_report(self, e: Event) -> EventReport:
+        trigger = None if e.trigger is None else str(e.trigger)
+        first, last = e.first - self._begun, e.last - self._begun
+        return EventReport(e.cause, str(e.state), first, last, e.count, e.value, e.limit, e.detail, trigger)
+
+    def _tell(self, time: float, fault: Fault, event: Event) -> None:
+        """Write a finding into the recording, as an error if it ends the flight."""
+        if self._recorder is not None:
+            level = 2 if fault.cause in REQUESTS else 4 if event.trigger else 3
+            repeats = f" ({event.count} times)" if event.count > 1 else ""
+            self._recorder.put(log_message(time, level, f"{event.state} {fault}{repeats}"))
+
+    def _record_state(self, cause: str) -> None:
+        if self._recorder is not None:
+            self._recorder.put(state_message(self._clock.now(), self._machine.state, cause))
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """No garbage collection, and quick changes of thread: both would show as jitter of milliseconds."""
+    interval, collecting = sys.getswitchinterval(), gc.isenabled()
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(interval)
+        gc.unfreeze()
+        if collecting:
+            gc.enable()
+
+
+def _period(manifest: Manifest, settings: FlightSettings) -> float:
+    own = manifest.timing.period
+    period = own if settings.period is None else settings.period
+    if not 0.25 * own <= period <= 4.0 * own:
+        raise SettingsError(
+            f"period must lie within {0.25 * own:g} and {4.0 * own:g} s for this policy, got {period:g}"
+        )
+    return period
+
+
+def _check_setpoint(manifest: Manifest, settings: FlightSettings) -> None:
+    """Refuse a setpoint that would end the flight by itself."""
+    setpoint, safety = settings.setpoint, manifest.safety
+    if setpoint.largest_jump() >= safety.max_position_error:
+        raise SettingsError(
+            f"the setpoint jumps by {setpoint.largest_jump():g} m; choose less than the policy's largest position "
+            f"error, {safety.max_position_error:g} m"
+        )
+    path = np.array([setpoint.at(t).position for t in np.arange(0.0, settings.duration, 0.02)])
+    low, high = path.min(axis=0), path.max(axis=0)
+    if (low <= np.array(safety.geofence_low)).any() or (high >= np.array(safety.geofence_high)).any():
+        raise SettingsError(
+            f"the setpoint reaches from {low.round(2).tolist()} to {high.round(2).tolist()} m; keep it inside the "
+            f"policy's geofence, {list(safety.geofence_low)} to {list(safety.geofence_high)} m"
+        )
+
+
+def _open_recorder(path: Path | None) -> Recorder | None:
+    if path is None:
+        return None
+    try:
+        return Recorder(path)
+    except OSError as error:
+        raise SettingsError(
+            f"can't record to {path}: {error.strerror or error}; name a file in a writable folder"
+        ) from error
