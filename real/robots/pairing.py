@@ -10,7 +10,7 @@ _WAITING = 8  # Messages kept for a partner that is late; at 200 Hz that is 40 m
 
 
 class Pairing:
-    """Joins samples whose stamps differ by at most `tolerance` s. Odometry that is not newer than the last is refused."""
+    """Joins samples whose stamps differ by at most `tolerance` s; odometry no newer than the last is refused."""
 
     def __init__(self, tolerance: float) -> None:
         self._tolerance = round(tolerance * 1e9)
@@ -48,8 +48,8 @@ class Pairing:
 class ClockOffset:
     """Age of a stamp of the robot's clock, without synchronised clocks.
 
-    The least `received - stamp` so far is the clocks' offset plus the least delay of the transport; what a message exceeds
-    it by is its own delay. The least may grow slowly, as two quartz clocks drift apart.
+    The least `received - stamp` so far is the clocks' offset plus the least delay of the transport; what a message
+    exceeds it by is its own delay. The least may grow slowly, as two quartz clocks drift apart.
     """
 
     DRIFT = 1e-4  # s/s; two quartz clocks of 50 ppm each.

@@ -1,8 +1,8 @@
 """A flying robot behind a rosbridge server, reached with roslibpy.
 
-The library queues what is published while it is disconnected and sends it all on reconnect, backs off for up to an hour,
-and does not notice a frozen server. So everything is gated here: roslibpy is touched on its own event loop only, where
-"connected" can't change between the check and the send; at most one command waits, and it is dropped when it gets old.
+The library queues what is published while it is disconnected and sends it all on reconnect, backs off for up to an
+hour, and does not notice a frozen server. So everything is gated here: roslibpy is touched on its own event loop only,
+where "connected" can't change between the check and the send; at most one command waits, and it is dropped when old.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class RosbridgeRobot:
         self._pending: tuple[dict[str, Any], float] | None = None
 
     def connect(self, timeout: float) -> None:
-        """Connect, and wait until the first reading and the first status are there; ConnectionError after `timeout` s."""
+        """Connect, and wait for the first reading and the first status; ConnectionError after `timeout` s."""
         if self._link is not None:
             raise RuntimeError("connect is called once; make a new driver to connect again")
         deadline = time.monotonic() + timeout

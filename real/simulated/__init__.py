@@ -1,0 +1,1 @@
+"""A simulated robot as a process of its own, in real time. The only part of `real` that may import `sim`."""

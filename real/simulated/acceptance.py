@@ -1,0 +1,86 @@
+"""Which commands a robot obeys: every check in one place, in the robot's own clock, when the command is taken in."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+
+from real.ros.messages import ActuatorSample
+
+NANO = 1e-9
+ROUNDING = 1e-6
+
+
+@dataclass(frozen=True)
+class CommandLimits:
+    """What a command must keep to: `rotors` values within [low, high] rad/s, an echoed stamp of at most `max_age` s.
+
+    A single-precision policy may miss a bound by rounding: that much passes, and is clipped where it is applied. A
+    writer that has sent nothing acceptable for `lock_time` s loses its exclusive right to command.
+    """
+
+    high: float
+    low: float = 0.0
+    rotors: int = 4
+    max_age: float = 0.1
+    lock_time: float = 1.0
+
+
+class CommandGate:
+    """Accepts commands of one writer at a time: finite, within limits, fresh, in order."""
+
+    def __init__(self, limits: CommandLimits) -> None:
+        self._limits = limits
+        self._writer = ""
+        self._sequence = -1
+        self._accepted_at = -math.inf
+        self.accepted = 0
+        self.rejected: Counter[str] = Counter()
+        self.last_age = math.nan
+        """Age in s of the state that the newest accepted command was computed from, when it was accepted."""
+
+    def owner(self, now: float) -> str:
+        """The writer that holds the lock at `now` s, or ""."""
+        return self._writer if now - self._accepted_at <= self._limits.lock_time else ""
+
+    def silence(self, now: float) -> float:
+        """Time in s since a command was accepted; infinite before the first."""
+        return now - self._accepted_at
+
+    def admit(self, sample: ActuatorSample, now: float) -> str:
+        """Judge a command at `now` s of the robot's clock; return "" and take note of it, or the cause of rejection."""
+        cause = self._cause(sample, now)
+        if cause:
+            self.rejected[cause] += 1
+            return cause
+        self._writer, self._sequence, self._accepted_at = sample.writer, sample.sequence, now
+        self.last_age = now - sample.stamp * NANO
+        self.accepted += 1
+        return ""
+
+    def reject(self, cause: str) -> str:
+        """Count a command that is refused for a reason beyond this gate, and return the cause."""
+        self.rejected[cause] += 1
+        return cause
+
+    def _cause(self, sample: ActuatorSample, now: float) -> str:
+        limits = self._limits
+        if len(sample.velocity) != limits.rotors:
+            return "wrong length"
+        if not all(math.isfinite(v) for v in sample.velocity):
+            return "non-finite"
+        slack = ROUNDING * (limits.high - limits.low)
+        if not all(limits.low - slack <= v <= limits.high + slack for v in sample.velocity):
+            return "out of limits"
+        age = now - sample.stamp * NANO
+        if age > limits.max_age:
+            return "stale"
+        if age < 0.0:
+            return "from the future"
+        owner = self.owner(now)
+        if owner and sample.writer != owner:
+            return "not the owner"
+        if sample.writer == self._writer and sample.sequence <= self._sequence:
+            return "out of order"
+        return ""

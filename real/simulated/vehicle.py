@@ -1,0 +1,158 @@
+"""The vehicle: physics, ground, onboard controller, and the state machine that decides who drives the rotors.
+
+holding -> flying            an accepted command releases it from its start point
+flying  -> failsafe          no accepted command for 0.2 s, or a stop request: level descent, then rotors off
+any     -> estopped          rotors off at once
+flying  -> landed            a stop request on the ground: rotors off
+failsafe, landed, estopped -> ready     an arm request at rest on the ground
+ready   -> flying            an accepted command
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from real.robot import FAILSAFE
+from real.ros.messages import ActuatorSample, Array, rotation_matrix
+from real.simulated.acceptance import CommandGate, CommandLimits
+from real.simulated.onboard import OnboardController
+from real.simulated.rotor_log import RotorLog
+from sim.physics.rotor.parameters import GRAVITY, RotorParameters
+from sim.physics.rotor.physics import RotorPhysics
+
+WATCHDOG = 0.2
+"""Time in s without an accepted command after which a flying vehicle takes itself over."""
+HARD_IMPACT = 2.0
+"""Speed in m/s beyond which touching the ground counts as a crash, as does a tilt above 60 degrees."""
+
+HOLDING, FLYING, LANDED, ESTOPPED, READY = "holding", "flying", "landed", "estopped", "ready"
+
+
+class Vehicle:
+    """One quadrotor. Times are in s on the robot's clock; `step` advances the physics by `dt` s."""
+
+    def __init__(
+        self, parameters: RotorParameters, start: tuple[float, float, float], dt: float, log: RotorLog
+    ) -> None:
+        self._p = parameters
+        self._start = np.array(start)
+        self._physics = RotorPhysics(1, parameters, dt)
+        self._state = self._physics.state.numpy()[0]  # A live view: the physics writes into it.
+        self._onboard = OnboardController(parameters, dt)
+        self._log = log
+        self._command = np.zeros(4)
+        self._previous_velocity = np.zeros(3)
+        self._dt = dt
+        self.gate = CommandGate(CommandLimits(high=parameters.max_speed))
+        self.mode = HOLDING
+        self.cause = ""
+        """Why the vehicle last left what the host wanted: the watchdog, a stop request, a crash."""
+        self._put_at_start()
+
+    @property
+    def state(self) -> Array:
+        """Position 3, orientation w, x, y, z 4, linear velocity 3 (world), angular velocity 3 (body), rotor speed 4."""
+        state: Array = self._state.astype(np.float64)
+        return state
+
+    @property
+    def on_ground(self) -> bool:
+        """Whether the vehicle stands on the ground."""
+        return bool(self._state[2] <= 1e-3) and float(np.linalg.norm(self._state[7:10])) < 0.05
+
+    def command(self, sample: ActuatorSample, now: float) -> str:
+        """Take in a rotor command; the one way by which a host reaches the rotors. Returns the cause of a rejection."""
+        if self.mode not in (HOLDING, FLYING, READY):
+            cause = self.gate.reject("not armed")
+        else:
+            self._watch(now)  # A command that comes after the time-out comes too late, even in the same step.
+            cause = self.gate.admit(sample, now) if self.mode != FAILSAFE else self.gate.reject("not armed")
+        if cause:
+            self._log.rejected(now, sample, cause)
+            return cause
+        self._log.accepted(now, sample, self.gate.last_age)
+        self._command = np.clip(sample.velocity, 0.0, self._p.max_speed)
+        self._enter(FLYING, now, "command accepted")
+        return ""
+
+    def request(self, request: str, now: float) -> None:
+        """Carry out "stop", "estop" or "arm", from anybody; other words mean nothing."""
+        if request == "estop":
+            self._enter(ESTOPPED, now, "estop request")
+        elif request == "stop" and self.mode in (HOLDING, FLYING, READY):
+            self._enter(LANDED if self.on_ground else FAILSAFE, now, "stop request")
+        elif request == "arm" and self.mode in (FAILSAFE, LANDED, ESTOPPED) and self.on_ground:
+            self._enter(READY, now, "arm request")
+
+    def place(self, now: float) -> None:
+        """Put the vehicle back to its start point: what a person does with a test stand, never while it flies."""
+        if self.mode != FLYING:
+            self._put_at_start()
+            self._enter(HOLDING, now, "placed on the test stand")
+
+    def step(self, now: float) -> None:
+        """One step of `dt` s that ends at `now`."""
+        self._watch(now)
+        self._drive(now)
+        self._previous_velocity = self._state[7:10].astype(np.float64)
+        self._physics.step(torch.from_numpy(self._applied[None].astype(np.float32)))
+        self._touch_ground(now)
+
+    def specific_force(self) -> Array:
+        """What an accelerometer reads, [3] m/s^2 in the body frame, over the last step."""
+        acceleration = (self._state[7:10] - self._previous_velocity) / self._dt
+        force: Array = rotation_matrix(self._state[3:7]).T @ (acceleration + np.array([0.0, 0.0, GRAVITY]))
+        return force
+
+    def _watch(self, now: float) -> None:
+        if self.mode == FLYING and self.gate.silence(now) > WATCHDOG:
+            self._enter(FAILSAFE, now, "no accepted command for 0.2 s")
+
+    def _drive(self, now: float) -> None:
+        """Choose the rotor speeds of this step; a wrong one stops the process rather than reach the rotors."""
+        state = self.state
+        if self.mode == FLYING:
+            source, speeds = "policy", self._command
+            self._onboard.follow(speeds)
+        elif self.mode == HOLDING:
+            source, speeds = "onboard", self._onboard.hold(state, self._start)
+        elif self.mode == FAILSAFE and not self.on_ground:
+            source, speeds = "onboard", self._onboard.descend(state)
+        else:
+            source, speeds = "off", np.zeros(4)
+            self._onboard.follow(speeds)
+        if not (np.isfinite(speeds).all() and (speeds >= 0.0).all() and (speeds <= self._p.max_speed).all()):
+            raise RuntimeError(f"rotor speeds {speeds} ({source}) are not within 0 and {self._p.max_speed} rad/s")
+        self._applied = speeds
+        self._log.applied(now, source, speeds, self.gate.silence(now), state[0:3])
+
+    def _touch_ground(self, now: float) -> None:
+        """A floor that lets nothing through and nothing slide; the vehicle stands up straight on it."""
+        if self._state[2] > 0.0:
+            return
+        w, x, y, z = self._state[3:7]
+        upright = 1.0 - 2.0 * (x * x + y * y)
+        if self.mode != ESTOPPED and (-self._state[9] > HARD_IMPACT or upright < 0.5):
+            self._enter(ESTOPPED, now, "crashed")
+        if self.mode == FAILSAFE:
+            self._log.event(now, "failsafe has landed")
+        yaw = math.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
+        self._state[2] = 0.0
+        self._state[3:7] = (math.cos(0.5 * yaw), 0.0, 0.0, math.sin(0.5 * yaw))
+        self._state[7:9] = 0.0
+        self._state[9] = max(0.0, float(self._state[9]))
+        self._state[10:13] = 0.0
+
+    def _put_at_start(self) -> None:
+        hover = self._p.hover_fraction * self._p.max_speed
+        self._state[:] = (*self._start, 1.0, *[0.0] * 9, *[hover] * 4)
+        self._onboard = OnboardController(self._p, self._dt)
+        self._applied = np.full(4, hover)
+
+    def _enter(self, mode: str, now: float, cause: str) -> None:
+        if mode != self.mode:
+            self._log.state(now, self.mode, mode, cause)
+            self.mode, self.cause = mode, cause
