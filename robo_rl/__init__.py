@@ -1,0 +1,1 @@
+"""Learning: algorithms, runner, evaluation, benchmarks and the `robo-rl` command line."""

@@ -1,0 +1,58 @@
+"""What several subcommands share: opening bundles, writing results, and the console."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from policies.errors import UserError
+from robo_rl import results
+
+if TYPE_CHECKING:
+    from deploy.bundle import Bundle
+
+
+def open_bundle(path: Path) -> Bundle:
+    """Load and verify a bundle; a UserError with the reader's message when it must not be flown."""
+    from deploy.bundle import load_bundle
+    from deploy.errors import BundleError
+
+    try:
+        return load_bundle(path)
+    except BundleError as error:
+        raise UserError(str(error)) from None
+
+
+def write_json(path: Path | None, payload: Mapping[str, Any]) -> None:
+    """Write a result file if one was asked for. Raises UserError when it can't be written."""
+    if path is None:
+        return
+    try:
+        results.write(path, payload)
+    except OSError as error:
+        raise UserError(f"can't write {path}: {error.strerror}") from None
+
+
+def check_writable(path: Path | None) -> None:
+    """Raise UserError now rather than after an hour of work when `path` can't become a result file."""
+    if path is None:
+        return
+    if path.is_dir():
+        raise UserError(f"--json {path} is a folder; name a file")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"can't make the folder {path.parent}: {error.strerror}") from None
+
+
+def percent(share: float) -> str:
+    return f"{100.0 * share:.1f} %"
+
+
+def between(interval: Mapping[str, float | None], scale: float = 1.0, digits: int = 3) -> str:
+    """An interval of an evaluation's summary as "0.912 (0.893 to 0.928)"."""
+    value, low, high = (interval[key] for key in ("value", "low", "high"))
+    if value is None or low is None or high is None:
+        return "none survived"
+    return f"{scale * value:.{digits}f} ({scale * low:.{digits}f} to {scale * high:.{digits}f})"

@@ -1,0 +1,67 @@
+"""Parsing with tyro, whose boxed error messages become one line."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stderr
+from typing import Any, TypeVar
+
+import tyro
+
+from policies.errors import UserError
+
+T = TypeVar("T")
+_BORDER = "╭╮╰╯│─┌┐└┘|"
+
+
+def parse(
+    kind: type[T], command: str, argv: Sequence[str], default: T | None = None, description: str | None = None
+) -> T:
+    """`argv` as a `kind`. Fields of nested dataclasses are flags of their own, without a prefix.
+
+    Raises UserError, in one line, for what can't be parsed; SystemExit(0) after --help.
+    """
+    given: dict[str, Any] = {} if default is None else {"default": default}
+    complaint = io.StringIO()
+    try:
+        with redirect_stderr(complaint):
+            parsed: T = tyro.cli(
+                kind,
+                args=list(argv),
+                prog=f"robo-rl {command}",
+                description=description,
+                config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
+                **given,
+            )
+            return parsed
+    except SystemExit as exit_:
+        if exit_.code in (0, None):
+            sys.stderr.write(complaint.getvalue())
+            raise
+        raise UserError(one_line(complaint.getvalue(), f"robo-rl {command}")) from None
+
+
+def one_line(box: str, program: str) -> str:
+    """tyro's boxed error in one line: what was wrong, what may have been meant, and where the options are listed."""
+    sections: list[list[str]] = [[]]
+    for raw in re.sub(r"\x1b\[[0-9;]*m", "", box).splitlines():
+        text = raw.strip().strip(_BORDER).strip()
+        if not text:
+            sections.append([])
+        elif not raw.lstrip().startswith(("╭", "╰")):
+            sections[-1].append(text)
+    filled = [section for section in sections if section]
+    if not filled:
+        return f"the arguments can't be parsed; see {program} --help"
+    message = re.sub(r"^Error parsing ", "", " ".join(filled[0]).rstrip("."))
+    message = re.sub(r"^config: ", "", message)
+    meant = [flag for section in filled[1:] if section[0].startswith("Perhaps") for flag in _flags(section)]
+    hint = f"; did you mean {' or '.join(dict.fromkeys(meant))}?" if meant else ""
+    return f"{message}{hint} (see {program} --help)"
+
+
+def _flags(section: Sequence[str]) -> list[str]:
+    return [word for line in section for word in re.findall(r"^--[\w-]+", line)][:3]

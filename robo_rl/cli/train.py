@@ -1,0 +1,130 @@
+"""`robo-rl train TASK`: learn a task into a run folder, or go on where a run stopped."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+import tyro
+
+from policies.errors import UserError
+from robo_rl.algorithm import TrainingDiverged, algorithm_name, default_algorithm, find_algorithm
+from robo_rl.cli.parsing import parse
+
+if TYPE_CHECKING:
+    from robo_rl.config import TrainConfig
+
+C = TypeVar("C")
+
+
+@dataclass(frozen=True)
+class Arguments(Generic[C]):
+    """Learn a task. The settings of another algorithm than the task's own: --algorithm NAME --help."""
+
+    task: tyro.conf.Positional[str]
+    """Name of the task; `robo-rl tasks` lists them."""
+    settings: C
+    """Settings of the algorithm."""
+    algorithm: Literal["flight", "ppo"] = "ppo"
+    """Learning algorithm."""
+    seed: int = 0
+    """Seed of every random draw in training, below 10 000 000; larger ones are kept for evaluation."""
+    run_dir: Path | None = None
+    """Folder of the run; runs/TASK-ALGORITHM-SEED when not given. It must not hold a run, unless --resume is given."""
+    resume: bool = False
+    """Go on from the run's last checkpoint, with the run's own settings."""
+    device: str = "cpu"
+    """Where networks and physics run: cpu, cuda or cuda:N."""
+    threads: int = 1
+    """Processor threads of torch. A resumed run equals an uninterrupted one only with the same number."""
+    checkpoint_every: int = 50
+    """Iterations between checkpoints; one more is written at the end and on SIGINT or SIGTERM."""
+
+
+def run(argv: Sequence[str]) -> int:
+    from robo_rl import config, runner
+    from sim.tasks import find_task
+
+    arguments, saved = _parse(argv)
+    task = find_task(arguments.task)
+    given = config.TrainConfig(
+        task=task.name,
+        algorithm=arguments.settings,
+        seed=arguments.seed,
+        device=arguments.device,
+        threads=arguments.threads,
+        checkpoint_every=arguments.checkpoint_every,
+    )
+    run_dir = arguments.run_dir or _default_run_dir(task.name, arguments.algorithm, arguments.seed)
+    if saved is None:
+        runner.create(run_dir, given)
+    elif changed := config.differences(saved, given):
+        raise UserError(f"--resume goes on with the run's own settings, but {'; '.join(changed)}")
+    return train(run_dir)
+
+
+def train(run_dir: Path) -> int:
+    """Train the run in a folder to its end, with a progress bar; returns the exit code."""
+    from robo_rl import runner
+    from robo_rl.cli.main import STARTED
+    from robo_rl.progress import training_progress
+
+    try:
+        with training_progress() as progress:
+            outcome = runner.train(run_dir, progress, time.perf_counter() - STARTED)
+    except TrainingDiverged as error:
+        print(f"robo-rl: training diverged: {error}", file=sys.stderr)
+        return 1
+    done = f"{outcome.iteration} of {outcome.total_iterations} iterations, {outcome.steps} steps"
+    if outcome.iteration < outcome.total_iterations:
+        print(f"stopped after {done}; checkpoint saved, go on with --resume --run-dir {run_dir}", file=sys.stderr)
+        return 128 + outcome.stopped_by
+    print(f"trained {done} in {outcome.train_seconds:.1f} s: {run_dir}")
+    return 0
+
+
+def _parse(argv: Sequence[str]) -> tuple[Arguments[Any], TrainConfig | None]:
+    """The arguments and, to resume, the run's own configuration, which then gives the defaults.
+
+    Which flags there are depends on the algorithm, and that on other flags: those are looked up first.
+    """
+    from robo_rl import config, runner
+    from sim.tasks import TASKS
+
+    task = next((TASKS[word] for word in argv if word in TASKS), None)
+    algorithm = _look_up(argv, "algorithm") or ("ppo" if task is None else default_algorithm(task))
+    saved = None
+    if "--resume" in argv and task is not None:
+        named = _look_up(argv, "run-dir")
+        seed = _look_up(argv, "seed") or "0"
+        run_dir = Path(named) if named else _default_run_dir(task.name, algorithm, seed)
+        if not (run_dir / runner.CONFIG).is_file():
+            raise UserError(f"{run_dir} holds no run to resume; leave --resume out to start one there")
+        saved = config.load(run_dir / runner.CONFIG)
+        algorithm = _look_up(argv, "algorithm") or algorithm_name(saved.algorithm)
+    settings = find_algorithm(algorithm).config_class()
+    defaults: dict[str, Any] = {"settings": settings(), "algorithm": algorithm}
+    if saved is not None:
+        shared = ("seed", "device", "threads", "checkpoint_every")
+        defaults |= {name: getattr(saved, name) for name in shared}
+        if type(saved.algorithm) is settings:
+            defaults["settings"] = saved.algorithm
+    kind = Arguments[settings]  # type: ignore[valid-type]
+    return parse(kind, "train", argv, kind(task=tyro.MISSING, **defaults)), saved
+
+
+def _look_up(argv: Sequence[str], flag: str) -> str | None:
+    """The value of `--flag VALUE` or `--flag=VALUE`; what is wrong with it is said when all arguments are parsed."""
+    for index, word in enumerate(argv):
+        name, equals, value = word.partition("=")
+        if name.replace("_", "-") == f"--{flag}":
+            return value if equals else next(iter(argv[index + 1 : index + 2]), None)
+    return None
+
+
+def _default_run_dir(task: str, algorithm: str, seed: int | str) -> Path:
+    return Path("runs") / f"{task}-{algorithm}-{seed}"

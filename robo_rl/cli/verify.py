@@ -1,0 +1,44 @@
+"""`robo-rl verify BUNDLE`: everything that can be checked of a bundle, without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import tyro
+
+from policies.errors import UserError
+from robo_rl.cli.common import check_writable, write_json
+from robo_rl.cli.parsing import parse
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Check a bundle: files, hashes, schema, shapes, weights and golden replay."""
+
+    bundle: tyro.conf.Positional[Path]
+    """Folder that `robo-rl export` wrote."""
+    json: Path | None = None
+    """File for the result, as JSON."""
+
+
+def run(argv: Sequence[str]) -> int:
+    arguments = parse(Arguments, "verify", argv)
+    check_writable(arguments.json)
+    from rich.console import Console
+    from rich.table import Table
+
+    from deploy.errors import BundleError
+    from deploy.verify import verify_bundle
+
+    try:
+        report = verify_bundle(arguments.bundle)
+    except BundleError as error:
+        raise UserError(str(error)) from None
+    table = Table("check", "result", "detail")
+    for check in report.checks:
+        table.add_row(check.name, "ok" if check.ok else "FAILED", check.detail)
+    Console().print(table)
+    write_json(arguments.json, {"ok": report.ok, **asdict(report)})
+    return 0 if report.ok else 1

@@ -1,0 +1,231 @@
+"""Evaluation on fixed held-out starts, with intervals: a policy graph in torch and a bundle in onnxruntime alike."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from deploy.bundle import Bundle
+from policies.errors import UserError
+from policies.graph import PolicyGraph
+from policies.signals import Commands, Sensors, State
+from robo_rl.results import plain
+from sim.task import Task
+
+HELD_OUT_SEED = 10_000_019
+"""Seed of the evaluation's starts; trainings take seeds below 10 000 000 only, so none ever saw these starts."""
+SUCCESS_DISTANCE = 0.1
+"""Mean distance to the target over the last second, in m, below which an episode counts as a success."""
+BOOTSTRAP_DRAWS = 2000
+
+Floats = NDArray[np.float64]
+
+
+class BatchPolicy(Protocol):
+    """A policy for N robots at once: what an evaluation flies."""
+
+    def initial_state(self, batch: int, device: str) -> State: ...
+    def step(self, sensors: Sensors, state: State) -> tuple[Commands, State]: ...
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its 95% confidence interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What N robots did in their first episode each.
+
+    A robot survives when its episode reaches the time limit. Distances (m) are from the true position to the target,
+    over the last second, of survivors alone, and so is the RMSE over the whole episode; they are nan where none
+    survived, and None for a task whose truth has no `position_error`.
+    """
+
+    task: str
+    seed: int
+    episodes: int
+    survival: Interval
+    success: Interval | None
+    episode_return: Interval
+    distance: Interval | None
+    distance_percentiles: dict[str, float] | None
+    rmse: Interval | None
+    survived: NDArray[np.bool_]
+    """Per start [N], in the environment's order."""
+    succeeded: NDArray[np.bool_]
+    """Per start [N]: survived with a mean distance below 0.1 m over the last second."""
+    distances: Floats
+    """Per start [N], nan for a robot that did not survive."""
+
+    def summary(self) -> dict[str, Any]:
+        """The evaluation without its per-start arrays, in JSON's own types."""
+        document: dict[str, Any] = {
+            "task": self.task,
+            "seed": self.seed,
+            "episodes": self.episodes,
+            "survival": vars(self.survival),
+            "episode_return": vars(self.episode_return),
+        }
+        if self.success is not None and self.distance is not None and self.rmse is not None:
+            document["success_at_0.1"] = vars(self.success)
+            document["distance_m"] = {**vars(self.distance), **(self.distance_percentiles or {})}
+            document["rmse_m"] = vars(self.rmse)
+        result: dict[str, Any] = plain(document)
+        return result
+
+
+@torch.no_grad()
+def evaluate(
+    policy: PolicyGraph | Bundle,
+    task: Task,
+    episodes: int = 1000,
+    seed: int = HELD_OUT_SEED,
+    device: str = "cpu",
+) -> Evaluation:
+    """Fly one episode from each of `episodes` starts, which depend on the task and `seed` alone.
+
+    Raises UserError when a bundle was made for other sensors or commands than the task's, or `episodes` is below 1.
+    """
+    if episodes < 1:
+        raise UserError(f"episodes must be at least 1, got {episodes}")
+    pilot: BatchPolicy = BundlePolicy(policy, task) if isinstance(policy, Bundle) else GraphPolicy(policy)
+    environment = task.make_environment(episodes, seed, device)
+    sensors, _ = environment.reset()
+    state = pilot.initial_state(episodes, device)
+    alive = torch.ones(episodes, dtype=torch.bool, device=device)
+    survived = torch.zeros_like(alive)
+    total = torch.zeros(episodes, device=device)
+    squares = torch.zeros(episodes, device=device)
+    length = torch.zeros(episodes, device=device)
+    # The distances of every robot's last second; its rows stop moving when the robot's episode ends.
+    recent = torch.full((max(1, round(1.0 / task.period)), episodes), math.nan, device=device)
+    for _ in range(task.episode_steps):
+        commands, state = pilot.step(sensors, state)
+        step = environment.step(commands)
+        total += torch.where(alive, step.reward, 0.0)
+        length += alive
+        if "position_error" in step.terminal_truth:
+            # What stood before the reset, so that a world's last step counts as its own.
+            distance = step.terminal_truth["position_error"].norm(dim=-1)
+            squares += torch.where(alive, distance.square(), 0.0)
+            recent = torch.where(alive, torch.cat((recent[1:], distance[None])), recent)
+        survived |= alive & step.truncated
+        alive &= ~(step.terminated | step.truncated)
+        sensors = step.sensors
+        if not bool(alive.any()):
+            break
+    if bool(alive.any()):
+        raise RuntimeError(f"{task.name}: {int(alive.sum())} episodes went on after {task.episode_steps} steps")
+    return _summarise(task, seed, survived, total, (squares / length).sqrt(), recent.nanmean(0))
+
+
+def _summarise(
+    task: Task, seed: int, survived: Tensor, total: Tensor, rmse_per_start: Tensor, distance_per_start: Tensor
+) -> Evaluation:
+    alive = survived.cpu().numpy()
+    n = len(alive)
+    distances = np.where(alive, _array(distance_per_start), np.nan)
+    succeeded = alive & (np.nan_to_num(distances, nan=math.inf) < SUCCESS_DISTANCE)
+    # A task whose truth has no position error left every distance nan.
+    known = not bool(distance_per_start.isnan().all())
+    return Evaluation(
+        task=task.name,
+        seed=seed,
+        episodes=n,
+        survival=wilson(int(alive.sum()), n),
+        success=wilson(int(succeeded.sum()), n) if known else None,
+        episode_return=bootstrap_mean(_array(total), seed),
+        distance=bootstrap_mean(distances[alive], seed) if known else None,
+        distance_percentiles=_percentiles(distances[alive]) if known else None,
+        rmse=bootstrap_mean(_array(rmse_per_start)[alive], seed) if known else None,
+        survived=alive,
+        succeeded=succeeded,
+        distances=distances,
+    )
+
+
+def _percentiles(values: Floats) -> dict[str, float]:
+    if values.size == 0:
+        return dict.fromkeys(("p50", "p90", "p99", "worst"), math.nan)
+    return {"worst": float(values.max()), **{f"p{p}": float(np.percentile(values, p)) for p in (50, 90, 99)}}
+
+
+def wilson(successes: int, trials: int) -> Interval:
+    """A share with Wilson's 95% interval, which stays inside [0, 1] and is right at 0 and at all successes.
+
+    Ref: E. B. Wilson, Journal of the American Statistical Association 22 (1927), 209-212.
+    """
+    z = 1.959963984540054
+    share = successes / trials
+    centre = (share + z * z / (2 * trials)) / (1 + z * z / trials)
+    half = z / (1 + z * z / trials) * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
+    return Interval(share, max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half)))
+
+
+def bootstrap_mean(values: Floats, seed: int) -> Interval:
+    """A mean with its 95% percentile-bootstrap interval; nan for no values. The same values give the same interval."""
+    if values.size == 0:
+        return Interval(math.nan, math.nan, math.nan)
+    generator = np.random.default_rng(seed)
+    draws = generator.integers(0, values.size, size=(BOOTSTRAP_DRAWS, values.size), dtype=np.int32)
+    low, high = np.percentile(values[draws].mean(1), [2.5, 97.5])
+    return Interval(float(values.mean()), float(low), float(high))
+
+
+class GraphPolicy:
+    """A policy graph as it would be deployed: the deterministic action."""
+
+    def __init__(self, graph: PolicyGraph) -> None:
+        self._graph = graph
+
+    def initial_state(self, batch: int, device: str) -> State:
+        return self._graph.initial_state(batch, device)
+
+    def step(self, sensors: Sensors, state: State) -> tuple[Commands, State]:
+        commands, following = self._graph(sensors, state)
+        return commands, following
+
+
+class BundlePolicy:
+    """A bundle on onnxruntime, all robots in one batch."""
+
+    def __init__(self, bundle: Bundle, task: Task) -> None:
+        manifest = bundle.manifest
+        sensors, commands = {s.name: s.dim for s in task.sensors}, {c.name: c.dim for c in task.commands}
+        for kind, wanted, there in (("sensor", manifest.sensors, sensors), ("command", manifest.commands, commands)):
+            for entry in wanted:
+                if there.get(entry.name) != entry.dim:
+                    raise UserError(
+                        f"{bundle.path} has the {kind} {entry.name}[{entry.dim}], which {task.name} has not; "
+                        f"it was made for {manifest.identity.task}"
+                    )
+        self._session = bundle.policy.session
+
+    def initial_state(self, batch: int, device: str) -> State:
+        return State({name: torch.from_numpy(v) for name, v in self._session.initial_state(batch).items()})
+
+    def step(self, sensors: Sensors, state: State) -> tuple[Commands, State]:
+        device = next(iter(sensors.values())).device
+        commands, following = self._session.evaluate(_arrays(sensors), _arrays(state))
+        return Commands({k: torch.from_numpy(v).to(device) for k, v in commands.items()}), State(
+            {k: torch.from_numpy(v) for k, v in following.items()}
+        )
+
+
+def _arrays(values: Sensors | State) -> dict[str, NDArray[np.float32]]:
+    return {name: value.detach().cpu().numpy().astype(np.float32, copy=False) for name, value in values.items()}
+
+
+def _array(values: Tensor) -> Floats:
+    return values.detach().cpu().numpy().astype(np.float64)

@@ -1,0 +1,213 @@
+"""Runs a training: metrics, checkpoints, resume and the result file.
+
+A run is a folder: `config.yaml`, `checkpoint.pt`, `metrics.jsonl`, `tensorboard/` and, once training ended,
+`result.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import IO, Any, Protocol
+
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+from policies.errors import UserError
+from robo_rl import checkpoint, config, files, results
+from robo_rl.algorithm import Algorithm, algorithm_name, find_algorithm
+from robo_rl.config import TrainConfig
+from sim.tasks import find_task
+
+CONFIG, CHECKPOINT, METRICS, RESULT, TENSORBOARD = (
+    "config.yaml", "checkpoint.pt", "metrics.jsonl", "result.json", "tensorboard",
+)  # fmt: skip
+CURVE_POINTS = 200
+
+
+class Progress(Protocol):
+    """Shown after every iteration."""
+
+    def __call__(self, iteration: int, total: int, metrics: Mapping[str, float]) -> None: ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a training ended: `stopped_by` is the signal's number, 0 when it came to its end; seconds of this process."""
+
+    run_dir: Path
+    iteration: int
+    total_iterations: int
+    steps: int
+    train_seconds: float
+    stopped_by: int
+
+
+def create(run_dir: Path, configuration: TrainConfig) -> None:
+    """Start a run's folder. Raises UserError when it already holds a run."""
+    held = [name for name in (CONFIG, CHECKPOINT, METRICS, RESULT) if (run_dir / name).exists()]
+    if held:
+        raise UserError(
+            f"{run_dir} already holds a run ({held[0]}); continue it with --resume or name another --run-dir"
+        )
+    if run_dir.exists() and not run_dir.is_dir():
+        raise UserError(f"{run_dir} is a file; --run-dir must name a folder")
+    try:
+        config.save(configuration, run_dir / CONFIG)
+    except OSError as error:
+        raise UserError(f"can't write into {run_dir}: {error.strerror}") from None
+
+
+def build(configuration: TrainConfig) -> Algorithm:
+    """The algorithm of a configuration, at its very start. Sets torch's threads and every global random generator."""
+    if configuration.device != "cpu" and not torch.cuda.is_available():
+        raise UserError(f"device is {configuration.device}, but torch finds no GPU here; use --device cpu")
+    torch.set_num_threads(configuration.threads)
+    torch.manual_seed(configuration.seed)
+    task = find_task(configuration.task)
+    entry = find_algorithm(algorithm_name(configuration.algorithm))
+    return entry.build(configuration.algorithm, task, configuration.seed, configuration.device)
+
+
+def load_trained(run_dir: Path) -> tuple[TrainConfig, Algorithm]:
+    """The configuration and the algorithm of a run, as its last checkpoint left them."""
+    configuration = config.load(run_dir / CONFIG)
+    saved = checkpoint.load(run_dir / CHECKPOINT)
+    algorithm = build(configuration)
+    algorithm.load_state_dict(saved["algorithm"])
+    return configuration, algorithm
+
+
+def train(run_dir: Path, progress: Progress, import_seconds: float = 0.0) -> Outcome:
+    """Train the run in `run_dir` from its last checkpoint, or from the start, to its end or to a signal.
+
+    SIGINT and SIGTERM end it after the iteration under way, with a checkpoint; a second SIGINT ends it at once.
+    `import_seconds` is the time the process took until here, for the result file.
+    """
+    began = time.perf_counter()
+    configuration = config.load(run_dir / CONFIG)
+    algorithm = build(configuration)
+    seconds = _resume(run_dir, algorithm)
+    wall = {"imports": import_seconds, "compile": time.perf_counter() - began}
+    every = configuration.checkpoint_every
+    with (
+        _stop_on_signals() as stop,
+        (run_dir / METRICS).open("a") as metrics_file,
+        SummaryWriter(str(run_dir / TENSORBOARD), purge_step=algorithm.iteration + 1) as board,
+    ):
+        saved = -1
+        while algorithm.iteration < algorithm.total_iterations and not stop.signal:
+            began = time.perf_counter()
+            metrics = algorithm.iterate()
+            elapsed = time.perf_counter() - began
+            seconds += elapsed
+            _record(metrics_file, board, algorithm, metrics, seconds)
+            progress(algorithm.iteration, algorithm.total_iterations, metrics)
+            if algorithm.iteration % every == 0:
+                saved = algorithm.iteration
+                _save(run_dir, algorithm, seconds)
+        if saved != algorithm.iteration:
+            _save(run_dir, algorithm, seconds)
+    outcome = Outcome(run_dir, algorithm.iteration, algorithm.total_iterations, algorithm.steps, seconds, stop.signal)
+    if algorithm.iteration >= algorithm.total_iterations:
+        _write_result(run_dir, configuration, outcome, {**wall, "train": seconds})
+    return outcome
+
+
+def read_metrics(run_dir: Path) -> list[dict[str, float]]:
+    """Every complete line of a run's metrics."""
+    path = run_dir / METRICS
+    if not path.is_file():
+        return []
+    lines = []
+    for line in path.read_text().splitlines():
+        try:
+            lines.append(json.loads(line))
+        except json.JSONDecodeError:
+            # A kill in the middle of a write leaves half a line; nothing can follow it.
+            break
+    return lines
+
+
+# ---- the pieces ------------------------------------------------------------------------------------------------
+
+
+def _save(run_dir: Path, algorithm: Algorithm, seconds: float) -> None:
+    checkpoint.save(
+        run_dir / CHECKPOINT,
+        {
+            "iteration": algorithm.iteration,
+            "train_seconds": seconds,
+            "algorithm": algorithm.state_dict(),
+            "random": checkpoint.random_state(),
+        },
+    )
+
+
+def _resume(run_dir: Path, algorithm: Algorithm) -> float:
+    """Load the checkpoint if there is one and cut the metrics back to it; returns the training seconds so far."""
+    kept: list[dict[str, float]] = []
+    seconds = 0.0
+    if (run_dir / CHECKPOINT).exists():
+        saved = checkpoint.load(run_dir / CHECKPOINT)
+        algorithm.load_state_dict(saved["algorithm"])
+        checkpoint.restore_random_state(saved["random"])
+        seconds = saved["train_seconds"]
+        kept = [line for line in read_metrics(run_dir) if line["iteration"] <= saved["iteration"]]
+    files.write_text(run_dir / METRICS, "".join(json.dumps(line) + "\n" for line in kept))
+    return seconds
+
+
+def _record(
+    file: IO[str], board: SummaryWriter, algorithm: Algorithm, metrics: Mapping[str, float], seconds: float
+) -> None:
+    line = {"iteration": algorithm.iteration, "steps": algorithm.steps, "seconds": round(seconds, 4), **metrics}
+    file.write(json.dumps(line) + "\n")
+    # Flushed line by line: a checkpoint must never be ahead of the metrics that led to it.
+    file.flush()
+    for name, value in metrics.items():
+        board.add_scalar(name, value, algorithm.iteration)
+
+
+def _write_result(run_dir: Path, configuration: TrainConfig, outcome: Outcome, wall: Mapping[str, float]) -> None:
+    metrics = read_metrics(run_dir)
+    stride = max(1, len(metrics) // CURVE_POINTS)
+    curve = metrics[::stride] + ([metrics[-1]] if metrics and (len(metrics) - 1) % stride else [])
+    payload = {
+        "config": config.to_document(configuration),
+        "seed": configuration.seed,
+        "iterations": outcome.iteration,
+        "steps": outcome.steps,
+        "wall_seconds": dict(wall),
+        "final": metrics[-1] if metrics else {},
+        "curve": curve,
+    }
+    results.write(run_dir / RESULT, payload)
+
+
+class _Stop:
+    signal = 0
+
+
+@contextmanager
+def _stop_on_signals() -> Iterator[_Stop]:
+    """Note SIGINT and SIGTERM instead of dying from them; a second SIGINT raises KeyboardInterrupt."""
+    stop = _Stop()
+
+    def handle(number: int, _: FrameType | None) -> None:
+        if stop.signal and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        stop.signal = number
+
+    before: dict[int, Any] = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
