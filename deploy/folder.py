@@ -25,10 +25,20 @@ def replace_folder(out: Path, files: Mapping[str, bytes], check: Callable[[Path]
     """Write `files` as the folder `out`, replacing an old one whole.
 
     The files go to a temporary folder beside `out`, reach the disk, pass `check`, and take the name by a rename. On any
-    failure the temporary folder is removed and `out` is what it was. Renames can't swap two folders portably, so for an
-    instant the name is free: a reader then finds no folder, never a mixed one.
+    failure the temporary folder is removed and `out` is what it was; a full disk or a missing right is a BundleError.
+    Renames can't swap two folders portably, so for an instant the name is free: a reader then finds no folder, never a
+    mixed one.
     """
-    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        _replace(out, files, check)
+    except OSError as error:
+        raise BundleError(
+            f"{out} can't be written ({error.strerror or error}); make room there, or choose another --out"
+        ) from None
+
+
+def _replace(out: Path, files: Mapping[str, bytes], check: Callable[[Path], object]) -> None:
     mark = uuid.uuid4().hex[:12]
     fresh, old = out.with_name(f".{out.name}.{mark}.new"), out.with_name(f".{out.name}.{mark}.old")
     try:
