@@ -56,3 +56,8 @@ def between(interval: Mapping[str, float | None], scale: float = 1.0, digits: in
     if value is None or low is None or high is None:
         return "none survived"
     return f"{scale * value:.{digits}f} ({scale * low:.{digits}f} to {scale * high:.{digits}f})"
+
+
+def os_error(error: OSError) -> str:
+    """What went wrong, without Python's number and file name."""
+    return error.strerror or str(error)

@@ -14,7 +14,17 @@ import tyro
 from policies.errors import UserError
 
 T = TypeVar("T")
-_BORDER = "╭╮╰╯│─┌┐└┘|"
+_BORDER = " ╭╮╰╯│─"
+_PHRASES = (
+    # What fields of a dataclass refuse is reported under the dataclass's name, which the user never typed.
+    (r"^Error parsing (--[\w-]+)", r"\1"),
+    (r"^Error parsing [\w.\[\]]+: ", ""),
+    (r"invalid literal for int\(\) with base 10: ", "expected a whole number, got "),
+    (r"could not convert string to float: ", "expected a number, got "),
+    (r"^Missing from [^:]*: ", "missing: "),
+    (r" \(required\)", ""),
+)
+"""How tyro says it, and how we do."""
 
 
 def parse(
@@ -48,7 +58,7 @@ def one_line(box: str, program: str) -> str:
     """tyro's boxed error in one line: what was wrong, what may have been meant, and where the options are listed."""
     sections: list[list[str]] = [[]]
     for raw in re.sub(r"\x1b\[[0-9;]*m", "", box).splitlines():
-        text = raw.strip().strip(_BORDER).strip()
+        text = raw.strip(_BORDER)
         if not text:
             sections.append([])
         elif not raw.lstrip().startswith(("╭", "╰")):
@@ -56,8 +66,9 @@ def one_line(box: str, program: str) -> str:
     filled = [section for section in sections if section]
     if not filled:
         return f"the arguments can't be parsed; see {program} --help"
-    message = re.sub(r"^Error parsing ", "", " ".join(filled[0]).rstrip("."))
-    message = re.sub(r"^config: ", "", message)
+    message = " ".join(filled[0]).rstrip(".")
+    for pattern, phrase in _PHRASES:
+        message = re.sub(pattern, phrase, message)
     meant = [flag for section in filled[1:] if section[0].startswith("Perhaps") for flag in _flags(section)]
     hint = f"; did you mean {' or '.join(dict.fromkeys(meant))}?" if meant else ""
     return f"{message}{hint} (see {program} --help)"

@@ -1,0 +1,89 @@
+"""`robo-rl doctor`: what is installed here, what it is good for, and what is missing for what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from robo_rl import results
+from robo_rl.cli.common import check_writable, write_json
+from robo_rl.cli.parsing import parse
+
+NEEDS: dict[str, tuple[str, ...]] = {
+    "base": ("numpy", "tyro", "rich", "pyyaml", "cattrs"),
+    "robot": ("onnxruntime", "roslibpy", "websockets", "mcap"),
+    "train": ("torch", "warp-lang", "tensorboard", "onnx", "onnxscript", "onnxruntime", "matplotlib"),
+    "dev": ("pytest", "hypothesis", "ruff", "mypy"),
+}
+USES = {
+    "base": "doctor, help",
+    "robot": "verify, bridge, deploy",
+    "train": "tasks, train, eval, export, robot, bench; demo and the loop benchmark together with robot",
+    "dev": "make test, make lint",
+}
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Say what is installed here, what it is good for, and what to install for the rest.
+
+    Exit code 0 when at least one of the extras robot and train is complete, else 1.
+    """
+
+    json: Path | None = None
+    """File for the result, as JSON."""
+
+
+def run(argv: Sequence[str]) -> int:
+    arguments = parse(Arguments, "doctor", argv)
+    check_writable(arguments.json)
+    report = examine()
+    _print(report)
+    write_json(arguments.json, report)
+    return 0 if report["ok"] else 1
+
+
+def examine() -> dict[str, Any]:
+    """Every extra with its packages' versions (None where missing), and notes on this machine. Imports none of them."""
+    extras: dict[str, Any] = {}
+    for extra, packages in NEEDS.items():
+        versions = {package: results.installed_version(package) for package in packages}
+        missing = [package for package, version in versions.items() if version is None]
+        extras[extra] = {"usable": not missing, "missing": missing, "versions": versions, "for": USES[extra]}
+    machine = results.machine()
+    usable = extras["base"]["usable"] and (extras["robot"]["usable"] or extras["train"]["usable"])
+    return {"ok": usable, "extras": extras, "machine": machine, "notes": _notes(extras, machine)}
+
+
+def _notes(extras: dict[str, Any], machine: dict[str, Any]) -> list[str]:
+    notes = []
+    for extra, found in extras.items():
+        if found["missing"]:
+            install = "robo-rl" if extra == "base" else f"'robo-rl[{extra}]'"
+            notes.append(f"for {found['for']}: pip install {install} (lacks {', '.join(found['missing'])})")
+    torch = extras["train"]["versions"]["torch"]
+    if machine["gpus"] and torch is not None and torch.endswith("+cpu"):
+        notes.append(f"there is a GPU, but torch {torch} is built for the CPU; install a CUDA build to use it")
+    if not machine["gpus"]:
+        notes.append("no NVIDIA GPU: training runs on the CPU")
+    if machine["cores"] < 2:
+        notes.append("one processor core: a control loop beside a simulated robot will show jitter")
+    return notes
+
+
+def _print(report: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console, machine = Console(), report["machine"]
+    table = Table("extra", "usable", "for", "packages")
+    for extra, found in report["extras"].items():
+        versions = (f"{name} {version or 'MISSING'}" for name, version in found["versions"].items())
+        table.add_row(extra, "yes" if found["usable"] else "no", found["for"], "\n".join(versions))
+    console.print(table)
+    console.print(f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gb']} GB, {machine['system']}")
+    console.print(f"GPU: {', '.join(machine['gpus']) or 'none'}")
+    for note in report["notes"]:
+        console.print(f"- {note}", markup=False)
