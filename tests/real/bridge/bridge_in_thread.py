@@ -1,0 +1,65 @@
+"""A bridge in a thread of the test's own process, and a bare client that speaks the protocol by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from websockets.sync.client import ClientConnection, connect
+
+from real.bridge.server import running
+from real.bridge.settings import BridgeSettings
+
+
+@contextlib.contextmanager
+def bridge(settings: BridgeSettings) -> Iterator[str]:
+    """Run a bridge; yields its address."""
+    ready = threading.Event()
+    found: list[str] = []
+    loop = asyncio.new_event_loop()
+    stop = asyncio.Event()
+
+    async def serve() -> None:
+        async with running(settings) as address:
+            found.append(address)
+            ready.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    try:
+        assert ready.wait(5.0)
+        yield found[0]
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(10.0)
+        loop.close()
+
+
+class BareClient:
+    """Sends and receives operations; nothing is hidden."""
+
+    def __init__(self, address: str, **options: Any) -> None:
+        self._stack = contextlib.ExitStack()
+        self.connection: ClientConnection = self._stack.enter_context(connect(address, compression=None, **options))
+
+    def send(self, operation: Any) -> None:
+        self.connection.send(operation if isinstance(operation, str) else json.dumps(operation))
+
+    def receive(self, timeout: float = 2.0) -> Any:
+        return json.loads(self.connection.recv(timeout))
+
+    def settle(self) -> list[Any]:
+        """Everything that arrives up to the answer of a call that must fail: a way to wait without a clock."""
+        self.send({"op": "call_service", "service": "/nobody", "id": "settle"})
+        arrived = []
+        while (operation := self.receive()).get("id") != "settle":
+            arrived.append(operation)
+        return arrived
+
+    def close(self) -> None:
+        self._stack.close()
