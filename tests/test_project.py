@@ -14,6 +14,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from robo_rl.cli.doctor import NEEDS
 from tests.imports import ROOMS, imports, modules
 
 ROOT = Path(__file__).parent.parent
@@ -93,8 +94,16 @@ def test_what_the_rooms_import_is_declared_and_the_reverse() -> None:
         if top not in ROOMS
     }
     promised = {name for extra in ("", "robot", "train") for name in declared(extra)}
-    # torch's exporter imports onnxscript itself.
-    assert used | {"onnxscript"} == promised
+    # torch imports these itself: onnxscript to export, tensorboard to write its files.
+    assert used | {"onnxscript", "tensorboard"} == promised
+
+
+def test_the_doctor_asks_for_what_the_extras_bring() -> None:
+    for name, needs in NEEDS.items():
+        brought = set(declared("" if name == "base" else name))
+        assert {canonicalize_name(need) for need in needs} <= brought
+        # What develops the project has plugins and type stubs that nobody would miss by name.
+        assert name == "dev" or len(needs) == len(brought)
 
 
 def test_every_dependency_has_its_reason() -> None:
