@@ -143,6 +143,12 @@ def test_links_in_the_documentation_lead_somewhere() -> None:
                 assert (document.parent / target).exists(), f"{document.name} links to {target}, which is not there"
 
 
+def test_the_index_names_every_document() -> None:
+    index = (ROOT / "docs/README.md").read_text(encoding="utf-8")
+    for document in (ROOT / "docs").glob("*.md"):
+        assert document.name == "README.md" or f"({document.name})" in index, f"docs/README.md lacks {document.name}"
+
+
 def test_readme_starts_with_the_two_commands() -> None:
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
     commands = [line.split("#")[0].strip() for line in lines[:6] if line.startswith("make")]
