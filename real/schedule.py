@@ -163,7 +163,7 @@ class PhaseAligner:
 
         It is 0 while the period is unknown, and while readings are missing, whose arrival then says nothing.
         """
-        if not (reading_period > 0.0 and 0.0 <= age <= 2.0 * reading_period):
+        if not (0.0 < reading_period < math.inf and 0.0 <= age <= 2.0 * reading_period < math.inf):
             return 0.0
         error = math.remainder(age - self._margin, reading_period)
         return min(max(-self._gain * error, -self._largest), self._largest)

@@ -1,7 +1,9 @@
-"""A fake robot, a fake policy and a fake clock: whole flights in a few hundred milliseconds, with every fault on demand.
+"""A fake robot, a fake policy and a fake clock: whole flights in a few hundred milliseconds, with every fault on
+demand.
 
-The robot is a point mass whose four commands push it: their mean lifts it, differences move it sideways. The policy is a
-proportional-derivative controller of it. Neither is a model of anything; they only make a flight that a loop can hold.
+The robot is a point mass whose four commands push it: their mean lifts it, differences move it sideways. The policy
+is a proportional-derivative controller of it. Neither is a model of anything; they only make a flight that a loop can
+hold.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ from deploy.manifest import (
     SensorEntry,
     Timing,
 )
+from real.report import FlightReport
 from real.robot import FAILSAFE, Array, LinkDown, LinkStatus, Reading
+from real.session import FlightSettings, fly
 
 HOVER = 1000.0
 HIGH = 2000.0
@@ -217,3 +221,16 @@ class FakeRobot:
         received = self._time + self.delay(self._sequence)
         stamp = self._time - CLOCK_OFFSET
         self._on_the_way.append(Reading(self.spoil(sensors), stamp, received, self._sequence))
+
+
+def fly_fake(
+    prepare: Callable[[FakeRobot, FakeBundle], None] = lambda robot, bundle: None,
+    bundle: FakeBundle | None = None,
+    **settings: Any,
+) -> tuple[FlightReport, FakeRobot]:
+    """Fly the fake robot for 2 s unless `settings` say otherwise; `prepare` plans its faults."""
+    clock = FakeClock()
+    robot, bundle = FakeRobot(clock), bundle or FakeBundle()
+    prepare(robot, bundle)
+    report = fly(bundle, robot, FlightSettings(**{"duration": 2.0, **settings}), clock)
+    return report, robot

@@ -1,0 +1,77 @@
+"""The transition table: total, latched where it must be, and with a way to a safe state from everywhere."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from real.state_machine import LATCHED, TRANSITIONS, State, StateMachine, Trigger, strongest
+
+triggers = st.lists(st.sampled_from(Trigger), max_size=30)
+
+
+def run(sequence: list[Trigger]) -> StateMachine:
+    machine = StateMachine()
+    for i, trigger in enumerate(sequence):
+        machine.fire(trigger, float(i), "test")
+    return machine
+
+
+def test_the_table_has_a_cell_for_every_state_and_trigger() -> None:
+    assert set(TRANSITIONS) == set(State)
+    assert all(set(row) == set(Trigger) for row in TRANSITIONS.values())
+
+
+@pytest.mark.parametrize("state", State)
+def test_one_trigger_leads_from_every_state_to_the_emergency_stop(state: State) -> None:
+    assert TRANSITIONS[state][Trigger.ESTOP] == State.ESTOP
+
+
+@pytest.mark.parametrize("state", State)
+def test_damp_is_one_trigger_away_unless_the_actuators_are_off_already(state: State) -> None:
+    expected = State.ESTOP if state == State.ESTOP else State.DAMP
+    assert TRANSITIONS[state][Trigger.DAMP] == expected
+
+
+@given(before=triggers, latch=st.sampled_from([Trigger.DAMP, Trigger.ESTOP]), after=triggers)
+def test_no_sequence_of_triggers_leads_out_of_a_latched_state(
+    before: list[Trigger], latch: Trigger, after: list[Trigger]
+) -> None:
+    machine = run([*before, latch])
+    assert machine.state in LATCHED
+    was_off = machine.state == State.ESTOP
+    for i, trigger in enumerate(after):
+        machine.fire(trigger, float(i), "test")
+        assert machine.state in LATCHED
+        assert not was_off or machine.state == State.ESTOP
+        was_off = machine.state == State.ESTOP
+
+
+@given(triggers)
+def test_the_policy_runs_only_after_arming_and_starting(sequence: list[Trigger]) -> None:
+    history = run(sequence).history
+    for entry in history:
+        if entry.target == State.POLICY:
+            assert (entry.source, entry.trigger) == (State.READY, Trigger.START)
+        if entry.target == State.READY:
+            assert (entry.source, entry.trigger) == (State.IDLE, Trigger.ARM)
+
+
+@given(triggers)
+def test_the_history_is_one_chain_of_real_changes(sequence: list[Trigger]) -> None:
+    machine = run(sequence)
+    states = [State.IDLE, *(entry.target for entry in machine.history)]
+    assert [entry.source for entry in machine.history] == states[:-1]
+    assert all(a != b for a, b in zip(states, states[1:], strict=False))
+    assert machine.state == states[-1]
+
+
+def test_a_landing_ends_at_rest() -> None:
+    assert run([Trigger.ARM, Trigger.START, Trigger.LAND, Trigger.LANDED]).state == State.IDLE
+
+
+def test_of_several_triggers_the_most_drastic_counts() -> None:
+    assert strongest([Trigger.LAND, Trigger.ESTOP, Trigger.DAMP]) == Trigger.ESTOP
+    assert strongest([Trigger.DAMP, Trigger.LAND]) == Trigger.DAMP
+    assert strongest([]) is None
