@@ -59,7 +59,13 @@ class Environment(Protocol):
 
 
 class MakeEnvironment(Protocol):
-    def __call__(self, num_worlds: int, seed: int, device: str = "cpu") -> Environment: ...
+    """`robot` names a parameter set other than the task's own; `randomized` draws dynamics anew each episode
+    (training).
+    """
+
+    def __call__(
+        self, num_worlds: int, seed: int, device: str = "cpu", *, robot: str = ..., randomized: bool = False
+    ) -> Environment: ...
 
 
 @dataclass(frozen=True)
@@ -80,9 +86,7 @@ class Task:
 
     def policy_graph(self, network: nn.Module, normalizer: nn.Module | None = None) -> PolicyGraph:
         """The policy graph of this task around a network [N, observation_dim] -> [N, action.dim]."""
-        return PolicyGraph(
-            self.sensors, self.commands, self.observation, self.action, network, self.period, normalizer
-        )
+        return PolicyGraph(self.sensors, self.commands, self.observation, self.action, network, self.period, normalizer)
 
     @property
     def observation_dim(self) -> int:

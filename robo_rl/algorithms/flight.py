@@ -1,0 +1,270 @@
+"""The fast trainer for flight: imitate a controller for a second or two, then descend through the physics.
+
+1. Warm-up (DAgger, Ross et al. 2011): the student flies, a privileged cascaded controller labels every state it visits,
+   the student regresses the labels. A stabilised vehicle has contracting dynamics, so gradients through time stay
+   bounded.
+2. Descent: unroll the policy through the differentiable physics for `horizon` steps, sum a cost, back-propagate through
+   all of it (analytic policy gradient), step Adam. Worlds go on from where they stopped; those that left the task's
+   bounds, or whose time is up, start anew.
+
+What else was tried, and why this won, is in docs/flight-training.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import cos, pi
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from policies.errors import UserError
+from policies.networks import MLP
+from policies.signals import Sensors, State, Truth
+from sim.controllers.cascaded import CascadedTeacher
+from sim.environment import VectorEnvironment
+from sim.physics.rotor.parameters import PARAMETERS
+from sim.task import Task
+
+
+@dataclass(frozen=True)
+class FlightConfig:
+    """Settings of the flight trainer; defaults are the measured ones of docs/flight-training.md."""
+
+    hidden: tuple[int, ...] = (64, 64)
+    """Units of the policy's hidden layers (tanh)."""
+    warm_up_iterations: int = 20
+    """Iterations of imitation, each of `warm_up_steps` steps."""
+    warm_up_worlds: int = 1024
+    """Worlds that fly during imitation."""
+    warm_up_steps: int = 20
+    """Control periods flown per iteration of imitation."""
+    warm_up_updates: int = 40
+    """Gradient steps per iteration of imitation."""
+    warm_up_batch: int = 2048
+    """Samples per gradient step of imitation."""
+    warm_up_rate: float = 3e-3
+    """Adam step size of imitation at its start; it falls linearly."""
+    teacher_share: float = 0.3
+    """Share of the worlds that the teacher itself flies during imitation."""
+    iterations: int = 150
+    """Iterations of descent through the physics."""
+    worlds: int = 256
+    """Worlds per iteration of descent."""
+    horizon: int = 100
+    """Control periods unrolled and differentiated per iteration."""
+    learning_rate: float = 2e-3
+    """Adam step size of descent at its peak; it falls along a cosine."""
+    max_gradient_norm: float = 0.5
+    """Gradients are scaled down to this norm."""
+    velocity_weight: float = 0.05
+    """Cost of speed relative to the target, s^2/m."""
+    rate_weight: float = 0.002
+    """Cost of body rates, m s^2."""
+    change_weight: float = 0.01
+    """Cost of the change of the action from step to step, m."""
+    barrier_weight: float = 40.0
+    """Cost of leaving two thirds of the task's bounds, 1/m."""
+
+    def __post_init__(self) -> None:
+        for name in ("warm_up_iterations", "warm_up_worlds", "warm_up_steps", "warm_up_updates", "warm_up_batch"):
+            _at_least(name, getattr(self, name), 0 if name == "warm_up_iterations" else 1)
+        for name in ("iterations", "worlds", "horizon"):
+            _at_least(name, getattr(self, name), 1)
+        for name in ("warm_up_rate", "learning_rate", "max_gradient_norm"):
+            if not getattr(self, name) > 0.0:
+                raise UserError(f"FlightConfig.{name} must be above 0, got {getattr(self, name)}")
+        if not 0.0 <= self.teacher_share <= 1.0:
+            raise UserError(f"FlightConfig.teacher_share must lie in [0, 1], got {self.teacher_share}")
+
+
+def _at_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise UserError(f"FlightConfig.{name} must be at least {least}, got {value}")
+
+
+class FlightTrainer:
+    """Trains a quadrotor task's policy graph. Bit-reproducible from (config, task, seed) on one CPU, also after a
+    resume.
+
+    Raises UserError for a task whose environment is not a differentiable quadrotor.
+    """
+
+    def __init__(self, config: FlightConfig, task: Task, seed: int, device: str = "cpu") -> None:
+        self.config = config
+        self.device = device
+        self.iteration = 0
+        self.steps = 0
+        self.total_iterations = config.warm_up_iterations + config.iterations
+        self._random = torch.Generator().manual_seed(seed)
+        torch.manual_seed(seed)  # initial weights
+        network = MLP(task.observation_dim, config.hidden, task.action.dim, "tanh", squash=True, output_gain=0.5)
+        with torch.no_grad():
+            # Positions are a tenth of the other inputs in size; started equal, their gain is the last thing learned.
+            next(network.parameters())[:, :3] *= 4.0
+        self.graph = task.policy_graph(network).to(device)
+        self._task = task
+        self._seed = seed
+        self._teacher = CascadedTeacher(PARAMETERS["crazyflie"], device=device)
+        self._parameters = list(self.graph.parameters())
+        self._warm_optimizer = torch.optim.Adam(self._parameters, lr=config.warm_up_rate, fused=True)
+        self._optimizer = torch.optim.Adam(self._parameters, lr=config.learning_rate, betas=(0.9, 0.99), fused=True)
+        warming = config.warm_up_iterations > 0
+        self._start_environment(config.warm_up_worlds if warming else config.worlds, seed)
+
+    def _start_environment(self, worlds: int, seed: int) -> None:
+        environment = self._task.make_environment(worlds, seed, self.device, randomized=True)
+        if not isinstance(environment, VectorEnvironment) or "dynamics" not in environment.reset()[1]:
+            raise UserError(
+                f"the flight trainer needs a quadrotor task, {self._task.name} is none; use --algorithm ppo"
+            )
+        self._environment = environment
+        self._sensors = environment.reset()[0]
+        self._truth = environment.scenario.truth()
+        self._state = self.graph.initial_state(worlds, self.device)
+        environment.spread_ages()
+
+    def iterate(self) -> dict[str, float]:
+        """One iteration of imitation or of descent; returns its metrics."""
+        if self.iteration < self.config.warm_up_iterations:
+            metrics = self._imitate()
+        else:
+            if self.iteration == self.config.warm_up_iterations > 0:
+                self._start_environment(self.config.worlds, self._seed + 1)
+            metrics = self._descend()
+        self.iteration += 1
+        return metrics
+
+    # --- 1. imitation --------------------------------------------------------------------------------------------
+
+    def _imitate(self) -> dict[str, float]:
+        c = self.config
+        left = 1.0 - self.iteration / c.warm_up_iterations
+        self._warm_optimizer.param_groups[0]["lr"] = c.warm_up_rate * left
+        observations, labels = self._fly_and_label()
+        losses = torch.zeros(c.warm_up_updates)
+        for k in range(c.warm_up_updates):
+            batch = torch.randint(0, len(labels), (c.warm_up_batch,), generator=self._random).to(self.device)
+            loss = nn.functional.mse_loss(self.graph.act(observations[batch]), labels[batch])
+            self._warm_optimizer.zero_grad()
+            loss.backward()
+            self._warm_optimizer.step()
+            losses[k] = loss.detach()
+        return {"imitation_loss": float(losses.mean())}
+
+    @torch.no_grad()
+    def _fly_and_label(self) -> tuple[Tensor, Tensor]:
+        """Observations [M, D] that the student visits and the teacher's normalised actions [M, A] there."""
+        c, graph, env = self.config, self.graph, self._environment
+        high = float(torch.tensor(self._task.commands[0].high))
+        taught = torch.arange(env.num_worlds, device=self.device)[:, None] < c.teacher_share * env.num_worlds
+        observations, labels = [], []
+        for _ in range(c.warm_up_steps):
+            observation = graph.observe(self._sensors, self._state)
+            label = self._teacher.commands(self._truth) * (2.0 / high) - 1.0
+            observations.append(observation)
+            labels.append(label)
+            action = torch.where(taught, label, graph.act(observation))
+            commands, state = graph.apply_action(action, self._sensors, self._state)
+            step = env.step(commands)
+            self._sensors, self._truth = step.sensors, step.truth
+            self._state = graph.reset_where(state, step.terminated | step.truncated)
+        self.steps += c.warm_up_steps * env.num_worlds
+        return torch.cat(observations), torch.cat(labels)
+
+    # --- 2. descent through the physics --------------------------------------------------------------------------
+
+    def _descend(self) -> dict[str, float]:
+        c = self.config
+        done = (self.iteration - c.warm_up_iterations) / c.iterations
+        warm = min(1.0, (self.iteration - c.warm_up_iterations + 1) / 10.0)
+        self._optimizer.param_groups[0]["lr"] = c.learning_rate * warm * (0.02 + 0.98 * 0.5 * (1.0 + cos(pi * done)))
+        cost, failed = self._unroll()
+        self._optimizer.zero_grad()
+        cost.backward()
+        norm = nn.utils.clip_grad_norm_(self._parameters, c.max_gradient_norm)
+        finite = bool(torch.isfinite(norm))
+        if finite:
+            self._optimizer.step()
+        self._sensors, restarted = self._environment.renew(failed, self._sensors)
+        state = State({name: value.detach() for name, value in self._state.items()})
+        self._state = self.graph.reset_where(state, restarted)
+        self.steps += c.horizon * c.worlds
+        return {
+            "cost": float(cost.detach()),
+            "failed_share": float(failed.float().mean()),
+            "gradient_norm": float(norm),
+            "skipped_updates": 0.0 if finite else 1.0,
+        }
+
+    def _unroll(self) -> tuple[Tensor, Tensor]:
+        """Fly `horizon` steps; returns the mean cost per step and the worlds [N] that failed on the way."""
+        graph, env = self.graph, self._environment
+        truths: list[Truth] = []
+        actions: list[Tensor] = []
+        sensors: Sensors = self._sensors
+        state: State = self._state
+        for _ in range(self.config.horizon):
+            action = graph.act(graph.observe(sensors, state))
+            commands, state = graph.apply_action(action, sensors, state)
+            sensors, truth = env.flow(commands)
+            truths.append(truth)
+            actions.append(action)
+        self._sensors, self._state = sensors, state
+        return self._cost(truths, torch.stack(actions))
+
+    def _cost(self, truths: list[Truth], actions: Tensor) -> tuple[Tensor, Tensor]:
+        """Distance to the target plus small terms, until a world fails; a failure's barrier has been paid by then.
+
+        The distance enters as sqrt(|p|^2 + 1 cm^2), not squared: small offsets keep their price.
+        """
+        c = self.config
+        position = torch.stack([t["position_error"] for t in truths])
+        velocity = torch.stack([t["linear_velocity_error"] for t in truths])
+        rates = torch.stack([t["angular_velocity"] for t in truths])
+        bound = self._environment.scenario.bound  # type: ignore[attr-defined]
+        reach = position.abs()
+        with torch.no_grad():
+            outside = ~(reach.amax(-1) <= bound)
+            failed_before = torch.cumsum(outside, 0) - outside.long() > 0
+        cost = (
+            torch.sqrt(position.square().sum(-1) + 0.01**2)
+            + c.velocity_weight * velocity.square().sum(-1)
+            + c.rate_weight * rates.square().sum(-1).clamp(max=400.0)
+            + c.barrier_weight * (reach - bound / 1.5).clamp_min(0.0).square().sum(-1)
+        )
+        change = c.change_weight * (actions[1:] - actions[:-1]).square().sum(-1)
+        cost = cost + torch.cat((torch.zeros_like(change[:1]), change))
+        return torch.where(failed_before, 0.0, cost).mean(), outside.any(0)
+
+    # --- exact checkpoints ---------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that decides the rest of the training."""
+        return {
+            "iteration": self.iteration,
+            "steps": self.steps,
+            "graph": self.graph.state_dict(),
+            "warm_optimizer": self._warm_optimizer.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "worlds": self._environment.num_worlds,
+            "environment": self._environment.snapshot(),
+            "sensors": dict(self._sensors),
+            "truth": dict(self._truth),
+            "state": dict(self._state),
+            "random": self._random.get_state(),
+        }
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Continue exactly where `saved` was taken."""
+        self.iteration, self.steps = saved["iteration"], saved["steps"]
+        self.graph.load_state_dict(saved["graph"])
+        self._warm_optimizer.load_state_dict(saved["warm_optimizer"])
+        self._optimizer.load_state_dict(saved["optimizer"])
+        if saved["worlds"] != self._environment.num_worlds:
+            self._start_environment(saved["worlds"], self._seed)
+        self._environment.restore(saved["environment"])
+        self._sensors, self._truth = Sensors(saved["sensors"]), Truth(saved["truth"])
+        self._state = State(saved["state"])
+        self._random.set_state(saved["random"])

@@ -1,0 +1,1 @@
+"""Classical controllers: teachers to imitate and baselines to beat."""

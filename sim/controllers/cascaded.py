@@ -1,0 +1,113 @@
+"""A cascaded quadrotor controller: position -> acceleration -> thrust direction -> body rates -> rotor speeds.
+
+It is the usual cascade (position and velocity feedback give a wanted acceleration; the thrust axis is turned towards
+it; torques are mixed to rotor thrusts), with a lead that inverts the rotor lag. As a teacher it is given the vehicle's
+true state, rotor speeds, disturbance and parameters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from policies.rotation import rotation_matrix
+from policies.signals import Truth
+from sim.physics.rotor.parameters import GRAVITY, RotorParameters
+
+
+@dataclass(frozen=True)
+class CascadeGains:
+    """`position` 1/s^2, `velocity` 1/s; `attitude` 1/s^2, `rate` 1/s for roll and pitch; `yaw`, `yaw_rate` likewise;
+    `lead` s: the time constant that the rotor lag is replaced with; `max_acceleration` m/s^2 asked of feedback.
+    """
+
+    position: float = 8.41
+    velocity: float = 3.44
+    attitude: float = 241.0
+    rate: float = 44.0
+    yaw: float = 8.28
+    yaw_rate: float = 9.22
+    lead: float = 0.0533
+    max_acceleration: float = 15.9
+
+
+class Mixer:
+    """Rotor thrusts for a wanted thrust and torque, and the rotor speeds that give them, for one rotor geometry."""
+
+    def __init__(self, robot: RotorParameters, device: str = "cpu") -> None:
+        self._x = torch.tensor(robot.rotor_x, device=device)
+        self._y = torch.tensor(robot.rotor_y, device=device)
+        self._yaw = torch.tensor(robot.yaw_sign, device=device)
+
+    def thrusts(self, total: Tensor, torque: Tensor, k_m: Tensor, limit: Tensor) -> Tensor:
+        """Rotor thrusts [N, 4] in N, within 0..limit [N, 1], for total thrust [N], torque [N, 3] and k_m [N, 1].
+
+        The geometry is a symmetric cross, so its inverse is its transpose scaled. Torque goes before thrust: rotors
+        that would have to pull are lifted to zero together with the others.
+        """
+        arm = self._x.abs()[0]
+        parts = (
+            total[:, None]
+            + torque[:, 0:1] * self._y / arm**2
+            - torque[:, 1:2] * self._x / arm**2
+            + torque[:, 2:3] * self._yaw / k_m
+        )
+        wanted = 0.25 * parts
+        lifted = wanted + (-wanted.amin(-1, keepdim=True)).clamp_min(0.0)
+        return torch.minimum(lifted, limit)
+
+
+def speed_for_thrust(thrust: Tensor, dynamics: Tensor) -> Tensor:
+    """Rotor speed as a share of its maximum [N, 4] that gives `thrust` [N, 4] N: the root of c0 + c1 u + c2 u^2."""
+    c0, c1, c2 = dynamics[:, 4:5], dynamics[:, 5:6], dynamics[:, 6:7]
+    root = torch.sqrt((c1 * c1 + 4.0 * c2 * (thrust - c0)).clamp_min(0.0))
+    return ((root - c1) / (2.0 * c2)).clamp(0.0, 1.0)
+
+
+def attitude_error(rotation: Tensor, direction_w: Tensor) -> Tensor:
+    """Rotation vector [N, 3] in the body frame that turns body z onto the unit vector `direction_w` [N, 3]."""
+    wanted = torch.einsum("nij,ni->nj", rotation, direction_w)
+    # z x wanted = (-wanted_y, wanted_x, 0): the axis times the sine of the angle.
+    axis = torch.stack((-wanted[:, 1], wanted[:, 0], torch.zeros_like(wanted[:, 0])), -1)
+    sine = axis.norm(dim=-1, keepdim=True).clamp_min(1e-6)
+    turn: Tensor = axis * (torch.atan2(sine, wanted[:, 2:3]) / sine)
+    return turn
+
+
+class CascadedTeacher:
+    """The cascade with privileged knowledge. `commands` maps Truth (see sim.quadrotor) to rotor speeds [N, 4] in
+    rad/s.
+    """
+
+    def __init__(self, robot: RotorParameters, gains: CascadeGains | None = None, device: str = "cpu") -> None:
+        self._gains = gains or CascadeGains()
+        self._mixer = Mixer(robot, device)
+
+    def commands(self, truth: Truth) -> Tensor:
+        g, d = self._gains, truth["dynamics"]
+        mass, inertia = d[:, 0:1], d[:, 1:4]
+        rotation = rotation_matrix(truth["orientation"]).view(-1, 3, 3)
+        rates = truth["angular_velocity"]
+
+        feedback = -g.position * truth["position_error"] - g.velocity * truth["linear_velocity_error"]
+        feedback = feedback - truth["force"] / mass
+        feedback = feedback * (g.max_acceleration / feedback.norm(dim=-1, keepdim=True).clamp_min(g.max_acceleration))
+        wanted = feedback + torch.tensor([0.0, 0.0, GRAVITY], device=feedback.device)
+
+        full = 4.0 * d[:, 4:7].sum(-1)
+        body_z = rotation[:, :, 2]
+        # At least a fifth of the weight keeps torque available while falling.
+        total = torch.minimum((mass * wanted * body_z).sum(-1).clamp_min(0.2 * GRAVITY * mass[:, 0]), 0.9 * full)
+        error = attitude_error(rotation, torch.nn.functional.normalize(wanted, dim=-1))
+        heading = torch.atan2(rotation[:, 1, 0], rotation[:, 0, 0])
+        yaw = -g.yaw * heading * body_z[:, 2].clamp_min(0.0) - g.yaw_rate * rates[:, 2]
+        turn = torch.cat(((g.attitude * error - g.rate * rates)[:, :2], yaw[:, None]), -1)
+        torque = inertia * turn - truth["torque"] + torch.linalg.cross(rates, inertia * rates)
+
+        thrust = self._mixer.thrusts(total, torque, d[:, 7:8], full[:, None] / 4.0)
+        speed = truth["rotor_speed"]
+        aim = speed_for_thrust(thrust, d) * d[:, 10:11]
+        lag = torch.where(aim > speed, d[:, 8:9], d[:, 9:10])
+        return torch.minimum((speed + (aim - speed) * (lag / g.lead)).clamp_min(0.0), d[:, 10:11])

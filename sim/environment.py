@@ -1,0 +1,178 @@
+"""The vectorised environment: a scenario in a physics backend, seen through sensor and actuator models.
+
+    commands -> actuator models -> physics -> scenario (truth, reward, end) -> sensor models -> sensors
+
+Finished worlds restart within the step (autoreset mode "same step"); what stood before is kept as terminal_*.
+All random draws come from one generator on the CPU, so a seed decides everything and a snapshot holds everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from policies.errors import UserError
+from policies.signals import Commands, Sensors, Truth
+from sim.actuators import ActuatorModels
+from sim.sensors import SensorModels
+from sim.task import Step
+
+
+class Scenario(Protocol):
+    """What a task adds to the physics; N worlds, `ids` [K] names some of them."""
+
+    @property
+    def num_worlds(self) -> int: ...
+    @property
+    def device(self) -> str: ...
+    def begin(self, ids: Tensor, generator: torch.Generator) -> None:
+        """Draw a new initial state, disturbance and target for the worlds `ids`."""
+        ...
+
+    def advance(self, commands: Commands, differentiable: bool) -> None:
+        """One control period of physics under `commands`, targets included."""
+        ...
+
+    def detach(self) -> None:
+        """Cut the gradient's way into the past."""
+        ...
+
+    def truth(self) -> Truth:
+        """What is true now, as tensors that later steps do not change."""
+        ...
+
+    def signals(self, truth: Truth) -> dict[str, Tensor]:
+        """The true value of every sensor [N, dim]."""
+        ...
+
+    def reward(self, truth: Truth, commands: Commands) -> Tensor: ...
+    def failed(self, truth: Truth) -> Tensor:
+        """Worlds [N] that have come to a true end."""
+        ...
+
+    def critic_observation(self, truth: Truth) -> Tensor: ...
+    def snapshot(self) -> dict[str, Tensor]: ...
+    def restore(self, snapshot: Mapping[str, Tensor]) -> None: ...
+
+
+class VectorEnvironment:
+    """N robots of one scenario stepped together (see sim.task.Environment for the contract).
+
+    `episode_steps` ends an episode by truncation. `step` is the trainer's way; `flow` and `renew` are for trainers that
+    differentiate through the physics: no reward, no restart within a stretch of steps.
+    """
+
+    def __init__(
+        self, scenario: Scenario, sensors: SensorModels, actuators: ActuatorModels, episode_steps: int, seed: int
+    ) -> None:
+        if episode_steps < 1:
+            raise UserError(f"episode_steps must be at least 1, got {episode_steps}")
+        self.scenario = scenario
+        self.episode_steps = episode_steps
+        self._sensors = sensors
+        self._actuators = actuators
+        self._generator = torch.Generator(device="cpu").manual_seed(seed)
+        self._age = torch.zeros(scenario.num_worlds, dtype=torch.int64, device=scenario.device)
+
+    @property
+    def num_worlds(self) -> int:
+        return self.scenario.num_worlds
+
+    @property
+    def device(self) -> str:
+        return self.scenario.device
+
+    @property
+    def age(self) -> Tensor:
+        """Steps [N] that each world's episode has lasted."""
+        return self._age
+
+    def critic_observation(self, truth: Truth) -> Tensor:
+        return self.scenario.critic_observation(truth)
+
+    @torch.no_grad()
+    def reset(self) -> tuple[Sensors, Truth]:
+        """Start every world anew."""
+        everyone = torch.arange(self.num_worlds, device=self.device)
+        self.scenario.detach()
+        truth = self._restart(everyone)
+        first = self._sensors.restart(everyone, self.scenario.signals(truth), self._generator)
+        return Sensors(first), truth
+
+    @torch.no_grad()
+    def step(self, commands: Commands) -> Step:
+        """One control period for every world; finished ones restart."""
+        applied = self._actuators.apply(commands)
+        self.scenario.advance(applied, differentiable=False)
+        self._age += 1
+        truth = self.scenario.truth()
+        reward = self.scenario.reward(truth, commands)
+        terminated = self.scenario.failed(truth)
+        timed_out = self._age >= self.episode_steps
+        truncated = timed_out & ~terminated
+        sensors = self._sensors.measure(self.scenario.signals(truth), self._generator)
+        ids = (terminated | timed_out).nonzero()[:, 0]
+        if not len(ids):
+            return Step(sensors, truth, reward, terminated, truncated, sensors, truth)
+        after, following = self._replace(ids, sensors)
+        return Step(after, following, reward, terminated, truncated, sensors, truth)
+
+    def flow(self, commands: Commands) -> tuple[Sensors, Truth]:
+        """One control period that carries gradients from what follows to the commands; worlds never restart here."""
+        self.scenario.advance(self._actuators.apply(commands), differentiable=True)
+        self._age += 1
+        truth = self.scenario.truth()
+        return self._sensors.measure(self.scenario.signals(truth), self._generator), truth
+
+    @torch.no_grad()
+    def renew(self, finished: Tensor, sensors: Sensors) -> tuple[Sensors, Tensor]:
+        """End a differentiable stretch: cut gradients, restart worlds that are `finished` [N] or out of time.
+
+        Returns the sensors to go on with and the mask [N] of restarted worlds.
+        """
+        self.scenario.detach()
+        self._actuators.detach()
+        mask = finished | (self._age >= self.episode_steps)
+        sensors = Sensors({name: value.detach() for name, value in sensors.items()})
+        ids = mask.nonzero()[:, 0]
+        return (self._replace(ids, sensors)[0] if len(ids) else sensors), mask
+
+    def spread_ages(self) -> None:
+        """Give each world a random age, so that episodes do not end in step."""
+        ages = torch.randint(0, self.episode_steps, (self.num_worlds,), generator=self._generator)
+        self._age = ages.to(self.device)
+
+    def _restart(self, ids: Tensor) -> Truth:
+        self.scenario.begin(ids, self._generator)
+        self._actuators.restart(ids)
+        self._age[ids] = 0
+        return self.scenario.truth()
+
+    def _replace(self, ids: Tensor, sensors: Sensors) -> tuple[Sensors, Truth]:
+        truth = self._restart(ids)
+        rows = {name: value[ids] for name, value in self.scenario.signals(truth).items()}
+        fresh = self._sensors.restart(ids, rows, self._generator)
+        return Sensors({name: value.index_copy(0, ids, fresh[name]) for name, value in sensors.items()}), truth
+
+    def snapshot(self) -> dict[str, Tensor]:
+        parts = {
+            "scenario": self.scenario.snapshot(),
+            "sensors": self._sensors.snapshot(),
+            "actuators": self._actuators.snapshot(),
+        }
+        saved = {f"{part}/{name}": t for part, tensors in parts.items() for name, t in tensors.items()}
+        return {**saved, "age": self._age.clone(), "generator": self._generator.get_state()}
+
+    @torch.no_grad()
+    def restore(self, snapshot: Mapping[str, Tensor]) -> None:
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {k.removeprefix(prefix): v for k, v in snapshot.items() if k.startswith(prefix)}
+
+        self.scenario.restore(part("scenario/"))
+        self._sensors.restore(part("sensors/"))
+        self._actuators.restore(part("actuators/"))
+        self._age.copy_(snapshot["age"])
+        self._generator.set_state(snapshot["generator"].cpu())

@@ -1,0 +1,199 @@
+"""Quadrotor worlds stepped by the Warp kernels, sharing memory with torch tensors; differentiable where asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import torch
+import warp as wp
+from torch import Tensor
+
+from policies.errors import UserError
+from sim.physics.rotor import kernels
+from sim.physics.rotor.parameters import GRAVITY, RotorParameters
+
+POSITION = slice(0, 3)
+ORIENTATION = slice(3, 7)
+LINEAR_VELOCITY = slice(7, 10)
+ANGULAR_VELOCITY = slice(10, 13)
+ROTOR_SPEED = slice(13, 17)
+
+# Below this many worlds a thread's start costs more than its share of the work.
+_WORLDS_PER_THREAD = 1024
+
+
+class RotorPhysics:
+    """N quadrotors; `state` [N, 17], `parameters` [N, 11] and `wrench` [N, 6] are live float32 tensors (see
+    kernels.py).
+
+    `step` advances in place; `flow` makes a new state that carries gradients to what went before. `threads` splits
+    the worlds over CPU threads; results do not depend on it. Raises UserError for zero worlds or a time step not above
+    0.
+    """
+
+    def __init__(
+        self, num_worlds: int, parameters: RotorParameters, dt: float, device: str = "cpu", threads: int = 1
+    ) -> None:
+        if num_worlds < 1:
+            raise UserError(f"num_worlds must be at least 1, got {num_worlds}")
+        if not dt > 0.0:
+            raise UserError(f"dt must be above 0 s, got {dt}")
+        wp.config.log_level = max(wp.config.log_level, wp.LOG_ERROR)  # keep the banner out of a terminal
+        wp.init()
+        self.num_worlds = num_worlds
+        self.dt = dt
+        self.device = device
+        self.nominal = parameters
+        self.parameters = parameter_row(parameters, device).repeat(num_worlds, 1)
+        self.wrench = torch.zeros(num_worlds, kernels.WRENCH_DIM, device=device)
+        self._state = torch.zeros(num_worlds, kernels.STATE_DIM, device=device)
+        self._state[:, 3] = 1.0
+        self._flowing: Tensor | None = None
+        self._geometry = tuple(wp.vec4(*v) for v in (parameters.rotor_x, parameters.rotor_y, parameters.yaw_sign))
+        self._command = torch.zeros(num_worlds, 4, device=device)
+        self._pool = ThreadPoolExecutor(threads) if threads > 1 and device == "cpu" else None
+        self._launches = self._record(threads if self._pool else 1)
+
+    def _record(self, threads: int) -> list[Any]:
+        """The in-place step as recorded launches, one for each share of the worlds."""
+        shares = max(1, min(threads, self.num_worlds // _WORLDS_PER_THREAD))
+        edges = [self.num_worlds * k // shares for k in range(shares + 1)]
+        arrays = [wp.from_torch(t) for t in (self.parameters, self.wrench, self._command, self._state)]
+        self._arrays = arrays
+        return [
+            wp.launch(
+                kernels.rk4_step,
+                dim=b - a,
+                inputs=[a, self.dt, *self._geometry, GRAVITY, *arrays],
+                outputs=[arrays[3]],
+                device=self.device,
+                record_cmd=True,
+            )
+            for a, b in zip(edges, edges[1:], strict=False)
+        ]
+
+    @property
+    def state(self) -> Tensor:
+        """The state [N, 17] of all worlds: a live view after `step`, a new tensor after every `flow`."""
+        return self._flowing if self._flowing is not None else self._state
+
+    def step(self, command: Tensor, substeps: int = 1) -> None:
+        """Hold rotor speed commands [N, 4] (rad/s, clamped to 0..max) for `substeps` steps of `dt`, in place."""
+        self.detach()
+        self._command.copy_(command)
+        for _ in range(substeps):
+            if len(self._launches) == 1 or self._pool is None:
+                self._launches[0].launch()
+                continue
+            futures: list[Future[None]] = [self._pool.submit(launch.launch) for launch in self._launches[1:]]
+            self._launches[0].launch()
+            for future in futures:
+                future.result()
+
+    def flow(self, command: Tensor) -> None:
+        """One step of `dt` that carries gradients from the new `state` to the old one and to the command."""
+        self._flowing = self.advance(self.state, command)
+
+    def detach(self) -> None:
+        """Cut the gradient's way into the past and return to stepping in place."""
+        if self._flowing is not None:
+            self._state.copy_(self._flowing.detach())
+            self._flowing = None
+
+    def write(self, ids: Tensor, rows: Tensor) -> None:
+        """Set the state rows [K, 17] of the worlds `ids` [K]."""
+        self.detach()
+        self._state[ids] = rows
+
+    def advance(self, state: Tensor, command: Tensor) -> Tensor:
+        """The state [N, 17] one step of `dt` after `state` under rotor speeds [N, 4]; differentiable in both."""
+        return _Advance.apply(state, command, self)  # type: ignore[no-untyped-call,no-any-return]
+
+    @property
+    def force_w(self) -> Tensor:
+        """External force on each world's centre of mass [N, 3], N, world frame; a live view."""
+        return self.wrench[:, 0:3]
+
+    @property
+    def torque_b(self) -> Tensor:
+        """External torque [N, 3], N m, body frame; a live view."""
+        return self.wrench[:, 3:6]
+
+    def failed(self) -> Tensor:
+        """Worlds [N] whose state is no longer finite."""
+        return ~torch.isfinite(self.state).all(-1)
+
+    def snapshot(self) -> dict[str, Tensor]:
+        """Copies of everything that decides the physics' future."""
+        return {
+            "state": self.state.detach().clone(),
+            "parameters": self.parameters.clone(),
+            "wrench": self.wrench.clone(),
+        }
+
+    def restore(self, snapshot: Mapping[str, Tensor]) -> None:
+        """Continue from a snapshot, bit for bit."""
+        self._flowing = None
+        self._state.copy_(snapshot["state"])
+        self.parameters.copy_(snapshot["parameters"])
+        self.wrench.copy_(snapshot["wrench"])
+
+
+class _Advance(torch.autograd.Function):
+    """The kernel and its adjoint as one node of torch's graph."""
+
+    @staticmethod
+    def forward(ctx: Any, state: Tensor, command: Tensor, physics: RotorPhysics) -> Tensor:
+        state, command = state.contiguous(), command.contiguous()
+        out = torch.empty_like(state)
+        wp.launch(
+            kernels.rk4_step,
+            dim=physics.num_worlds,
+            inputs=_inputs(physics, command, state),
+            outputs=[wp.from_torch(out, requires_grad=False)],
+            device=physics.device,
+        )
+        ctx.save_for_backward(state, command, physics.parameters.clone(), physics.wrench.clone())
+        ctx.physics = physics
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor, Tensor, None]:
+        state, command, parameters, wrench = ctx.saved_tensors
+        physics = ctx.physics
+        grad_state, grad_command = torch.zeros_like(state), torch.zeros_like(command)
+        inputs = _inputs(physics, command, state)
+        inputs[6:8] = [wp.from_torch(parameters, requires_grad=False), wp.from_torch(wrench, requires_grad=False)]
+        wp.launch(
+            kernels.rk4_step,
+            dim=physics.num_worlds,
+            inputs=inputs,
+            outputs=[wp.from_torch(torch.empty_like(state), requires_grad=False)],
+            adj_inputs=[0, 0.0, wp.vec4(), wp.vec4(), wp.vec4(), 0.0, None, None]
+            + [wp.from_torch(grad_command, requires_grad=False), wp.from_torch(grad_state, requires_grad=False)],
+            adj_outputs=[wp.from_torch(grad_out.contiguous().clone(), requires_grad=False)],
+            device=physics.device,
+            adjoint=True,
+        )
+        return grad_state, grad_command, None
+
+
+def _inputs(physics: RotorPhysics, command: Tensor, state: Tensor) -> list[Any]:
+    return [
+        0,
+        physics.dt,
+        *physics._geometry,
+        GRAVITY,
+        *physics._arrays[:2],
+        wp.from_torch(command.detach(), requires_grad=False),
+        wp.from_torch(state.detach(), requires_grad=False),
+    ]
+
+
+def parameter_row(parameters: RotorParameters, device: str = "cpu") -> Tensor:
+    """The kernel's parameter row [1, 11] of one quadrotor."""
+    p = parameters
+    row = (p.mass, *p.inertia, *p.thrust, p.torque_per_thrust, p.rise_time, p.fall_time, p.max_speed)
+    return torch.tensor([row], dtype=torch.float32, device=device)

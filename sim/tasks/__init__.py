@@ -1,0 +1,21 @@
+"""The tasks by name. A new task is one new file here and one line in `TASKS`."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from policies.errors import UserError
+from sim.task import Task
+from sim.tasks.crazyflie_hover import CRAZYFLIE_HOVER
+from sim.tasks.crazyflie_track import CRAZYFLIE_TRACK
+
+TASKS: dict[str, Task] = {task.name: task for task in (CRAZYFLIE_HOVER, CRAZYFLIE_TRACK)}
+
+
+def find_task(name: str) -> Task:
+    """The task called `name`; a UserError that names the nearest ones otherwise."""
+    if name in TASKS:
+        return TASKS[name]
+    near = get_close_matches(name, TASKS, n=1)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    raise UserError(f"there is no task {name!r}.{hint} Tasks: {', '.join(sorted(TASKS))}")

@@ -1,0 +1,107 @@
+"""What the Crazyflie tasks share: signals, observation, action and safety envelope."""
+
+from __future__ import annotations
+
+from policies.actions import rotor_speed
+from policies.observations import ActionHistory, ClippedError, ObservationTerm, Reading, RotationMatrix
+from policies.specs import CommandSpec, SafetyEnvelope, SensorSpec
+from sim.actuators import ActuatorModel, ActuatorModels
+from sim.environment import VectorEnvironment
+from sim.figures import Figures
+from sim.physics.rotor.parameters import PARAMETERS
+from sim.quadrotor import QuadrotorScenario, QuadrotorSettings
+from sim.randomization import RotorRandomization
+from sim.sensors import SensorModel, SensorModels
+
+PERIOD = 0.01  # s
+HISTORY = 32  # control periods that the action history holds
+MAX_SPEED = PARAMETERS["crazyflie"].max_speed
+
+ACTION = rotor_speed(MAX_SPEED)
+COMMANDS = (
+    # A whole range within one period is allowed: the published policy commands rotors directly, and their lag filters
+    # it.
+    CommandSpec(
+        "rotor_speed", 4, "rad/s", 0.0, MAX_SPEED, MAX_SPEED / PERIOD, ("rotor_1", "rotor_2", "rotor_3", "rotor_4")
+    ),
+)
+
+
+def sensors(tracking: bool) -> tuple[SensorSpec, ...]:
+    """The Crazyflie's sensors; when `tracking`, position is absolute and the target is a sensor of its own."""
+    own = (
+        SensorSpec("position", 3, "m", "world", -100.0, 100.0, "" if tracking else "target"),
+        SensorSpec("orientation", 4, "1", "body to world, w x y z", -1.01, 1.01),
+        SensorSpec("linear_velocity", 3, "m/s", "world", -30.0, 30.0),
+        SensorSpec("angular_velocity", 3, "rad/s", "body", -40.0, 40.0),
+    )
+    if not tracking:
+        return own
+    return (
+        *own,
+        SensorSpec("target_position", 3, "m", "world", -100.0, 100.0),
+        SensorSpec("target_velocity", 3, "m/s", "world", -30.0, 30.0),
+    )
+
+
+def observation(tracking: bool) -> tuple[ObservationTerm, ...]:
+    """146 values: position error 3, rotation matrix 9, velocity error 3, body rates 3, the last 32 actions 128."""
+    return (
+        ClippedError("position", 0.6, "target_position" if tracking else ""),
+        RotationMatrix(),
+        ClippedError("linear_velocity", 2.0, "target_velocity" if tracking else ""),
+        Reading("angular_velocity", 3),
+        ActionHistory(HISTORY, 4),
+    )
+
+
+# Published noise (arXiv 2311.13081, public code); there the orientation's acts on the entries of the rotation matrix.
+NOISE = (
+    SensorModel("position", noise=0.001),
+    SensorModel("orientation", noise=0.001, rotation=True),
+    SensorModel("linear_velocity", noise=0.002),
+    SensorModel("angular_velocity", noise=0.002),
+)
+
+SAFETY = SafetyEnvelope(
+    max_tilt=1.4,
+    max_position_error=0.8,
+    max_speed=4.0,
+    max_input_age=0.1,
+    max_command_age=0.1,
+    geofence_low=(-2.0, -2.0, -2.0),
+    geofence_high=(2.0, 2.0, 2.0),
+)
+
+
+def make_environment(
+    num_worlds: int,
+    seed: int,
+    device: str = "cpu",
+    *,
+    robot: str = "crazyflie",
+    randomized: bool = False,
+    figures: Figures | None = None,
+    settings: QuadrotorSettings | None = None,
+    episode_steps: int = 500,
+    actuators: tuple[ActuatorModel, ...] = (),
+) -> VectorEnvironment:
+    """The Crazyflie world; `randomized` draws other dynamics for a share of the episodes, for training."""
+    scenario = QuadrotorScenario(
+        num_worlds,
+        PARAMETERS[robot],
+        PERIOD,
+        device,
+        settings or QuadrotorSettings(),
+        figures,
+        RotorRandomization() if randomized else None,
+    )
+    dims = {spec.name: spec.dim for spec in sensors(figures is not None)}
+    rest = {"rotor_speed": scenario.physics.parameters[0, 10:11].expand(4) * 0.5}
+    return VectorEnvironment(
+        scenario,
+        SensorModels(NOISE, dims, num_worlds, device),
+        ActuatorModels(actuators, rest, PERIOD, num_worlds),
+        episode_steps,
+        seed,
+    )

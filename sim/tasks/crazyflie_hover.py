@@ -1,0 +1,29 @@
+"""Hold a Crazyflie at a point: the published initial distribution, disturbances, noise and termination."""
+
+from __future__ import annotations
+
+from sim.environment import VectorEnvironment
+from sim.quadrotor import CRITIC_DIM
+from sim.task import Task
+from sim.tasks import crazyflie
+
+
+def make_environment(
+    num_worlds: int, seed: int, device: str = "cpu", *, robot: str = "crazyflie", randomized: bool = False
+) -> VectorEnvironment:
+    return crazyflie.make_environment(num_worlds, seed, device, robot=robot, randomized=randomized)
+
+
+CRAZYFLIE_HOVER = Task(
+    name="crazyflie-hover",
+    summary="Recover a Crazyflie from any tilt up to 90 degrees and hold it at a point.",
+    sensors=crazyflie.sensors(tracking=False),
+    commands=crazyflie.COMMANDS,
+    observation=crazyflie.observation(tracking=False),
+    action=crazyflie.ACTION,
+    period=crazyflie.PERIOD,
+    episode_steps=500,
+    critic_dim=CRITIC_DIM,
+    safety=crazyflie.SAFETY,
+    make_environment=make_environment,
+)

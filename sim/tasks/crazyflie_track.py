@@ -1,0 +1,49 @@
+"""Track Lissajous figures with a Crazyflie: periods 15, 5.5 and 3.5 s at a scale of 1 m."""
+
+from __future__ import annotations
+
+from sim.environment import VectorEnvironment
+from sim.figures import Figures
+from sim.quadrotor import CRITIC_DIM, QuadrotorSettings, QuadrotorStart
+from sim.task import Task
+from sim.tasks import crazyflie
+
+PERIODS = (15.0, 5.5, 3.5)  # s, as published
+TRAINING_FIGURES = Figures(interval=(3.0, 18.0), scale=(0.6, 1.2), random_phase=True)
+# A tracked flight starts level and at rest at the figure's centre, a hand's breadth off.
+CALM = QuadrotorSettings(start=QuadrotorStart(0.0, 0.05, 0.1, 0.1, 0.1))
+
+
+def make_environment(
+    num_worlds: int, seed: int, device: str = "cpu", *, robot: str = "crazyflie", randomized: bool = False
+) -> VectorEnvironment:
+    """Training (`randomized`) starts tumbling anywhere on any figure; otherwise see `figure_environment`."""
+    if randomized:
+        return crazyflie.make_environment(
+            num_worlds, seed, device, robot=robot, randomized=True, figures=TRAINING_FIGURES
+        )
+    return figure_environment(num_worlds, seed, (PERIODS[-1], PERIODS[0]), device, robot)
+
+
+def figure_environment(
+    num_worlds: int, seed: int, interval: tuple[float, float], device: str = "cpu", robot: str = "crazyflie"
+) -> VectorEnvironment:
+    """Figures with intervals within `interval` s, flown from rest: 2 s to join, then 15 s at full speed."""
+    return crazyflie.make_environment(
+        num_worlds, seed, device, robot=robot, figures=Figures(interval=interval), settings=CALM, episode_steps=1700
+    )
+
+
+CRAZYFLIE_TRACK = Task(
+    name="crazyflie-track",
+    summary="Track Lissajous figures with periods from 15 s down to 3.5 s.",
+    sensors=crazyflie.sensors(tracking=True),
+    commands=crazyflie.COMMANDS,
+    observation=crazyflie.observation(tracking=True),
+    action=crazyflie.ACTION,
+    period=crazyflie.PERIOD,
+    episode_steps=1700,
+    critic_dim=CRITIC_DIM,
+    safety=crazyflie.SAFETY,
+    make_environment=make_environment,
+)
