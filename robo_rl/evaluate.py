@@ -92,15 +92,22 @@ def evaluate(
     episodes: int = 1000,
     seed: int = HELD_OUT_SEED,
     device: str = "cpu",
+    robot: str = "",
 ) -> Evaluation:
     """Fly one episode from each of `episodes` starts, which depend on the task and `seed` alone.
+
+    `robot` names a parameter set other than the task's own.
 
     Raises UserError when a bundle was made for other sensors or commands than the task's, or `episodes` is below 1.
     """
     if episodes < 1:
         raise UserError(f"episodes must be at least 1, got {episodes}")
     pilot: BatchPolicy = BundlePolicy(policy, task) if isinstance(policy, Bundle) else GraphPolicy(policy)
-    environment = task.make_environment(episodes, seed, device)
+    try:
+        own = {"robot": robot} if robot else {}
+        environment = task.make_environment(episodes, seed, device, **own)
+    except KeyError:
+        raise UserError(f"{task.name} knows no robot {robot!r}; leave it out for the task's own") from None
     sensors, _ = environment.reset()
     state = pilot.initial_state(episodes, device)
     alive = torch.ones(episodes, dtype=torch.bool, device=device)

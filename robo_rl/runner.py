@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 import torch
 from torch.utils.tensorboard import SummaryWriter
@@ -31,10 +31,8 @@ CONFIG, CHECKPOINT, METRICS, RESULT, TENSORBOARD = (
 CURVE_POINTS = 200
 
 
-class Progress(Protocol):
-    """Shown after every iteration."""
-
-    def __call__(self, iteration: int, total: int, metrics: Mapping[str, float]) -> None: ...
+Progress = Callable[[int, int, Mapping[str, float]], None]
+"""Called after every iteration with its number, the number of all iterations, and its metrics."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,8 @@ class Outcome:
 
 
 def create(run_dir: Path, configuration: TrainConfig) -> None:
-    """Start a run's folder. Raises UserError when it already holds a run."""
+    """Start a run's folder. Raises UserError when it already holds a run, or the run can't start on this machine."""
+    _check_device(configuration)
     held = [name for name in (CONFIG, CHECKPOINT, METRICS, RESULT) if (run_dir / name).exists()]
     if held:
         raise UserError(
@@ -66,8 +65,7 @@ def create(run_dir: Path, configuration: TrainConfig) -> None:
 
 def build(configuration: TrainConfig) -> Algorithm:
     """The algorithm of a configuration, at its very start. Sets torch's threads and every global random generator."""
-    if configuration.device != "cpu" and not torch.cuda.is_available():
-        raise UserError(f"device is {configuration.device}, but torch finds no GPU here; use --device cpu")
+    _check_device(configuration)
     torch.set_num_threads(configuration.threads)
     torch.manual_seed(configuration.seed)
     task = find_task(configuration.task)
@@ -133,6 +131,11 @@ def read_metrics(run_dir: Path) -> list[dict[str, float]]:
             # A kill in the middle of a write leaves half a line; nothing can follow it.
             break
     return lines
+
+
+def _check_device(configuration: TrainConfig) -> None:
+    if configuration.device != "cpu" and not torch.cuda.is_available():
+        raise UserError(f"device is {configuration.device}, but torch finds no GPU here; use --device cpu")
 
 
 # ---- the pieces ------------------------------------------------------------------------------------------------

@@ -36,6 +36,8 @@ class PpoConfig:
 
     num_worlds: int = 1024
     """Simulated robots that fly at once."""
+    randomized: bool = True
+    """Draw the robot's dynamics anew for every episode, where the task knows how."""
     iterations: int = 300
     """Rollouts with updates until training ends."""
     rollout_steps: int = 32
@@ -139,7 +141,7 @@ class PpoTrainer:
         self.auxiliary = auxiliary
         self.iteration = 0
         self.steps = 0
-        self.environment = task.make_environment(config.num_worlds, seed, device)
+        self.environment = task.make_environment(config.num_worlds, seed, device, randomized=config.randomized)
         with torch.random.fork_rng(devices=[]):
             # Weights are drawn on the CPU, so one seed gives one start on every device.
             torch.manual_seed(seed)

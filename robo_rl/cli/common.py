@@ -46,16 +46,14 @@ def check_writable(path: Path | None) -> None:
         raise UserError(f"can't make the folder {path.parent}: {error.strerror}") from None
 
 
-def percent(share: float) -> str:
-    return f"{100.0 * share:.1f} %"
-
-
-def between(interval: Mapping[str, float | None], scale: float = 1.0, digits: int = 3) -> str:
-    """An interval of an evaluation's summary as "0.912 (0.893 to 0.928)"."""
+def between(interval: Mapping[str, float | None], unit: str = "", digits: int = 3) -> str:
+    """An interval of an evaluation's summary as "0.091 m (0.088 to 0.094)"; shares become percent with unit "%"."""
     value, low, high = (interval[key] for key in ("value", "low", "high"))
     if value is None or low is None or high is None:
         return "none survived"
-    return f"{scale * value:.{digits}f} ({scale * low:.{digits}f} to {scale * high:.{digits}f})"
+    scale = 100.0 if unit == "%" else 1.0
+    shown = f"{scale * value:.{digits}f}" + (f" {unit}" if unit else "")
+    return f"{shown} ({scale * low:.{digits}f} to {scale * high:.{digits}f})"
 
 
 def os_error(error: OSError) -> str:

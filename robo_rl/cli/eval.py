@@ -27,6 +27,8 @@ class Arguments:
     """Number of starts."""
     task: str = ""
     """Task to fly in; its own when not given."""
+    robot: str = ""
+    """Robot to fly, such as crazyflie-2025; the task's own when not given."""
     seed: int | None = None
     """Seed of the starts; the held-out one when not given."""
     json: Path | None = None
@@ -42,9 +44,11 @@ def run(argv: Sequence[str]) -> int:
     policy, own_task = _open(arguments.run_or_bundle)
     task = find_task(arguments.task or own_task)
     seed = HELD_OUT_SEED if arguments.seed is None else arguments.seed
-    evaluation = evaluate(policy, task, arguments.episodes, seed)
+    evaluation = evaluate(policy, task, arguments.episodes, seed, robot=arguments.robot)
     _print(evaluation)
-    write_json(arguments.json, {"policy": str(arguments.run_or_bundle), **evaluation.summary()})
+    write_json(
+        arguments.json, {"policy": str(arguments.run_or_bundle), "robot": arguments.robot, **evaluation.summary()}
+    )
     return 0
 
 
@@ -69,14 +73,14 @@ def _print(evaluation: Evaluation) -> None:
 
     summary = evaluation.summary()
     table = Table("measure", "value (95% interval)", title=f"{evaluation.task}, {evaluation.episodes} held-out starts")
-    table.add_row("survival", f"{between(summary['survival'], 100.0, 1)} %")
+    table.add_row("survival", between(summary["survival"], "%", 1))
     if "distance_m" in summary:
         distance = summary["distance_m"]
-        table.add_row("success at 0.1 m", f"{between(summary['success_at_0.1'], 100.0, 1)} %")
-        table.add_row("distance, last second, survivors", f"{between(distance)} m")
+        table.add_row("success at 0.1 m", between(summary["success_at_0.1"], "%", 1))
+        table.add_row("distance, last second, survivors", between(distance, "m"))
         for name in ("p50", "p90", "p99", "worst"):
             if distance[name] is not None:
                 table.add_row(f"  {name}", f"{distance[name]:.3f} m")
-        table.add_row("RMSE, whole episode, survivors", f"{between(summary['rmse_m'])} m")
+        table.add_row("RMSE, whole episode, survivors", between(summary["rmse_m"], "m"))
     table.add_row("return", between(summary["episode_return"], digits=1))
     Console().print(table)

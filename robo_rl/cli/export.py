@@ -36,6 +36,6 @@ def run(argv: Sequence[str]) -> int:
         f"({worst.output}, {done.report.visited} states)"
     )
     if "success_at_0.1" in done.evaluation:
-        print(f"success at 0.1 m: {between(done.evaluation['success_at_0.1'], 100.0, 1)} %")
-    print(f"survival: {between(done.evaluation['survival'], 100.0, 1)} %")
+        print(f"success at 0.1 m: {between(done.evaluation['success_at_0.1'], '%', 1)}")
+    print(f"survival: {between(done.evaluation['survival'], '%', 1)}")
     return 0

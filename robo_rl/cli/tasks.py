@@ -15,21 +15,13 @@ class Arguments:
 
 def run(argv: Sequence[str]) -> int:
     parse(Arguments, "tasks", argv)
-    from rich.console import Console
-    from rich.table import Table
-
     from robo_rl.algorithm import default_algorithm
     from sim.tasks import TASKS
 
-    table = Table("task", "what it is", "sensors", "commands", "rate", "algorithm")
     for task in TASKS.values():
-        table.add_row(
-            task.name,
-            task.summary,
-            "\n".join(f"{s.name}[{s.dim}] {s.unit}" for s in task.sensors),
-            "\n".join(f"{c.name}[{c.dim}] {c.unit}" for c in task.commands),
-            f"{1.0 / task.period:.0f} Hz",
-            default_algorithm(task),
-        )
-    Console().print(table)
+        sensors = ", ".join(f"{s.name}[{s.dim}] {s.unit}" for s in task.sensors)
+        commands = ", ".join(f"{c.name}[{c.dim}] {c.unit}" for c in task.commands)
+        print(f"{task.name}\n  {task.summary}")
+        print(f"  sensors: {sensors}\n  commands: {commands}, at {1.0 / task.period:g} Hz")
+        print(f"  learned by {default_algorithm(task)} unless --algorithm says otherwise\n")
     return 0

@@ -6,7 +6,7 @@ x' = x + 0.2 clip(u, -1, 1), and the reward is 1 - x'^2, so the optimum is known
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from policies.actions import ScaledCommand
 from policies.observations import ActionHistory, Reading
 from policies.signals import Commands, Sensors, Truth
 from policies.specs import CommandSpec, SafetyEnvelope, SensorSpec
-from sim.task import Environment, MakeEnvironment, Step, Task
+from sim.task import Environment, Step, Task
 
 STEP = 0.2
 LIMIT = 2.0
@@ -93,12 +93,14 @@ class BrokenWorld(PointEnvironment):
         return Sensors({"position": position})
 
 
-def make_point(num_worlds: int, seed: int, device: str = "cpu") -> Environment:
-    return PointEnvironment(num_worlds, seed, device)
-
-
-def point_task(environment: MakeEnvironment = make_point) -> Task:
+def point_task(world: Callable[[int, int, str], Environment] = PointEnvironment) -> Task:
     """The task of pushing a point to the origin."""
+
+    def make_environment(
+        num_worlds: int, seed: int, device: str = "cpu", *, robot: str = "", randomized: bool = False
+    ) -> Environment:
+        return world(num_worlds, seed, device)
+
     return Task(
         name="point",
         summary="push a point to the origin",
@@ -110,5 +112,5 @@ def point_task(environment: MakeEnvironment = make_point) -> Task:
         episode_steps=EPISODE_STEPS,
         critic_dim=1,
         safety=SafetyEnvelope(1.0, 1.0, 1.0, 0.1, 0.1, (-1.0, -1.0, -1.0), (1.0, 1.0, 1.0)),
-        make_environment=environment,
+        make_environment=make_environment,
     )

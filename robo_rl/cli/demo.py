@@ -1,0 +1,59 @@
+"""`robo-rl demo`: the whole way in one go, as `make demo` runs it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from policies.errors import UserError
+from robo_rl.cli.parsing import parse
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Train crazyflie-hover, export and verify it, and fly it through bridge and simulated robot.
+
+    The robot is a model that the policy was not trained on. Exit code 0 only if the flight held.
+    """
+
+    out: Path = Path("runs/demo")
+    """Folder for run, bundle, recording, logs and pictures; an earlier demo there is replaced."""
+    seed: int = 0
+    """Seed of the training."""
+    duration: float = 20.0
+    """Time in s under the policy; the step comes in the middle."""
+
+
+def run(argv: Sequence[str]) -> int:
+    arguments = parse(Arguments, "demo", argv)
+    if not arguments.duration >= 2.0:
+        raise UserError(f"duration must be at least 2 s, for a step in the middle, got {arguments.duration}")
+    from rich.console import Console
+    from rich.table import Table
+
+    from robo_rl import demo
+    from robo_rl.processes import ProcessFailed
+
+    console = Console()
+    began = time.perf_counter()
+    try:
+        result = demo.run(
+            arguments.out,
+            arguments.seed,
+            arguments.duration,
+            lambda line: console.print(f"$ {line}", style="bold", markup=False, highlight=False, soft_wrap=True),
+        )
+    except ProcessFailed as error:
+        print(f"robo-rl: {error}", file=sys.stderr)
+        return 1
+    title = f"{demo.TASK} on {demo.ROBOT}, {time.perf_counter() - began:.0f} s in all"
+    table = Table("measure", "value", title=title)
+    for row in result.rows:
+        table.add_row(*row)
+    console.print(table)
+    for file in result.files:
+        console.print(str(file), markup=False, soft_wrap=True)
+    return 0 if result.held else 1
