@@ -6,6 +6,7 @@ Needs numpy and onnxruntime alone. `load_bundle` reads each file once and checks
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +35,10 @@ class Bundle:
 
 @dataclass(frozen=True)
 class Replay:
-    """What a golden replay found: the largest |d| of each command, divided by its range and in its own unit."""
+    """What a golden replay found: the largest |d| of each output, as a share of its range and in its own unit.
+
+    Outputs are commands and `next_state.<name>`; states are normalised, both of their figures are the same.
+    """
 
     steps: int
     normalised: dict[str, float]
@@ -49,7 +53,7 @@ def load_bundle(path: Path | str) -> Bundle:
     """Read and verify a bundle. Raises BundleError, one line naming the mend, unless all of it holds:
 
     files, manifest digest and schema, hashes of network and golden episode, names and shapes, and a golden replay whose
-    commands stay within 1e-5 of their range.
+    commands stay within 1e-5 of their range, and whose states within 1e-5.
     """
     folder = Path(path)
     files = read_files(folder)
@@ -94,29 +98,59 @@ def check_hashes(files: dict[str, bytes], manifest: Manifest) -> None:
 
 
 def replay(session: PolicySession, golden: Golden) -> Replay:
-    """Step through the golden episode with carried state, as a robot would, and compare every command."""
-    runtime = PolicyRuntime(session)
-    produced: dict[str, list[Floats]] = {name: [] for name in golden.commands}
+    """Take every golden step alone, from the state it was recorded with, as a batch of one robot.
+
+    Compared are all commands, and each next state with the state of the following step, except where that was reset.
+    """
+    outputs: dict[str, list[Floats]] = {name: [] for name in session.manifest.output_names}
+    for t in range(len(golden)):
+        now = slice(t, t + 1)
+        commands, following = session.evaluate(
+            {name: values[now] for name, values in golden.sensors.items()},
+            {name: values[now] for name, values in golden.states.items()},
+        )
+        for name, value in commands.items():
+            outputs[name].append(value)
+        for name, value in following.items():
+            outputs[f"next_state.{name}"].append(value)
+    return compare(session.manifest, golden, {name: np.concatenate(rows) for name, rows in outputs.items()})
+
+
+def compare(manifest: Manifest, golden: Golden, outputs: Mapping[str, Floats]) -> Replay:
+    """The differences between `outputs` [T, dim] by ONNX name and the golden episode."""
+    goes_on = ~golden.reset[1:]
+    pairs = {name: (outputs[name], values) for name, values in golden.commands.items()}
+    for name, values in golden.states.items():
+        output = f"next_state.{name}"
+        pairs[output] = (outputs[output][:-1][goes_on], values[1:][goes_on])
+    spans = manifest.spans()
+    return Replay(
+        len(golden),
+        {name: largest_difference(*pair, spans.get(name, (1.0,))) for name, pair in pairs.items()},
+        {name: largest_difference(*pair) for name, pair in pairs.items()},
+    )
+
+
+def drift(session: PolicySession, golden: Golden) -> float:
+    """How far a runtime that carries its own state strays from the golden commands, as a share of their range.
+
+    For information: a policy that feeds its actions back may amplify rounding where no robot closes the loop.
+    """
+    runtime, spans, worst = PolicyRuntime(session), session.manifest.spans(), 0.0
     for t in range(len(golden)):
         if golden.reset[t]:
             runtime.reset()
         for name, value in runtime.step({k: v[t] for k, v in golden.sensors.items()}).items():
-            produced[name].append(value)
-    pairs = {name: (np.stack(rows), golden.commands[name]) for name, rows in produced.items()}
-    spans = session.manifest.spans()
-    return Replay(
-        len(golden),
-        {name: largest_difference(*pair, spans[name]) for name, pair in pairs.items()},
-        {name: largest_difference(*pair) for name, pair in pairs.items()},
-    )
+            worst = max(worst, largest_difference(value, golden.commands[name][t], spans[name]))
+    return worst
 
 
 def check_replay(result: Replay, manifest: Manifest) -> None:
     """Refuse a policy that does not give the commands it gave when it was exported."""
     if result.worst > TOLERANCE:
         name = max(result.normalised, key=lambda key: result.normalised[key])
-        unit = next(c.unit for c in manifest.commands if c.name == name)
+        unit = next((f" {c.unit}" for c in manifest.commands if c.name == name), "")
         raise BundleError(
-            f"golden replay failed: {name} is off by {result.si[name]:.3g} {unit}, {result.worst:.2g} of its range, "
+            f"golden replay failed: {name} is off by {result.si[name]:.3g}{unit}, {result.worst:.2g} of its range, "
             f"allowed is {TOLERANCE:.0e}; try another onnxruntime version, or export the policy again"
         )

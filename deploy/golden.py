@@ -1,8 +1,12 @@
 """Recorded sensors: the episodes that prove an export, and the golden episode that every bundle carries.
 
-The golden file is an uncompressed npz of arrays over T steps: `reset` [T] bool (true where the policy's state was reset
-before the step), `sensor.<name>` [T, dim] float32 in the sensor's unit and `command.<name>` [T, dim] float32 in the
-command's unit, as PyTorch computed them.
+The golden file is an npz of arrays over T steps: `reset` [T] bool (true where the policy's state was reset before the
+step), `sensor.<name>` [T, dim] float32 in the sensor's unit, `state.<name>` [T, dim] float32 that the step started
+from, and `command.<name>` [T, dim] float32 in the command's unit, as PyTorch computed them.
+
+The states are there because a policy that feeds its own actions back may amplify rounding from step to step, where only
+the robot in the loop would damp it: each step is compared on its own, and the state it leaves with the one that the
+next step started from.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deploy.errors import BundleError
-from deploy.manifest import Manifest
+from deploy.manifest import Manifest, StateEntry
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
@@ -58,28 +62,31 @@ class Episode:
 
 @dataclass(frozen=True)
 class Golden:
-    """One robot's episode: `sensors` and `commands` by name, each [T, dim]; `reset` [T]."""
+    """One robot's episode: `sensors`, `states` before each step and `commands` by name, each [T, dim]; `reset` [T]."""
 
     reset: Bools
     sensors: Mapping[str, Floats]
+    states: Mapping[str, Floats]
     commands: Mapping[str, Floats]
 
     def to_bytes(self) -> bytes:
         """The npz file; equal episodes give equal bytes."""
         arrays: dict[str, Any] = {"reset": self.reset}
         arrays |= {f"sensor.{name}": values for name, values in self.sensors.items()}
+        arrays |= {f"state.{name}": values for name, values in self.states.items()}
         arrays |= {f"command.{name}": values for name, values in self.commands.items()}
         stream = io.BytesIO()
-        np.savez(stream, **arrays)
+        np.savez_compressed(stream, **arrays)
         return stream.getvalue()
 
     @staticmethod
     def from_bytes(data: bytes, manifest: Manifest) -> Golden:
         """The golden episode of `manifest`'s policy. Raises BundleError naming the array that does not fit."""
         arrays = _read_npz(data)
-        sensors = {f"sensor.{s.name}": s.dim for s in manifest.sensors}
-        commands = {f"command.{c.name}": c.dim for c in manifest.commands}
-        wanted = {"reset", *sensors, *commands}
+        dims = {f"sensor.{s.name}": s.dim for s in manifest.sensors}
+        dims |= {f"state.{s.name}": s.dim for s in manifest.states}
+        dims |= {f"command.{c.name}": c.dim for c in manifest.commands}
+        wanted = {"reset", *dims}
         if set(arrays) != wanted:
             odd = sorted(set(arrays) ^ wanted)
             raise BundleError(f"golden.npz: arrays {', '.join(odd)} are missing or unknown; {_MEND}")
@@ -88,11 +95,11 @@ class Golden:
             raise BundleError(f"golden.npz: reset is {reset.dtype} {reset.shape}, expected bool [T], T > 1; {_MEND}")
         if not reset[0] or not reset[1:].any():
             raise BundleError(f"golden.npz: the episode must start with a reset and hold another one; {_MEND}")
-        dims = sensors | commands
         series = {name: _checked(name, values, (reset.size, dims[name])) for name, values in arrays.items()}
         return Golden(
             reset.astype(np.bool_),
             {s.name: series[f"sensor.{s.name}"] for s in manifest.sensors},
+            {s.name: _reset_checked(series[f"state.{s.name}"], s, reset) for s in manifest.states},
             {c.name: series[f"command.{c.name}"] for c in manifest.commands},
         )
 
@@ -100,7 +107,7 @@ class Golden:
         return int(self.reset.size)
 
 
-def largest_difference(values: Floats, reference: Floats, span: Sequence[float] = (1.0,)) -> float:
+def largest_difference(values: Floats, reference: NDArray[np.floating], span: Sequence[float] = (1.0,)) -> float:
     """max|values - reference| / span over every row [N, dim] and channel; not-a-number counts as infinite."""
     difference = np.abs(values.astype(np.float64) - reference) / np.asarray(span)
     worst = float(difference.max(initial=0.0))
@@ -122,6 +129,13 @@ def _checked(name: str, values: NDArray[np.generic], shape: tuple[int, int]) -> 
     if not np.isfinite(floats).all():
         raise BundleError(f"golden.npz: {name} holds values that are not finite; {_MEND}")
     return floats
+
+
+def _reset_checked(states: Floats, entry: StateEntry, reset: NDArray[np.generic]) -> Floats:
+    rows = states[reset.astype(np.bool_)]
+    if not (rows == np.asarray(entry.reset, np.float32)).all():
+        raise BundleError(f"golden.npz: state.{entry.name} does not start from the manifest's reset value; {_MEND}")
+    return states
 
 
 def _first_line(error: Exception) -> str:

@@ -160,9 +160,9 @@ def _wrong_state_reset(document: dict[str, Any]) -> None:
     document["states"][0]["reset"] = [0.0] * 12
 
 
-def test_a_wrong_reset_value_fails_the_golden_replay(bundle: Path) -> None:
+def test_a_wrong_reset_value_is_refused(bundle: Path) -> None:
     edit_manifest(bundle, _wrong_state_reset)
-    assert "golden replay failed" in _refusal(bundle)
+    assert "state.action_history does not start from the manifest's reset value" in _refusal(bundle)
 
 
 def _poison(name: str, value: float) -> Callable[[dict[str, Any]], None]:
@@ -183,6 +183,8 @@ def _no_resets(arrays: dict[str, Any]) -> None:
         (_poison("command.rotor_speed", np.inf), "command.rotor_speed holds values that are not finite"),
         (_poison("command.rotor_speed", 1.0), "golden replay failed"),
         (_poison("sensor.position", 0.123), "golden replay failed"),
+        (_poison("state.action_history", 0.123), "golden replay failed"),
+        (_poison("state.action_history", np.nan), "state.action_history holds values that are not finite"),
         (lambda arrays: arrays.pop("sensor.position"), "arrays sensor.position are missing or unknown"),
         (lambda arrays: arrays.update(extra=np.zeros(3)), "arrays extra are missing or unknown"),
         (lambda arrays: arrays.update(reset=np.zeros(60)), "reset is float64"),

@@ -26,6 +26,8 @@ def test_a_good_bundle_passes_every_check(report: ExportReport) -> None:
     assert [check.name for check in found.checks] == _ALL
     assert found.ok
     assert 0.0 <= found.parity["rotor_speed"] <= 1e-5
+    assert found.parity["next_state.action_history"] <= 1e-5
+    assert found.drift <= 1e-4
     assert found.parity_si["rotor_speed"] == pytest.approx(2272.6 * found.parity["rotor_speed"])
     assert found.operators == report.operators
 
