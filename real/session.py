@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import math
-import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -17,6 +14,7 @@ from deploy.manifest import Manifest
 from real.events import Event, EventLog, Fault
 from real.loop import ControlLoop, Plan, Policy
 from real.reactions import BEFORE_FLIGHT, REQUESTS
+from real.realtime import undisturbed
 from real.recorder import Recorder, RecorderReport
 from real.recording import log_message, state_message
 from real.report import EventReport, FlightReport, FlightTrace, StateReport
@@ -30,8 +28,6 @@ from real.supervisor import Supervisor, SupervisorSettings
 READY_FOR = 0.3
 """How long, in s, every check must hold without a break before the flight: also how long the clocks' offset is
 learned."""
-SWITCH_INTERVAL = 0.0005
-"""How long, in s, the recorder's or the driver's thread may keep the interpreter from the control loop in flight."""
 
 
 class SettingsError(ValueError):
@@ -102,7 +98,7 @@ def fly(
     # Before the robot is touched: the first steps of a policy allocate and are slow.
     bundle.policy.warm()
     recorder = _open_recorder(settings.record)
-    session = _Session(bundle, robot, settings, clock, requests or StopRequests(), recorder, period)
+    session = _Session(bundle, robot, settings, clock, requests or StopRequests(clock), recorder, period)
     recording: RecorderReport | None = None
     with session.requests:
         try:
@@ -158,7 +154,8 @@ class _Session:
             self._bundle.manifest, self._bundle.policy, self._robot, supervisor, self._machine, self._log,
             self._schedule, self._clock, plan, self.requests, self._trace, self._recorder,
         )  # fmt: skip
-        with _undisturbed():
+        # Time that is only simulated needs no priority over the rest of the machine.
+        with undisturbed(realtime=isinstance(self._clock, MonotonicClock)):
             self._duration = loop.run()
 
     def note_recording(self, recording: RecorderReport) -> None:
@@ -244,23 +241,6 @@ class _Session:
     def _record_state(self, cause: str) -> None:
         if self._recorder is not None:
             self._recorder.put(state_message(self._clock.now(), self._machine.state, cause))
-
-
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """No garbage collection, and quick changes of thread: both would show as jitter of milliseconds."""
-    interval, collecting = sys.getswitchinterval(), gc.isenabled()
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    sys.setswitchinterval(SWITCH_INTERVAL)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(interval)
-        gc.unfreeze()
-        if collecting:
-            gc.enable()
 
 
 def _period(manifest: Manifest, settings: FlightSettings) -> float:

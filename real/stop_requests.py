@@ -3,18 +3,27 @@ once."""
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 from types import FrameType, TracebackType
 from typing import Any
+
+from real.schedule import Clock, MonotonicClock
+
+
+ONE_REQUEST = 0.2
+"""Signals within this time in s of each other are one request: a terminal and a parent process may both pass one on."""
 
 
 class StopRequests:
     """Counts requests to stop while it is entered. Outside the main thread, where Python allows no handler, only
     `ask` counts."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
         self.count = 0
+        self._clock = clock or MonotonicClock()
+        self._last = -math.inf
         self._former: dict[signal.Signals, Any] = {}
 
     def ask(self) -> None:
@@ -35,4 +44,7 @@ class StopRequests:
         self._former.clear()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        self.ask()
+        now = self._clock.now()
+        if now - self._last > ONE_REQUEST:
+            self.ask()
+        self._last = now

@@ -15,8 +15,9 @@ import pytest
 
 from deploy.bundle import Bundle as LoadedBundle
 from real.recording import read_recording
-from real.session import Bundle, FlightSettings, SettingsError
+from real.session import Bundle, FlightSettings, SettingsError, fly
 from real.setpoint import Lissajous, Step
+from real.stop_requests import StopRequests
 from tests.real.fake_robot import FakeBundle, FakeClock, FakePolicy, FakeRobot, fly_fake
 
 
@@ -81,6 +82,15 @@ def test_a_second_signal_cuts_the_actuators_at_once() -> None:
     assert (report.exit_code, report.final_state) == (1, "ESTOP")
     assert report.duration < 1.5 + 0.05
     assert robot.calls[-4:] == ["emergency_stop"] * 3 + ["close"]
+
+
+def test_one_request_that_two_processes_pass_on_is_no_emergency() -> None:
+    def prepare(robot: FakeRobot, bundle: FakeBundle) -> None:
+        for at in (1.0, 1.1):
+            robot.at(at, lambda: os.kill(os.getpid(), signal.SIGTERM))
+
+    report, _ = fly_fake(prepare, duration=60.0)
+    assert (report.exit_code, report.final_state) == (0, "IDLE")
 
 
 def test_a_signal_before_the_flight_keeps_it_from_beginning() -> None:
@@ -195,9 +205,6 @@ def test_a_flight_may_be_run_at_another_rate_than_the_policy_s() -> None:
 
 
 def test_a_request_can_come_from_the_program_itself() -> None:
-    from real.session import fly
-    from real.stop_requests import StopRequests
-
     clock, requests = FakeClock(), StopRequests()
     robot = FakeRobot(clock)
     robot.at(0.5, requests.ask)
