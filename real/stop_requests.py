@@ -11,7 +11,6 @@ from typing import Any
 
 from real.schedule import Clock, MonotonicClock
 
-
 ONE_REQUEST = 0.2
 """Signals within this time in s of each other are one request: a terminal and a parent process may both pass one on."""
 
