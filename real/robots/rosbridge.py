@@ -285,13 +285,18 @@ class _Link:
         self._ros = roslibpy.Ros(settings.url, headers=headers, transport="asyncio")
         types = {name: type_name(kind, settings.ros_version) for name, kind in topics.types.items()}
 
-        def topic(name: str) -> Any:
+        def topic(name: str, queue_length: int = 1) -> Any:
             # The library's own way to subscribe again waits for a second and loses messages: done in `_subscribe`.
-            return roslibpy.Topic(self._ros, name, types[name], queue_size=1, queue_length=1, reconnect_on_close=False)
+            return roslibpy.Topic(
+                self._ros, name, types[name], queue_size=1, queue_length=queue_length, reconnect_on_close=False
+            )
 
         # A Topic that both publishes and subscribes receives nothing after a reconnect, so each has one task.
         self._publishers = {name: topic(name) for name in (topics.command, topics.stop)}
-        self._subscribers = [(topic(name), callback) for name, callback in callbacks.items()]
+        # Of readings only the newest counts; of commands each one, since they are listened to for foreign writers.
+        self._subscribers = [
+            (topic(name, 10 if name == topics.command else 1), callback) for name, callback in callbacks.items()
+        ]
         self._ros.on("close", self._on_close)
         self._ros.on("ready", self._subscribe)
         self.run(self._subscribe)  # The connection may have been ready before the line above.
@@ -312,6 +317,10 @@ class _Link:
             self.run(self._ros.close)
             self._closed.wait(0.5)
         self.connected = False
+        # The loop closes its sockets a few rounds later; stopped before, it would leak them.
+        settled = threading.Event()
+        self._ros.call_later(0.02, settled.set)
+        settled.wait(0.5)
         if last:
             self._ros.factory.manager.terminate()
 

@@ -1,0 +1,67 @@
+"""Pairing and ages: nothing older after something newer, and delay is seen without a common clock."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from real.robots.pairing import ClockOffset, Pairing
+from real.ros.messages import ImuSample, OdometrySample
+
+MILLISECOND = 1_000_000
+
+
+def odometry(stamp: int) -> OdometrySample:
+    return OdometrySample(stamp, np.zeros(3), np.array([1.0, 0, 0, 0]), np.zeros(3), np.zeros(3))
+
+
+def imu(stamp: int) -> ImuSample:
+    return ImuSample(stamp, np.zeros(3), np.zeros(3))
+
+
+@given(st.permutations([(kind, number) for kind in ("odometry", "imu") for number in range(6)]))
+def test_pairs_match_and_never_go_back(order: list[tuple[str, int]]) -> None:
+    pairing = Pairing(0.0025)
+    stamps = []
+    for kind, number in order:
+        stamp = number * 5 * MILLISECOND
+        pair = pairing.add_odometry(odometry(stamp)) if kind == "odometry" else pairing.add_imu(imu(stamp))
+        if pair is not None:
+            assert pair[0].stamp == pair[1].stamp
+            stamps.append(pair[0].stamp)
+    assert stamps == sorted(set(stamps))
+
+
+def test_streams_in_order_lose_nothing() -> None:
+    pairing = Pairing(0.0025)
+    for number in range(20):
+        assert pairing.add_odometry(odometry(number * 5 * MILLISECOND)) is None
+        assert pairing.add_imu(imu(number * 5 * MILLISECOND + MILLISECOND)) is not None
+
+
+def test_an_imu_that_stopped_makes_no_readings() -> None:
+    pairing = Pairing(0.0025)
+    pairing.add_imu(imu(0))
+    assert pairing.add_odometry(odometry(0)) is not None
+    assert all(pairing.add_odometry(odometry(n * 5 * MILLISECOND)) is None for n in range(1, 50))
+
+
+def test_age_counts_delay_whatever_the_clocks_say() -> None:
+    offset = ClockOffset()
+    assert offset.age(0.0, 0.0) == math.inf
+    for number in range(100):
+        offset.observe(1e9 + 0.005 * number, 50.0 + 0.005 * number + 0.002)
+    assert math.isclose(offset.age(1e9 + 0.5, 50.502), 0.0, abs_tol=1e-6)
+    offset.observe(1e9 + 0.505, 50.505 + 0.3)
+    assert math.isclose(offset.age(1e9 + 0.505, 50.505 + 0.3), 0.298, abs_tol=1e-3)
+
+
+def test_age_follows_a_clock_that_drifts() -> None:
+    offset = ClockOffset()
+    drift = 1.0 - 5e-5
+    for second in range(3600):
+        offset.observe(second * drift, float(second))
+    assert abs(offset.age(3599 * drift, 3599.0)) < 1e-3
