@@ -122,8 +122,8 @@ _TABLE = (
         Trigger.DAMP, _RELEASED,
     ),
     Reaction(
-        "robot_failsafe", "the robot says that it has taken itself over",
-        "not its fail-safe", "1 status message + 1 tick",
+        "robot_failsafe", "the robot says that it has taken itself over, has stopped or was stopped",
+        "a state in which it obeys", "1 status message + 1 tick",
         Trigger.DAMP, _RELEASED,
     ),
     Reaction(

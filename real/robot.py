@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-FAILSAFE = "failsafe"
-"""The word in `LinkStatus.robot_state` of a robot that has taken itself over and obeys nobody until it is armed
-again."""
+FAILSAFE, LANDED, ESTOPPED = "failsafe", "landed", "estopped"
+"""The words in `LinkStatus.robot_state` of a robot that obeys nobody until it is armed again: it has taken itself
+over, has stopped on the ground, or has cut its actuators. A driver translates a robot's own words for these into
+them."""
+NOT_OBEYING = frozenset({FAILSAFE, LANDED, ESTOPPED})
 
 
 class LinkDown(ConnectionError):
@@ -50,8 +52,7 @@ class LinkStatus:
     owner: str
     """Identity of the writer that the robot obeys; "" when it obeys nobody."""
     robot_state: str
-    """The robot's own word for its state, such as "holding" or "flying", `FAILSAFE` when it has taken itself over; ""
-    when unknown."""
+    """The robot's own word for its state, such as "holding" or "flying", or one of `NOT_OBEYING`; "" when unknown."""
     rejected: int
     """Number of commands that the robot has rejected since it started."""
     other_writers: int
@@ -80,7 +81,7 @@ class Robot(Protocol):
         """
 
     def arm(self) -> None:
-        """Ask the robot to obey commands; the answer is `LinkStatus.robot_state`, no longer `FAILSAFE`.
+        """Ask the robot to obey commands; the answer is `LinkStatus.robot_state`, no longer in `NOT_OBEYING`.
 
         A robot that runs its own fail-safe grants it only at rest on the ground. Returns at once, may be called again
         and is sent to a robot that needs no arming, too, for which it changes nothing. Never raises.

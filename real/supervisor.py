@@ -18,7 +18,7 @@ import numpy as np
 from deploy.manifest import CommandEntry, Manifest
 from real.events import EventLog, Fault
 from real.readings import ReadingGate, as_numbers
-from real.robot import FAILSAFE, Array, LinkStatus, Reading
+from real.robot import NOT_OBEYING, Array, LinkStatus, Reading
 from real.setpoint import Target
 from real.state_machine import FLYING, State, Trigger, strongest
 
@@ -196,8 +196,8 @@ class Supervisor:
         if not link.heartbeat_age <= self._settings.heartbeat_timeout:
             age = link.heartbeat_age if math.isfinite(link.heartbeat_age) else None
             faults.append(Fault("heartbeat_lost", age, self._settings.heartbeat_timeout))
-        if link.robot_state == FAILSAFE:
-            faults.append(Fault("robot_failsafe"))
+        if link.robot_state in NOT_OBEYING:
+            faults.append(Fault("robot_failsafe", detail=f"it reports {link.robot_state}"))
         claimed = self._first_sent is not None and now - self._first_sent > self._settings.ownership_grace
         if link.owner != self._writer and (link.owner or claimed):
             faults.append(Fault("not_owner", detail=f"it obeys {link.owner or 'nobody'}"))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from real.events import EventLog, Listener
-from real.robot import FAILSAFE, LinkStatus, Reading
+from real.robot import ESTOPPED, FAILSAFE, LANDED, LinkStatus, Reading
 from real.setpoint import Target
 from real.state_machine import FLYING, State, Trigger
 from real.supervisor import Inspection, Supervisor, SupervisorSettings
@@ -207,6 +207,8 @@ def test_the_fence_stands_relative_to_the_start_and_opens_to_the_ground_for_a_la
         ({"heartbeat_age": math.inf}, Trigger.DAMP, "heartbeat_lost"),
         ({"heartbeat_age": math.nan}, Trigger.DAMP, "heartbeat_lost"),
         ({"robot_state": FAILSAFE}, Trigger.DAMP, "robot_failsafe"),
+        ({"robot_state": LANDED}, Trigger.DAMP, "robot_failsafe"),
+        ({"robot_state": ESTOPPED}, Trigger.DAMP, "robot_failsafe"),
         ({"owner": "them"}, Trigger.DAMP, "not_owner"),
         ({"other_writers": 1}, Trigger.LAND, "second_writer"),
         ({"other_writers": 1, "owner": "them"}, Trigger.DAMP, "not_owner"),
