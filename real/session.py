@@ -13,7 +13,9 @@ import numpy as np
 from deploy.manifest import Manifest
 from real.events import Event, EventLog, Fault
 from real.loop import ControlLoop, Plan, Policy
+from real.policy_input import PolicyInput
 from real.reactions import BEFORE_FLIGHT, REQUESTS
+from real.readings import ReadingGate
 from real.realtime import undisturbed
 from real.recorder import Recorder, RecorderReport
 from real.recording import log_message, state_message
@@ -95,6 +97,7 @@ def fly(
     settings, clock = settings or FlightSettings(), clock or MonotonicClock()
     period = _period(bundle.manifest, settings)
     _check_setpoint(bundle.manifest, settings)
+    _check_signals(bundle.manifest)
     # Before the robot is touched: the first steps of a policy allocate and are slow.
     bundle.policy.warm()
     recorder = _open_recorder(settings.record)
@@ -268,6 +271,15 @@ def _check_setpoint(manifest: Manifest, settings: FlightSettings) -> None:
             f"the setpoint reaches from {low.round(2).tolist()} to {high.round(2).tolist()} m; keep it inside the "
             f"policy's geofence, {list(safety.geofence_low)} to {list(safety.geofence_high)} m"
         )
+
+
+def _check_signals(manifest: Manifest) -> None:
+    """Refuse a policy whose sensors this side can't feed or supervise."""
+    try:
+        PolicyInput(manifest.sensors)
+        ReadingGate(manifest.sensors)
+    except ValueError as error:
+        raise SettingsError(f"policy {manifest.identity.name} can't be flown: {error}") from None
 
 
 def _open_recorder(path: Path | None) -> Recorder | None:

@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 from deploy.bundle import Bundle as LoadedBundle
+from deploy.manifest import SensorEntry
 from real.recording import read_recording
 from real.session import Bundle, FlightSettings, SettingsError, fly
 from real.setpoint import Lissajous, Step
 from real.stop_requests import StopRequests
-from tests.real.fake_robot import FakeBundle, FakeClock, FakePolicy, FakeRobot, fly_fake
+from tests.real.fake_robot import FakeBundle, FakeClock, FakePolicy, FakeRobot, fly_fake, make_manifest
 
 
 def as_bundle(loaded: LoadedBundle) -> Bundle:
@@ -162,6 +163,20 @@ def test_settings_that_do_not_suit_are_refused_before_the_robot_is_touched(
     with pytest.raises(SettingsError, match=words):
         fly_fake(lambda robot, bundle: touched.append(robot), **settings)
     assert all(robot.calls == [] for robot in touched)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        SensorEntry("angular_velocity", 3, "rad/s", "body", (-9.0,) * 3, (9.0,) * 3, "target"),
+        SensorEntry("position", 2, "m", "world", (-9.0,) * 2, (9.0,) * 2, ""),
+    ],
+)
+def test_a_policy_that_can_not_be_fed_is_refused_before_the_robot_is_touched(entry: SensorEntry) -> None:
+    touched: list[FakeRobot] = []
+    with pytest.raises(SettingsError, match=f"can't be flown: sensor {entry.name}"):
+        fly_fake(lambda robot, bundle: touched.append(robot), FakeBundle(make_manifest(sensors=(entry,))))
+    assert touched[0].calls == []
 
 
 def test_a_session_leaves_the_interpreter_as_it_found_it() -> None:
