@@ -1,0 +1,101 @@
+"""Sensor and actuator models: each imperfection is what it says, once, and survives a snapshot."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from policies.signals import Commands
+from sim.actuators import ActuatorModel, ActuatorModels
+from sim.sensors import SensorModel, SensorModels
+
+EVERYONE = torch.arange(3)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_a_delay_of_k_steps_is_a_shift_by_k() -> None:
+    models = SensorModels((SensorModel("range", delay=3),), {"range": 2}, 3, "cpu")
+    values = torch.randn(10, 3, 2, generator=generator(1))
+    models.restart(EVERYONE, {"range": values[0]}, generator())
+    seen = [models.measure({"range": v}, generator())["range"] for v in values[1:]]
+    for t in range(3, 9):
+        assert torch.equal(seen[t], values[t + 1 - 3])
+    assert torch.equal(seen[0], values[0])
+
+
+def test_noise_and_bias_have_the_stated_deviation_and_bias_lasts_an_episode() -> None:
+    n = 20000
+    models = SensorModels((SensorModel("x", noise=0.1, bias=0.5),), {"x": 1, "y": 1}, n, "cpu")
+    g = generator()
+    true = {"x": torch.full((n, 1), 7.0), "y": torch.ones(n, 1)}
+    first = models.restart(torch.arange(n), true, g)["x"]
+    a, b = models.measure(true, g), models.measure(true, g)
+    assert float((a["x"] - b["x"]).std()) == pytest.approx(0.1 * 2**0.5, rel=0.03)
+    assert float((first - 7.0).std()) == pytest.approx((0.1**2 + 0.5**2) ** 0.5, rel=0.03)
+    assert torch.equal(a["y"], true["y"])
+
+
+def test_rotation_noise_keeps_unit_quaternions_and_has_the_stated_angle() -> None:
+    n = 20000
+    models = SensorModels((SensorModel("q", noise=0.02, rotation=True),), {"q": 4}, n, "cpu")
+    q = torch.nn.functional.normalize(torch.randn(n, 4, generator=generator(3)), dim=-1)
+    seen = models.measure({"q": q}, generator())["q"]
+    torch.testing.assert_close(seen.norm(dim=-1), torch.ones(n))
+    angle = 2.0 * torch.acos((seen * q).sum(-1).abs().clamp(max=1.0))
+    # Three independent axes of 0.02 rad each.
+    assert float(angle.square().mean().sqrt()) == pytest.approx(0.02 * 3**0.5, rel=0.05)
+
+
+def test_dropout_repeats_the_last_delivered_value() -> None:
+    models = SensorModels((SensorModel("x", dropout=0.5),), {"x": 1}, 3, "cpu")
+    g = generator(5)
+    models.restart(EVERYONE, {"x": torch.zeros(3, 1)}, g)
+    last, repeats = torch.zeros(3, 1), 0
+    for t in range(1, 200):
+        seen = models.measure({"x": torch.full((3, 1), float(t))}, g)["x"]
+        assert bool(((seen == t) | (seen == last)).all())
+        repeats += int((seen == last).sum())
+        last = seen
+    assert 0.4 < repeats / (199 * 3) < 0.6
+
+
+def test_sensor_models_continue_bit_for_bit_from_a_snapshot() -> None:
+    models = SensorModels((SensorModel("x", noise=0.1, bias=0.2, delay=2, dropout=0.3),), {"x": 2}, 3, "cpu")
+    g = generator()
+    values = torch.randn(8, 3, 2, generator=generator(7))
+    models.restart(EVERYONE, {"x": values[0]}, g)
+    models.measure({"x": values[1]}, g)
+    saved, random = models.snapshot(), g.get_state()
+    first = [models.measure({"x": v}, g)["x"] for v in values[2:]]
+    models.restore(saved)
+    g.set_state(random)
+    for v, expected in zip(values[2:], first, strict=True):
+        assert torch.equal(models.measure({"x": v}, g)["x"], expected)
+
+
+def test_bad_models_are_refused() -> None:
+    with pytest.raises(ValueError, match="must not be negative"):
+        SensorModel("x", noise=-1.0)
+    with pytest.raises(ValueError, match="dropout must lie in"):
+        SensorModel("x", dropout=1.0)
+    with pytest.raises(ValueError, match="does not have"):
+        SensorModels((SensorModel("z"),), {"x": 1}, 3, "cpu")
+    with pytest.raises(ValueError, match="does not take"):
+        ActuatorModels((ActuatorModel("z"),), {"u": torch.zeros(1)}, 0.01, 3)
+
+
+def test_actuator_delay_and_rate_limit() -> None:
+    rest = {"u": torch.zeros(1)}
+    delayed = ActuatorModels((ActuatorModel("u", delay=2),), rest, 0.01, 3)
+    limited = ActuatorModels((ActuatorModel("u", rate_limit=100.0),), rest, 0.01, 3)
+    commands = [Commands({"u": torch.full((3, 1), float(t))}) for t in range(1, 8)]
+    late = [float(delayed.apply(c)["u"][0]) for c in commands]
+    slow = [float(limited.apply(Commands({"u": torch.full((3, 1), 3.5)}))["u"][0]) for _ in range(5)]
+    assert late == [0.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+    assert slow == [1.0, 2.0, 3.0, 3.5, 3.5]
+    delayed.restart(torch.tensor([1]))
+    after = delayed.apply(commands[0])["u"][:, 0].tolist()
+    assert after == [6.0, 0.0, 6.0]
