@@ -11,7 +11,10 @@ from policies.signals import Commands, Sensors
 
 
 class ActionTerm(Protocol):
-    """Turns the network's action into commands. `dim` is the action's width, `commands` the names it produces."""
+    """Turns the network's action into commands. `dim` is the action's width, `commands` the names it produces.
+
+    `bound` gives the action as executed and remembered; `__call__` takes a bounded action.
+    """
 
     @property
     def dim(self) -> int: ...
@@ -23,7 +26,7 @@ class ActionTerm(Protocol):
 
 @dataclass(frozen=True)
 class ScaledCommand:
-    """command = offset + scale * clip(action, -1, 1): [N, dim] in the command's unit."""
+    """command = offset + scale * action, for an action bounded to [-1, 1]: [N, dim] in the command's unit."""
 
     command: str
     dim: int
@@ -39,7 +42,7 @@ class ScaledCommand:
         return action.clamp(-1.0, 1.0)
 
     def __call__(self, action: Tensor, sensors: Sensors) -> Commands:
-        return Commands({self.command: self.offset + self.scale * self.bound(action)})
+        return Commands({self.command: self.offset + self.scale * action})
 
 
 def rotor_speed(maximum: float, rotors: int = 4) -> ScaledCommand:

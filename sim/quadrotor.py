@@ -70,7 +70,7 @@ class QuadrotorScenario:
         self._nominal = self.physics.parameters.clone()
         self._randomization = randomization
         self._targets = None if figures is None else Targets(figures, num_worlds, period, device)
-        self._origin = torch.zeros(num_worlds, 3, device=device)
+        self._keep_constants()
         self._hover = 2.0 * robot.hover_fraction - 1.0
         self._angle_table = _angle_quantiles(settings.start.angle).to(device)
 
@@ -120,6 +120,16 @@ class QuadrotorScenario:
             rows[:, 0:3] += self._targets.position[ids]
             rows[:, 7:10] += self._targets.velocity[ids]
         self.physics.write(ids, rows)
+        self._keep_constants()
+
+    def _keep_constants(self) -> None:
+        """Copy what holds for a whole episode, so that a Truth taken now outlives the next restart."""
+        wrench = self.physics.wrench.clone()
+        self._constants = {
+            "force": wrench[:, 0:3],
+            "torque": wrench[:, 3:6],
+            "dynamics": self.physics.parameters.clone(),
+        }
 
     def advance(self, commands: Commands, differentiable: bool) -> None:
         (self.physics.flow if differentiable else self.physics.step)(commands["rotor_speed"])
@@ -133,7 +143,6 @@ class QuadrotorScenario:
         state = self.physics.state
         if not state.requires_grad:
             state = state.clone()
-        wrench = self.physics.wrench.clone()
         position, velocity = state[:, 0:3], state[:, 7:10]
         values = {
             "position": position,
@@ -141,9 +150,7 @@ class QuadrotorScenario:
             "linear_velocity": velocity,
             "angular_velocity": state[:, 10:13],
             "rotor_speed": state[:, 13:17],
-            "force": wrench[:, 0:3],
-            "torque": wrench[:, 3:6],
-            "dynamics": self.physics.parameters.clone(),
+            **self._constants,
         }
         if self._targets is None:
             return Truth({**values, "position_error": position, "linear_velocity_error": velocity})
@@ -205,6 +212,7 @@ class QuadrotorScenario:
 
     def restore(self, snapshot: Mapping[str, Tensor]) -> None:
         self.physics.restore(snapshot)
+        self._keep_constants()
         if self._targets is not None:
             self._targets.restore(snapshot)
 

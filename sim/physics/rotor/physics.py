@@ -55,6 +55,7 @@ class RotorPhysics:
         self._command = torch.zeros(num_worlds, 4, device=device)
         self._pool = ThreadPoolExecutor(threads) if threads > 1 and device == "cpu" else None
         self._launches = self._record(threads if self._pool else 1)
+        self._lazy_tape: _Tape | None = None
 
     def _record(self, threads: int) -> list[Any]:
         """The in-place step as recorded launches, one for each share of the worlds."""
@@ -107,6 +108,13 @@ class RotorPhysics:
         self.detach()
         self._state[ids] = rows
 
+    @property
+    def _tape(self) -> _Tape:
+        """Buffers of the differentiable step, made at its first use."""
+        if self._lazy_tape is None:
+            self._lazy_tape = _Tape(self.num_worlds, self.dt, self._geometry, self.device)
+        return self._lazy_tape
+
     def advance(self, state: Tensor, command: Tensor) -> Tensor:
         """The state [N, 17] one step of `dt` after `state` under rotor speeds [N, 4]; differentiable in both."""
         return _Advance.apply(state, command, self)  # type: ignore[no-untyped-call,no-any-return]
@@ -146,50 +154,62 @@ class _Advance(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, state: Tensor, command: Tensor, physics: RotorPhysics) -> Tensor:
-        state, command = state.contiguous(), command.contiguous()
-        out = torch.empty_like(state)
-        wp.launch(
-            kernels.rk4_step,
-            dim=physics.num_worlds,
-            inputs=_inputs(physics, command, state),
-            outputs=[wp.from_torch(out, requires_grad=False)],
-            device=physics.device,
-        )
         ctx.save_for_backward(state, command, physics.parameters.clone(), physics.wrench.clone())
-        ctx.physics = physics
-        return out
+        ctx.tape = physics._tape
+        return physics._tape.forward(state, command, physics.parameters, physics.wrench)
 
     @staticmethod
     def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor, Tensor, None]:
-        state, command, parameters, wrench = ctx.saved_tensors
-        physics = ctx.physics
-        grad_state, grad_command = torch.zeros_like(state), torch.zeros_like(command)
-        inputs = _inputs(physics, command, state)
-        inputs[6:8] = [wp.from_torch(parameters, requires_grad=False), wp.from_torch(wrench, requires_grad=False)]
-        wp.launch(
-            kernels.rk4_step,
-            dim=physics.num_worlds,
-            inputs=inputs,
-            outputs=[wp.from_torch(torch.empty_like(state), requires_grad=False)],
-            adj_inputs=[0, 0.0, wp.vec4(), wp.vec4(), wp.vec4(), 0.0, None, None]
-            + [wp.from_torch(grad_command, requires_grad=False), wp.from_torch(grad_state, requires_grad=False)],
-            adj_outputs=[wp.from_torch(grad_out.contiguous().clone(), requires_grad=False)],
-            device=physics.device,
-            adjoint=True,
-        )
+        grad_state, grad_command = ctx.tape.backward(grad_out, *ctx.saved_tensors)
         return grad_state, grad_command, None
 
 
-def _inputs(physics: RotorPhysics, command: Tensor, state: Tensor) -> list[Any]:
-    return [
-        0,
-        physics.dt,
-        *physics._geometry,
-        GRAVITY,
-        *physics._arrays[:2],
-        wp.from_torch(command.detach(), requires_grad=False),
-        wp.from_torch(state.detach(), requires_grad=False),
-    ]
+class _Tape:
+    """Fixed buffers and recorded launches of one differentiable step.
+
+    Wrapping a torch tensor for Warp costs more than the physics of a few hundred worlds, so values are copied into buffers
+    that were wrapped once.
+    """
+
+    def __init__(self, num_worlds: int, dt: float, geometry: tuple[Any, ...], device: str) -> None:
+        def buffer(dim: int) -> Tensor:
+            return torch.zeros(num_worlds, dim, device=device)
+
+        self._in = (buffer(kernels.PARAMETER_DIM), buffer(kernels.WRENCH_DIM), buffer(4), buffer(kernels.STATE_DIM))
+        self._out = buffer(kernels.STATE_DIM)
+        self._grad_command, self._grad_state, self._grad_out = buffer(4), buffer(17), buffer(17)
+        arrays = [wp.from_torch(t, requires_grad=False) for t in (*self._in, self._out)]
+        adjoints = [wp.from_torch(t) for t in (self._grad_command, self._grad_state, self._grad_out)]
+        self._arrays = [*arrays, *adjoints]  # Warp does not keep the memory of a recorded launch alive
+        scalars = [0, dt, *geometry, GRAVITY]
+        common = {"kernel": kernels.rk4_step, "dim": num_worlds, "device": device, "record_cmd": True}
+        common |= {"inputs": [*scalars, *arrays[:4]], "outputs": [arrays[4]]}
+        self._forward = wp.launch(**common)
+        self._backward = wp.launch(
+            **common,
+            adj_inputs=[0, 0.0, wp.vec4(), wp.vec4(), wp.vec4(), 0.0, None, None, adjoints[0], adjoints[1]],
+            adj_outputs=[adjoints[2]],
+            adjoint=True,
+        )
+
+    def _load(self, state: Tensor, command: Tensor, parameters: Tensor, wrench: Tensor) -> None:
+        for buffer, value in zip(self._in, (parameters, wrench, command, state), strict=True):
+            buffer.copy_(value)
+
+    def forward(self, state: Tensor, command: Tensor, parameters: Tensor, wrench: Tensor) -> Tensor:
+        self._load(state, command, parameters, wrench)
+        self._forward.launch()
+        return self._out.clone()
+
+    def backward(
+        self, grad_out: Tensor, state: Tensor, command: Tensor, parameters: Tensor, wrench: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        self._load(state, command, parameters, wrench)
+        self._grad_out.copy_(grad_out)
+        self._grad_state.zero_()
+        self._grad_command.zero_()
+        self._backward.launch()
+        return self._grad_state.clone(), self._grad_command.clone()
 
 
 def parameter_row(parameters: RotorParameters, device: str = "cpu") -> Tensor:
