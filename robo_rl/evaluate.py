@@ -104,8 +104,10 @@ def evaluate(
         raise UserError(f"episodes must be at least 1, got {episodes}")
     pilot: BatchPolicy = BundlePolicy(policy, task) if isinstance(policy, Bundle) else GraphPolicy(policy)
     try:
-        own = {"robot": robot} if robot else {}
-        environment = task.make_environment(episodes, seed, device, **own)
+        if robot:
+            environment = task.make_environment(episodes, seed, device, robot=robot)
+        else:
+            environment = task.make_environment(episodes, seed, device)
     except KeyError:
         raise UserError(f"{task.name} knows no robot {robot!r}; leave it out for the task's own") from None
     sensors, _ = environment.reset()

@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 AXES = (("x", "tab:blue"), ("y", "tab:orange"), ("z", "tab:green"))
-SHARES = ("success", "success_at_0.1", "survival", "terminated")
+SHARES = ("success", "success_at_0.1", "survival")
 CURVES = {
     "success": "share within 0.1 m",
     "success_at_0.1": "share within 0.1 m",
     "survival": "share that survives",
     "episode_length": "mean length of an episode (steps)",
-    "distance": "mean distance to the target (m)",
+    "imitation_loss": "loss of imitation",
+    "cost": "cost per step (m)",
+    "failed_share": "share of worlds that fail",
     "episode_return": "mean return of an episode",
     "reward": "mean reward of a step",
 }
@@ -45,7 +47,10 @@ def training(curve: Sequence[dict[str, float]], title: str, path: Path) -> None:
         axes.set_ylabel(CURVES[name])
         if name in SHARES:
             axes.set_ylim(-0.02, 1.02)
+        else:
+            axes.set_ylim(bottom=min(0.0, *(value for _, value in points)))
     panels[-1].set_xlabel("training time (s)")
+    panels[-1].set_xlim(left=0.0)
     _save(figure, path)
 
 

@@ -10,7 +10,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from robo_rl.runner import Progress as Report
 
-SHOWN = ("success", "survival", "episode_return", "episode_length", "reward", "loss")
+SHOWN = (
+    "success", "survival", "episode_return", "episode_length", "reward", "imitation_loss", "cost", "failed_share",
+)  # fmt: skip
 """Metrics worth a place beside the bar, the most telling first; the first three that there are get it."""
 PLAIN_LINES = 20
 """Lines of a whole training where there is no terminal."""

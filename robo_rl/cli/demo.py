@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,20 +34,15 @@ def run(argv: Sequence[str]) -> int:
     from rich.table import Table
 
     from robo_rl import demo
-    from robo_rl.processes import ProcessFailed
 
     console = Console()
     began = time.perf_counter()
-    try:
-        result = demo.run(
-            arguments.out,
-            arguments.seed,
-            arguments.duration,
-            lambda line: console.print(f"$ {line}", style="bold", markup=False, highlight=False, soft_wrap=True),
-        )
-    except ProcessFailed as error:
-        print(f"robo-rl: {error}", file=sys.stderr)
-        return 1
+    result = demo.run(
+        arguments.out,
+        arguments.seed,
+        arguments.duration,
+        lambda line: console.print(f"$ {line}", style="bold", markup=False, highlight=False, soft_wrap=True),
+    )
     title = f"{demo.TASK} on {demo.ROBOT}, {time.perf_counter() - began:.0f} s in all"
     table = Table("measure", "value", title=title)
     for row in result.rows:

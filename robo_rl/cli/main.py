@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Protocol
 
 from policies.errors import UserError
+from robo_rl.processes import ProcessFailed
 
 STARTED = time.perf_counter()
 """When the program began, but for the interpreter's own start: the zero of the import times in result files."""
@@ -58,6 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if extra is None:
             raise
         return _complain(f"{error.name} is not installed; it comes with: pip install 'robo-rl[{extra}]'")
+    except ProcessFailed as error:
+        print(f"robo-rl: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:

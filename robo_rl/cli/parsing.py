@@ -14,7 +14,7 @@ import tyro
 from policies.errors import UserError
 
 T = TypeVar("T")
-_BORDER = " ╭╮╰╯│─"
+_BORDER, _EDGES, _RULE = " │", ("╭", "╰"), "─-"
 _PHRASES = (
     # What fields of a dataclass refuse is reported under the dataclass's name, which the user never typed.
     (r"^Error parsing (--[\w-]+)", r"\1"),
@@ -59,11 +59,14 @@ def one_line(box: str, program: str) -> str:
     sections: list[list[str]] = [[]]
     for raw in re.sub(r"\x1b\[[0-9;]*m", "", box).splitlines():
         text = raw.strip(_BORDER)
-        if not text:
+        if not text.strip(_RULE):
             sections.append([])
-        elif not raw.lstrip().startswith(("╭", "╰")):
+        elif not text.startswith(_EDGES):
             sections[-1].append(text)
     filled = [section for section in sections if section]
+    if not box.lstrip().startswith(_EDGES):
+        # Where the output's encoding has no box-drawing characters, the title is a section of its own.
+        filled = filled[1:]
     if not filled:
         return f"the arguments can't be parsed; see {program} --help"
     message = " ".join(filled[0]).rstrip(".")

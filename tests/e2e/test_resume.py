@@ -1,0 +1,83 @@
+"""A training killed with SIGKILL, at no moment of its own choosing, and resumed equals one that was left alone."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from robo_rl import checkpoint, runner
+from robo_rl.processes import command
+from tests.robo_rl.test_ppo import assert_equal
+
+SMALL = {
+    "ppo": "--num-worlds 64 --rollout-steps 8 --epochs 2 --minibatches 2 --iterations 60 --checkpoint-every 7",
+    "flight": "--worlds 32 --horizon 20 --iterations 30 --warm-up-iterations 12 --warm-up-worlds 64"
+    " --warm-up-updates 10 --warm-up-batch 256 --checkpoint-every 5",
+}
+
+pytestmark = pytest.mark.e2e
+
+
+def start(algorithm: str, run: Path, *more: str) -> subprocess.Popen[str]:
+    arguments = ["train", "crazyflie-hover", "--algorithm", algorithm, "--seed", "5", "--run-dir", str(run)]
+    settings = [] if "--resume" in more else SMALL[algorithm].split()
+    return subprocess.Popen(
+        command([*arguments, *settings, *more]), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> int:
+    output, _ = process.communicate(timeout=100)
+    assert "Traceback" not in output, output
+    return process.returncode
+
+
+def wait_for_lines(process: subprocess.Popen[str], run: Path, lines: int) -> None:
+    """Wait until the run has written `lines` lines of metrics."""
+    while process.poll() is None:
+        if len(runner.read_metrics(run)) >= lines:
+            return
+        time.sleep(0.005)
+    pytest.fail(f"training ended too early: {process.communicate()[0]}")
+
+
+@pytest.mark.parametrize(("algorithm", "kills"), [("ppo", (4, 30)), ("flight", (9, 25))])
+def test_killed_and_resumed_equals_uninterrupted(algorithm: str, kills: tuple[int, int], tmp_path: Path) -> None:
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    assert finish(start(algorithm, straight)) == 0
+    more: list[str] = []
+    for lines in kills:
+        process = start(algorithm, killed, *more)
+        wait_for_lines(process, killed, lines)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+        assert not (killed / "result.json").exists()
+        more = ["--resume"]
+    assert finish(start(algorithm, killed, "--resume")) == 0
+    ours, theirs = (checkpoint.load(run / runner.CHECKPOINT) for run in (straight, killed))
+    assert ours["iteration"] == theirs["iteration"]
+    assert_equal(ours["algorithm"], theirs["algorithm"])
+    metrics = [[{**line, "seconds": 0.0} for line in runner.read_metrics(run)] for run in (straight, killed)]
+    assert metrics[0] == metrics[1]
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = start("ppo", run)
+    wait_for_lines(process, run, 3)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in output
+    stopped = re.search(r"stopped after (\d+) of 60 iterations", output)
+    assert stopped
+    assert f"--resume --run-dir {run}" in output
+    assert checkpoint.load(run / runner.CHECKPOINT)["iteration"] == int(stopped[1])
+    assert os.listdir(run / runner.TENSORBOARD)

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from robo_rl.cli.main import COMMANDS, main
+from robo_rl.cli.parsing import one_line
+from robo_rl.processes import ProcessFailed, command, running
+from sim.tasks import TASKS
+from tests.robo_rl.tiny_environment import point_task
+
+TINY = [
+    "--num-worlds", "8", "--rollout-steps", "4", "--iterations", "3", "--epochs", "1",
+    "--actor-hidden", "4", "--critic-hidden", "4",
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def point(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(TASKS, "point", point_task())
+    monkeypatch.chdir(tmp_path)
+
+
+MISTAKES = {
+    "": "a subcommand is missing; choose one of tasks, train",
+    "trian point": "there is no subcommand 'trian'; did you mean train?",
+    "train": "missing: STR Name of the task",
+    "train pont": "there is no task 'pont'. Did you mean point?",
+    "train point --algorithm sac": "there is no algorithm 'sac'; algorithms: flight, ppo",
+    "train point --discuont 0.9": "Unrecognized options: --discuont, 0.9; did you mean --discount?",
+    "train point --discount 1.5": "discount must be at least 0.0 and at most 1.0, got 1.5",
+    "train point --discount high": "--discount: expected a number, got 'high'",
+    "train point --num-worlds 0": "num_worlds must be at least 1, got 0",
+    "train point --seed 10000000": "seed must be at least 0 and at most 9999999, got 10000000",
+    "train point --device tpu": "device must be cpu, cuda or cuda:N, got 'tpu'",
+    "train point --resume --run-dir nowhere": "nowhere holds no run to resume",
+    "train point --run-dir file": "file is a file",
+    "eval nowhere": "nowhere does not exist; name a folder that",
+    "eval empty": "empty is neither a run nor a bundle",
+    "export nowhere --out bundle": "can't read nowhere/config.yaml",
+    "export nowhere": "missing: --out PATH",
+    "verify nowhere": "nowhere does not exist; expected the folder that `robo-rl export` wrote",
+    "verify file": "file is a file",
+    "verify nowhere --json empty": "--json empty is a folder",
+    "deploy nowhere": "nowhere does not exist",
+    "deploy empty": "empty is no bundle, it lacks policy.onnx",
+    "deploy nowhere --url http://x": "url is 'http://x', expected ws://HOST:PORT",
+    "deploy nowhere --rate -5": "rate must be above 0 Hz",
+    "bridge --port 70000": "port is 70000, expected 0 to 65535",
+    "bridge --host 0.0.0.0": "can be reached from other machines: also give token, certificate, key",
+    "robot": "the robot's name is missing; robots: crazyflie",
+    "robot anymal": "there is no robot 'anymal'; robots: crazyflie",
+    "robot crazyflie --parameters big": "invalid choice 'big'",
+    "bench": "the benchmark's name is missing; benchmarks: hover, track, rotor, loop, all",
+    "bench speed": "there is no benchmark 'speed'",
+    "bench loop --rates 0": "rates must be above 0 Hz",
+    "demo --duration 1": "duration must be at least 2 s",
+    "doctor --jsn x": "did you mean --json?",
+}
+
+
+@pytest.mark.parametrize("line", MISTAKES)
+def test_a_mistake_gets_one_line_and_exit_code_2(line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "empty").mkdir()
+    assert main(line.split()) == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith("robo-rl: error: ")
+    assert errors.count("\n") == 1
+    assert MISTAKES[line] in errors
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "empty"}
+
+
+def test_train_eval_export_verify(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "point", "--seed", "4", *TINY]) == 0
+    run = tmp_path / "runs" / "point-ppo-4"
+    assert main(["eval", str(run), "--episodes", "20", "--json", "out/eval.json"]) == 0
+    evaluation = json.loads((tmp_path / "out/eval.json").read_text())
+    assert evaluation["episodes"] == 20
+    assert evaluation["success_at_0.1"]["low"] <= evaluation["success_at_0.1"]["value"]
+    assert evaluation["versions"]["python"]
+    assert main(["export", str(run), "--out", "bundle", "--episodes", "20"]) == 0
+    assert main(["verify", "bundle", "--json", "verify.json"]) == 0
+    assert json.loads((tmp_path / "verify.json").read_text())["ok"] is True
+    manifest = json.loads((tmp_path / "bundle/manifest.json").read_text())
+    assert manifest["provenance"]["config"]["seed"] == 4
+    assert manifest["evaluation"]["episodes"] == 20
+    assert main(["eval", "bundle", "--episodes", "20", "--json", "again.json"]) == 0
+    again = json.loads((tmp_path / "again.json").read_text())
+    assert again["distance_m"]["value"] == pytest.approx(evaluation["distance_m"]["value"], abs=1e-4)
+
+    damaged = (tmp_path / "bundle/policy.onnx").read_bytes()
+    (tmp_path / "bundle/policy.onnx").write_bytes(damaged[:-1] + bytes([damaged[-1] ^ 1]))
+    assert main(["verify", "bundle", "--json", "verify.json"]) == 1
+    assert json.loads((tmp_path / "verify.json").read_text())["ok"] is False
+    capsys.readouterr()
+    assert main(["eval", "bundle"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_resume_takes_the_run_s_own_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "point", "--run-dir", "run", "--seed", "4", *TINY]) == 0
+    assert main(["train", "point", "--run-dir", "run", "--resume"]) == 0
+    capsys.readouterr()
+    assert main(["train", "point", "--run-dir", "run"]) == 2
+    assert "run already holds a run" in capsys.readouterr().err
+    assert main(["train", "point", "--run-dir=run", "--resume", "--epochs", "2"]) == 2
+    assert "epochs is 1 in the run, 2 was given" in capsys.readouterr().err
+    assert main(["train", "point", "--run-dir", "run", "--resume", "--seed", "5"]) == 2
+    assert "seed is 4 in the run, 5 was given" in capsys.readouterr().err
+
+
+def test_doctor_says_what_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--json", "doctor.json"]) == 0
+    report = json.loads((tmp_path / "doctor.json").read_text())
+    assert report["extras"]["train"]["versions"]["torch"]
+    assert report["machine"]["cores"] >= 1
+    assert "torch" in capsys.readouterr().out
+
+
+def test_doctor_names_what_to_install(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from robo_rl import results
+
+    there = results.installed_version
+    absent = {"torch", "roslibpy"}
+    monkeypatch.setattr(results, "installed_version", lambda name: None if name in absent else there(name))
+    assert main(["doctor"]) == 1
+    out = " ".join(capsys.readouterr().out.split())
+    assert "pip install 'robo-rl[robot]' (lacks roslibpy)" in out
+    assert "pip install 'robo-rl[train]' (lacks torch)" in out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_subcommand_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        code = main([name, "--help"])
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    assert code == 0
+    assert f"robo-rl {name}" in capsys.readouterr().out
+
+
+def test_a_field_s_help_is_its_docstring(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", "--algorithm", "ppo", "--help"])
+    out = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "--gae-lambda FLOAT Decay of generalised advantage estimation: 0 trusts the critic, 1 the rollout." in out
+
+
+BOX = """
+╭─ Value error ──╮
+│ Error parsing  │
+│ --a: bad 'x'   │
+│ ────────────── │
+│ For more...    │
+╰────────────────╯
+"""
+BOX_IN_ASCII = """
+ Value error
+ ----------------
+  Error parsing
+  --a: bad 'x'
+  --------------
+  For more...
+"""
+
+
+@pytest.mark.parametrize("box", [BOX, BOX_IN_ASCII])
+def test_wrapped_boxes_become_one_line(box: str) -> None:
+    assert one_line(box, "robo-rl x") == "--a: bad 'x' (see robo-rl x --help)"
+
+
+def test_ctrl_c_ends_without_a_traceback(tmp_path: Path) -> None:
+    process = subprocess.Popen(command(["bridge", "--port", "0"]), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith(b"bridge ready ws://127.0.0.1:")
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode in (0, 130)
+    assert b"Traceback" not in errors
+
+
+def test_a_process_that_does_not_start_says_why(tmp_path: Path) -> None:
+    bridge = running(["bridge", "--port", "70000"], "bridge ready", tmp_path / "log")
+    with pytest.raises(ProcessFailed, match=r"robo-rl bridge ended with 2: .*expected 0 to 65535"), bridge:
+        pass
