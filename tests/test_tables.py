@@ -87,6 +87,11 @@ def test_loop_orders_the_rates_by_number(results: Path) -> None:
     assert text.index("| 100 Hz | 1.20 | 4.00 | 0.30 | 0 |") < text.index("| 200 Hz |")
 
 
+def test_loop_shows_a_flight_that_never_began() -> None:
+    lost = {"age_p50_ms": None, "age_p99_ms": None, "jitter_p99_ms": None, "overruns": 0}
+    assert "| 100 Hz | none | none | none | 0 |" in tables.loop({"rates": {"100": lost}})
+
+
 @pytest.mark.parametrize("name", sorted(tables.TABLES))
 def test_each_table_names_its_origin(name: str, results: Path) -> None:
     origin = (

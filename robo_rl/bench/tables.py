@@ -96,14 +96,19 @@ def loop(result: Result) -> str:
     rows = [
         (
             f"{rate} Hz",
-            f"{r['age_p50_ms']:.2f}",
-            f"{r['age_p99_ms']:.2f}",
-            f"{r['jitter_p99_ms']:.2f}",
+            _milliseconds(r["age_p50_ms"]),
+            _milliseconds(r["age_p99_ms"]),
+            _milliseconds(r["jitter_p99_ms"]),
             str(r["overruns"]),
         )
         for rate, r in sorted(result["rates"].items(), key=lambda item: float(item[0]))
     ]
     return markdown_table(("rate", "age p50 (ms)", "age p99 (ms)", "jitter p99 (ms)", "overruns"), rows)
+
+
+def _milliseconds(value: float | None) -> str:
+    """A flight that never began has no age and no jitter."""
+    return "none" if value is None else f"{value:.2f}"
 
 
 TABLES: dict[str, Callable[[Result], str]] = {"hover": hover, "track": track, "rotor": rotor, "loop": loop}
