@@ -48,13 +48,13 @@ class FlightConfig:
     """Adam step size of imitation at its start; it falls linearly."""
     teacher_share: float = 0.3
     """Share of the worlds that the teacher itself flies during imitation."""
-    iterations: int = 150
+    iterations: int = 110
     """Iterations of descent through the physics."""
     worlds: int = 256
     """Worlds per iteration of descent."""
     horizon: int = 100
     """Control periods unrolled and differentiated per iteration."""
-    learning_rate: float = 2e-3
+    learning_rate: float = 6e-3
     """Adam step size of descent at its peak; it falls along a cosine."""
     max_gradient_norm: float = 0.5
     """Gradients are scaled down to this norm."""
@@ -64,7 +64,7 @@ class FlightConfig:
     """Cost of body rates, m s^2."""
     change_weight: float = 0.01
     """Cost of the change of the action from step to step, m."""
-    barrier_weight: float = 40.0
+    barrier_weight: float = 20.0
     """Cost of leaving two thirds of the task's bounds, 1/m."""
 
     def __post_init__(self) -> None:

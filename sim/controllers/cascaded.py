@@ -76,38 +76,58 @@ def attitude_error(rotation: Tensor, direction_w: Tensor) -> Tensor:
     return turn
 
 
-class CascadedTeacher:
-    """The cascade with privileged knowledge. `commands` maps Truth (see sim.quadrotor) to rotor speeds [N, 4] in
-    rad/s.
-    """
+class Cascade:
+    """From a wanted acceleration to rotor speeds: thrust along body z, torques that turn it, mixing, inverted lag."""
 
-    def __init__(self, robot: RotorParameters, gains: CascadeGains | None = None, device: str = "cpu") -> None:
-        self._gains = gains or CascadeGains()
+    def __init__(self, robot: RotorParameters, gains: CascadeGains, device: str = "cpu") -> None:
+        self.gains = gains
         self._mixer = Mixer(robot, device)
+        self._up = torch.tensor([0.0, 0.0, GRAVITY], device=device)
 
-    def commands(self, truth: Truth) -> Tensor:
-        g, d = self._gains, truth["dynamics"]
+    def acceleration(self, position_error: Tensor, velocity_error: Tensor, extra: Tensor) -> Tensor:
+        """Wanted acceleration [N, 3] m/s^2, gravity made up for; `extra` [N, 3] joins the feedback before its limit."""
+        g = self.gains
+        feedback = extra - g.position * position_error - g.velocity * velocity_error
+        limited = feedback * (g.max_acceleration / feedback.norm(dim=-1, keepdim=True).clamp_min(g.max_acceleration))
+        wanted: Tensor = limited + self._up
+        return wanted
+
+    def rotor_speed(
+        self, acceleration: Tensor, orientation: Tensor, rates: Tensor, speed: Tensor, torque: Tensor, dynamics: Tensor
+    ) -> Tensor:
+        """Rotor speed commands [N, 4] rad/s that turn the vehicle to `acceleration` [N, 3].
+
+        `speed` [N, 4] rad/s are the rotors' speeds now, `torque` [N, 3] N m a disturbance to cancel, `dynamics` the
+        parameter rows [N, 11] that the controller believes in.
+        """
+        g, d = self.gains, dynamics
         mass, inertia = d[:, 0:1], d[:, 1:4]
-        rotation = rotation_matrix(truth["orientation"]).view(-1, 3, 3)
-        rates = truth["angular_velocity"]
-
-        feedback = -g.position * truth["position_error"] - g.velocity * truth["linear_velocity_error"]
-        feedback = feedback - truth["force"] / mass
-        feedback = feedback * (g.max_acceleration / feedback.norm(dim=-1, keepdim=True).clamp_min(g.max_acceleration))
-        wanted = feedback + torch.tensor([0.0, 0.0, GRAVITY], device=feedback.device)
-
+        rotation = rotation_matrix(orientation).view(-1, 3, 3)
         full = 4.0 * d[:, 4:7].sum(-1)
         body_z = rotation[:, :, 2]
         # At least a fifth of the weight keeps torque available while falling.
-        total = torch.minimum((mass * wanted * body_z).sum(-1).clamp_min(0.2 * GRAVITY * mass[:, 0]), 0.9 * full)
-        error = attitude_error(rotation, torch.nn.functional.normalize(wanted, dim=-1))
+        total = torch.minimum((mass * acceleration * body_z).sum(-1).clamp_min(0.2 * GRAVITY * mass[:, 0]), 0.9 * full)
+        error = attitude_error(rotation, torch.nn.functional.normalize(acceleration, dim=-1))
         heading = torch.atan2(rotation[:, 1, 0], rotation[:, 0, 0])
         yaw = -g.yaw * heading * body_z[:, 2].clamp_min(0.0) - g.yaw_rate * rates[:, 2]
         turn = torch.cat(((g.attitude * error - g.rate * rates)[:, :2], yaw[:, None]), -1)
-        torque = inertia * turn - truth["torque"] + torch.linalg.cross(rates, inertia * rates)
-
-        thrust = self._mixer.thrusts(total, torque, d[:, 7:8], full[:, None] / 4.0)
-        speed = truth["rotor_speed"]
-        aim = speed_for_thrust(thrust, d) * d[:, 10:11]
+        wanted = inertia * turn - torque + torch.linalg.cross(rates, inertia * rates)
+        aim = speed_for_thrust(self._mixer.thrusts(total, wanted, d[:, 7:8], full[:, None] / 4.0), d) * d[:, 10:11]
         lag = torch.where(aim > speed, d[:, 8:9], d[:, 9:10])
         return torch.minimum((speed + (aim - speed) * (lag / g.lead)).clamp_min(0.0), d[:, 10:11])
+
+
+class CascadedTeacher:
+    """The cascade with privileged knowledge; `commands` maps Truth (see sim.quadrotor) to rotor speeds [N, 4] rad/s."""
+
+    def __init__(self, robot: RotorParameters, gains: CascadeGains | None = None, device: str = "cpu") -> None:
+        self._cascade = Cascade(robot, gains or CascadeGains(), device)
+
+    def commands(self, truth: Truth) -> Tensor:
+        d = truth["dynamics"]
+        wanted = self._cascade.acceleration(
+            truth["position_error"], truth["linear_velocity_error"], -truth["force"] / d[:, 0:1]
+        )
+        return self._cascade.rotor_speed(
+            wanted, truth["orientation"], truth["angular_velocity"], truth["rotor_speed"], truth["torque"], d
+        )

@@ -9,7 +9,7 @@ from sim.task import Task
 from sim.tasks import crazyflie
 
 PERIODS = (15.0, 5.5, 3.5)  # s, as published
-TRAINING_FIGURES = Figures(interval=(3.0, 18.0), scale=(0.6, 1.2), random_phase=True)
+TRAINING_FIGURES = Figures(interval=(3.2, 18.0), scale=(0.6, 1.05), random_phase=True)
 # A tracked flight starts level and at rest at the figure's centre, a hand's breadth off.
 CALM = QuadrotorSettings(start=QuadrotorStart(0.0, 0.05, 0.1, 0.1, 0.1))
 

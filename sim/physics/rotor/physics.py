@@ -167,8 +167,8 @@ class _Advance(torch.autograd.Function):
 class _Tape:
     """Fixed buffers and recorded launches of one differentiable step.
 
-    Wrapping a torch tensor for Warp costs more than the physics of a few hundred worlds, so values are copied into buffers
-    that were wrapped once.
+    Wrapping a torch tensor for Warp costs more than the physics of a few hundred worlds, so values are copied into
+    buffers that were wrapped once.
     """
 
     def __init__(self, num_worlds: int, dt: float, geometry: tuple[Any, ...], device: str) -> None:
