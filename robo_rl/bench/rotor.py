@@ -1,0 +1,104 @@
+"""`bench rotor`: physics steps a second on one core, and full environment steps a second on all of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import torch
+
+from policies.errors import UserError
+from policies.networks import MLP
+from robo_rl.results import usable_cores
+from sim.physics.rotor.parameters import PARAMETERS
+from sim.physics.rotor.physics import RotorPhysics
+from sim.tasks import find_task
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Measure throughput; every figure is the median of `repeats` measurements."""
+
+    worlds: int = 4096
+    """Quadrotors stepped together."""
+    steps: int = 300
+    """Steps in one measurement."""
+    repeats: int = 7
+    """Measurements."""
+
+    def __post_init__(self) -> None:
+        for name in ("worlds", "steps", "repeats"):
+            if getattr(self, name) < 1:
+                raise UserError(f"bench rotor: {name} must be at least 1, got {getattr(self, name)}")
+
+
+def run(settings: Settings) -> dict[str, Any]:
+    """RK4 steps (one core), with adjoint (one core), and environment steps (noise, observation, reward, restarts)."""
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        physics, adjoint = _physics(settings)
+        torch.set_num_threads(usable_cores())
+        environment, policy = _environment(settings, network=False), _environment(settings, network=True)
+    finally:
+        torch.set_num_threads(before)
+    return {
+        "rk4_steps_per_second_1core": physics,
+        "rk4_steps_with_adjoint_per_second_1core": adjoint,
+        "env_steps_per_second": environment,
+        "env_steps_with_policy_per_second": policy,
+        "worlds": settings.worlds,
+        "cores": usable_cores(),
+        "includes": "RK4, sensor noise, 146-value observation, action history, reward, termination, restarts",
+    }
+
+
+def _rate(work: Callable[[], None], settings: Settings) -> float:
+    """Worlds stepped a second by `work`, which steps all of them once."""
+    for _ in range(20):
+        work()
+    rates = []
+    for _ in range(settings.repeats):
+        started = time.perf_counter()
+        for _ in range(settings.steps):
+            work()
+        rates.append(settings.worlds * settings.steps / (time.perf_counter() - started))
+    return median(rates)
+
+
+def _physics(settings: Settings) -> tuple[float, float]:
+    robot = PARAMETERS["crazyflie"]
+    physics = RotorPhysics(settings.worlds, robot, 0.01)
+    hover = torch.full((settings.worlds, 4), robot.hover_fraction * robot.max_speed)
+    rows = physics.state.clone()
+    rows[:, 13:] = hover
+    physics.write(torch.arange(settings.worlds), rows)
+    plain = _rate(lambda: physics.step(hover), settings)
+    state, command = rows.requires_grad_(), hover.clone().requires_grad_()
+    ones = torch.ones_like(rows)
+    both = _rate(lambda: physics.advance(state, command).backward(ones), settings)
+    return plain, both
+
+
+def _environment(settings: Settings, network: bool) -> float:
+    task = find_task("crazyflie-hover")
+    env = task.make_environment(settings.worlds, 0)
+    graph = task.policy_graph(MLP(task.observation_dim, (64, 64), task.action.dim, squash=True))
+    sensors, _ = env.reset()
+    state = graph.initial_state(settings.worlds)
+    fixed = torch.full((settings.worlds, 4), 0.334)
+
+    @torch.no_grad()
+    def work() -> None:
+        nonlocal sensors, state
+        observation = graph.observe(sensors, state)
+        action = graph.act(observation) if network else fixed
+        commands, state = graph.apply_action(action, sensors, state)
+        step = env.step(commands)
+        sensors = step.sensors
+        state = graph.reset_where(state, step.terminated | step.truncated)
+
+    return _rate(work, settings)
