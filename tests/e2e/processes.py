@@ -1,0 +1,114 @@
+"""Real processes of `robo-rl` for the end-to-end tests: started, waited for, struck by signals, and always ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from robo_rl.processes import command
+
+PATIENCE = 30.0
+"""How long, in s, anything may take before a test gives up; no test measures against it."""
+
+
+def eventually(condition: Callable[[], bool], what: str) -> None:
+    """Wait until `condition` holds."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"it never came to pass that {what}")
+        time.sleep(0.005)
+
+
+class Process:
+    """One `robo-rl ARGUMENTS`; what it prints is kept in `lines`, standard error included."""
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self.arguments = tuple(arguments)
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
+        self._process = subprocess.Popen(
+            command(arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+        )
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.lines.append(line.rstrip("\n"))
+
+    @property
+    def output(self) -> str:
+        return "\n".join(self.lines)
+
+    def wait_for(self, text: str) -> str:
+        """Wait for a line that contains `text`, and return it."""
+        found: list[str] = []
+
+        def seen() -> bool:
+            found.extend(line for line in self.lines if text in line)
+            if not found and self._process.poll() is not None:
+                raise AssertionError(f"robo-rl {self.arguments} ended before {text!r}:\n{self.output}")
+            return bool(found)
+
+        eventually(seen, f"robo-rl {self.arguments[0]} prints {text!r}")
+        return found[0]
+
+    def send(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def exit_code(self) -> int:
+        """Wait for the end and return the exit code."""
+        code = self._process.wait(PATIENCE)
+        self._close()
+        return code
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Ask it to end and return the exit code; kills it when it does not."""
+        if self._process.poll() is None:
+            self._process.send_signal(number)
+            self._process.send_signal(signal.SIGCONT)
+        try:
+            code = self._process.wait(10.0)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
+        self._close()
+        return code
+
+    def _close(self) -> None:
+        self._reader.join(5.0)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+
+class RotorRecords:
+    """The simulated robot's own log, read while it grows: the only witness of what reached the rotors."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._begin = 0
+
+    def mark(self) -> None:
+        """Forget everything so far: a new test begins."""
+        self._begin = self._path.stat().st_size if self._path.exists() else 0
+
+    def read(self, kind: str) -> list[dict[str, Any]]:
+        """All records of one kind since the mark."""
+        if not self._path.exists():
+            return []
+        with self._path.open("rb") as file:
+            file.seek(self._begin)
+            whole = file.read().split(b"\n")
+        # A mark may fall into a line, and the last line may not be written whole yet.
+        lines = whole[1:-1] if self._begin else whole[:-1]
+        records = [json.loads(line) for line in lines if f'"kind":"{kind}"'.encode() in line]
+        return [record for record in records if record["kind"] == kind]
