@@ -79,9 +79,18 @@ class PolicyGraph(nn.Module):
         return State({s.name: _reset_row(s, device).repeat(batch, 1) for s in self.states})
 
     def reset_where(self, state: State, mask: Tensor) -> State:
-        """`state` with the rows where `mask` [N] is true set to their reset value."""
-        keep = ~mask[:, None]
-        return State({s.name: torch.where(keep, state[s.name], _reset_row(s, mask.device)) for s in self.states})
+        """`state` with the rows where `mask` [N] is true set to their reset value.
+
+        The rows are written in place (few worlds end in a step, and a history is wide), so pass a state that nobody
+        else holds, such as the one a step has just returned; a state that carries gradients is copied first.
+        """
+        ids = mask.nonzero()[:, 0]
+        if not len(ids):
+            return state
+        values = {s.name: state[s.name].clone() if state[s.name].requires_grad else state[s.name] for s in self.states}
+        for s in self.states:
+            values[s.name][ids] = _reset_row(s, mask.device)
+        return State(values)
 
     def observe(self, sensors: Sensors, state: State) -> Tensor:
         """The joined observation terms [N, observation_dim], before the normaliser."""

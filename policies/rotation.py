@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-
 # Row i * 4 + j holds how the product q_i q_j enters the nine entries of the rotation matrix, less the identity.
 _PRODUCTS = torch.zeros(16, 9)
 for _i, _j, _entry, _factor in (

@@ -3,7 +3,8 @@
     commands -> actuator models -> physics -> scenario (truth, reward, end) -> sensor models -> sensors
 
 Finished worlds restart within the step (autoreset mode "same step"); what stood before is kept as terminal_*.
-All random draws come from one generator on the CPU, so a seed decides everything and a snapshot holds everything.
+All random draws come from one generator on the environment's device, so a seed decides everything and a snapshot holds
+everything.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class VectorEnvironment:
         self.episode_steps = episode_steps
         self._sensors = sensors
         self._actuators = actuators
-        self._generator = torch.Generator(device="cpu").manual_seed(seed)
+        self._generator = torch.Generator(device=scenario.device).manual_seed(seed)
         self._age = torch.zeros(scenario.num_worlds, dtype=torch.int64, device=scenario.device)
 
     @property
@@ -142,8 +143,9 @@ class VectorEnvironment:
 
     def spread_ages(self) -> None:
         """Give each world a random age, so that episodes do not end in step."""
-        ages = torch.randint(0, self.episode_steps, (self.num_worlds,), generator=self._generator)
-        self._age = ages.to(self.device)
+        self._age = torch.randint(
+            0, self.episode_steps, (self.num_worlds,), generator=self._generator, device=self.device
+        )
 
     def _restart(self, ids: Tensor) -> Truth:
         self.scenario.begin(ids, self._generator)

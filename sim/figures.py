@@ -50,7 +50,7 @@ class Targets:
         self.velocity = torch.zeros(num_worlds, 3, device=device)
 
     def begin(self, ids: Tensor, generator: torch.Generator) -> None:
-        u = torch.rand(3, len(ids), generator=generator).to(self._phase.device)
+        u = torch.rand(3, len(ids), generator=generator, device=self._phase.device)
         f = self._figures
         self._interval[ids] = torch.exp(log(f.interval[0]) + u[0] * (log(f.interval[1]) - log(f.interval[0])))
         self._scale[ids] = torch.exp(log(f.scale[0]) + u[1] * (log(f.scale[1]) - log(f.scale[0])))

@@ -39,7 +39,7 @@ class RotorRandomization:
 
     def draw(self, nominal: Tensor, generator: torch.Generator) -> Tensor:
         """Parameter rows [K, 11] (see sim.physics.rotor.kernels) for nominal rows [K, 11]."""
-        u = torch.rand(len(nominal), 7, generator=generator).to(nominal.device)
+        u = torch.rand(len(nominal), 7, generator=generator, device=nominal.device)
 
         def factor(column: int, limits: Range) -> Tensor:
             return torch.exp(u[:, column] * (log(limits[1]) - log(limits[0])) + log(limits[0]))

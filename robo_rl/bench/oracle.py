@@ -53,6 +53,7 @@ def savable(truth: Truth, period: float, seed: int = 0) -> Tensor:
         saved |= ok
         optimizer.zero_grad()
         cost.backward()
+        assert knots.grad is not None
         torch.nan_to_num_(knots.grad)
         optimizer.step()
     return saved.view(n, PLANS).any(-1)

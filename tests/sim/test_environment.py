@@ -15,6 +15,7 @@ from sim.figures import Figures, Targets
 from sim.physics.rotor.parameters import GRAVITY, PARAMETERS
 from sim.task import Step
 from sim.tasks import TASKS, crazyflie, find_task
+from sim.tasks.crazyflie_hover import make_environment as hover_environment
 from sim.tasks.crazyflie_track import PERIODS
 
 HOVER = find_task("crazyflie-hover")
@@ -64,7 +65,7 @@ def test_a_snapshot_continues_bit_for_bit_through_restarts(name: str) -> None:
 
 
 def test_only_finished_worlds_restart_and_their_last_state_is_kept() -> None:
-    env = HOVER.make_environment(64, 0)
+    env = hover_environment(64, 0)
     env.reset()
     seen = 0
     for step in fly(env, 120):
@@ -90,7 +91,7 @@ def test_the_time_limit_truncates_and_does_not_terminate() -> None:
 
 
 def test_a_world_that_is_not_finite_restarts_alone() -> None:
-    env = HOVER.make_environment(4, 0)
+    env = hover_environment(4, 0)
     env.reset()
     bad = commands(4, 0)["rotor_speed"].clone()
     saved = env.snapshot()
@@ -103,7 +104,7 @@ def test_a_world_that_is_not_finite_restarts_alone() -> None:
 
 def test_starts_follow_the_published_distribution() -> None:
     n = 20000
-    _, truth = HOVER.make_environment(n, 0).reset()
+    _, truth = hover_environment(n, 0).reset()
     p, q, v, w = (truth[k] for k in ("position", "orientation", "linear_velocity", "angular_velocity"))
     level = (p == 0.0).all(-1)
     assert float(level.float().mean()) == pytest.approx(0.1, abs=0.01)
@@ -121,7 +122,7 @@ def test_starts_follow_the_published_distribution() -> None:
 
 
 def test_disturbance_is_constant_within_an_episode() -> None:
-    env = HOVER.make_environment(32, 0)
+    env = hover_environment(32, 0)
     _, truth = env.reset()
     force = truth["force"]
     for step in fly(env, 40):
@@ -132,7 +133,7 @@ def test_disturbance_is_constant_within_an_episode() -> None:
 
 
 def test_randomized_dynamics_are_drawn_from_nominal_values_every_time() -> None:
-    env = HOVER.make_environment(256, 0, randomized=True)
+    env = hover_environment(256, 0, randomized=True)
     nominal = torch.tensor(PARAMETERS["crazyflie"].mass)
     for _ in range(5):
         _, truth = env.reset()
@@ -144,7 +145,7 @@ def test_randomized_dynamics_are_drawn_from_nominal_values_every_time() -> None:
 
 
 def test_gradients_reach_every_action_of_a_stretch() -> None:
-    env = HOVER.make_environment(4, 0)
+    env = hover_environment(4, 0)
     env.reset()
     actions = [torch.full((4, 4), 1500.0, requires_grad=True) for _ in range(5)]
     sensors, truth = Sensors({}), None
@@ -163,7 +164,7 @@ def test_gradients_reach_every_action_of_a_stretch() -> None:
 def test_flowing_equals_stepping() -> None:
     ends = []
     for differentiable in (False, True):
-        env = HOVER.make_environment(8, 5)
+        env = hover_environment(8, 5)
         sensors, _ = env.reset()
         for t in range(8):
             sensors = env.flow(commands(8, t))[0] if differentiable else env.step(commands(8, t)).terminal_sensors

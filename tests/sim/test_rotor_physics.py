@@ -73,7 +73,7 @@ def test_torque_free_rotation_conserves_energy_and_angular_momentum() -> None:
     physics.write(torch.arange(1), rows)
     inertia = np.array(CRAZYFLIE.inertia)
 
-    def invariants() -> tuple[float, np.ndarray]:
+    def invariants() -> tuple[float, rotor_reference.Array]:
         row = physics.state[0].double().numpy()
         spin = inertia * row[10:13]
         return 0.5 * float(row[10:13] @ spin), rotor_reference.rotation(row[3:7]) @ spin
@@ -83,7 +83,7 @@ def test_torque_free_rotation_conserves_energy_and_angular_momentum() -> None:
         physics.step(torch.zeros(1, 4))
     energy_after, momentum_after = invariants()
     assert energy_after == pytest.approx(energy, rel=2e-4)
-    np.testing.assert_allclose(momentum_after, momentum, atol=2e-3 * np.linalg.norm(momentum))
+    np.testing.assert_allclose(momentum_after, momentum, atol=2e-3 * float(np.linalg.norm(momentum)))
 
 
 @pytest.mark.parametrize("robot", ROBOTS)

@@ -13,6 +13,7 @@ from torch import Tensor
 from policies.errors import UserError
 from sim.physics.rotor import kernels
 from sim.physics.rotor.parameters import GRAVITY, RotorParameters
+from sim.physics.rotor.runtime import start_warp
 
 POSITION = slice(0, 3)
 ORIENTATION = slice(3, 7)
@@ -40,8 +41,7 @@ class RotorPhysics:
             raise UserError(f"num_worlds must be at least 1, got {num_worlds}")
         if not dt > 0.0:
             raise UserError(f"dt must be above 0 s, got {dt}")
-        wp.config.log_level = max(wp.config.log_level, wp.LOG_ERROR)  # keep the banner out of a terminal
-        wp.init()
+        start_warp()
         self.num_worlds = num_worlds
         self.dt = dt
         self.device = device
