@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import pytest
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
 from real.bridge.settings import BridgeSettings
-from tests.real.bridge.bridge_in_thread import BareClient, bridge
+from tests.real.bridge.bridge_in_thread import BareClient, bridge, make_certificate
 
 POINT = "geometry_msgs/msg/Point"
 
@@ -234,24 +234,11 @@ def test_ros_1_spells_types_and_stamps_its_own_way() -> None:
         client.close()
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("tls")
-    key, cert = folder / "key.pem", folder / "cert.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-               "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
-               "-keyout", str(key), "-out", str(cert)]  # fmt: skip
-    subprocess.run(command, check=True, capture_output=True)
-    return cert, key
-
-
-def test_tls(certificate: tuple[Path, Path]) -> None:
-    import ssl
-
-    cert, key = certificate
-    with bridge(BridgeSettings(port=0, certificate=str(cert), key=str(key))) as found:
+def test_tls(tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path)
+    with bridge(BridgeSettings(port=0, certificate=str(certificate), key=str(key))) as found:
         assert found.startswith("wss://")
-        client = BareClient(found, ssl=ssl.create_default_context(cafile=str(cert)))
+        client = BareClient(found, ssl=ssl.create_default_context(cafile=str(certificate)))
         assert client.settle() == []
         client.close()
 

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from real.robot import LinkDown
 from real.robots.rosbridge import RosbridgeRobot, RosbridgeSettings
 from real.ros import messages
 from real.ros.messages import ActuatorSample, ImuSample, OdometrySample, StatusSample
-from tests.real.bridge.bridge_in_thread import BareClient, bridge
+from tests.real.bridge.bridge_in_thread import BareClient, bridge, make_certificate
 
 HOVER = {"rotor_speed": np.full(4, 1500.0)}
 
@@ -220,6 +221,18 @@ def test_a_token_opens_the_bridge() -> None:
             RosbridgeRobot(RosbridgeSettings(url=found, token="wrong")).connect(0.3)
         with pytest.raises(ConnectionError, match="connected to"):
             RosbridgeRobot(RosbridgeSettings(url=found, token="secret")).connect(0.3)
+
+
+def test_tls_with_a_certificate_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificate, key = make_certificate(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", "")  # So that the value set by the driver is undone after the test.
+    with bridge(BridgeSettings(port=0, token="t", certificate=str(certificate), key=str(key))) as found:
+        trusting = RosbridgeSettings(url=found, token="t", ca_file=str(certificate))
+        with pytest.raises(ConnectionError, match="connected to"):
+            RosbridgeRobot(trusting).connect(0.5)
+        monkeypatch.setenv("SSL_CERT_FILE", "")
+        with pytest.raises(ConnectionError, match="no connection"):
+            RosbridgeRobot(RosbridgeSettings(url=found, token="t")).connect(0.3)
 
 
 @pytest.mark.parametrize(
