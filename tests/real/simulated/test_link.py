@@ -42,7 +42,12 @@ def test_it_speaks_both_ways_over_tls_with_a_token(tmp_path: Path) -> None:
         assert client.receive()["msg"] == {"data": "state"}
         client.send({"op": "publish", "topic": "/in", "msg": {"data": "command"}})
         taken: list[tuple[str, object]] = []
-        eventually(lambda: bool(taken.extend(link.take()) or taken))
+
+        def arrived() -> bool:
+            taken.extend(link.take())
+            return bool(taken)
+
+        eventually(arrived)
         assert taken == [("/in", {"data": "command"})]
         link.close()
         client.close()
