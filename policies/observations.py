@@ -130,3 +130,71 @@ class ActionHistory:
 
     def advance(self, sensors: Sensors, state: State, action: Tensor) -> dict[str, Tensor]:
         return {self.state: torch.cat((state[self.state][:, self.action_dim :], action), -1)}
+
+
+@dataclass(frozen=True)
+class ErrorIntegral:
+    """The time integral of a sensor minus its target, clamped to +-`limit` (unit times s), times `scale`: [N, dim].
+
+    It is what lets a policy remove the offset that a constant disturbance or a heavier vehicle leaves. `period` s is
+    the control period.
+    """
+
+    sensor: str
+    target: str
+    limit: float
+    scale: float
+    period: float
+    dim: int = 3
+    state: str = "error_integral"
+
+    @property
+    def sensors(self) -> tuple[str, ...]:
+        return (self.sensor, self.target)
+
+    @property
+    def states(self) -> tuple[StateSpec, ...]:
+        return (StateSpec(self.state, self.dim),)
+
+    def __call__(self, sensors: Sensors, state: State) -> Tensor:
+        return state[self.state] * self.scale
+
+    def advance(self, sensors: Sensors, state: State, action: Tensor) -> dict[str, Tensor]:
+        error = sensors[self.sensor] - sensors[self.target]
+        return {self.state: (state[self.state] + self.period * error).clamp(-self.limit, self.limit)}
+
+
+@dataclass(frozen=True)
+class RateOfChange:
+    """How fast a smooth sensor changes, from its last two values, clipped to +-`limit` (unit per s), times `scale`:
+    [N, dim].
+
+    Zero in the first step after a reset, when there is no last value yet: the state's last channel tells.
+    """
+
+    sensor: str
+    limit: float
+    scale: float
+    period: float
+    dim: int = 3
+
+    @property
+    def state(self) -> str:
+        return f"last_{self.sensor}"
+
+    @property
+    def sensors(self) -> tuple[str, ...]:
+        return (self.sensor,)
+
+    @property
+    def states(self) -> tuple[StateSpec, ...]:
+        return (StateSpec(self.state, self.dim + 1),)
+
+    def __call__(self, sensors: Sensors, state: State) -> Tensor:
+        last, known = state[self.state][:, : self.dim], state[self.state][:, self.dim :]
+        rate = (sensors[self.sensor] - last) * (known / self.period)
+        return rate.clamp(-self.limit, self.limit) * self.scale
+
+    def advance(self, sensors: Sensors, state: State, action: Tensor) -> dict[str, Tensor]:
+        value = sensors[self.sensor]
+        return {self.state: torch.cat((value, torch.ones_like(value[:, :1])), -1)}

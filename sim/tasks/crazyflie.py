@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from policies.actions import rotor_speed
-from policies.observations import ActionHistory, ClippedError, ObservationTerm, Reading, RotationMatrix
+from policies.observations import (
+    ActionHistory,
+    ClippedError,
+    ErrorIntegral,
+    ObservationTerm,
+    RateOfChange,
+    Reading,
+    RotationMatrix,
+)
 from policies.specs import CommandSpec, SafetyEnvelope, SensorSpec
 from sim.actuators import ActuatorModel, ActuatorModels
 from sim.environment import VectorEnvironment
@@ -45,13 +53,23 @@ def sensors(tracking: bool) -> tuple[SensorSpec, ...]:
 
 
 def observation(tracking: bool) -> tuple[ObservationTerm, ...]:
-    """146 values: position error 3, rotation matrix 9, velocity error 3, body rates 3, the last 32 actions 128."""
-    return (
+    """146 values: position error 3, rotation matrix 9, velocity error 3, body rates 3, the last 32 actions 128.
+
+    When `tracking`, 6 more: the integral of the position error, and the target's acceleration.
+    """
+    terms: tuple[ObservationTerm, ...] = (
         ClippedError("position", 0.6, "target_position" if tracking else ""),
         RotationMatrix(),
         ClippedError("linear_velocity", 2.0, "target_velocity" if tracking else ""),
         Reading("angular_velocity", 3),
         ActionHistory(HISTORY, 4),
+    )
+    if not tracking:
+        return terms
+    return (
+        *terms,
+        ErrorIntegral("position", "target_position", limit=0.3, scale=5.0, period=PERIOD),
+        RateOfChange("target_velocity", limit=15.0, scale=0.1, period=PERIOD),
     )
 
 
