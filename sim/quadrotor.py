@@ -141,18 +141,8 @@ class QuadrotorScenario:
         self.physics.detach()
 
     def truth(self) -> Truth:
-        state = self.physics.state
-        if not state.requires_grad:
-            state = state.clone()
-        position, velocity = state[:, 0:3], state[:, 7:10]
-        values = {
-            "position": position,
-            "orientation": state[:, 3:7],
-            "linear_velocity": velocity,
-            "angular_velocity": state[:, 10:13],
-            "rotor_speed": state[:, 13:17],
-            **self._constants,
-        }
+        values = {**self.physics.sensors(), **self._constants}
+        position, velocity = values["position"], values["linear_velocity"]
         if self._targets is None:
             return Truth({**values, "position_error": position, "linear_velocity_error": velocity})
         targets = self._targets

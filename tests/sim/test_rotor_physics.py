@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from policies.errors import UserError
+from sim.physics.protocol import Physics
 from sim.physics.rotor.parameters import GRAVITY, PARAMETERS, RotorParameters
 from sim.physics.rotor.physics import RotorPhysics
 from tests.sim import rotor_reference
@@ -237,3 +238,11 @@ def test_bad_sizes_and_parameters_are_refused() -> None:
         RotorPhysics(1, CRAZYFLIE, 0.0)
     with pytest.raises(ValueError, match="does not lift"):
         RotorParameters("brick", 1.0, (1e-5,) * 3, (0.0, 0.0, 0.1), 0.005, 0.1, 0.1, 2000.0)
+
+
+def test_the_rotor_backend_is_a_physics_whose_sensors_outlive_the_next_step() -> None:
+    physics: Physics = RotorPhysics(2, CRAZYFLIE, 0.01)
+    before = physics.sensors()
+    physics.step(torch.full((2, 4), 2000.0))
+    assert float(before["rotor_speed"].max()) == 0.0
+    assert float(physics.sensors()["rotor_speed"].min()) > 0.0

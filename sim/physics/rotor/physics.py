@@ -15,11 +15,13 @@ from sim.physics.rotor import kernels
 from sim.physics.rotor.parameters import GRAVITY, RotorParameters
 from sim.physics.rotor.runtime import start_warp
 
-POSITION = slice(0, 3)
-ORIENTATION = slice(3, 7)
-LINEAR_VELOCITY = slice(7, 10)
-ANGULAR_VELOCITY = slice(10, 13)
-ROTOR_SPEED = slice(13, 17)
+COLUMNS = {
+    "position": slice(0, 3),
+    "orientation": slice(3, 7),
+    "linear_velocity": slice(7, 10),
+    "angular_velocity": slice(10, 13),
+    "rotor_speed": slice(13, 17),
+}
 
 # Below this many worlds a thread's start costs more than its share of the work.
 _WORLDS_PER_THREAD = 1024
@@ -129,9 +131,10 @@ class RotorPhysics:
         """External torque [N, 3], N m, body frame; a live view."""
         return self.wrench[:, 3:6]
 
-    def failed(self) -> Tensor:
-        """Worlds [N] whose state is no longer finite."""
-        return ~torch.isfinite(self.state).all(-1)
+    def sensors(self) -> dict[str, Tensor]:
+        """True values by name [N, dim]; copies after `step`, parts of the graph after `flow`."""
+        state = self.state if self._flowing is not None else self._state.clone()
+        return {name: state[:, columns] for name, columns in COLUMNS.items()}
 
     def snapshot(self) -> dict[str, Tensor]:
         """Copies of everything that decides the physics' future."""
