@@ -103,9 +103,7 @@ class _Robot:
             if late > LONGEST_CATCH_UP * 1e9:
                 due += late  # The process was frozen: the vehicle stood still meanwhile, its watchdog did not.
                 print(f"robot: held up for {late * 1e-9:.2f} s", file=sys.stderr, flush=True)
-            elif late < 0:
-                time.sleep(-late * 1e-9)
-            self._listen()
+            self._listen_until(due)
             self._vehicle.step(self._clock.now() * 1e-9)
             number += 1
             if number % STEPS_PER_READING == 0:
@@ -116,6 +114,13 @@ class _Robot:
     def close(self) -> None:
         self._link.close()
         self._log.close()
+
+    def _listen_until(self, due: int) -> None:
+        """Take commands in as they arrive, as a radio task does; they reach the rotors with the step at `due`."""
+        while (rest := due - self._clock.now()) > 0:
+            if self._link.wait(rest * 1e-9):
+                self._listen()
+        self._listen()
 
     def _listen(self) -> None:
         for topic, message in self._link.take():

@@ -47,6 +47,7 @@ class RobotLink:
         self._advertised = advertised
         self._subscribed = subscribed
         self._on_first_connection: Callable[[], None] | None = on_first_connection
+        self._arrival = threading.Event()
         self._arrived: deque[tuple[str, Any]] = deque(maxlen=1000)
         self._waiting: dict[str, Mapping[str, Any]] = {}
         self._connected = False
@@ -62,8 +63,13 @@ class RobotLink:
             with contextlib.suppress(RuntimeError):  # The loop may have been closed a moment ago.
                 self._loop.call_soon_threadsafe(self._put, messages)
 
+    def wait(self, seconds: float) -> bool:
+        """Wait until something has come since the last `take`, for at most `seconds` s; whether it has."""
+        return self._arrival.wait(seconds)
+
     def take(self) -> list[tuple[str, Any]]:
         """Topic and message of everything that came since the last call."""
+        self._arrival.clear()
         taken = []
         while self._arrived:
             taken.append(self._arrived.popleft())
@@ -128,6 +134,7 @@ class RobotLink:
                     operation = json.loads(frame)
                     if operation["op"] == "publish":
                         self._arrived.append((operation["topic"], operation["msg"]))
+                        self._arrival.set()
         finally:
             sender.cancel()
 
