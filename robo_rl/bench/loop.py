@@ -1,8 +1,8 @@
 """The control loop end to end on the loopback address: bridge, simulated robot and deployment, a process each.
 
 The age of a command is measured by the robot, on its own clock: from the moment a state was measured to the moment the
-command computed from it was accepted. It holds both ways through the bridge and the policy; the rotors follow with the robot's
-next step, at most 2.5 ms later.
+command computed from it was accepted. It holds both ways through the bridge and the policy; the rotors follow with the
+robot's next step, at most 2.5 ms later.
 """
 
 from __future__ import annotations
