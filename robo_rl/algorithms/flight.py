@@ -58,6 +58,8 @@ class FlightConfig:
     """Adam step size of descent at its peak; it falls along a cosine."""
     max_gradient_norm: float = 0.5
     """Gradients are scaled down to this norm."""
+    precision: float = 0.01
+    """Distance to the target, m, below which the cost of distance turns from linear to quadratic."""
     velocity_weight: float = 0.05
     """Cost of speed relative to the target, s^2/m."""
     rate_weight: float = 0.002
@@ -72,7 +74,7 @@ class FlightConfig:
             _at_least(name, getattr(self, name), 0 if name == "warm_up_iterations" else 1)
         for name in ("iterations", "worlds", "horizon"):
             _at_least(name, getattr(self, name), 1)
-        for name in ("warm_up_rate", "learning_rate", "max_gradient_norm"):
+        for name in ("warm_up_rate", "learning_rate", "max_gradient_norm", "precision"):
             if not getattr(self, name) > 0.0:
                 raise UserError(f"FlightConfig.{name} must be above 0, got {getattr(self, name)}")
         if not 0.0 <= self.teacher_share <= 1.0:
@@ -217,7 +219,7 @@ class FlightTrainer:
     def _cost(self, truths: list[Truth], actions: Tensor) -> tuple[Tensor, Tensor]:
         """Distance to the target plus small terms, until a world fails; a failure's barrier has been paid by then.
 
-        The distance enters as sqrt(|p|^2 + 1 cm^2), not squared: small offsets keep their price.
+        The distance enters as sqrt(|p|^2 + precision^2), not squared: small offsets keep their price.
         """
         c = self.config
         position = torch.stack([t["position_error"] for t in truths])
@@ -229,7 +231,7 @@ class FlightTrainer:
             outside = ~(reach.amax(-1) <= bound)
             failed_before = torch.cumsum(outside, 0) - outside.long() > 0
         cost = (
-            torch.sqrt(position.square().sum(-1) + 0.01**2)
+            torch.sqrt(position.square().sum(-1) + c.precision**2)
             + c.velocity_weight * velocity.square().sum(-1)
             + c.rate_weight * rates.square().sum(-1).clamp(max=400.0)
             + c.barrier_weight * (reach - bound / 1.5).clamp_min(0.0).square().sum(-1)

@@ -68,7 +68,7 @@ def observation(tracking: bool) -> tuple[ObservationTerm, ...]:
         return terms
     return (
         *terms,
-        ErrorIntegral("position", "target_position", limit=0.3, scale=5.0, period=PERIOD),
+        ErrorIntegral("position", "target_position", limit=0.15, scale=20.0, period=PERIOD),
         RateOfChange("target_velocity", limit=15.0, scale=0.1, period=PERIOD),
     )
 
