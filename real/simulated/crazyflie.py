@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from real.robot import FAILSAFE
+from real.robot import ESTOPPED, FAILSAFE
 from real.ros import messages
 from real.ros.messages import MalformedMessage, StatusSample
 from real.ros.topics import FlightTopics
@@ -18,7 +18,7 @@ from real.simulated.link import RobotLink
 from real.simulated.rotor_log import RotorLog
 from real.simulated.sensors import NoisySensors
 from real.simulated.settings import CrazyflieSettings
-from real.simulated.vehicle import ESTOPPED, Vehicle
+from real.simulated.vehicle import Vehicle
 from sim.physics.rotor.parameters import PARAMETERS
 
 STEP = 0.0025

@@ -15,7 +15,7 @@ import math
 import numpy as np
 import torch
 
-from real.robot import FAILSAFE
+from real.robot import ESTOPPED, FAILSAFE, LANDED, NOT_OBEYING
 from real.ros.messages import ActuatorSample, Array, rotation_matrix
 from real.simulated.acceptance import CommandGate, CommandLimits
 from real.simulated.onboard import OnboardController
@@ -28,7 +28,8 @@ WATCHDOG = 0.2
 HARD_IMPACT = 2.0
 """Speed in m/s beyond which touching the ground counts as a crash, as does a tilt above 60 degrees."""
 
-HOLDING, FLYING, LANDED, ESTOPPED, READY = "holding", "flying", "landed", "estopped", "ready"
+HOLDING, FLYING, READY = "holding", "flying", "ready"
+OBEYING = frozenset({HOLDING, FLYING, READY})
 
 
 class Vehicle:
@@ -41,7 +42,7 @@ class Vehicle:
         self._start = np.array(start)
         self._physics = RotorPhysics(1, parameters, dt)
         self._state = self._physics.state.numpy()[0]  # A live view: the physics writes into it.
-        self._onboard = OnboardController(parameters, dt)
+        self._onboard = OnboardController(parameters)
         self._log = log
         self._command = np.zeros(4)
         self._previous_velocity = np.zeros(3)
@@ -65,7 +66,7 @@ class Vehicle:
 
     def command(self, sample: ActuatorSample, now: float) -> str:
         """Take in a rotor command; the one way by which a host reaches the rotors. Returns the cause of a rejection."""
-        if self.mode not in (HOLDING, FLYING, READY):
+        if self.mode not in OBEYING:
             cause = self.gate.reject("not armed")
         else:
             self._watch(now)  # A command that comes after the time-out comes too late, even in the same step.
@@ -82,9 +83,9 @@ class Vehicle:
         """Carry out "stop", "estop" or "arm", from anybody; other words mean nothing."""
         if request == "estop":
             self._enter(ESTOPPED, now, "estop request")
-        elif request == "stop" and self.mode in (HOLDING, FLYING, READY):
+        elif request == "stop" and self.mode in OBEYING:
             self._enter(LANDED if self.on_ground else FAILSAFE, now, "stop request")
-        elif request == "arm" and self.mode in (FAILSAFE, LANDED, ESTOPPED) and self.on_ground:
+        elif request == "arm" and self.mode in NOT_OBEYING and self.on_ground:
             self._enter(READY, now, "arm request")
 
     def place(self, now: float) -> None:
@@ -116,14 +117,12 @@ class Vehicle:
         state = self.state
         if self.mode == FLYING:
             source, speeds = "policy", self._command
-            self._onboard.follow(speeds)
         elif self.mode == HOLDING:
             source, speeds = "onboard", self._onboard.hold(state, self._start)
         elif self.mode == FAILSAFE and not self.on_ground:
             source, speeds = "onboard", self._onboard.descend(state)
         else:
             source, speeds = "off", np.zeros(4)
-            self._onboard.follow(speeds)
         if not (np.isfinite(speeds).all() and (speeds >= 0.0).all() and (speeds <= self._p.max_speed).all()):
             raise RuntimeError(f"rotor speeds {speeds} ({source}) are not within 0 and {self._p.max_speed} rad/s")
         self._applied = speeds
@@ -149,7 +148,6 @@ class Vehicle:
     def _put_at_start(self) -> None:
         hover = self._p.hover_fraction * self._p.max_speed
         self._state[:] = (*self._start, 1.0, *[0.0] * 9, *[hover] * 4)
-        self._onboard = OnboardController(self._p, self._dt)
         self._applied = np.full(4, hover)
 
     def _enter(self, mode: str, now: float, cause: str) -> None:

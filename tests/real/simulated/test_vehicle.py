@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from real.robot import FAILSAFE
+from real.robot import ESTOPPED, FAILSAFE, LANDED
 from real.ros.messages import ActuatorSample
 from real.simulated.rotor_log import RotorLog
-from real.simulated.vehicle import ESTOPPED, FLYING, HOLDING, LANDED, READY, WATCHDOG, Vehicle
+from real.simulated.vehicle import FLYING, HOLDING, READY, WATCHDOG, Vehicle
 from sim.physics.rotor.parameters import PARAMETERS
 
 DT = 0.0025
@@ -69,10 +69,14 @@ def test_it_holds_against_a_push(name: str) -> None:
 def test_left_alone_it_comes_down_level_and_stays_down(name: str, seed: int) -> None:
     flight = Flight(name)
     random = np.random.default_rng(seed)
-    tilt = random.uniform(0.0, 0.4)
+    heading = random.uniform(-math.pi, math.pi)
     state = flight.vehicle._physics.state
-    state[0, 3:5] = state.new_tensor([math.cos(tilt / 2), math.sin(tilt / 2)])
-    state[0, 7:13] = state.new_tensor(random.uniform(-0.5, 0.5, 6).tolist())
+    half = 0.5 * math.radians(47.0)
+    axis = math.sin(half) * np.array([math.cos(heading), math.sin(heading), 0.0])
+    directions = random.normal(size=(2, 3))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    state[0, 2:7] = state.new_tensor([2.0, math.cos(half), *axis])
+    state[0, 7:13] = state.new_tensor(directions.ravel().tolist())  # 1 m/s and 1 rad/s
     assert flight.command() == ""
     flight.run(WATCHDOG + 2 * DT)
     assert flight.vehicle.mode == FAILSAFE
