@@ -24,7 +24,8 @@ class Landing:
         x, y, z = (float(v) for v in start.position)
         self._begun = begun
         self._ground = ground
-        self._descend = Descend((x, y, z), ground - BELOW_GROUND, DESCENT_RATE)
+        vx, vy, _ = (float(v) for v in start.velocity)
+        self._descend = Descend((x, y, z), ground - BELOW_GROUND, DESCENT_RATE, (vx, vy))
         self._deadline = begun + 1.5 * max(0.0, max(z, height) - ground) / DESCENT_RATE + 5.0
         self._since: dict[str, float] = {}
 

@@ -264,7 +264,14 @@ def _check_setpoint(manifest: Manifest, settings: FlightSettings) -> None:
             f"the setpoint jumps by {setpoint.largest_jump():g} m; choose less than the policy's largest position "
             f"error, {safety.max_position_error:g} m"
         )
-    path = np.array([setpoint.at(t).position for t in np.arange(0.0, settings.duration, 0.02)])
+    targets = [setpoint.at(t) for t in np.arange(0.0, settings.duration, 0.02)]
+    fastest = max(float(np.linalg.norm(target.velocity)) for target in targets)
+    if fastest >= safety.max_speed:
+        raise SettingsError(
+            f"the setpoint moves at up to {fastest:.2g} m/s; choose less than the policy's largest speed, "
+            f"{safety.max_speed:g} m/s"
+        )
+    path = np.array([target.position for target in targets])
     low, high = path.min(axis=0), path.max(axis=0)
     if (low <= np.array(safety.geofence_low)).any() or (high >= np.array(safety.geofence_high)).any():
         raise SettingsError(

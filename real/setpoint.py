@@ -11,6 +11,8 @@ import numpy as np
 from real.robot import Array
 
 Vector = tuple[float, float, float]
+STOPPING = 0.4
+"""Time constant in s with which a moving target comes to rest: from 2.5 m/s it brakes with 6 m/s^2 and less."""
 
 
 @dataclass(frozen=True)
@@ -68,21 +70,26 @@ class Step:
 class Lissajous:
     """A figure of eight in the horizontal plane, once in `interval` s, `size` m to each side.
 
-    x = s cos(a), y = s/2 sin(2 a) with a = 2 pi t / interval + pi/2 (arXiv 2311.13081); it starts in the middle.
+    x = s cos(a), y = s/2 sin(2 a) with a = 2 pi phase + pi/2 (arXiv 2311.13081). It starts in the middle and from rest:
+    the phase rate rises to 1/interval over `ramp` s, as in training (sim/figures.py).
     """
 
     interval: float = 5.5
     size: float = 1.0
+    ramp: float = 2.0
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.interval) and self.interval > 0.0):
-            raise ValueError(f"interval must be above 0 s, got {self.interval}")
-        if not (math.isfinite(self.size) and self.size > 0.0):
-            raise ValueError(f"size must be above 0 m, got {self.size}")
+        for name, unit in (("interval", "s"), ("size", "m"), ("ramp", "s")):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0.0):
+                raise ValueError(f"{name} of a figure must be above 0 {unit}, got {value}")
 
     def at(self, t: float) -> Target:
-        rate = 2.0 * math.pi / self.interval
-        a = rate * t + 0.5 * math.pi
+        t = max(t, 0.0)
+        rising = min(t, self.ramp)
+        phase = (0.5 * rising * rising / self.ramp + t - rising) / self.interval
+        rate = 2.0 * math.pi * rising / self.ramp / self.interval
+        a = 2.0 * math.pi * phase + 0.5 * math.pi
         position = np.array([self.size * math.cos(a), 0.5 * self.size * math.sin(2.0 * a), 0.0])
         velocity = np.array([-self.size * rate * math.sin(a), self.size * rate * math.cos(2.0 * a), 0.0])
         return Target(position, velocity)
@@ -93,11 +100,16 @@ class Lissajous:
 
 @dataclass(frozen=True)
 class Descend:
-    """Sink from `start` m straight down at `rate` m/s until `floor` m, and stay there: the target of a landing."""
+    """Sink from `start` m at `rate` m/s until `floor` m, and stay there: the target of a landing.
+
+    A target that moved at `velocity` m/s before, level, comes to rest with the time constant STOPPING, since a vehicle
+    that flies fast can't stop at once.
+    """
 
     start: Vector
     floor: float
     rate: float = 0.3
+    velocity: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.rate) and self.rate > 0.0):
@@ -107,7 +119,10 @@ class Descend:
         x, y, z = self.start
         height = max(z - self.rate * t, min(self.floor, z))
         sinking = 0.0 if height <= self.floor else self.rate
-        return Target(np.array([x, y, height]), np.array([0.0, 0.0, -sinking]))
+        vx, vy = self.velocity
+        left = math.exp(-max(t, 0.0) / STOPPING)
+        drift = STOPPING * (1.0 - left)
+        return Target(np.array([x + drift * vx, y + drift * vy, height]), np.array([left * vx, left * vy, -sinking]))
 
     def largest_jump(self) -> float:
         return 0.0

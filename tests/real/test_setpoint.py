@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,7 +12,8 @@ from deploy.manifest import SensorEntry
 from real.landing import Landing
 from real.policy_input import PolicyInput
 from real.robot import Reading
-from real.setpoint import Descend, Hold, Lissajous, Setpoint, Step, Target
+from real.setpoint import STOPPING, Descend, Hold, Lissajous, Setpoint, Step, Target
+from sim.figures import Figures, Targets
 
 
 @pytest.mark.parametrize("setpoint", [Hold(), Step(1.0), Lissajous(5.5), Lissajous(3.5, 0.5)])
@@ -19,7 +21,7 @@ def test_every_setpoint_starts_where_the_flight_starts(setpoint: Setpoint) -> No
     assert setpoint.at(0.0).position == pytest.approx([0.0, 0.0, 0.0], abs=1e-12)
 
 
-@given(st.floats(0.0, 30.0), st.floats(1.0, 20.0), st.floats(0.1, 2.0))
+@given(st.floats(1e-5, 30.0), st.floats(1.0, 20.0), st.floats(0.1, 2.0))
 def test_the_velocity_of_the_figure_is_the_slope_of_its_position(t: float, interval: float, size: float) -> None:
     figure, h = Lissajous(interval, size), 1e-6
     slope = (figure.at(t + h).position - figure.at(t - h).position) / (2.0 * h)
@@ -27,11 +29,45 @@ def test_the_velocity_of_the_figure_is_the_slope_of_its_position(t: float, inter
 
 
 def test_the_figure_has_the_published_shape_and_period() -> None:
-    figure = Lissajous(5.5, 1.0)
-    assert figure.at(5.5).position == pytest.approx(figure.at(0.0).position, abs=1e-12)
-    path = np.array([figure.at(t).position for t in np.linspace(0.0, 5.5, 2001)])
+    figure = Lissajous(5.5, 1.0, ramp=2.0)
+    # The ramp costs half its own time of the first figure.
+    assert figure.at(1.0 + 5.5).position == pytest.approx([0.0, 0.0, 0.0], abs=1e-12)
+    path = np.array([figure.at(1.0 + t).position for t in np.linspace(5.5, 11.0, 2001)])
     assert path.max(axis=0) == pytest.approx([1.0, 0.5, 0.0], abs=1e-5)
     assert path.min(axis=0) == pytest.approx([-1.0, -0.5, 0.0], abs=1e-5)
+
+
+@pytest.mark.parametrize("interval", [15.0, 5.5, 3.5])
+def test_the_figure_is_the_one_that_was_trained(interval: float) -> None:
+    period = 0.01
+    figures = Figures((interval, interval))
+    trained = Targets(figures, 1, period, "cpu")
+    trained.begin(torch.tensor([0]), torch.Generator())
+    flown = Lissajous(interval, ramp=figures.ramp)
+    for step in range(1000):
+        target = flown.at(step * period)
+        # Training adds the phase up in steps, which leaves it behind by at most half a period.
+        apart = 0.5 * period * np.linalg.norm(target.velocity) * 1.5 + 1e-4
+        assert np.linalg.norm(trained.position[0].numpy() - target.position) <= apart
+        assert trained.velocity[0].numpy() == pytest.approx(target.velocity, abs=0.05)
+        trained.advance()
+
+
+def test_the_figure_begins_at_rest() -> None:
+    assert Lissajous(3.5).at(0.0).velocity == pytest.approx([0.0, 0.0, 0.0], abs=1e-12)
+    steps = np.diff([Lissajous(3.5).at(0.01 * k).velocity for k in range(300)], axis=0)
+    assert np.abs(steps).max() < 0.1  # 10 m/s^2
+
+
+@given(st.floats(-3.0, 3.0), st.floats(-3.0, 3.0), st.floats(0.0, 20.0))
+def test_a_descent_from_a_moving_target_brakes_smoothly(vx: float, vy: float, t: float) -> None:
+    descend, h = Descend((1.0, 2.0, 9.0), 0.0, velocity=(vx, vy)), 1e-6
+    assert descend.at(0.0).position == pytest.approx([1.0, 2.0, 9.0])
+    assert descend.at(0.0).velocity == pytest.approx([vx, vy, -0.3])
+    slope = (descend.at(t + h).position - descend.at(t).position) / h
+    assert descend.at(t).velocity == pytest.approx(slope, abs=1e-4)
+    assert np.abs(descend.at(t).velocity[:2]).max() <= max(abs(vx), abs(vy))
+    assert descend.at(30.0).position[:2] == pytest.approx([1.0 + STOPPING * vx, 2.0 + STOPPING * vy], abs=1e-6)
 
 
 def test_a_step_jumps_once_and_says_how_far() -> None:
