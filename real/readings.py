@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from deploy.manifest import SensorEntry
+from real.clock_offset import ClockOffset
 from real.events import Fault
 from real.robot import Array, Reading
 
@@ -16,8 +17,6 @@ TARGET_SENSORS = ("target_position", "target_velocity")
 """Policy inputs that come from the setpoint, not from the robot."""
 ENVELOPE_SENSORS = {"position": 3, "orientation": 4, "linear_velocity": 3}
 """What the supervisor itself needs of every reading, and its dim, whatever the policy reads."""
-CLOCK_DRIFT = 1e-4
-"""How fast, in s/s, the robot's clock may lose against the host's; two quartz clocks of 50 ppm reach this at worst."""
 STAMP_JUMP = 1.0
 """How far, in s, a stamp may run ahead of the host's time since the reading before; messages that were held up catch
 up."""
@@ -25,13 +24,7 @@ QUATERNION_TOLERANCE = 0.1
 
 
 class ReadingGate:
-    """Passes on the newest good reading, and knows how old it is.
-
-    Age needs no synchronised clocks: `received - stamp` is the clocks' offset plus the transport's delay, and its
-    least value so far is the offset plus the least delay. What a reading exceeds it by is delay, and adds to the time
-    since it was received. A delay that every message had from the beginning can't be seen this way; the robot, which
-    gets its own stamp echoed with every command, sees it.
-    """
+    """Passes on the newest good reading, and knows how old it is."""
 
     def __init__(self, sensors: Iterable[SensorEntry]) -> None:
         own = (s for s in sensors if s.name not in TARGET_SENSORS)
@@ -43,7 +36,7 @@ class ReadingGate:
         self.newest: Reading | None = None
         self.reading_period = math.nan
         """The time in s between readings, smoothed; NaN before the second."""
-        self._offset = math.inf
+        self._offset = ClockOffset()
         self._seen: tuple[float, int] | None = None
 
     def admit(self, reading: Reading | None) -> Fault | None:
@@ -65,9 +58,7 @@ class ReadingGate:
 
     def age(self, now: float) -> float:
         """Age in s at the host's time `now` of the newest good reading; infinite when there is none."""
-        if self.newest is None:
-            return math.inf
-        return now - self.newest.stamp - self._offset
+        return math.inf if self.newest is None else self._offset.age(self.newest.stamp, now)
 
     def _order_fault(self, reading: Reading) -> Fault | None:
         if not (math.isfinite(reading.stamp) and math.isfinite(reading.received)):
@@ -102,11 +93,8 @@ class ReadingGate:
         return value
 
     def _keep(self, reading: Reading) -> None:
-        offset = reading.received - reading.stamp
-        if self.newest is None:
-            self._offset = offset
-        else:
-            self._offset = min(offset, self._offset + CLOCK_DRIFT * (reading.received - self.newest.received))
+        self._offset.observe(reading.stamp, reading.received)
+        if self.newest is not None:
             period = (reading.stamp - self.newest.stamp) / (reading.sequence - self.newest.sequence)
             smoothed = 0.95 * self.reading_period + 0.05 * period
             self.reading_period = period if math.isnan(smoothed) else smoothed

@@ -43,28 +43,3 @@ class Pairing:
                     self._odometry.popleft()
                 return odometry, imu
         return None
-
-
-class ClockOffset:
-    """Age of a stamp of the robot's clock, without synchronised clocks.
-
-    The least `received - stamp` so far is the clocks' offset plus the least delay of the transport; what a message
-    exceeds it by is its own delay. The least may grow slowly, as two quartz clocks drift apart.
-    """
-
-    DRIFT = 1e-4  # s/s; two quartz clocks of 50 ppm each.
-
-    def __init__(self) -> None:
-        self._offset: float | None = None
-        self._updated = 0.0
-
-    def observe(self, stamp: float, received: float) -> None:
-        """Take in one message: `stamp` s of the robot's clock, `received` s of the host's."""
-        offset = received - stamp
-        if self._offset is not None:
-            offset = min(offset, self._offset + self.DRIFT * (received - self._updated))
-        self._offset, self._updated = offset, received
-
-    def age(self, stamp: float, now: float) -> float:
-        """How old `stamp` is at the host's time `now`, in s, beyond the least delay; infinite before any message."""
-        return float("inf") if self._offset is None else now - stamp - self._offset

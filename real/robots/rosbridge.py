@@ -20,28 +20,23 @@ from typing import Any, ClassVar
 import numpy as np
 
 from real.bridge.settings import read_token
+from real.clock_offset import ClockOffset
 from real.robot import Array, LinkDown, LinkStatus, Reading
-from real.robots.pairing import ClockOffset, Pairing
+from real.robots.pairing import Pairing
 from real.ros import messages
+from real.ros.connection import RosbridgeConnection
 from real.ros.messages import ImuSample, MalformedMessage, OdometrySample, StatusSample
 from real.ros.topics import FlightTopics
-from real.ros.version import RosVersion, check_version, type_name
+from real.ros.version import type_name
 
 
 @dataclass(frozen=True)
-class RosbridgeSettings:
-    """How to reach the robot. Raises ValueError, in one line, for a setting that can't hold."""
+class RosbridgeSettings(RosbridgeConnection):
+    """How to reach the robot; `ca_file` holds for the whole process.
 
-    url: str = "ws://127.0.0.1:9090"
-    """Address of the rosbridge server, ws:// or wss://."""
-    token: str = ""
-    """Sent as `Authorization: Bearer <token>`; `@FILE` reads it from a file."""
-    ca_file: str = ""
-    """PEM file with the certificates to trust for wss://; empty trusts the system's. It holds for the whole process."""
-    ros_version: RosVersion = 2
-    """ROS version behind the server: how types are spelled and which fields a stamp has."""
-    namespace: str = ""
-    """Prefix of the robot's topics, such as /cf1."""
+    Raises ValueError, in one line, for a setting that can't hold.
+    """
+
     name: str = "crazyflie"
     """What reports and recordings call this robot."""
     max_age: float = 0.1
@@ -54,19 +49,14 @@ class RosbridgeSettings:
     """Largest time in s between two attempts to connect again."""
 
     def __post_init__(self) -> None:
-        check_version(self.ros_version)
-        FlightTopics(self.namespace)
-        if not self.url.startswith(("ws://", "wss://")):
-            raise ValueError(f"url is {self.url!r}, expected ws://HOST:PORT or wss://HOST:PORT")
-        if self.token and self.url.startswith("ws://") and not _is_loopback_url(self.url):
-            raise ValueError(f"url {self.url} would send the token in the clear: use wss://")
-        if self.ca_file and not os.path.isfile(self.ca_file):
-            raise ValueError(f"ca_file: there is no file {self.ca_file}")
-        for field in ("max_age", "pairing_tolerance", "reconnect_delay"):
-            if not 0.0 < getattr(self, field) < math.inf:
-                raise ValueError(f"{field} is {getattr(self, field)} s, expected above 0")
-        if not self.reconnect_delay <= self.max_reconnect_delay < math.inf:
-            raise ValueError(f"max_reconnect_delay is {self.max_reconnect_delay} s, expected at least reconnect_delay")
+        super().__post_init__()
+        # Bounds from above too, so that no setting turns a check off or keeps the link from coming back.
+        for field, highest in (("max_age", 1.0), ("pairing_tolerance", 0.02), ("reconnect_delay", 10.0)):
+            if not 0.0 < getattr(self, field) <= highest:
+                raise ValueError(f"{field} is {getattr(self, field)} s, expected above 0 and up to {highest:g}")
+        if not self.reconnect_delay <= self.max_reconnect_delay <= 60.0:
+            least = f"at least reconnect_delay ({self.reconnect_delay:g}) and up to 60"
+            raise ValueError(f"max_reconnect_delay is {self.max_reconnect_delay} s, expected {least}")
 
 
 class RosbridgeRobot:
@@ -341,11 +331,3 @@ class _Link:
 
 def _count(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() else 0
-
-
-def _is_loopback_url(url: str) -> bool:
-    from urllib.parse import urlsplit
-
-    from real.bridge.settings import is_loopback
-
-    return is_loopback(urlsplit(url).hostname or "")

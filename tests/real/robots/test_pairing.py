@@ -1,14 +1,12 @@
-"""Pairing and ages: nothing older after something newer, and delay is seen without a common clock."""
+"""Pairing: nothing older after something newer."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from real.robots.pairing import ClockOffset, Pairing
+from real.robots.pairing import Pairing
 from real.ros.messages import ImuSample, OdometrySample
 
 MILLISECOND = 1_000_000
@@ -47,21 +45,3 @@ def test_an_imu_that_stopped_makes_no_readings() -> None:
     pairing.add_imu(imu(0))
     assert pairing.add_odometry(odometry(0)) is not None
     assert all(pairing.add_odometry(odometry(n * 5 * MILLISECOND)) is None for n in range(1, 50))
-
-
-def test_age_counts_delay_whatever_the_clocks_say() -> None:
-    offset = ClockOffset()
-    assert offset.age(0.0, 0.0) == math.inf
-    for number in range(100):
-        offset.observe(1e9 + 0.005 * number, 50.0 + 0.005 * number + 0.002)
-    assert math.isclose(offset.age(1e9 + 0.5, 50.502), 0.0, abs_tol=1e-6)
-    offset.observe(1e9 + 0.505, 50.505 + 0.3)
-    assert math.isclose(offset.age(1e9 + 0.505, 50.505 + 0.3), 0.298, abs_tol=1e-3)
-
-
-def test_age_follows_a_clock_that_drifts() -> None:
-    offset = ClockOffset()
-    drift = 1.0 - 5e-5
-    for second in range(3600):
-        offset.observe(second * drift, float(second))
-    assert abs(offset.age(3599 * drift, 3599.0)) < 1e-3

@@ -242,6 +242,8 @@ def test_tls_with_a_certificate_of_ones_own(tmp_path: Path, monkeypatch: pytest.
         {"url": "ws://robot.local:9090", "token": "secret"},
         {"namespace": "cf 1"},
         {"max_age": 0.0},
+        {"max_age": 2.0},
+        {"pairing_tolerance": 10.0},
         {"ca_file": "/nowhere.pem"},
         {"ros_version": 0},
         {"max_reconnect_delay": 0.01},

@@ -1,0 +1,37 @@
+"""How to reach a rosbridge server: what the driver and the simulated robot have in common."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from real.bridge.settings import is_loopback
+from real.ros.topics import FlightTopics
+from real.ros.version import RosVersion, check_version
+
+
+@dataclass(frozen=True)
+class RosbridgeConnection:
+    """Raises ValueError, in one line, for a setting that can't hold."""
+
+    url: str = "ws://127.0.0.1:9090"
+    """Address of the rosbridge server, ws:// or wss://."""
+    token: str = ""
+    """Sent as `Authorization: Bearer <token>`; `@FILE` reads it from a file."""
+    ca_file: str = ""
+    """PEM file with the certificates to trust for wss://; empty trusts the system's."""
+    ros_version: RosVersion = 2
+    """ROS version behind the server: how types are spelled and which fields a stamp has."""
+    namespace: str = ""
+    """Prefix of the robot's topics, such as /cf1."""
+
+    def __post_init__(self) -> None:
+        check_version(self.ros_version)
+        FlightTopics(self.namespace)
+        if not self.url.startswith(("ws://", "wss://")):
+            raise ValueError(f"url is {self.url!r}, expected ws://HOST:PORT or wss://HOST:PORT")
+        if self.token and self.url.startswith("ws://") and not is_loopback(urlsplit(self.url).hostname or ""):
+            raise ValueError(f"url {self.url} would send the token in the clear: use wss://")
+        if self.ca_file and not os.path.isfile(self.ca_file):
+            raise ValueError(f"ca_file: there is no file {self.ca_file}")
