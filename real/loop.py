@@ -97,7 +97,7 @@ class ControlLoop:
             while self._machine.state in FLYING:
                 self._tick(self._schedule.wait())
         except Exception as error:
-            self.fire(Trigger.DAMP, Fault("loop_exception", detail=_place(error)))
+            self.fire(Trigger.DAMP, Fault("loop_exception", detail=place(error)))
         except BaseException:
             self.fire(Trigger.DAMP, Fault("loop_exception", detail="the interpreter is shutting down"))
             raise
@@ -243,16 +243,19 @@ class ControlLoop:
     def _release(self) -> None:
         """Hand the robot back: its actuators off after an emergency stop, else its own stop or fail-safe."""
         for _ in range(RELEASES):
+            if self._requests.count > 1 and self._machine.state != State.ESTOP:
+                self.fire(Trigger.ESTOP, Fault("emergency_requested"))
             # A driver that breaks its promise not to raise must not keep the second request from leaving.
             with contextlib.suppress(Exception):
                 if self._machine.state == State.ESTOP:
                     self._robot.emergency_stop()
-                elif self._robot.link().connected:
+                else:
                     self._robot.stop()
             self._clock.sleep(RELEASE_INTERVAL)
 
 
-def _place(error: BaseException) -> str:
+def place(error: BaseException) -> str:
+    """What went wrong and where, in one line."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
     return f"{type(error).__name__}: {error}{where}"

@@ -77,6 +77,8 @@ class FlightReport:
     task: str
     policy_sha256: str
     robot: str
+    begun: float
+    """When the session began, in s of Unix time: the zero of the times of states and events."""
     duration: float
     """Time in s under the policy, the landing included."""
     final_state: str

@@ -100,14 +100,17 @@ class Robot(Protocol):
         ever queued: a command that can't leave now is dropped.
 
         Raises:
-            LinkDown: The link is down, or `reading` is too old; the command was dropped.
+            LinkDown: The link is down, `reading` is too old, or the robot was told to stop; the command was dropped.
         """
 
     def stop(self) -> None:
-        """Tell the robot explicitly to run its own fail-safe. May be called again and in any state; never raises."""
+        """Tell the robot explicitly to run its own fail-safe, now or, while the link is down, not at all.
+
+        No command leaves after it. May be called again and in any state; never raises.
+        """
 
     def emergency_stop(self) -> None:
-        """Tell the robot explicitly to cut its actuators at once. May be called again in any state; never raises."""
+        """Tell the robot explicitly to cut its actuators at once; else as `stop`."""
 
     def close(self) -> None:
         """Drop the link and free everything. May be called again."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -12,7 +13,7 @@ import numpy as np
 
 from deploy.manifest import Manifest
 from real.events import Event, EventLog, Fault
-from real.loop import ControlLoop, Plan, Policy
+from real.loop import ControlLoop, Plan, Policy, place
 from real.policy_input import PolicyInput
 from real.reactions import BEFORE_FLIGHT, REQUESTS
 from real.readings import ReadingGate
@@ -134,7 +135,7 @@ class _Session:
         self._settings = settings
         self._clock = clock
         self._recorder = recorder
-        self._begun = clock.now()
+        self._begun, self._begun_unix = clock.now(), time.time()
         self._duration = 0.0
         self._trace = FlightTrace()
         self._machine = StateMachine()
@@ -145,21 +146,31 @@ class _Session:
         """Connect, arm and fly; what fails is in the log afterwards."""
         self._record_state("start")
         try:
+            loop = self._make_ready()
+        except Exception as error:
+            # Nothing was sent yet, and a driver that fails in a way it did not promise is not asked for anything more.
+            self._log.record(self._clock.now(), State.IDLE, Fault("arming_refused", detail=place(error)), Trigger.LAND)
+            return
+        if loop is not None:
+            # Time that is only simulated needs no priority over the rest of the machine.
+            with undisturbed(realtime=isinstance(self._clock, MonotonicClock)):
+                self._duration = loop.run()
+
+    def _make_ready(self) -> ControlLoop | None:
+        """Connect and arm; None when there will be no flight, for a reason that is in the log."""
+        try:
             self._robot.connect(self._settings.connect_timeout)
         except OSError as error:
             self._log.record(self._clock.now(), State.IDLE, Fault("connect_failed", detail=str(error)), Trigger.LAND)
-            return
+            return None
         supervisor = Supervisor(self._bundle.manifest, self._robot.writer, self._log, self._settings.supervisor)
         if not self._arm(supervisor):
-            return
+            return None
         plan = Plan(self._settings.setpoint, self._settings.duration, self._settings.ground)
-        loop = ControlLoop(
+        return ControlLoop(
             self._bundle.manifest, self._bundle.policy, self._robot, supervisor, self._machine, self._log,
             self._schedule, self._clock, plan, self.requests, self._trace, self._recorder,
         )  # fmt: skip
-        # Time that is only simulated needs no priority over the rest of the machine.
-        with undisturbed(realtime=isinstance(self._clock, MonotonicClock)):
-            self._duration = loop.run()
 
     def note_recording(self, recording: RecorderReport) -> None:
         """Note a recording that failed after the last tick; one that failed in flight is in the log already."""
@@ -180,6 +191,7 @@ class _Session:
             task=identity.task,
             policy_sha256=identity.policy_sha256,
             robot=self._robot.name,
+            begun=self._begun_unix,
             duration=self._duration,
             final_state=str(self._machine.state),
             states=tuple(

@@ -82,6 +82,7 @@ class RosbridgeRobot:
         self._other_writers = 0
         self._sequence = 0
         self._pending: tuple[dict[str, Any], float] | None = None
+        self._released = False
 
     def connect(self, timeout: float) -> None:
         """Connect, and wait for the first reading and the first status; ConnectionError after `timeout` s."""
@@ -133,12 +134,15 @@ class RosbridgeRobot:
             )
 
     def write(self, command: Mapping[str, Array], reading: Reading) -> None:
-        """Send `rotor_speed`; raises LinkDown when the link is down or `reading` is older than `max_age`."""
+        """Send `rotor_speed`; raises LinkDown when the link is down, `reading` is older than `max_age`, or the robot
+        was told to stop before."""
         velocity = tuple(float(v) for v in np.asarray(command["rotor_speed"]).reshape(-1))
         if self._link is None or not self._link.connected:
             raise LinkDown(f"not connected to {self._settings.url}")
         now = time.monotonic()
         with self._lock:
+            if self._released:
+                raise LinkDown("the robot was told to stop; make a new driver to fly again")
             age = self._offset.age(reading.stamp, now)
             if age > self._settings.max_age:
                 raise LinkDown(f"the reading is {age:.3f} s old, the limit is {self._settings.max_age} s")
@@ -151,12 +155,12 @@ class RosbridgeRobot:
             self._link.run(self._send_pending)
 
     def stop(self) -> None:
-        """Ask the robot for its own fail-safe; nothing happens while the link is down."""
-        self._request("stop")
+        """Ask the robot for its own fail-safe; no command leaves any more, but the request only if the link is up."""
+        self._release("stop")
 
     def emergency_stop(self) -> None:
-        """Ask the robot to cut its rotors; nothing happens while the link is down."""
-        self._request("estop")
+        """Ask the robot to cut its rotors; no command leaves any more, but the request only if the link is up."""
+        self._release("estop")
 
     def close(self) -> None:
         """Drop the link. The last driver to close ends roslibpy's thread; a later one starts it anew."""
@@ -165,6 +169,12 @@ class RosbridgeRobot:
             last = not self._open
         if self._link is not None:
             self._link.close(last)
+
+    def _release(self, request: str) -> None:
+        with self._lock:
+            # A command that still waits for its turn must not leave after the flight was given up.
+            self._released, self._pending = True, None
+        self._request(request)
 
     def _request(self, request: str) -> None:
         link = self._link
@@ -291,7 +301,7 @@ class _Link:
         self._ros.on("ready", self._subscribe)
         self.run(self._subscribe)  # The connection may have been ready before the line above.
 
-    def run(self, task: Callable[[], None]) -> None:
+    def run(self, task: Callable[[], object]) -> None:
         """Run `task` on the event loop soon; returns at once, from any thread."""
         self._ros.call_later(0, task)
 

@@ -14,7 +14,18 @@ import pytest
 
 from real.reactions import REACTIONS, REQUESTS
 from real.robot import FAILSAFE
-from tests.real.fake_robot import DELAY, HIGH, STATUS_PERIOD, FakeBundle, FakeRobot, fly_fake, make_manifest
+from real.session import FlightSettings, fly
+from real.stop_requests import StopRequests
+from tests.real.fake_robot import (
+    DELAY,
+    HIGH,
+    STATUS_PERIOD,
+    FakeBundle,
+    FakeClock,
+    FakeRobot,
+    fly_fake,
+    make_manifest,
+)
 
 TICK = 0.02
 """Two ticks: a fault may come just after one."""
@@ -115,7 +126,7 @@ def test_no_command_outside_limits_leaves_and_the_robot_is_released(case: Case) 
     assert np.isfinite(commands).all()
     assert ((commands >= 0.0) & (commands <= HIGH)).all()
     asked = [call for call in robot.calls if call in ("stop", "emergency_stop")]
-    assert asked == ([] if case.cause == "link_lost" else ["stop"] * 3)
+    assert asked == ["stop"] * 3
     assert robot.calls[-1] == "close"
 
 
@@ -153,6 +164,56 @@ def test_a_landing_that_never_ends_is_given_up() -> None:
     report, _ = fly_fake(set_later(spoil=drift), FakeBundle(make_manifest(safety=roomy)))
     assert (report.final_state, report.states[-1].cause) == ("DAMP", "land_timeout")
     assert report.duration < 2.0 + 1.5 * 0.6 / 0.3 + 5.0 + 0.1
+
+
+def test_a_second_request_cuts_the_actuators_even_while_the_robot_is_being_released() -> None:
+    clock, requests = FakeClock(), StopRequests()
+    robot = FakeRobot(clock)
+    robot.at(FAULT_AT, requests.ask)
+    robot.at(FAULT_AT + 0.5, lambda: robot.__dict__.update(spoil_link=lambda values: {**values, "owner": "them"}))
+    stop = robot.stop
+
+    def stop_and_ask() -> None:
+        stop()
+        requests.ask()
+
+    robot.__dict__["stop"] = stop_and_ask
+    report = fly(FakeBundle(), robot, FlightSettings(duration=60.0), clock, requests)
+    assert [s.target for s in report.states][-3:] == ["LAND", "DAMP", "ESTOP"]
+    assert robot.calls[-4:] == ["stop", "emergency_stop", "emergency_stop", "close"]
+
+
+@pytest.mark.parametrize("method", ["connect", "arm", "read", "link"])
+def test_an_exception_before_the_flight_is_recorded_and_nothing_is_sent(method: str) -> None:
+    report, robot = fly_fake(lambda robot, bundle: robot.__dict__.update({method: explode}))
+    assert (report.final_state, report.exit_code, report.commands_sent) == ("IDLE", 1, 0)
+    assert report.outcome.startswith("no flight: ZeroDivisionError: spoilt at test_faults.py:")
+    assert robot.commands == []
+    assert robot.calls[-1] == "close"
+
+
+@pytest.mark.parametrize("method", ["read", "link", "write"])
+def test_an_exception_of_the_driver_in_flight_ends_in_damp(method: str) -> None:
+    report, robot = fly_fake(set_later(**{method: explode}))
+    assert (report.final_state, report.states[-1].cause, report.exit_code) == ("DAMP", "loop_exception", 1)
+    assert "test_faults.py" in {e.cause: e.detail for e in report.events}["loop_exception"]
+    assert robot.calls[-4:] == ["stop", "stop", "stop", "close"]
+
+
+def test_an_exception_of_the_driver_as_it_stops_keeps_no_second_request_from_leaving() -> None:
+    def prepare(robot: FakeRobot, bundle: FakeBundle) -> None:
+        stop = robot.stop
+
+        def stop_and_explode() -> None:
+            stop()
+            explode()
+
+        robot.__dict__["stop"] = stop_and_explode
+        sensor("orientation", TILTED)(robot, bundle)
+
+    report, robot = fly_fake(prepare)
+    assert report.final_state == "DAMP"
+    assert robot.calls[-4:] == ["stop", "stop", "stop", "close"]
 
 
 def test_a_frozen_process_sends_nothing_stale_when_it_goes_on() -> None:

@@ -136,6 +136,29 @@ def test_stop_requests_name_their_writer(robot_and_puppet: tuple[RosbridgeRobot,
         assert messages.parse_stop(puppet.client.receive()["msg"]) == (robot.writer, word)
 
 
+@pytest.mark.parametrize("word", ["stop", "estop"])
+def test_nothing_leaves_after_a_request_to_stop(
+    robot_and_puppet: tuple[RosbridgeRobot, PuppetRobot], word: str
+) -> None:
+    robot, puppet = robot_and_puppet
+    before = robot.read()
+    puppet.reading(time.time_ns())
+    eventually(lambda: robot.read() is not before)
+    reading = robot.read()
+    assert reading is not None
+    # Hold the driver's own thread, so that the command still waits when the request comes.
+    assert robot._link is not None
+    go_on = threading.Event()
+    robot._link.run(lambda: go_on.wait(5.0))
+    robot.write(HOVER, reading)
+    (robot.stop if word == "stop" else robot.emergency_stop)()
+    with pytest.raises(LinkDown, match="told to stop"):
+        robot.write(HOVER, reading)
+    go_on.set()
+    topics = [puppet.client.receive()["topic"], *[operation["topic"] for operation in puppet.client.settle()]]
+    assert topics == ["/robot_stop"]
+
+
 def test_bad_readings_are_dropped_and_counted_by_cause(
     robot_and_puppet: tuple[RosbridgeRobot, PuppetRobot],
 ) -> None:
@@ -195,7 +218,7 @@ def test_after_a_reconnect_nothing_old_is_delivered_and_everything_works_again()
     for _ in range(50):
         with pytest.raises(LinkDown):
             robot.write(HOVER, reading)
-        robot.stop()
+        robot.arm()
     with bridge(BridgeSettings(port=port)) as second:
         puppet = PuppetRobot(second)
         eventually(lambda: robot.link().connected)
