@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sim.environment import VectorEnvironment
 from sim.figures import Figures
-from sim.quadrotor import CRITIC_DIM, QuadrotorSettings, QuadrotorStart
+from sim.quadrotor import CRITIC_DIM, QuadrotorSettings
+from sim.starts import QuadrotorStart
 from sim.task import Task
 from sim.tasks import crazyflie
 
