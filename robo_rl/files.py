@@ -11,8 +11,15 @@ from typing import IO
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Write `path` by `write(file)` into a temporary file beside it, flushed to disk, then renamed over it.
 
-    A crash or a full disk leaves the previous `path` as it was. Raises OSError when the folder can't be written.
+    A crash or a full disk leaves the previous `path` as it was. A link is followed, and what is no file but a device or
+    a pipe, such as /dev/stdout, is written to directly. Raises OSError when the folder can't be written.
     """
+    if path.exists() and not path.is_file():
+        # Renaming over a device would take it away from everybody on this computer.
+        with path.open("wb") as device:
+            write(device)
+        return
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
