@@ -72,6 +72,8 @@ def git_commit() -> str | None:
     """Commit of the checkout this package runs from, "-dirty" after it when tracked files differ; None outside git."""
     folder = Path(__file__).resolve().parent
     try:
+        # A package installed inside somebody else's checkout must not report that project's commit.
+        _git(folder, "ls-files", "--error-unmatch", Path(__file__).name)
         commit = _git(folder, "rev-parse", "HEAD")
         dirty = _git(folder, "status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.SubprocessError):
