@@ -8,6 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from policies.errors import UserError
+
 Activation = Literal["tanh", "relu", "elu"]
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "elu": nn.ELU}
 
@@ -30,9 +32,9 @@ class MLP(nn.Module):
     ) -> None:
         super().__init__()
         if activation not in _ACTIVATIONS:
-            raise ValueError(f"activation {activation!r} is unknown; choose one of {', '.join(_ACTIVATIONS)}")
+            raise UserError(f"activation {activation!r} is unknown; choose one of {', '.join(_ACTIVATIONS)}")
         if min((inputs, outputs, *hidden)) < 1:
-            raise ValueError(f"every layer needs at least 1 unit, got {(inputs, *hidden, outputs)}")
+            raise UserError(f"every layer needs at least 1 unit, got {(inputs, *hidden, outputs)}")
         layers: list[nn.Module] = []
         widths = (inputs, *hidden)
         for a, b in zip(widths, widths[1:], strict=False):

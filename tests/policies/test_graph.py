@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from policies.actions import ScaledCommand
+from policies.errors import UserError
 from policies.graph import PolicyGraph
 from policies.networks import MLP, all_finite, parameter_count
 from policies.normalizer import RunningNormalizer
@@ -87,12 +88,24 @@ def test_state_remembers_actions_as_executed_and_the_graph_itself_nothing() -> N
 
 
 def test_reset_touches_the_masked_rows_alone() -> None:
-    graph, state = _graph(), State({"action_history": torch.randn(4, 6)})
+    # A copy, because the rows are written in place.
+    graph, before = _graph(), torch.randn(4, 6)
     mask = torch.tensor([True, False, False, True])
-    after = graph.reset_where(state, mask)["action_history"]
-    assert torch.equal(after[~mask], state["action_history"][~mask])
+    after = graph.reset_where(State({"action_history": before.clone()}), mask)["action_history"]
+    assert torch.equal(after[~mask], before[~mask])
     assert torch.equal(after[mask], graph.initial_state(2)["action_history"])
     assert torch.equal(after[mask], torch.full((2, 6), 0.5))
+
+
+def test_reset_leaves_a_state_that_carries_gradients_as_it_was_and_cuts_the_reset_rows() -> None:
+    graph, source = _graph(), torch.randn(3, 6, requires_grad=True)
+    state = State({"action_history": 2.0 * source})
+    before = state["action_history"].detach().clone()
+    after = graph.reset_where(state, torch.tensor([False, True, False]))
+    assert torch.equal(state["action_history"], before)
+    after["action_history"].sum().backward()
+    assert source.grad is not None
+    assert torch.equal(source.grad, torch.tensor([[2.0], [0.0], [2.0]]).expand(3, 6))
 
 
 def test_reset_rows_forget_and_the_others_go_on() -> None:
@@ -150,9 +163,12 @@ def test_weights_that_are_not_finite_are_found() -> None:
     assert not all_finite(graph)
 
 
-@pytest.mark.parametrize(("activation", "hidden"), [("gelu", (4,)), ("tanh", (0,))])
-def test_mlp_refuses(activation: Any, hidden: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"choose one of tanh, relu, elu|at least 1 unit"):
+@pytest.mark.parametrize(
+    ("activation", "hidden", "message"),
+    [("gelu", (4,), "'gelu' is unknown; choose one of tanh, relu, elu"), ("tanh", (0,), "at least 1 unit")],
+)
+def test_mlp_refuses(activation: Any, hidden: tuple[int, ...], message: str) -> None:
+    with pytest.raises(UserError, match=message):
         MLP(3, hidden, 2, activation)
 
 
