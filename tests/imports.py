@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 ROOMS = ("policies", "sim", "robo_rl", "deploy", "real")
@@ -26,11 +26,31 @@ def imports(source: str) -> set[str]:
     `from a import b` counts as `a.b`, since b may be a module. The standard library is left out; imports relative to a
     package don't occur, ruff forbids them.
     """
-    return {name for name in _imported(ast.parse(source)) if name.split(".")[0] not in sys.stdlib_module_names}
+    return _foreign(ast.walk(ast.parse(source)))
 
 
-def _imported(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
+def imports_at_once(source: str) -> set[str]:
+    """Those of `imports` that importing the module itself brings: not what stands in functions or is for types."""
+    return _foreign(_at_once(ast.parse(source).body))
+
+
+def _at_once(body: list[ast.stmt]) -> Iterator[ast.AST]:
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            continue
+        yield node
+        for field in ("body", "orelse", "finalbody"):
+            yield from _at_once(getattr(node, field, []))
+
+
+def _foreign(nodes: Iterable[ast.AST]) -> set[str]:
+    return {name for name in _imported(nodes) if name.split(".")[0] not in sys.stdlib_module_names}
+
+
+def _imported(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

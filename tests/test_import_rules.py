@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.imports import imports, is_below, modules
+from tests.imports import imports, imports_at_once, is_below, modules
 
 ROOT = Path(__file__).parent.parent
 
@@ -77,6 +77,59 @@ def test_a_forbidden_import_is_found(module: str, source: str) -> None:
     assert len(violations(module, source)) == 1
 
 
+# Where each heavy library may be used at all. Torch has no line: the rooms' rules above hold it.
+HEAVY = {
+    "warp": ("sim.physics",),
+    "onnx": EXPORTER,
+    "onnxruntime": ("deploy.runtime",),
+    "roslibpy": ("real",),
+    "websockets": ("real",),
+    "mcap": ("real.recorder", "real.recording"),
+    "matplotlib": ("robo_rl.plots",),
+    "torch.utils.tensorboard": ("robo_rl.runner",),
+}
+# Imported where they are used, because most of what their modules are imported for does without.
+LAZY = ("roslibpy", "matplotlib")
+# What `robo-rl` imports before it knows what is asked for, and what reads and writes result files.
+LIGHT = (
+    "robo_rl.cli",
+    "robo_rl.algorithm",
+    "robo_rl.bench.registry",
+    "robo_rl.bench.tables",
+    "robo_rl.config",
+    "robo_rl.files",
+    "robo_rl.processes",
+    "robo_rl.results",
+    "robo_rl.validation",
+)
+
+
+@pytest.mark.parametrize("library", HEAVY)
+def test_a_heavy_library_is_used_in_its_own_corner_only(library: str) -> None:
+    users = {
+        module
+        for module, path in modules(ROOT).items()
+        if any(is_below(name, (library,)) for name in imports(path.read_text(encoding="utf-8")))
+    }
+    assert users, f"nothing uses {library}: drop it from this table"
+    assert {module for module in users if not is_below(module, HEAVY[library])} == set()
+
+
+@pytest.mark.parametrize("library", LAZY)
+def test_a_lazy_library_is_imported_where_it_is_used(library: str) -> None:
+    for module, path in modules(ROOT).items():
+        at_once = imports_at_once(path.read_text(encoding="utf-8"))
+        assert not any(is_below(name, (library,)) for name in at_once), module
+
+
+def test_imports_at_once_leave_out_functions_and_types() -> None:
+    source = (
+        "import a\nfrom typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import b\ndef f():\n    import c\n"
+        "try:\n    import d\nexcept ImportError:\n    pass\nclass C:\n    import e\n"
+    )
+    assert imports_at_once(source) == {"a", "d", "e"}
+
+
 BLOCKER = """
 import sys
 
@@ -110,6 +163,31 @@ def test_the_command_line_starts_without_torch() -> None:
     assert finished.returncode == 0, finished.stderr
     for command in ("tasks", "train", "eval", "export", "verify", "bridge", "robot", "deploy", "bench", "doctor"):
         assert command in finished.stdout
+
+
+def test_what_the_command_line_needs_at_once_is_light() -> None:
+    light = [module for module in modules(ROOT) if is_below(module, LIGHT)]
+    assert len(light) > 15
+    absent = ("torch", "warp", "onnx", "onnxruntime", "roslibpy", "websockets", "mcap", "matplotlib", "tensorboard")
+    finished = run_without(absent, f"import {', '.join(light)}")
+    assert finished.returncode == 0, finished.stderr
+
+
+@pytest.mark.parametrize(
+    ("absent", "arguments", "extra"),
+    [
+        ("torch", ["tasks"], "train"),
+        ("warp", ["train", "crazyflie-hover"], "train"),
+        ("onnxruntime", ["verify", "bundle"], "robot"),
+        ("websockets", ["bridge"], "robot"),
+    ],
+)
+def test_a_missing_library_is_told_with_its_extra(absent: str, arguments: list[str], extra: str) -> None:
+    finished = run_without((absent,), f"from robo_rl.cli.main import main\nsys.exit(main({arguments}))")
+    assert finished.returncode == 2
+    assert finished.stderr == (
+        f"robo-rl: error: {absent} is not installed; it comes with: pip install 'robo-rl[{extra}]'\n"
+    )
 
 
 def test_the_blocker_blocks() -> None:
