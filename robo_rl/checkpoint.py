@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import random
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,8 +18,11 @@ VERSION = 1
 
 
 def save(path: Path, content: Mapping[str, Any]) -> None:
-    """Write `content` (tensors, numbers, strings, None, lists and dicts) atomically."""
-    write_atomically(path, lambda file: torch.save({"version": VERSION, **content}, file))
+    """Write `content` (tensors, numbers, strings, None, lists and dicts) atomically. Raises OSError on a full disk."""
+    buffer = io.BytesIO()
+    # In memory first: torch's own writer turns a full disk into an error of its own making.
+    torch.save({"version": VERSION, **content}, buffer)
+    write_atomically(path, lambda file: file.write(buffer.getbuffer()))
 
 
 def load(path: Path) -> dict[str, Any]:

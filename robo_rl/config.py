@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, fields
 from pathlib import Path
-from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any
 
 import cattrs
 import yaml
@@ -16,6 +16,9 @@ from robo_rl import results
 from robo_rl.algorithm import AlgorithmConfig, algorithm_name, find_algorithm
 from robo_rl.files import write_text
 from robo_rl.validation import require
+
+MAX_SEED = 9_999_999
+"""Largest seed of a training; evaluations draw their starts from larger ones, which no training can have seen."""
 
 
 @dataclass(frozen=True)
@@ -31,15 +34,16 @@ class TrainConfig:
     device: str = "cpu"
     """Where networks and physics run: cpu, cuda or cuda:N."""
     threads: int = 1
-    """Processor threads of torch. A resumed run equals an uninterrupted one only with the same number."""
+    """Processor threads of torch: one is fastest for networks this small. Results differ in the last bits with another
+    number, so a run keeps its own when it is resumed."""
     checkpoint_every: int = 50
     """Iterations between checkpoints; one more is written at the end and on SIGINT or SIGTERM."""
 
     def __post_init__(self) -> None:
-        require(self, "seed", low=0, high=9_999_999)
+        require(self, "seed", low=0, high=MAX_SEED)
         require(self, "threads", low=1, high=1024)
         require(self, "checkpoint_every", low=1)
-        if self.device != "cpu" and self.device.partition(":")[0] != "cuda":
+        if not re.fullmatch(r"cpu|cuda(:\d+)?", self.device):
             raise UserError(f"device must be cpu, cuda or cuda:N, got {self.device!r}")
 
 
@@ -79,9 +83,13 @@ def save(config: TrainConfig, path: Path) -> None:
 def load(path: Path) -> TrainConfig:
     """Read a run's own configuration. Raises UserError when the file is missing or wrong."""
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise UserError(f"can't read {path}: {error.strerror}") from None
+        raise UserError(
+            f"can't read {path} ({error.strerror}); name the folder of a run that `robo-rl train` wrote"
+        ) from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is damaged, it is no UTF-8 text; train anew") from None
     return from_yaml(text, str(path))
 
 
@@ -105,7 +113,6 @@ def _converter() -> cattrs.Converter:
     converter.register_structure_hook(str, lambda value, _: _exactly(value, str, "text"))
     converter.register_structure_hook(float, lambda value, _: _number(value))
     converter.register_structure_hook_func(lambda kind: kind is AlgorithmConfig, _structure_algorithm)
-    converter.register_structure_hook_func(_is_optional, lambda value, kind: _optional(converter, value, kind))
     return converter
 
 
@@ -115,15 +122,6 @@ def _structure_algorithm(value: Any, _: Any) -> AlgorithmConfig:
     settings = {name: item for name, item in value.items() if name != "name"}
     config: AlgorithmConfig = _converter().structure(settings, find_algorithm(value["name"]).config_class())
     return config
-
-
-def _is_optional(kind: Any) -> bool:
-    return get_origin(kind) in (Union, UnionType) and type(None) in get_args(kind)
-
-
-def _optional(converter: cattrs.Converter, value: Any, kind: Any) -> Any:
-    inner = next(item for item in get_args(kind) if item is not type(None))
-    return None if value is None else converter.structure(value, inner)
 
 
 def _exactly(value: Any, kind: type, what: str) -> Any:

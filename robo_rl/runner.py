@@ -60,7 +60,7 @@ def create(run_dir: Path, configuration: TrainConfig) -> None:
     try:
         config.save(configuration, run_dir / CONFIG)
     except OSError as error:
-        raise UserError(f"can't write into {run_dir}: {error.strerror}") from None
+        raise UserError(f"can't write into {run_dir} ({error.strerror}); name another --run-dir") from None
 
 
 def build(configuration: TrainConfig) -> Algorithm:
@@ -78,7 +78,7 @@ def load_trained(run_dir: Path) -> tuple[TrainConfig, Algorithm]:
     configuration = config.load(run_dir / CONFIG)
     saved = checkpoint.load(run_dir / CHECKPOINT)
     algorithm = build(configuration)
-    algorithm.load_state_dict(saved["algorithm"])
+    _continue(algorithm, saved, run_dir)
     return configuration, algorithm
 
 
@@ -96,7 +96,7 @@ def train(run_dir: Path, progress: Progress, import_seconds: float = 0.0) -> Out
     every = configuration.checkpoint_every
     with (
         _stop_on_signals() as stop,
-        (run_dir / METRICS).open("a") as metrics_file,
+        (run_dir / METRICS).open("a", encoding="utf-8") as metrics_file,
         SummaryWriter(str(run_dir / TENSORBOARD), purge_step=algorithm.iteration + 1) as board,
     ):
         saved = -1
@@ -124,7 +124,7 @@ def read_metrics(run_dir: Path) -> list[dict[str, float]]:
     if not path.is_file():
         return []
     lines = []
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             lines.append(json.loads(line))
         except json.JSONDecodeError:
@@ -134,8 +134,12 @@ def read_metrics(run_dir: Path) -> list[dict[str, float]]:
 
 
 def _check_device(configuration: TrainConfig) -> None:
-    if configuration.device != "cpu" and not torch.cuda.is_available():
-        raise UserError(f"device is {configuration.device}, but torch finds no GPU here; use --device cpu")
+    if configuration.device == "cpu":
+        return
+    found = torch.cuda.device_count()
+    if int(configuration.device.partition(":")[2] or 0) >= found:
+        has = f"torch finds {found} GPU{'s' if found > 1 else ''}" if found else "torch finds no GPU"
+        raise UserError(f"device is {configuration.device}, but {has} here; use --device cpu")
 
 
 # ---- the pieces ------------------------------------------------------------------------------------------------
@@ -153,13 +157,28 @@ def _save(run_dir: Path, algorithm: Algorithm, seconds: float) -> None:
     )
 
 
+def _continue(algorithm: Algorithm, saved: Mapping[str, Any], run_dir: Path) -> None:
+    """Put an algorithm where its checkpoint left it. Raises UserError for the checkpoint of another policy."""
+    try:
+        algorithm.load_state_dict(saved["algorithm"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise UserError(
+            f"{run_dir / CHECKPOINT} does not fit {run_dir / CONFIG} and the task as they are now ({reason}); "
+            "train anew, or go back to the robo-rl that wrote it"
+        ) from None
+
+
 def _resume(run_dir: Path, algorithm: Algorithm) -> float:
-    """Load the checkpoint if there is one and cut the metrics back to it; returns the training seconds so far."""
+    """Load the checkpoint if there is one and cut the metrics back to it; returns the training seconds so far.
+
+    TensorBoard's files are cut by its reader: `purge_step` tells it what was done again.
+    """
     kept: list[dict[str, float]] = []
     seconds = 0.0
     if (run_dir / CHECKPOINT).exists():
         saved = checkpoint.load(run_dir / CHECKPOINT)
-        algorithm.load_state_dict(saved["algorithm"])
+        _continue(algorithm, saved, run_dir)
         checkpoint.restore_random_state(saved["random"])
         seconds = saved["train_seconds"]
         kept = [line for line in read_metrics(run_dir) if line["iteration"] <= saved["iteration"]]

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from deploy.bundle import FILES
 from deploy.errors import BundleError
 from deploy.export import ExportReport, export_bundle
+from deploy.folder import check_replaceable
 from deploy.golden import Episode
 from policies.errors import UserError
 from policies.graph import PolicyGraph
@@ -37,6 +39,10 @@ def export_run(run_dir: Path, out: Path, episodes: int = 1000) -> Export:
 
     Raises UserError when the run can't be read or the export fails; `out` is then as it was.
     """
+    try:
+        check_replaceable(out, frozenset(FILES))
+    except BundleError as error:
+        raise UserError(str(error)) from None
     configuration, algorithm = runner.load_trained(run_dir)
     task, graph = find_task(configuration.task), algorithm.graph.cpu()
     evaluation = evaluate(graph, task, episodes).summary()

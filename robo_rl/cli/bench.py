@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from policies.errors import UserError
+from robo_rl import results
 from robo_rl.bench.registry import BENCHMARKS, find_benchmark
-from robo_rl.cli.common import check_writable, write_json
+from robo_rl.cli.common import Folder, OptionalFile, check_writable, write_json
 from robo_rl.cli.parsing import parse
 
 S = TypeVar("S")
@@ -22,7 +23,7 @@ class Arguments(Generic[S]):
 
     settings: S
     """Settings of the benchmark."""
-    json: Path | None = None
+    json: OptionalFile = None
     """File for the result, as JSON."""
 
 
@@ -30,8 +31,8 @@ class Arguments(Generic[S]):
 class AllArguments:
     """Run every benchmark with its own settings, one after the other."""
 
-    out: Path = Path("results")
-    """Folder for the results, one NAME.json each."""
+    out: Folder = Path("results")
+    """Folder for the results, one NAME.json each; `make bench` gives docs/results, which `make tables` reads."""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -39,7 +40,7 @@ def run(argv: Sequence[str]) -> int:
     if name in ("-h", "--help"):
         print("usage: robo-rl bench NAME [OPTIONS]\n\nMeasure, and write the result as JSON.\n")
         print("\n".join(f"  {bench:<6} {summary}" for bench, summary in BENCHMARKS.items()))
-        print("  all    every one of them, into results/NAME.json")
+        print("  all    every one of them, into one folder")
         print("\n`robo-rl bench NAME --help` shows a benchmark's options.")
         return 0
     if not name or name.startswith("-"):
@@ -57,8 +58,9 @@ def _measure(name: str, settings: Any, out: Path | None) -> int:
     from robo_rl.bench.tables import TABLES
 
     result: dict[str, Any] = find_benchmark(name).run(settings)
-    print(TABLES[name](result))
+    # The file first: an hour's measurement must not be lost to a terminal that has gone.
     write_json(out, result)
+    print(TABLES[name](results.plain(result)))
     for failure in result.get("failures", []):
         print(f"robo-rl: bench {name}: {failure}", file=sys.stderr)
     return 1 if result.get("failures") else 0

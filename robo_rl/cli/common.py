@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
 
 from policies.errors import UserError
 from robo_rl import results
 
 if TYPE_CHECKING:
     from deploy.bundle import Bundle
+
+# What --help calls them: tyro would say "{None}|PATH", and "PATH" of positional ones.
+Folder = Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
+OptionalFolder = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")]
+OptionalFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE")]
 
 
 def open_bundle(path: Path) -> Bundle:
@@ -31,7 +39,7 @@ def write_json(path: Path | None, payload: Mapping[str, Any]) -> None:
     try:
         results.write(path, payload)
     except OSError as error:
-        raise UserError(f"can't write {path}: {error.strerror}") from None
+        raise UserError(f"can't write {path} ({os_error(error)}); name another file for --json") from None
 
 
 def check_writable(path: Path | None) -> None:
@@ -43,7 +51,9 @@ def check_writable(path: Path | None) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"can't make the folder {path.parent}: {error.strerror}") from None
+        raise UserError(f"can't make the folder {path.parent} ({os_error(error)}); name another --json") from None
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise UserError(f"--json {path} is not yours to write; name another file")
 
 
 def between(interval: Mapping[str, float | None], unit: str = "", digits: int = 3) -> str:

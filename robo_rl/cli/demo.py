@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 from policies.errors import UserError
+from robo_rl.cli.common import Folder, os_error
 from robo_rl.cli.parsing import parse
+from robo_rl.config import MAX_SEED
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,7 @@ class Arguments:
     The robot is a model that the policy was not trained on. Exit code 0 only if the flight held.
     """
 
-    out: Path = Path("runs/demo")
+    out: Folder = Path("runs/demo")
     """Folder for run, bundle, recording, logs and pictures; an earlier demo there is replaced."""
     seed: int = 0
     """Seed of the training."""
@@ -28,8 +31,14 @@ class Arguments:
 
 def run(argv: Sequence[str]) -> int:
     arguments = parse(Arguments, "demo", argv)
-    if not arguments.duration >= 2.0:
+    if not 2.0 <= arguments.duration < inf:
         raise UserError(f"duration must be at least 2 s, for a step in the middle, got {arguments.duration}")
+    if not 0 <= arguments.seed <= MAX_SEED:
+        raise UserError(f"seed must be at least 0 and at most {MAX_SEED}, got {arguments.seed}")
+    try:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"can't make the folder {arguments.out} ({os_error(error)}); name another --out") from None
     from rich.console import Console
     from rich.table import Table
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import tyro
@@ -12,7 +11,7 @@ import tyro
 from policies.errors import UserError
 from real.robots.rosbridge import RosbridgeSettings
 from real.supervisor import SupervisorSettings
-from robo_rl.cli.common import check_writable, open_bundle, write_json
+from robo_rl.cli.common import Folder, OptionalFile, check_writable, open_bundle, write_json
 from robo_rl.cli.parsing import parse
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ class Arguments:
     Exit code 0 when the flight held and the vehicle landed, 1 when a safety event ended it or it never began.
     """
 
-    bundle: tyro.conf.Positional[Path]
+    bundle: tyro.conf.Positional[Folder]
     """Folder that `robo-rl export` wrote."""
     duration: float = 20.0
     """Time in s under the policy before the landing."""
@@ -45,13 +44,13 @@ class Arguments:
     """Height of the ground in m, in the frame of the robot's position."""
     rate: float | None = None
     """Control rate in Hz; the policy's own when not given. A policy is only as good as tested at another one."""
-    record: Path | None = None
+    record: OptionalFile = None
     """File for a recording in MCAP, which Foxglove opens."""
     connect_timeout: float = 10.0
     """Longest wait in s for the robot's first reading and status."""
     arm_timeout: float = 10.0
     """Longest wait in s until every check holds."""
-    json: Path | None = None
+    json: OptionalFile = None
     """File for the flight's report, as JSON."""
     robot: RosbridgeSettings = field(default_factory=RosbridgeSettings)
     """How to reach the robot."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from robo_rl import results
-from robo_rl.cli.common import check_writable, write_json
+from robo_rl.cli.common import OptionalFile, check_writable, write_json
 from robo_rl.cli.parsing import parse
 
 NEEDS: dict[str, tuple[str, ...]] = {
@@ -32,7 +31,7 @@ class Arguments:
     Exit code 0 when at least one of the extras robot and train is complete, else 1.
     """
 
-    json: Path | None = None
+    json: OptionalFile = None
     """File for the result, as JSON."""
 
 
@@ -83,7 +82,10 @@ def _print(report: dict[str, Any]) -> None:
         versions = (f"{name} {version or 'MISSING'}" for name, version in found["versions"].items())
         table.add_row(extra, "yes" if found["usable"] else "no", found["for"], "\n".join(versions))
     console.print(table)
-    console.print(f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gb']} GB, {machine['system']}")
+    console.print(
+        f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gb']} GB, {machine['system']}",
+        soft_wrap=True,
+    )
     console.print(f"GPU: {', '.join(machine['gpus']) or 'none'}")
     for note in report["notes"]:
         console.print(f"- {note}", markup=False)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from policies.errors import UserError
-from robo_rl.cli.common import between, check_writable, open_bundle, write_json
+from robo_rl.cli.common import Folder, OptionalFile, between, check_writable, open_bundle, write_json
 from robo_rl.cli.parsing import parse
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Arguments:
     """Fly a run or a bundle from fixed held-out starts, one episode each."""
 
-    run_or_bundle: tyro.conf.Positional[Path]
+    run_or_bundle: tyro.conf.Positional[Folder]
     """Folder that `robo-rl train` or `robo-rl export` wrote."""
     episodes: int = 1000
     """Number of starts."""
@@ -31,7 +31,7 @@ class Arguments:
     """Robot to fly, such as crazyflie-2025; the task's own when not given."""
     seed: int | None = None
     """Seed of the starts; the held-out one when not given."""
-    json: Path | None = None
+    json: OptionalFile = None
     """File for the result, as JSON."""
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import tyro
 
-from robo_rl.cli.common import between
+from robo_rl.cli.common import Folder, between
 from robo_rl.cli.parsing import parse
 
 
@@ -16,9 +15,9 @@ from robo_rl.cli.parsing import parse
 class Arguments:
     """Turn the last checkpoint of a run into a bundle, the folder that a robot loads."""
 
-    run: tyro.conf.Positional[Path]
+    run: tyro.conf.Positional[Folder]
     """Folder that `robo-rl train` wrote."""
-    out: Path
+    out: Folder
     """Folder of the bundle; an older bundle there is replaced, anything else is left alone."""
     episodes: int = 1000
     """Held-out starts of the evaluation that the bundle carries."""

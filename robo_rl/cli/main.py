@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 a check failed, 2 a mistake in what was asked for, 130 end
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import time
@@ -39,6 +40,9 @@ EXTRAS = {
 }  # fmt: skip
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
 class Subcommand(Protocol):
     """A module of this package: parses its own arguments and returns the exit code."""
 
@@ -68,6 +72,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of our output, such as `head`, has gone: silence the interpreter's own flush, too.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.filename is None and error.errno not in FULL:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        mend = "make room there" if error.errno in FULL else "name a place that exists and is yours"
+        return _complain(f"{where}{error.strerror}; {mend}")
 
 
 def dispatch(arguments: Sequence[str]) -> int:

@@ -69,9 +69,10 @@ def one_line(box: str, program: str) -> str:
         filled = filled[1:]
     if not filled:
         return f"the arguments can't be parsed; see {program} --help"
-    message = " ".join(filled[0]).rstrip(".")
+    message = " ".join(filled[0])
     for pattern, phrase in _PHRASES:
         message = re.sub(pattern, phrase, message)
+    message = message.rstrip(".")
     meant = [flag for section in filled[1:] if section[0].startswith("Perhaps") for flag in _flags(section)]
     hint = f"; did you mean {' or '.join(dict.fromkeys(meant))}?" if meant else ""
     return f"{message}{hint} (see {program} --help)"

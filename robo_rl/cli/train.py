@@ -7,12 +7,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar
 
 import tyro
 
 from policies.errors import UserError
 from robo_rl.algorithm import TrainingDiverged, algorithm_name, default_algorithm, find_algorithm
+from robo_rl.cli.common import OptionalFolder, os_error
 from robo_rl.cli.parsing import parse
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ C = TypeVar("C")
 class Arguments(Generic[C]):
     """Learn a task. The settings of another algorithm than the task's own: --algorithm NAME --help."""
 
-    task: tyro.conf.Positional[str]
+    task: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="TASK")]
     """Name of the task; `robo-rl tasks` lists them."""
     settings: C
     """Settings of the algorithm."""
@@ -33,14 +34,15 @@ class Arguments(Generic[C]):
     """Learning algorithm."""
     seed: int = 0
     """Seed of every random draw in training, below 10 000 000; larger ones are kept for evaluation."""
-    run_dir: Path | None = None
+    run_dir: OptionalFolder = None
     """Folder of the run; runs/TASK-ALGORITHM-SEED when not given. It must not hold a run, unless --resume is given."""
     resume: bool = False
     """Go on from the run's last checkpoint, with the run's own settings."""
     device: str = "cpu"
     """Where networks and physics run: cpu, cuda or cuda:N."""
     threads: int = 1
-    """Processor threads of torch. A resumed run equals an uninterrupted one only with the same number."""
+    """Processor threads of torch: one is fastest for networks this small. Results differ in the last bits with another
+    number, so a run keeps its own when it is resumed."""
     checkpoint_every: int = 50
     """Iterations between checkpoints; one more is written at the end and on SIGINT or SIGTERM."""
 
@@ -79,6 +81,9 @@ def train(run_dir: Path) -> int:
     except TrainingDiverged as error:
         print(f"robo-rl: training diverged: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        mend = f"make room there, then go on with --resume --run-dir {run_dir}"
+        raise UserError(f"can't write into {run_dir} ({os_error(error)}); {mend}") from None
     done = f"{outcome.iteration} of {outcome.total_iterations} iterations, {outcome.steps} steps"
     if outcome.iteration < outcome.total_iterations:
         print(f"stopped after {done}; checkpoint saved, go on with --resume --run-dir {run_dir}", file=sys.stderr)
@@ -93,8 +98,11 @@ def _parse(argv: Sequence[str]) -> tuple[Arguments[Any], TrainConfig | None]:
     Which flags there are depends on the algorithm, and that on other flags: those are looked up first.
     """
     from robo_rl import config, runner
-    from sim.tasks import TASKS
+    from sim.tasks import TASKS, find_task
 
+    if argv and not argv[0].startswith("-"):
+        # A mistyped task would make the flags of its algorithm the first thing complained about.
+        find_task(argv[0])
     task = next((TASKS[word] for word in argv if word in TASKS), None)
     algorithm = _look_up(argv, "algorithm") or ("ppo" if task is None else default_algorithm(task))
     saved = None

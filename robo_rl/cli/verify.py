@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import tyro
 
 from policies.errors import UserError
-from robo_rl.cli.common import check_writable, write_json
+from robo_rl.cli.common import Folder, OptionalFile, check_writable, write_json
 from robo_rl.cli.parsing import parse
 
 
@@ -17,9 +16,9 @@ from robo_rl.cli.parsing import parse
 class Arguments:
     """Check a bundle: files, hashes, schema, shapes, weights and golden replay."""
 
-    bundle: tyro.conf.Positional[Path]
+    bundle: tyro.conf.Positional[Folder]
     """Folder that `robo-rl export` wrote."""
-    json: Path | None = None
+    json: OptionalFile = None
     """File for the result, as JSON."""
 
 

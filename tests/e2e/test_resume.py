@@ -13,10 +13,10 @@ import pytest
 
 from robo_rl import checkpoint, runner
 from robo_rl.processes import command
-from tests.robo_rl.test_ppo import assert_equal
+from tests.robo_rl.equality import assert_equal
 
 SMALL = {
-    "ppo": "--num-worlds 64 --rollout-steps 8 --epochs 2 --minibatches 2 --iterations 60 --checkpoint-every 7",
+    "ppo": "--num-worlds 64 --rollout-steps 8 --epochs 2 --minibatches 2 --iterations 120 --checkpoint-every 7",
     "flight": "--worlds 32 --horizon 20 --iterations 30 --warm-up-iterations 12 --warm-up-worlds 64"
     " --warm-up-updates 10 --warm-up-batch 256 --checkpoint-every 5",
 }
@@ -47,6 +47,8 @@ def wait_for_lines(process: subprocess.Popen[str], run: Path, lines: int) -> Non
     pytest.fail(f"training ended too early: {process.communicate()[0]}")
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize(("algorithm", "kills"), [("ppo", (4, 30)), ("flight", (9, 25))])
 def test_killed_and_resumed_equals_uninterrupted(algorithm: str, kills: tuple[int, int], tmp_path: Path) -> None:
     straight, killed = tmp_path / "straight", tmp_path / "killed"
@@ -76,7 +78,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in output
-    stopped = re.search(r"stopped after (\d+) of 60 iterations", output)
+    stopped = re.search(r"stopped after (\d+) of 120 iterations", output)
     assert stopped
     assert f"--resume --run-dir {run}" in output
     assert checkpoint.load(run / runner.CHECKPOINT)["iteration"] == int(stopped[1])

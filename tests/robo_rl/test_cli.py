@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 import signal
 import subprocess
 from pathlib import Path
@@ -28,8 +30,10 @@ def point(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 MISTAKES = {
     "": "a subcommand is missing; choose one of tasks, train",
     "trian point": "there is no subcommand 'trian'; did you mean train?",
-    "train": "missing: STR Name of the task",
+    "tasks extra": "Unrecognized options: extra",
+    "train": "missing: TASK Name of the task",
     "train pont": "there is no task 'pont'. Did you mean point?",
+    "train pont --horizon 5": "there is no task 'pont'. Did you mean point?",
     "train point --algorithm sac": "there is no algorithm 'sac'; algorithms: flight, ppo",
     "train point --discuont 0.9": "Unrecognized options: --discuont, 0.9; did you mean --discount?",
     "train point --discount 1.5": "discount must be at least 0.0 and at most 1.0, got 1.5",
@@ -37,12 +41,21 @@ MISTAKES = {
     "train point --num-worlds 0": "num_worlds must be at least 1, got 0",
     "train point --seed 10000000": "seed must be at least 0 and at most 9999999, got 10000000",
     "train point --device tpu": "device must be cpu, cuda or cuda:N, got 'tpu'",
+    "train point --device cuda:x": "device must be cpu, cuda or cuda:N, got 'cuda:x'",
+    "train point --device cuda:99": "device is cuda:99, but torch finds",
+    "train point --actor-hidden 4 0": "actor_hidden must hold layer widths of at least 1",
+    "train point --threads 0": "threads must be at least 1",
     "train point --resume --run-dir nowhere": "nowhere holds no run to resume",
+    "train point --resume --run-dir damaged": "damaged/config.yaml is damaged, it is no UTF-8 text; train anew",
     "train point --run-dir file": "file is a file",
+    "train point --run-dir file/run": "can't write into file/run (Not a directory); name another --run-dir",
+    "train point --run-dir damaged": "damaged already holds a run (config.yaml); continue it with --resume",
     "eval nowhere": "nowhere does not exist; name a folder that",
     "eval empty": "empty is neither a run nor a bundle",
-    "export nowhere --out bundle": "can't read nowhere/config.yaml",
-    "export nowhere": "missing: --out PATH",
+    "eval damaged": "damaged/config.yaml is damaged",
+    "export nowhere --out bundle": "(No such file or directory); name the folder of a run that `robo-rl train` wrote",
+    "export nowhere --out damaged": "damaged holds 'config.yaml', which is no part of a bundle; choose another --out",
+    "export nowhere": "missing: --out FOLDER Folder of the bundle; an older bundle there is replaced",
     "verify nowhere": "nowhere does not exist; expected the folder that `robo-rl export` wrote",
     "verify file": "file is a file",
     "verify nowhere --json empty": "--json empty is a folder",
@@ -55,11 +68,19 @@ MISTAKES = {
     "robot": "the robot's name is missing; robots: crazyflie",
     "robot anymal": "there is no robot 'anymal'; robots: crazyflie",
     "robot crazyflie --parameters big": "invalid choice 'big'",
+    "robot crazyflie --url here": "url is 'here', expected ws://HOST:PORT",
     "bench": "the benchmark's name is missing; benchmarks: hover, track, rotor, loop, all",
     "bench speed": "there is no benchmark 'speed'",
     "bench loop --rates 0": "rates must be above 0 Hz",
+    "bench loop --bundle nowhere": "nowhere does not exist; expected the folder that `robo-rl export` wrote",
+    "bench hover --seeds 0": "seeds must be at least 1, got 0",
+    "bench all --out file": "can't make the folder file",
     "demo --duration 1": "duration must be at least 2 s",
+    "demo --seed -1": "seed must be at least 0",
+    "demo --out file": "can't make the folder file (File exists); name another --out",
     "doctor --jsn x": "did you mean --json?",
+    "doctor --json file/x": "can't make the folder file (File exists); name another --json",
+    "doctor --json /dev/full": "can't write /dev/full (No space left on device); name another file for --json",
 }
 
 
@@ -67,12 +88,15 @@ MISTAKES = {
 def test_a_mistake_gets_one_line_and_exit_code_2(line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "empty").mkdir()
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged/config.yaml").write_bytes(b"\xff\xfe\x00task")
+    before = sorted(tmp_path.rglob("*"))
     assert main(line.split()) == 2
     errors = capsys.readouterr().err
     assert errors.startswith("robo-rl: error: ")
     assert errors.count("\n") == 1
     assert MISTAKES[line] in errors
-    assert {path.name for path in tmp_path.iterdir()} == {"file", "empty"}
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_train_eval_export_verify(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,6 +136,40 @@ def test_resume_takes_the_run_s_own_settings(capsys: pytest.CaptureFixture[str])
     assert "epochs is 1 in the run, 2 was given" in capsys.readouterr().err
     assert main(["train", "point", "--run-dir", "run", "--resume", "--seed", "5"]) == 2
     assert "seed is 4 in the run, 5 was given" in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_another_policy_is_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "point", "--run-dir", "run", *TINY]) == 0
+    configuration = tmp_path / "run/config.yaml"
+    configuration.write_text(configuration.read_text().replace("actor_hidden:\n  - 4", "actor_hidden:\n  - 5"))
+    for line in ("eval run", "export run --out bundle", "train point --resume --run-dir run"):
+        capsys.readouterr()
+        assert main(line.split()) == 2
+        errors = capsys.readouterr().err
+        assert errors.startswith("robo-rl: error: run/checkpoint.pt does not fit run/config.yaml")
+        assert errors.count("\n") == 1
+
+
+def test_a_full_disk_ends_a_training_with_the_way_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    assert main(["train", "point", "--run-dir", "run", "--checkpoint-every", "2", *TINY]) == 0
+    (Path("run") / "checkpoint.pt").unlink()
+    monkeypatch.setattr(os, "fsync", full)
+    assert main(["train", "point", "--resume", "--run-dir", "run"]) == 2
+    wanted = "can't write into run (No space left on device); make room there, then go on with --resume --run-dir run"
+    assert wanted in capsys.readouterr().err
+    monkeypatch.undo()
+
+
+def test_json_to_a_device_leaves_the_device_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    before = os.stat(os.devnull)
+    assert main(["doctor", "--json", os.devnull]) == 0
+    after = os.stat(os.devnull)
+    assert (before.st_ino, before.st_mode) == (after.st_ino, after.st_mode)
 
 
 def test_doctor_says_what_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

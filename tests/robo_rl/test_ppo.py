@@ -14,6 +14,7 @@ from robo_rl.algorithm import TrainingDiverged
 from robo_rl.algorithms.ppo import Minibatch, PpoConfig, PpoTrainer, generalised_advantages
 from robo_rl.critic import Critic
 from robo_rl.evaluate import evaluate
+from tests.robo_rl.equality import assert_equal
 from tests.robo_rl.tiny_environment import BrokenWorld, RewardOfOne, point_task
 
 SMALL = PpoConfig(
@@ -94,6 +95,14 @@ def test_the_first_gradient_step_sees_the_policy_that_flew() -> None:
         assert abs(trainer.iterate()["kl"]) < 1e-6
 
 
+@pytest.mark.parametrize(("target", "end"), [(1e-9, 1e-5), (10.0, 1e-2), (0.0, 3e-3)])
+def test_the_step_size_follows_the_target_kl(target: float, end: float) -> None:
+    trainer = PpoTrainer(dataclasses.replace(SMALL, target_kl=target), point_task(), 1)
+    for _ in range(2):
+        metrics = trainer.iterate()
+    assert metrics["learning_rate"] == pytest.approx(end)
+
+
 def test_resumed_equals_uninterrupted_bit_for_bit() -> None:
     config = dataclasses.replace(SMALL, iterations=6)
     straight = train(config)
@@ -107,25 +116,6 @@ def test_resumed_equals_uninterrupted_bit_for_bit() -> None:
     assert_equal(straight.state_dict(), second.state_dict())
     assert straight.steps == second.steps == 6 * 64 * 20
     assert metrics["learning_rate"] == straight.optimizer.param_groups[0]["lr"]
-
-
-def assert_equal(a: object, b: object) -> None:
-    """Equal to the last bit, through dicts and lists."""
-    if isinstance(a, Tensor):
-        assert isinstance(b, Tensor)
-        assert torch.equal(a, b)
-    elif isinstance(a, dict):
-        assert isinstance(b, dict)
-        assert a.keys() == b.keys()
-        for key in a:
-            assert_equal(a[key], b[key])
-    elif isinstance(a, list):
-        assert isinstance(b, list)
-        assert len(a) == len(b)
-        for x, y in zip(a, b, strict=True):
-            assert_equal(x, y)
-    else:
-        assert a == b
 
 
 def test_one_seed_repeats_and_another_differs() -> None:

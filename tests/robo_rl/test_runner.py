@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from robo_rl import checkpoint, runner
 from robo_rl.algorithms.ppo import PpoConfig
 from robo_rl.config import TrainConfig
 from sim.tasks import TASKS
-from tests.robo_rl.test_ppo import assert_equal
+from tests.robo_rl.equality import assert_equal
 from tests.robo_rl.tiny_environment import point_task
 
 PPO = PpoConfig(num_worlds=8, iterations=12, rollout_steps=4, epochs=1, actor_hidden=(4,), critic_hidden=(4,))
@@ -92,6 +93,20 @@ def test_what_came_after_the_checkpoint_is_done_again(tmp_path: Path) -> None:
     torch.manual_seed(123456)
     runner.train(killed, silent)
     assert_same(straight, killed)
+
+
+def test_a_run_keeps_its_own_number_of_threads(tmp_path: Path) -> None:
+    """So that a resumed run adds up in the order of the uninterrupted one, whatever the process was set to."""
+    run = tmp_path / "run"
+    runner.create(run, replace(CONFIG, threads=2))
+    runner.train(run, stop_after(7))
+    torch.set_num_threads(1)
+    seen = []
+    runner.train(run, lambda done, total, metrics: seen.append(torch.get_num_threads()))
+    assert set(seen) == {2}
+    torch.set_num_threads(1)
+    runner.load_trained(run)
+    assert torch.get_num_threads() == 2
 
 
 def assert_same(a: Path, b: Path) -> None:
