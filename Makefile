@@ -43,10 +43,10 @@ format: $(STAMP) ## let ruff format the code
 	@$(BIN)/ruff check --select I --fix --quiet $(ROOMS) tests
 	@$(BIN)/ruff format $(ROOMS) tests
 
-bench: $(STAMP) ## measure everything into results/*.json (an hour on two quiet cores)
-	@echo "== measuring into results/*.json; leave the machine alone meanwhile"
-	@mkdir -p results
-	@$(BIN)/robo-rl bench all
+bench: $(STAMP) ## measure everything into docs/results/*.json (half an hour on two quiet cores), then write the tables
+	@echo "== measuring into docs/results/*.json; leave the machine alone meanwhile"
+	@$(BIN)/robo-rl bench all --out docs/results
+	@$(BIN)/python -m robo_rl.bench.tables
 
 tables: $(STAMP) ## write docs/benchmarks.md from docs/results/*.json
 	@echo "== writing the tables of docs/benchmarks.md from docs/results/*.json"

@@ -23,26 +23,45 @@ ORIGIN = {
 RESULTS: dict[str, dict[str, Any]] = {
     "hover": {
         "seeds": [
-            {"seed": 7, "train_seconds": 12.0, "survival": 0.95, "success_at_0.1": 0.91},
-            {"seed": 8, "train_seconds": 30.0, "survival": 0.93, "success_at_0.1": 0.885},
-            {"seed": 9, "train_seconds": 14.0, "survival": 0.97, "success_at_0.1": 0.92},
-        ]
+            {"seed": 7, "train_seconds": 12.0, "survival": 0.95, "success_at_0.1": 0.91, "share_of_savable": 0.97},
+            {"seed": 8, "train_seconds": 30.0, "survival": 0.93, "success_at_0.1": 0.885, "share_of_savable": 0.944},
+            {"seed": 9, "train_seconds": 14.0, "survival": 0.97, "success_at_0.1": 0.92, "share_of_savable": 0.981},
+        ],
+        "savable_share": 0.9375,
+        "median_train_seconds": 14.0,
+        "worst_train_seconds": 30.0,
+        "import_seconds": 2.34,
+        "kernel_compile_seconds": 11.5,
     },
     "track": {
         "rows": [
             {"controller": "learned", "robot": "crazyflie", "period": 5.5, "rmse": 0.0512, "survival": 1.0},
-            {"controller": "pid", "robot": "crazyflie", "period": 5.5, "rmse": 0.0731, "survival": 0.5},
-            {"controller": "pid", "robot": "crazyflie-2025", "period": 5.5, "rmse": None, "survival": 0.0},
+            {"controller": "PID", "robot": "crazyflie", "period": 5.5, "rmse": 0.0431, "survival": 0.5},
+            {"controller": "PID, fed forward", "robot": "crazyflie", "period": 5.5, "rmse": 0.06, "survival": 1.0},
+            {"controller": "learned", "robot": "crazyflie-2025", "period": 3.5, "rmse": 0.07, "survival": 1.0},
+            {"controller": "PID", "robot": "crazyflie-2025", "period": 3.5, "rmse": None, "survival": 0.0},
+            {"controller": "PID, fed forward", "robot": "crazyflie-2025", "period": 3.5, "rmse": 0.06, "survival": 1.0},
         ]
     },
-    "rotor": {"rk4_steps_per_second_1core": 9.04e6, "env_steps_per_second": 2.61e6},
+    "rotor": {
+        "rk4_steps_per_second_1core": 9.04e6,
+        "rk4_steps_with_adjoint_per_second_1core": 3.46e6,
+        "env_steps_per_second": 2.61e6,
+        "env_steps_with_policy_per_second": 1.75e6,
+        "worlds": 4096,
+        "cores": 2,
+    },
     "loop": {
         "rates": {
-            "200": {"age_p50_ms": 1.5, "age_p99_ms": 6.0, "jitter_p99_ms": 0.4, "overruns": 2},
-            "100": {"age_p50_ms": 1.2, "age_p99_ms": 4.0, "jitter_p99_ms": 0.3, "overruns": 0},
+            "200": {
+                "age_p50_ms": 1.5, "age_p99_ms": 6.0, "jitter_p99_ms": 0.4, "overruns": 2, "longest_overrun_ms": 1.25,
+            },
+            "100": {
+                "age_p50_ms": 1.2, "age_p99_ms": 4.0, "jitter_p99_ms": 0.3, "overruns": 0, "longest_overrun_ms": 0.0,
+            },
         }
     },
-}
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -71,25 +90,47 @@ def test_every_table_stands_in_the_benchmark_document() -> None:
 
 def test_hover_shows_each_seed_the_median_and_the_worst(results: Path) -> None:
     text = tables.section("hover", results)
-    assert "| 8 | 30.0 | 93.0 % | 88.5 % |" in text
-    assert "| **median** | 14.0 | 95.0 % | 91.0 % |" in text
-    assert "| **worst** | 30.0 | 93.0 % | 88.5 % |" in text
+    assert "| 8 | 30.0 | 93.0 % | 88.5 % | 94.4 % |" in text
+    assert "| **median** | 14.0 | 95.0 % | 91.0 % | 97.0 % |" in text
+    assert "| **worst** | 30.0 | 93.0 % | 88.5 % | 94.4 % |" in text
+    assert "are 93.8 % of the starts" in text
+    assert "imports for 2.3 s, and the very first one compiles kernels for 11.5 s" in text
 
 
-def test_track_shows_a_missing_run_and_lost_flights(results: Path) -> None:
+def test_track_shows_lost_flights_and_where_the_learned_controller_is_beaten(results: Path) -> None:
     text = tables.section("track", results)
-    assert "| crazyflie, 5.5 s | 0.051 | 0.073 (50.0 % survive) |" in text
-    assert "| crazyflie-2025, 5.5 s | not run | none survived (0.0 %) |" in text
+    assert "| crazyflie, 5.5 s | 0.051 | 0.043 (50.0 % survive) | 0.060 |" in text
+    assert "| crazyflie-2025, 3.5 s | 0.070 | none survived (0.0 %) | 0.060 |" in text
+    assert "`learned` is the best in 1 of 2 rows, except: crazyflie-2025, 3.5 s." in text
+
+
+def test_track_shows_what_was_not_run() -> None:
+    rows = [row for row in RESULTS["track"]["rows"] if (row["controller"], row["period"]) != ("PID", 3.5)]
+    assert "| crazyflie-2025, 3.5 s | 0.070 | not run | 0.060 |" in tables.track({"rows": rows})
+
+
+def test_track_says_so_when_nothing_is_better() -> None:
+    rows = [row for row in RESULTS["track"]["rows"] if row["period"] == 5.5]
+    assert "`learned` is the best in 1 of 1 rows, without exception." in tables.track({"rows": rows})
+
+
+def test_rotor_names_worlds_and_cores(results: Path) -> None:
+    text = tables.section("rotor", results)
+    assert "| 4096 worlds |" in text
+    assert "| RK4 steps and their adjoint, one core | 3.5 |" in text
+    assert "| full environment steps, 2 cores | 2.6 |" in text
 
 
 def test_loop_orders_the_rates_by_number(results: Path) -> None:
     text = tables.section("loop", results)
-    assert text.index("| 100 Hz | 1.20 | 4.00 | 0.30 | 0 |") < text.index("| 200 Hz |")
+    assert text.index("| 100 Hz | 1.20 | 4.00 | 0.30 | 0 | 0.00 |") < text.index("| 200 Hz |")
+    assert "| 2 | 1.25 |" in text
 
 
 def test_loop_shows_a_flight_that_never_began() -> None:
-    lost = {"age_p50_ms": None, "age_p99_ms": None, "jitter_p99_ms": None, "overruns": 0}
-    assert "| 100 Hz | none | none | none | 0 |" in tables.loop({"rates": {"100": lost}})
+    lost = dict.fromkeys(("age_p50_ms", "age_p99_ms", "jitter_p99_ms"))
+    report = {**lost, "overruns": 0, "longest_overrun_ms": 0.0}
+    assert "| 100 Hz | none | none | none | 0 | 0.00 |" in tables.loop({"rates": {"100": report}})
 
 
 @pytest.mark.parametrize("name", sorted(tables.TABLES))

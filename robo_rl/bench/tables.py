@@ -42,27 +42,29 @@ def percent(share: float) -> str:
 
 
 def hover(result: Result) -> str:
-    """One row a seed, then the median and the worst of all seeds."""
+    """One row a seed, then the median and the worst of all seeds; below them what can be saved, and the start-up."""
     seeds = result["seeds"]
-    rows = [
-        (str(s["seed"]), f"{s['train_seconds']:.1f}", percent(s["survival"]), percent(s["success_at_0.1"]))
-        for s in seeds
-    ]
-    columns = {key: [s[key] for s in seeds] for key in ("train_seconds", "survival", "success_at_0.1")}
-    for name, time, share in (("**median**", median, median), ("**worst**", max, min)):
-        rows.append(
-            (
-                name,
-                f"{time(columns['train_seconds']):.1f}",
-                percent(share(columns["survival"])),
-                percent(share(columns["success_at_0.1"])),
-            )
-        )
-    return markdown_table(("seed", "training (s)", "alive at 5 s", "success at 0.1 m"), rows)
+    shares = ("survival", "success_at_0.1", "share_of_savable")
+    rows = [(str(s["seed"]), f"{s['train_seconds']:.1f}", *(percent(s[key]) for key in shares)) for s in seeds]
+    for name, seconds, pick in (
+        ("**median**", result["median_train_seconds"], median),
+        ("**worst**", result["worst_train_seconds"], min),
+    ):
+        rows.append((name, f"{seconds:.1f}", *(percent(pick([s[key] for s in seeds])) for key in shares)))
+    title = ("seed", "training (s)", "alive at 5 s", "success at 0.1 m", "success, of the savable")
+    return (
+        f"{markdown_table(title, rows)}\n\n"
+        f"Savable, by any of these policies or by an optimised open-loop plan, are {percent(result['savable_share'])} "
+        f"of the starts. Beside the training a process imports for {result['import_seconds']:.1f} s, and the very "
+        f"first one compiles kernels for {result['kernel_compile_seconds']:.1f} s."
+    )
 
 
 def track(result: Result) -> str:
-    """One row a robot and figure, one column a controller: position RMSE, and survival where it is not complete."""
+    """One row a robot and figure, one column a controller: position RMSE, and survival where it is not complete.
+
+    Below it stands where the first controller, the learned one, is not the best.
+    """
     controllers = list(dict.fromkeys(row["controller"] for row in result["rows"]))
     cells = {(row["robot"], row["period"], row["controller"]): row for row in result["rows"]}
     figures = list(dict.fromkeys((row["robot"], row["period"]) for row in result["rows"]))
@@ -70,7 +72,22 @@ def track(result: Result) -> str:
         (f"{robot}, {period:g} s", *(_rmse(cells.get((robot, period, name))) for name in controllers))
         for robot, period in figures
     ]
-    return markdown_table(("robot, period of the figure", *(f"{name}: RMSE (m)" for name in controllers)), rows)
+    table = markdown_table(("robot, period of the figure", *(f"{name}: RMSE (m)" for name in controllers)), rows)
+    beaten = [
+        f"{robot}, {period:g} s"
+        for robot, period in figures
+        if min(controllers, key=lambda name: _rank(cells.get((robot, period, name)))) != controllers[0]
+    ]
+    where = f"except: {'; '.join(beaten)}" if beaten else "without exception"
+    best = f"{len(figures) - len(beaten)} of {len(figures)} rows"
+    return f"{table}\n\nBy flights survived, then by RMSE, `{controllers[0]}` is the best in {best}, {where}."
+
+
+def _rank(row: Result | None) -> tuple[float, float]:
+    """Smaller is better: the share of flights lost, then the error of the others."""
+    if row is None or row["rmse"] is None:
+        return 1.0, 0.0
+    return 1.0 - row["survival"], row["rmse"]
 
 
 def _rmse(row: Result | None) -> str:
@@ -83,16 +100,22 @@ def _rmse(row: Result | None) -> str:
 
 
 def rotor(result: Result) -> str:
-    """The two throughputs, in millions a second."""
+    """The throughputs, in millions a second."""
+    cores = f"{result['cores']} core" + ("s" if result["cores"] > 1 else "")
     rows = [
-        ("RK4 steps, one core", f"{result['rk4_steps_per_second_1core'] / 1e6:.1f}"),
-        ("full environment steps, two cores", f"{result['env_steps_per_second'] / 1e6:.1f}"),
+        (what, f"{result[key] / 1e6:.1f}")
+        for what, key in (
+            ("RK4 steps, one core", "rk4_steps_per_second_1core"),
+            ("RK4 steps and their adjoint, one core", "rk4_steps_with_adjoint_per_second_1core"),
+            (f"full environment steps, {cores}", "env_steps_per_second"),
+            (f"the same with a policy of 64 x 64, {cores}", "env_steps_with_policy_per_second"),
+        )
     ]
-    return markdown_table(("what", "million a second"), rows)
+    return markdown_table((f"{result['worlds']} worlds", "million a second"), rows)
 
 
 def loop(result: Result) -> str:
-    """One row a control rate: age of a command when it reaches the robot, period jitter, overruns."""
+    """One row a control rate: age of a command when it reaches the robot, period jitter, overruns and the longest."""
     rows = [
         (
             f"{rate} Hz",
@@ -100,10 +123,12 @@ def loop(result: Result) -> str:
             _milliseconds(r["age_p99_ms"]),
             _milliseconds(r["jitter_p99_ms"]),
             str(r["overruns"]),
+            _milliseconds(r["longest_overrun_ms"]),
         )
         for rate, r in sorted(result["rates"].items(), key=lambda item: float(item[0]))
     ]
-    return markdown_table(("rate", "age p50 (ms)", "age p99 (ms)", "jitter p99 (ms)", "overruns"), rows)
+    title = ("rate", "age p50 (ms)", "age p99 (ms)", "jitter p99 (ms)", "overruns", "longest (ms)")
+    return markdown_table(title, rows)
 
 
 def _milliseconds(value: float | None) -> str:
@@ -129,7 +154,7 @@ def section(name: str, results: Path) -> str:
         raise UserError(f"there is no table {name!r}; tables: {', '.join(sorted(TABLES))}")
     path = results / f"{name}.json"
     if not path.exists():
-        return f"Not measured yet: `robo-rl bench {name} --json docs/results/{name}.json`, then `make tables`.\n"
+        return f"Not measured yet: `robo-rl bench {name} --json {RESULTS}/{name}.json`, then `make tables`.\n"
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
         return f"{TABLES[name](result)}\n\n{provenance(result)}\n"
