@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import tomllib
 from importlib.metadata import PackageNotFoundError, requires
@@ -61,8 +62,8 @@ def closure(roots: list[Requirement]) -> set[str]:
 
 def tracked() -> list[Path]:
     """The text files git knows; of an unpacked archive without git, what the rooms, tests and docs hold."""
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
-    if listed.returncode == 0:
+    if (ROOT / ".git").exists() and shutil.which("git"):
+        listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
         return [ROOT / name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
     folders = (*ROOMS, "tests", "docs")
     return [path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".md")]
@@ -104,6 +105,16 @@ def test_the_doctor_asks_for_what_the_extras_bring() -> None:
         assert {canonicalize_name(need) for need in needs} <= brought
         # What develops the project has plugins and type stubs that nobody would miss by name.
         assert name == "dev" or len(needs) == len(brought)
+
+
+def test_what_the_tests_import_is_declared() -> None:
+    used = {
+        canonicalize_name(DISTRIBUTIONS.get(top, top))
+        for path in (ROOT / "tests").rglob("*.py")
+        for top in {name.split(".")[0] for name in imports(path.read_text(encoding="utf-8"))}
+        if top not in (*ROOMS, "tests")
+    }
+    assert used - {name for extra in ("", "robot", "train", "dev") for name in declared(extra)} == set()
 
 
 def test_every_dependency_has_its_reason() -> None:
