@@ -56,6 +56,7 @@ class Algorithm(Protocol):
     def state_dict(self) -> dict[str, Any]:
         """Weights, optimisers, normalisers, environment, policy state and random states.
 
+        Under "graph" stands the policy graph's own `state_dict`, under "iteration" and "steps" those numbers.
         Only tensors, numbers, strings, None, lists and dicts, so that loading runs no foreign code.
         """
         ...

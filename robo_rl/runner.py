@@ -20,6 +20,7 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from policies.errors import UserError
+from policies.graph import PolicyGraph
 from robo_rl import checkpoint, config, files, results
 from robo_rl.algorithm import Algorithm, algorithm_name, find_algorithm
 from robo_rl.config import TrainConfig
@@ -73,13 +74,28 @@ def build(configuration: TrainConfig) -> Algorithm:
     return entry.build(configuration.algorithm, task, configuration.seed, configuration.device)
 
 
-def load_trained(run_dir: Path) -> tuple[TrainConfig, Algorithm]:
-    """The configuration and the algorithm of a run, as its last checkpoint left them."""
+@dataclass(frozen=True)
+class Trained:
+    """What a run has learned so far, as its last checkpoint left it."""
+
+    configuration: TrainConfig
+    graph: PolicyGraph
+    iterations: int
+    steps: int
+
+
+def load_trained(run_dir: Path) -> Trained:
+    """The policy of a run, on the CPU.
+
+    It needs the checkpoint's weights alone, so a world that has changed since then does not matter.
+    """
     configuration = config.load(run_dir / CONFIG)
     saved = checkpoint.load(run_dir / CHECKPOINT)
-    algorithm = build(configuration)
-    _continue(algorithm, saved, run_dir)
-    return configuration, algorithm
+    graph = build(configuration).graph
+    with _fitting(run_dir):
+        learned = saved["algorithm"]
+        graph.load_state_dict(learned["graph"])
+        return Trained(configuration, graph.cpu(), learned["iteration"], learned["steps"])
 
 
 def train(run_dir: Path, progress: Progress, import_seconds: float = 0.0) -> Outcome:
@@ -157,10 +173,11 @@ def _save(run_dir: Path, algorithm: Algorithm, seconds: float) -> None:
     )
 
 
-def _continue(algorithm: Algorithm, saved: Mapping[str, Any], run_dir: Path) -> None:
-    """Put an algorithm where its checkpoint left it. Raises UserError for the checkpoint of another policy."""
+@contextmanager
+def _fitting(run_dir: Path) -> Iterator[None]:
+    """Raise UserError when a checkpoint turns out to be that of another policy or world."""
     try:
-        algorithm.load_state_dict(saved["algorithm"])
+        yield
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:160]
         raise UserError(
@@ -178,9 +195,10 @@ def _resume(run_dir: Path, algorithm: Algorithm) -> float:
     seconds = 0.0
     if (run_dir / CHECKPOINT).exists():
         saved = checkpoint.load(run_dir / CHECKPOINT)
-        _continue(algorithm, saved, run_dir)
-        checkpoint.restore_random_state(saved["random"])
-        seconds = saved["train_seconds"]
+        with _fitting(run_dir):
+            algorithm.load_state_dict(saved["algorithm"])
+            checkpoint.restore_random_state(saved["random"])
+            seconds = saved["train_seconds"]
         kept = [line for line in read_metrics(run_dir) if line["iteration"] <= saved["iteration"]]
     files.write_text(run_dir / METRICS, "".join(json.dumps(line) + "\n" for line in kept))
     return seconds

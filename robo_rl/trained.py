@@ -43,14 +43,15 @@ def export_run(run_dir: Path, out: Path, episodes: int = 1000) -> Export:
         check_replaceable(out, frozenset(FILES))
     except BundleError as error:
         raise UserError(str(error)) from None
-    configuration, algorithm = runner.load_trained(run_dir)
-    task, graph = find_task(configuration.task), algorithm.graph.cpu()
+    trained = runner.load_trained(run_dir)
+    configuration, graph = trained.configuration, trained.graph
+    task = find_task(configuration.task)
     evaluation = evaluate(graph, task, episodes).summary()
     origin = results.provenance()
     provenance = {
         "config": config.to_document(configuration),
-        "iterations": algorithm.iteration,
-        "environment_steps": algorithm.steps,
+        "iterations": trained.iterations,
+        "environment_steps": trained.steps,
         **{name: origin[name] for name in ("versions", "git_commit", "written", "machine")},
     }
     try:

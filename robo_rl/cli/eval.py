@@ -58,8 +58,8 @@ def _open(folder: Path) -> tuple[Any, str]:
     from robo_rl import runner
 
     if (folder / runner.CONFIG).is_file():
-        configuration, algorithm = runner.load_trained(folder)
-        return algorithm.graph.cpu(), configuration.task
+        trained = runner.load_trained(folder)
+        return trained.graph, trained.configuration.task
     if (folder / MANIFEST_FILE).is_file():
         bundle = open_bundle(folder)
         return bundle, bundle.manifest.identity.task

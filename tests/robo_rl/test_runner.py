@@ -109,6 +109,21 @@ def test_a_run_keeps_its_own_number_of_threads(tmp_path: Path) -> None:
     assert torch.get_num_threads() == 2
 
 
+def test_a_trained_policy_outlives_a_change_of_its_world(tmp_path: Path) -> None:
+    run = started(tmp_path / "run")
+    runner.train(run, silent)
+    path = run / "checkpoint.pt"
+    saved = checkpoint.load(path)
+    del saved["algorithm"]["environment"]["age"]
+    checkpoint.save(path, saved)
+    trained = runner.load_trained(run)
+    assert (trained.iterations, trained.steps) == (12, 12 * 8 * 4)
+    assert_equal(dict(trained.graph.state_dict()), dict(saved["algorithm"]["graph"]))
+    # Going on with the training is another matter.
+    with pytest.raises(UserError, match=r"checkpoint\.pt does not fit .* \('age'\); train anew"):
+        runner.train(run, silent)
+
+
 def assert_same(a: Path, b: Path) -> None:
     """Equal weights, optimiser, random states and metrics; wall time apart."""
     ours, theirs = checkpoint.load(a / "checkpoint.pt"), checkpoint.load(b / "checkpoint.pt")
