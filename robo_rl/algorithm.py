@@ -77,6 +77,12 @@ class AlgorithmEntry:
         found: type[Any] = getattr(import_module(self.module), self.config)
         return found
 
+    def recommended(self, task: Task | None) -> AlgorithmConfig:
+        """The settings to start from: those that the algorithm's module recommends for the task, else its defaults."""
+        special = getattr(import_module(self.module), "RECOMMENDED", {})
+        config: AlgorithmConfig = special[task.name] if task and task.name in special else self.config_class()()
+        return config
+
     def build(self, config: AlgorithmConfig, task: Task, seed: int, device: str) -> Algorithm:
         algorithm: Algorithm = getattr(import_module(self.module), self.trainer)(config, task, seed, device)
         return algorithm

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
 from policies.errors import UserError
-from robo_rl.algorithms.flight import FlightConfig, FlightTrainer
+from robo_rl.algorithms.flight import RECOMMENDED, FlightConfig, FlightTrainer
 from robo_rl.bench.figures import ROBOTS, TUNED, fly_figure, learned, pid
 from robo_rl.evaluate import HELD_OUT_SEED, bootstrap_mean
 from sim.tasks import find_task
 from sim.tasks.crazyflie_track import PERIODS
-
-TRACKING = FlightConfig(iterations=400)
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class Settings:
     """Held-out flights per controller, vehicle and figure."""
     threads: int = 1
     """Threads that torch may use within one operation."""
-    algorithm: FlightConfig = field(default_factory=lambda: TRACKING)
+    algorithm: FlightConfig = field(default_factory=lambda: RECOMMENDED["crazyflie-track"])
     """Settings of the flight trainer."""
 
     def __post_init__(self) -> None:
@@ -47,7 +45,11 @@ def run(settings: Settings) -> dict[str, Any]:
         while trainer.iteration < trainer.total_iterations:
             trainer.iterate()
         seconds = time.perf_counter() - started
-        makers = {"learned": learned(trainer.graph), "cascaded PID": pid(TUNED)}
+        makers = {
+            "learned": learned(trainer.graph),
+            "cascaded PID": pid(TUNED),
+            "cascaded PID + feed-forward": pid(replace(TUNED, feed_forward=1.0)),
+        }
         rows = []
         for robot in ROBOTS:
             for period in PERIODS:

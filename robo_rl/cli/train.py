@@ -114,8 +114,9 @@ def _parse(argv: Sequence[str]) -> tuple[Arguments[Any], TrainConfig | None]:
             raise UserError(f"{run_dir} holds no run to resume; leave --resume out to start one there")
         saved = config.load(run_dir / runner.CONFIG)
         algorithm = _look_up(argv, "algorithm") or algorithm_name(saved.algorithm)
-    settings = find_algorithm(algorithm).config_class()
-    defaults: dict[str, Any] = {"settings": settings(), "algorithm": algorithm}
+    entry = find_algorithm(algorithm)
+    settings = entry.config_class()
+    defaults: dict[str, Any] = {"settings": entry.recommended(task), "algorithm": algorithm}
     if saved is not None:
         shared = ("seed", "device", "threads", "checkpoint_every")
         defaults |= {name: getattr(saved, name) for name in shared}
