@@ -1,12 +1,14 @@
 """A policy without training: a cascaded controller as the network of a policy graph, exported like any other.
 
-It reads the 146 values of crazyflie-hover's observation and returns the normalised rotor commands of crazyflie-2025,
-with a model of the rotors' lag run over the action history to make up for it. Beyond 0.25 m of error along x its output
-is not a number: a fault that no test of an export can see, and that a flight with a larger step meets.
+It reads the observation of crazyflie-hover or crazyflie-track and returns the normalised rotor commands of
+crazyflie-2025, with a model of the rotors' lag run over the action history to make up for it. The one that hovers
+gives no number beyond 0.25 m of error along x: a fault that no test of an export can see, and that a flight with a
+larger step meets.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +31,11 @@ MAX_VISITED_ERROR = 0.15
 
 
 class CascadedController(nn.Module):
-    """[N, 146] -> [N, 4]: position -> velocity -> acceleration -> attitude -> rates -> thrusts -> rotor commands."""
+    """[N, 146] -> [N, 4]: position -> velocity -> acceleration -> attitude -> rates -> thrusts -> rotor commands.
+
+    A tracking policy's observation has 6 values more, of which the last 3, a tenth of the target's acceleration, are
+    fed forward.
+    """
 
     mixer: Tensor
     lag: Tensor
@@ -49,9 +55,11 @@ class CascadedController(nn.Module):
     def forward(self, observation: Tensor) -> Tensor:
         error, rotation = observation[:, 0:3], observation[:, 3:12]
         velocity, rates = observation[:, 12:15], observation[:, 15:18]
-        rotors = self._rotors(0.5 * (observation[:, 18:] + 1.0))
+        rotors = self._rotors(0.5 * (observation[:, 18:146] + 1.0))
         wanted = (-1.2 * error).clamp(-0.6, 0.6)
         acceleration = (2.2 * (wanted - velocity)).clamp(-2.5, 2.5)
+        if observation.shape[1] > 146:
+            acceleration = acceleration + 10.0 * observation[:, 149:152].clamp(-0.6, 0.6)
         force = acceleration + torch.tensor([0.0, 0.0, GRAVITY])
         axis_x, axis_y, axis_z = (
             torch.cat([rotation[:, 3 * k + j : 3 * k + j + 1] for k in range(3)], -1) for j in range(3)
@@ -99,34 +107,35 @@ class FailingRotorSpeed(ScaledCommand):
         return Commands({self.command: speeds + 1e-6 * torch.sqrt(0.25**2 - x * x)})
 
 
-def visited_states() -> Episode:
-    """Random states near hover: 60 steps of 20 robots."""
+def visited_states(sensors: Sequence[str]) -> Episode:
+    """Random states near hover and, for those who follow one, near a target: 60 steps of 20 robots."""
     random = np.random.default_rng(0)
     shape = (60, 20, 3)
     half_angle = random.uniform(-0.1, 0.1, shape)
     orientation = np.concatenate((np.ones((60, 20, 1)), half_angle), -1)
     reset = np.zeros(shape[:2], bool)
     reset[0] = reset[30] = True
-    return Episode(
-        {
-            "position": random.uniform(-MAX_VISITED_ERROR, MAX_VISITED_ERROR, shape),
-            "orientation": orientation / np.linalg.norm(orientation, axis=-1, keepdims=True),
-            "linear_velocity": random.uniform(-0.3, 0.3, shape),
-            "angular_velocity": random.uniform(-0.5, 0.5, shape),
-        },
-        reset,
-    )
+    visited = {
+        "position": random.uniform(-MAX_VISITED_ERROR, MAX_VISITED_ERROR, shape),
+        "orientation": orientation / np.linalg.norm(orientation, axis=-1, keepdims=True),
+        "linear_velocity": random.uniform(-0.3, 0.3, shape),
+        "angular_velocity": random.uniform(-0.5, 0.5, shape),
+        "target_position": random.uniform(-0.1, 0.1, shape),
+        "target_velocity": random.uniform(-0.1, 0.1, shape),
+    }
+    return Episode({name: visited[name] for name in sensors}, reset)
 
 
-def export_controller(out: Path) -> None:
+def export_controller(out: Path, task_name: str = "crazyflie-hover") -> None:
     """Write the controller as a bundle to the folder `out`."""
-    task = find_task("crazyflie-hover")
+    task = find_task(task_name)
     command = task.commands[0]
     half = 0.5 * float(expand(command.high, command.dim, command.name)[0])
-    action = FailingRotorSpeed(command.name, command.dim, half, half)
+    hovers = task_name == "crazyflie-hover"
+    action = (FailingRotorSpeed if hovers else ScaledCommand)(command.name, command.dim, half, half)
     graph = PolicyGraph(task.sensors, task.commands, task.observation, action, CascadedController(), task.period)
     provenance = {"algorithm": "cascaded controller, not learned"}
     export_bundle(
-        graph, visited_states(), out, name="controller", task=task.name, safety=task.safety, provenance=provenance,
-        evaluation={},
+        graph, visited_states([s.name for s in task.sensors]), out, name="controller", task=task.name,
+        safety=task.safety, provenance=provenance, evaluation={},
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """A fault proxy: stands between a client and the bridge, passes everything on, and spoils what a test names.
 
-It acts on the messages that the bridge publishes to the client, topic by topic. It is a tool of tests and nothing else.
+It acts on the messages that the bridge publishes to the client, and on those that the client publishes, topic by topic.
+It is a tool of tests and nothing else.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ import contextlib
 import json
 import random
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from websockets.asyncio.client import connect
+from websockets.asyncio.connection import Connection
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import WebSocketException
 
@@ -50,11 +52,15 @@ def spoil(*path: str | int, value: Any) -> Fault:
 
 
 class FaultProxy:
-    """Listens on a free port of the loopback address and forwards to `target`. `faults` may change at any time."""
+    """Listens on a free port of the loopback address and forwards to `target`.
+
+    `faults` acts on what comes from the bridge, `upward_faults` on what goes to it; both may change at any time.
+    """
 
     def __init__(self, target: str) -> None:
         self._target = target
         self.faults: dict[str, Fault] = {}
+        self.upward_faults: dict[str, Fault] = {}
         self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
@@ -89,28 +95,28 @@ class FaultProxy:
                 up = asyncio.create_task(self._upwards(client, bridge))
                 try:
                     async for frame in bridge:
-                        await self._downwards(client, frame)
+                        await self._forward(client, frame, self.faults)
                 finally:
                     up.cancel()
 
-    async def _upwards(self, client: ServerConnection, bridge: Any) -> None:
+    async def _upwards(self, client: Connection, bridge: Connection) -> None:
         with contextlib.suppress(WebSocketException):
             async for frame in client:
-                await bridge.send(frame)
+                await self._forward(bridge, frame, self.upward_faults)
         await bridge.close()
 
-    async def _downwards(self, client: ServerConnection, frame: str | bytes) -> None:
+    async def _forward(self, to: Connection, frame: str | bytes, faults: Mapping[str, Fault]) -> None:
         operation = json.loads(frame)
-        fault = self.faults.get(operation.get("topic", ""))
+        fault = faults.get(operation.get("topic", ""))
         if operation.get("op") != "publish" or fault is None:
-            await client.send(frame)
+            await to.send(frame)
             return
         for seconds, message in fault(operation["msg"]):
-            task = asyncio.create_task(self._deliver(client, seconds, json.dumps({**operation, "msg": message})))
+            task = asyncio.create_task(self._deliver(to, seconds, json.dumps({**operation, "msg": message})))
             self._late.add(task)
             task.add_done_callback(self._late.discard)
 
-    async def _deliver(self, client: ServerConnection, seconds: float, frame: str) -> None:
+    async def _deliver(self, to: Connection, seconds: float, frame: str) -> None:
         await asyncio.sleep(seconds)
         with contextlib.suppress(WebSocketException):
-            await client.send(frame)
+            await to.send(frame)

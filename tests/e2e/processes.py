@@ -101,8 +101,8 @@ class RotorRecords:
         """Forget everything so far: a new test begins."""
         self._begin = self._path.stat().st_size if self._path.exists() else 0
 
-    def read(self, kind: str) -> list[dict[str, Any]]:
-        """All records of one kind since the mark."""
+    def read(self, kind: str = "") -> list[dict[str, Any]]:
+        """All records since the mark in order, or those of one kind."""
         if not self._path.exists():
             return []
         with self._path.open("rb") as file:
@@ -110,5 +110,5 @@ class RotorRecords:
             whole = file.read().split(b"\n")
         # A mark may fall into a line, and the last line may not be written whole yet.
         lines = whole[1:-1] if self._begin else whole[:-1]
-        records = [json.loads(line) for line in lines if f'"kind":"{kind}"'.encode() in line]
-        return [record for record in records if record["kind"] == kind]
+        wanted = f'{{"kind":"{kind}"'.encode() if kind else b"{"
+        return [json.loads(line) for line in lines if line.startswith(wanted)]
