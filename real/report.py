@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from real.events import Fault
 from real.recorder import RecorderReport
 from real.recording import plain
 from real.robot import Array
@@ -50,6 +51,12 @@ class EventReport:
     limit: float | None
     detail: str
     trigger: str | None
+
+    def describe(self) -> str:
+        """The finding in one line, such as "tilt: 1.47 (limit 1.4) in POLICY, 1 time, fired DAMP"."""
+        found = Fault(self.cause, self.value, self.limit, self.detail)
+        fired = f", fired {self.trigger}" if self.trigger else ""
+        return f"{found} in {self.state}, {self.count} {'time' if self.count == 1 else 'times'}{fired}"
 
 
 @dataclass(frozen=True)

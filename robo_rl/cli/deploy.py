@@ -106,16 +106,16 @@ def _print(report: FlightReport) -> None:
     from rich.table import Table
 
     table = Table("measure", "value", title=f"{report.bundle} on {report.robot}: {report.outcome}")
-    table.add_row("time flown", f"{report.duration:.1f} s, {report.commands_sent} commands")
-    error, schedule = report.position_error, report.schedule
-    if error.mean is not None:
-        table.add_row("distance to target", f"mean {error.mean:.3f} m, largest {error.max:.3f} m")
-        table.add_row("  over the last second", f"{error.last_second:.3f} m")
-    table.add_row("sensor-to-command age", f"p50 {report.age.p50_ms:.2f} ms, p99 {report.age.p99_ms:.2f} ms")
-    table.add_row("period jitter", f"p99 {schedule.jitter_p99_ms:.2f} ms, {schedule.overruns} overruns")
+    if report.commands_sent:
+        table.add_row("time flown", f"{report.duration:.1f} s, {report.commands_sent} commands")
+        error, schedule = report.position_error, report.schedule
+        if error.mean is not None:
+            table.add_row("distance to target", f"mean {error.mean:.3f} m, largest {error.max:.3f} m")
+            table.add_row("  over the last second", f"{error.last_second:.3f} m")
+        table.add_row("sensor-to-command age", f"p50 {report.age.p50_ms:.2f} ms, p99 {report.age.p99_ms:.2f} ms")
+        table.add_row("period jitter", f"p99 {schedule.jitter_p99_ms:.2f} ms, {schedule.overruns} overruns")
     for event in report.events:
-        what = f"{event.cause} in {event.state}, {event.count} times"
-        table.add_row("event", f"{what}; {event.detail}" if event.detail else what)
+        table.add_row(f"event at {event.first:.2f} s", event.describe())
     if report.recording is not None:
         recorded = report.recording
         note = f"; {recorded.failure}" if recorded.failure else ""

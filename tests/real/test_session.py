@@ -42,6 +42,17 @@ def test_a_flight_holds_follows_the_step_and_lands() -> None:
     assert [event.cause for event in report.events] == ["duration_over"]
 
 
+def test_an_event_says_what_was_found_where_and_what_came_of_it() -> None:
+    def prepare(robot: FakeRobot, bundle: FakeBundle) -> None:
+        robot.at(0.5, lambda: robot.__dict__.update(spoil_link=lambda values: {**values, "heartbeat_age": 0.75}))
+
+    report, _ = fly_fake(prepare)
+    assert report.outcome == "ended by heartbeat_lost in DAMP"
+    assert [e.describe() for e in report.events] == [
+        "heartbeat_lost: 0.75 (limit 0.5) in POLICY, 1 time, fired DAMP",
+    ]
+
+
 def test_it_follows_a_figure() -> None:
     report, _ = fly_fake(duration=8.0, setpoint=Lissajous(8.0, 0.5))
     assert report.success
