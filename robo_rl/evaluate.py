@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,9 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from deploy.bundle import Bundle
+from deploy.manifest import CommandEntry, SensorEntry
 from policies.errors import UserError
 from policies.graph import PolicyGraph
 from policies.signals import Commands, Sensors, State
+from policies.specs import CommandSpec, SensorSpec
 from robo_rl.results import plain
 from sim.task import Task
 
@@ -98,11 +101,11 @@ def evaluate(
 
     `robot` names a parameter set other than the task's own.
 
-    Raises UserError when a bundle was made for other sensors or commands than the task's, or `episodes` is below 1.
+    Raises UserError when the policy was made for other sensors or commands than the task's, or `episodes` is below 1.
     """
     if episodes < 1:
         raise UserError(f"episodes must be at least 1, got {episodes}")
-    pilot: BatchPolicy = BundlePolicy(policy, task) if isinstance(policy, Bundle) else GraphPolicy(policy)
+    pilot: BatchPolicy = BundlePolicy(policy, task) if isinstance(policy, Bundle) else GraphPolicy(policy, task)
     try:
         if robot:
             environment = task.make_environment(episodes, seed, device, robot=robot)
@@ -195,7 +198,8 @@ def bootstrap_mean(values: Floats, seed: int) -> Interval:
 class GraphPolicy:
     """A policy graph as it would be deployed: the deterministic action."""
 
-    def __init__(self, graph: PolicyGraph) -> None:
+    def __init__(self, graph: PolicyGraph, task: Task) -> None:
+        _check_signals("the policy", (*graph.used_sensors, *graph.commands), task)
         self._graph = graph
 
     def initial_state(self, batch: int, device: str) -> State:
@@ -210,15 +214,8 @@ class BundlePolicy:
     """A bundle on onnxruntime, all robots in one batch."""
 
     def __init__(self, bundle: Bundle, task: Task) -> None:
-        manifest = bundle.manifest
-        sensors, commands = {s.name: s.dim for s in task.sensors}, {c.name: c.dim for c in task.commands}
-        for kind, wanted, there in (("sensor", manifest.sensors, sensors), ("command", manifest.commands, commands)):
-            for entry in wanted:
-                if there.get(entry.name) != entry.dim:
-                    raise UserError(
-                        f"{bundle.path} has the {kind} {entry.name}[{entry.dim}], which {task.name} has not; "
-                        f"it was made for {manifest.identity.task}"
-                    )
+        made_for = f"{bundle.path}, made for {bundle.manifest.identity.task},"
+        _check_signals(made_for, (*bundle.manifest.sensors, *bundle.manifest.commands), task)
         self._session = bundle.policy.session
 
     def initial_state(self, batch: int, device: str) -> State:
@@ -230,6 +227,22 @@ class BundlePolicy:
         return Commands({k: torch.from_numpy(v).to(device) for k, v in commands.items()}), State(
             {k: torch.from_numpy(v) for k, v in following.items()}
         )
+
+
+def _check_signals(
+    policy: str, wanted: Iterable[SensorSpec | CommandSpec | SensorEntry | CommandEntry], task: Task
+) -> None:
+    """Refuse a policy one of whose signals means something else in the task, or nothing."""
+    there = {_meaning(signal) for signal in (*task.sensors, *task.commands)}
+    for signal in wanted:
+        if _meaning(signal) not in there:
+            raise UserError(f"{policy} needs {_meaning(signal)}, which {task.name} has not; fly it in its own task")
+
+
+def _meaning(signal: SensorSpec | CommandSpec | SensorEntry | CommandEntry) -> str:
+    """A signal in words, such as "position[3] m relative to the target"."""
+    relative_to = getattr(signal, "relative_to", "")
+    return f"{signal.name}[{signal.dim}] {signal.unit}" + (f" relative to the {relative_to}" if relative_to else "")
 
 
 def _arrays(values: Sensors | State) -> dict[str, NDArray[np.float32]]:

@@ -14,11 +14,13 @@ from torch import Tensor, nn
 from deploy.bundle import load_bundle
 from deploy.export import export_bundle
 from policies.errors import UserError
+from policies.networks import MLP
 from policies.signals import Commands, Truth
 from policies.specs import SensorSpec
 from robo_rl.evaluate import bootstrap_mean, evaluate, wilson
 from robo_rl.trained import visit
 from sim.task import Step
+from sim.tasks import find_task
 from tests.robo_rl.tiny_environment import EPISODE_STEPS, PointEnvironment, point_task
 
 
@@ -118,8 +120,15 @@ def test_a_bundle_is_evaluated_like_its_graph(tmp_path: Path) -> None:
             raise AssertionError("a bundle for other sensors must not fly")
 
     wrong = replace(point_task(Two), name="plane", sensors=(SensorSpec("position", 2, "m", "world", -1.0, 1.0),))
-    with pytest.raises(UserError, match=r"sensor position\[1\], which plane has not; it was made for point"):
+    with pytest.raises(UserError, match=r"made for point, needs position\[1\] m, which plane has not; fly it"):
         evaluate(bundle, wrong, 4)
+
+
+def test_a_policy_whose_sensor_means_something_else_in_the_task_is_refused() -> None:
+    hover, track = find_task("crazyflie-hover"), find_task("crazyflie-track")
+    graph = hover.policy_graph(MLP(hover.observation_dim, (4,), 4))
+    with pytest.raises(UserError, match=r"needs position\[3\] m relative to the target, which crazyflie-track has not"):
+        evaluate(graph, track, 4)
 
 
 @settings(max_examples=60, deadline=None)
