@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from policies.errors import UserError
+from robo_rl.bench.stalls import witness
 from robo_rl.cli.common import open_bundle
 from robo_rl.processes import call, running
 
@@ -51,10 +52,11 @@ def run(settings: Settings) -> dict[str, Any]:
         rates, failures = {}, []
         for rate in settings.rates:
             label = f"{rate:g}"
-            report, ages = _fly(bundle, rate, settings, folder / label)
+            with witness() as stalls:
+                report, ages = _fly(bundle, rate, settings, folder / label)
             if not report["success"]:
                 failures.append(f"at {label} Hz: {report['outcome']}")
-            rates[label] = _figures(report, ages)
+            rates[label] = {**_figures(report, ages), **stalls}
     return {"rates": rates, "seconds": settings.seconds, "robot": settings.robot, "failures": failures}
 
 

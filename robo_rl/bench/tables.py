@@ -115,7 +115,9 @@ def rotor(result: Result) -> str:
 
 
 def loop(result: Result) -> str:
-    """One row a control rate: age of a command when it reaches the robot, period jitter, overruns and the longest."""
+    """One row a control rate: age of a command when it reaches the robot, period jitter, overruns, and the longest stall of
+    an idle loop beside it, which no control loop can undercut.
+    """
     rows = [
         (
             f"{rate} Hz",
@@ -124,10 +126,19 @@ def loop(result: Result) -> str:
             _milliseconds(r["jitter_p99_ms"]),
             str(r["overruns"]),
             _milliseconds(r["longest_overrun_ms"]),
+            _milliseconds(r["longest_stall_ms"]),
         )
         for rate, r in sorted(result["rates"].items(), key=lambda item: float(item[0]))
     ]
-    title = ("rate", "age p50 (ms)", "age p99 (ms)", "jitter p99 (ms)", "overruns", "longest (ms)")
+    title = (
+        "rate",
+        "age p50 (ms)",
+        "age p99 (ms)",
+        "jitter p99 (ms)",
+        "overruns",
+        "longest (ms)",
+        "machine stalled (ms)",
+    )
     return markdown_table(title, rows)
 
 
