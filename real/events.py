@@ -34,7 +34,7 @@ class Fault(NamedTuple):
 
 @dataclass
 class Event:
-    """All findings of one cause. Times are in s of the host's monotonic clock.
+    """All findings of one cause. Times are in s of the host's monotonic clock, or in a report since the session began.
 
     `value`, `limit`, `detail` and `state` are those of the first finding; `trigger` is what the cause fired, if
     anything.
@@ -49,6 +49,12 @@ class Event:
     limit: float | None
     detail: str
     trigger: Trigger | None = None
+
+    def describe(self) -> str:
+        """The finding in one line, such as "tilt: 1.47 (limit 1.4) in POLICY, 1 time, fired DAMP"."""
+        found = Fault(self.cause, self.value, self.limit, self.detail)
+        fired = f", fired {self.trigger}" if self.trigger else ""
+        return f"{found} in {self.state}, {self.count} {'time' if self.count == 1 else 'times'}{fired}"
 
 
 Listener = Callable[[float, Fault, Event], None]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from real.events import Fault
+from real.events import Event
 from real.recorder import RecorderReport
 from real.recording import plain
 from real.robot import Array
@@ -36,27 +36,6 @@ class Age:
     p50_ms: float
     p99_ms: float
     max_ms: float
-
-
-@dataclass(frozen=True)
-class EventReport:
-    """All findings of one cause; `first` and `last` in s since the session began. See `real.events.Event`."""
-
-    cause: str
-    state: str
-    first: float
-    last: float
-    count: int
-    value: float | None
-    limit: float | None
-    detail: str
-    trigger: str | None
-
-    def describe(self) -> str:
-        """The finding in one line, such as "tilt: 1.47 (limit 1.4) in POLICY, 1 time, fired DAMP"."""
-        found = Fault(self.cause, self.value, self.limit, self.detail)
-        fired = f", fired {self.trigger}" if self.trigger else ""
-        return f"{found} in {self.state}, {self.count} {'time' if self.count == 1 else 'times'}{fired}"
 
 
 @dataclass(frozen=True)
@@ -90,7 +69,8 @@ class FlightReport:
     """Time in s under the policy, the landing included."""
     final_state: str
     states: tuple[StateReport, ...]
-    events: tuple[EventReport, ...]
+    events: tuple[Event, ...]
+    """With times in s since the session began."""
     schedule: ScheduleStatistics
     age: Age
     position_error: PositionError

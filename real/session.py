@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -20,7 +20,7 @@ from real.readings import ReadingGate
 from real.realtime import undisturbed
 from real.recorder import Recorder, RecorderReport
 from real.recording import log_message, state_message
-from real.report import EventReport, FlightReport, FlightTrace, StateReport
+from real.report import FlightReport, FlightTrace, StateReport
 from real.robot import Robot
 from real.schedule import Clock, MonotonicClock, Schedule
 from real.setpoint import Hold, Setpoint, Step
@@ -197,7 +197,7 @@ class _Session:
             states=tuple(
                 StateReport(t.time - self._begun, str(t.source), str(t.target), t.cause) for t in self._machine.history
             ),
-            events=tuple(self._event_report(e) for e in self._log.events),
+            events=tuple(replace(e, first=e.first - self._begun, last=e.last - self._begun) for e in self._log.events),
             schedule=self._schedule.statistics(),
             age=self._trace.age(),
             position_error=self._trace.position_error(),
@@ -240,11 +240,6 @@ class _Session:
         causes = ", ".join(e.cause for e in ended_by)
         landed = " and landed" if self._machine.state == State.IDLE else f" in {self._machine.state}"
         return False, f"ended by {causes}{landed}"
-
-    def _event_report(self, e: Event) -> EventReport:
-        trigger = None if e.trigger is None else str(e.trigger)
-        first, last = e.first - self._begun, e.last - self._begun
-        return EventReport(e.cause, str(e.state), first, last, e.count, e.value, e.limit, e.detail, trigger)
 
     def _tell(self, time: float, fault: Fault, event: Event) -> None:
         """Write a finding into the recording, as an error if it ends the flight."""
