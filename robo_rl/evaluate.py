@@ -28,6 +28,7 @@ SUCCESS_DISTANCE = 0.1
 BOOTSTRAP_DRAWS = 2000
 
 Floats = NDArray[np.float64]
+Signal = SensorSpec | CommandSpec | SensorEntry | CommandEntry
 
 
 class BatchPolicy(Protocol):
@@ -229,17 +230,16 @@ class BundlePolicy:
         )
 
 
-def _check_signals(
-    policy: str, wanted: Iterable[SensorSpec | CommandSpec | SensorEntry | CommandEntry], task: Task
-) -> None:
+def _check_signals(policy: str, wanted: Iterable[Signal], task: Task) -> None:
     """Refuse a policy one of whose signals means something else in the task, or nothing."""
-    there = {_meaning(signal) for signal in (*task.sensors, *task.commands)}
+    own: list[Signal] = [*task.sensors, *task.commands]
+    there = {_meaning(signal) for signal in own}
     for signal in wanted:
         if _meaning(signal) not in there:
             raise UserError(f"{policy} needs {_meaning(signal)}, which {task.name} has not; fly it in its own task")
 
 
-def _meaning(signal: SensorSpec | CommandSpec | SensorEntry | CommandEntry) -> str:
+def _meaning(signal: Signal) -> str:
     """A signal in words, such as "position[3] m relative to the target"."""
     relative_to = getattr(signal, "relative_to", "")
     return f"{signal.name}[{signal.dim}] {signal.unit}" + (f" relative to the {relative_to}" if relative_to else "")
