@@ -115,8 +115,8 @@ def rotor(result: Result) -> str:
 
 
 def loop(result: Result) -> str:
-    """One row a control rate: age of a command when it reaches the robot, period jitter, overruns, and the longest stall of
-    an idle loop beside it, which no control loop can undercut.
+    """One row a control rate: age of a command when it reaches the robot, period jitter, overruns, and the longest
+    stall of an idle loop beside it, which no control loop can undercut.
     """
     rows = [
         (
