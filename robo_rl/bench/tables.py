@@ -136,7 +136,7 @@ def loop(result: Result) -> str:
         "age p99 (ms)",
         "jitter p99 (ms)",
         "overruns",
-        "longest (ms)",
+        "longest overrun (ms)",
         "machine stalled (ms)",
     )
     return markdown_table(title, rows)
