@@ -199,9 +199,9 @@ class ControlLoop:
 
     def _note_host(self, tick: Tick) -> None:
         if tick.overrun > 0.0:
-            self._log.record(
-                tick.began, self._machine.state, Fault("loop_overrun", tick.overrun, self._schedule.period)
-            )
+            period = self._schedule.period
+            fault = Fault("loop_overrun", period + tick.overrun, period, "time from when the tick was due")
+            self._log.record(tick.began, self._machine.state, fault)
         if self._recorder is not None and self._recorder.failure and not self._recorder_told:
             self._recorder_told = True
             self._log.record(tick.began, self._machine.state, Fault("recorder_failed", detail=self._recorder.failure))
