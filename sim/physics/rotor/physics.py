@@ -13,7 +13,7 @@ from torch import Tensor
 from policies.errors import UserError
 from sim.physics.rotor import kernels
 from sim.physics.rotor.parameters import GRAVITY, RotorParameters
-from sim.physics.rotor.runtime import start_warp
+from sim.physics.rotor.runtime import launch, start_warp
 
 COLUMNS = {
     "position": slice(0, 3),
@@ -88,9 +88,9 @@ class RotorPhysics:
         self._command.copy_(command)
         for _ in range(substeps):
             if len(self._launches) == 1 or self._pool is None:
-                self._launches[0].launch()
+                launch(self._launches[0], self.device)
                 continue
-            futures: list[Future[None]] = [self._pool.submit(launch.launch) for launch in self._launches[1:]]
+            futures: list[Future[None]] = [self._pool.submit(share.launch) for share in self._launches[1:]]
             self._launches[0].launch()
             for future in futures:
                 future.result()
@@ -179,6 +179,7 @@ class _Tape:
             return torch.zeros(num_worlds, dim, device=device)
 
         self._in = (buffer(kernels.PARAMETER_DIM), buffer(kernels.WRENCH_DIM), buffer(4), buffer(kernels.STATE_DIM))
+        self._device = device
         self._out = buffer(kernels.STATE_DIM)
         self._grad_command, self._grad_state, self._grad_out = buffer(4), buffer(17), buffer(17)
         arrays = [wp.from_torch(t, requires_grad=False) for t in (*self._in, self._out)]
@@ -201,7 +202,7 @@ class _Tape:
 
     def forward(self, state: Tensor, command: Tensor, parameters: Tensor, wrench: Tensor) -> Tensor:
         self._load(state, command, parameters, wrench)
-        self._forward.launch()
+        launch(self._forward, self._device)
         return self._out.clone()
 
     def backward(
@@ -211,7 +212,7 @@ class _Tape:
         self._grad_out.copy_(grad_out)
         self._grad_state.zero_()
         self._grad_command.zero_()
-        self._backward.launch()
+        launch(self._backward, self._device)
         return self._grad_state.clone(), self._grad_command.clone()
 
 

@@ -1,4 +1,4 @@
-"""Starting Warp without noise in a user's terminal."""
+"""Starting Warp without noise in a user's terminal, and launching on the stream that torch uses."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ def start_warp() -> None:
             wp.init()
     else:
         wp.init()
+
+
+def launch(recorded: wp.Launch, device: str) -> None:
+    """Run a recorded launch; on a GPU in torch's own stream, so that tensors are read and written in order."""
+    recorded.launch(None if device == "cpu" else wp.stream_from_torch(device))
 
 
 @contextlib.contextmanager
