@@ -47,7 +47,6 @@ class RotorPhysics:
         self.num_worlds = num_worlds
         self.dt = dt
         self.device = device
-        self.nominal = parameters
         self.parameters = parameter_row(parameters, device).repeat(num_worlds, 1)
         self.wrench = torch.zeros(num_worlds, kernels.WRENCH_DIM, device=device)
         self._state = torch.zeros(num_worlds, kernels.STATE_DIM, device=device)
