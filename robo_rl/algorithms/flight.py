@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from policies.errors import UserError
 from policies.networks import MLP
 from policies.signals import Sensors, State, Truth
+from robo_rl.validation import require, require_widths
 from sim.controllers.cascaded import CascadedTeacher
 from sim.environment import VectorEnvironment
 from sim.physics.rotor.parameters import PARAMETERS
@@ -70,20 +71,17 @@ class FlightConfig:
     """Cost of leaving two thirds of the task's bounds, 1/m."""
 
     def __post_init__(self) -> None:
-        for name in ("warm_up_iterations", "warm_up_worlds", "warm_up_steps", "warm_up_updates", "warm_up_batch"):
-            _at_least(name, getattr(self, name), 0 if name == "warm_up_iterations" else 1)
+        require_widths(self, "hidden")
+        require(self, "warm_up_iterations", low=0)
+        for name in ("warm_up_worlds", "warm_up_steps", "warm_up_updates", "warm_up_batch"):
+            require(self, name, low=1)
         for name in ("iterations", "worlds", "horizon"):
-            _at_least(name, getattr(self, name), 1)
+            require(self, name, low=1)
         for name in ("warm_up_rate", "learning_rate", "max_gradient_norm", "precision"):
-            if not getattr(self, name) > 0.0:
-                raise UserError(f"FlightConfig.{name} must be above 0, got {getattr(self, name)}")
-        if not 0.0 <= self.teacher_share <= 1.0:
-            raise UserError(f"FlightConfig.teacher_share must lie in [0, 1], got {self.teacher_share}")
-
-
-def _at_least(name: str, value: int, least: int) -> None:
-    if value < least:
-        raise UserError(f"FlightConfig.{name} must be at least {least}, got {value}")
+            require(self, name, above=0.0)
+        for name in ("velocity_weight", "rate_weight", "change_weight", "barrier_weight"):
+            require(self, name, low=0.0)
+        require(self, "teacher_share", low=0.0, high=1.0)
 
 
 # A figure is tracked to millimetres: more iterations, and a price on small offsets and not on brisk actions.

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from policies.errors import UserError
 from robo_rl.algorithms.flight import FlightConfig, FlightTrainer
 from robo_rl.bench.oracle import savable
 from robo_rl.evaluate import HELD_OUT_SEED, Evaluation, evaluate
+from robo_rl.validation import require
 from sim.tasks import find_task
 
 
@@ -38,8 +38,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name in ("seeds", "episodes", "threads"):
-            if getattr(self, name) < 1:
-                raise UserError(f"bench hover: {name} must be at least 1, got {getattr(self, name)}")
+            require(self, name, low=1)
+        require(self, "first_seed", low=0, high=9_000_000)
 
 
 def run(settings: Settings) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def run(settings: Settings) -> dict[str, Any]:
         torch.set_num_threads(before)
     share = float((union | by_oracle).mean())
     for row in rows:
-        row["share_of_savable"] = row["success_at_0.1"] / share
+        row["share_of_savable"] = row["success_at_0.1"] / max(share, 1e-9)
     return {
         "seeds": rows,
         "savable_share": share,

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from policies.errors import UserError
 from policies.networks import MLP
 from robo_rl.results import usable_cores
+from robo_rl.validation import require
 from sim.physics.rotor.parameters import PARAMETERS
 from sim.physics.rotor.physics import RotorPhysics
 from sim.tasks import find_task
@@ -35,8 +35,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name in ("worlds", "steps", "repeats"):
-            if getattr(self, name) < 1:
-                raise UserError(f"bench rotor: {name} must be at least 1, got {getattr(self, name)}")
+            require(self, name, low=1)
 
 
 def run(settings: Settings) -> dict[str, Any]:
@@ -101,7 +100,7 @@ def _environments(settings: Settings, network: bool) -> float:
     ]
     for worker in workers:
         worker.start()
-    seconds = np.array([results.get(timeout=600.0) for _ in workers])
+    seconds = np.array([results.get(timeout=120.0) for _ in workers])
     for worker in workers:
         worker.join()
     # In every measurement the slowest process counts.

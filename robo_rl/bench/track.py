@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from policies.errors import UserError
 from robo_rl.algorithms.flight import RECOMMENDED, FlightConfig, FlightTrainer
 from robo_rl.bench.figures import ROBOTS, TUNED, fly_figure, learned, pid
 from robo_rl.evaluate import HELD_OUT_SEED, bootstrap_mean
+from robo_rl.validation import require
 from sim.tasks import find_task
 from sim.tasks.crazyflie_track import PERIODS
 
@@ -31,8 +31,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name in ("flights", "threads"):
-            if getattr(self, name) < 1:
-                raise UserError(f"bench track: {name} must be at least 1, got {getattr(self, name)}")
+            require(self, name, low=1)
 
 
 def run(settings: Settings) -> dict[str, Any]:
