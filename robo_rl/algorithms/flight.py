@@ -41,7 +41,7 @@ class FlightConfig:
     """Worlds that fly during imitation."""
     warm_up_steps: int = 20
     """Control periods flown per iteration of imitation."""
-    warm_up_updates: int = 30
+    warm_up_updates: int = 40
     """Gradient steps per iteration of imitation."""
     warm_up_batch: int = 2048
     """Samples per gradient step of imitation."""
