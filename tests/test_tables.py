@@ -55,11 +55,11 @@ RESULTS: dict[str, dict[str, Any]] = {
         "rates": {
             "200": {
                 "age_p50_ms": 1.5, "age_p99_ms": 6.0, "jitter_p99_ms": 0.4, "overruns": 2, "longest_overrun_ms": 1.25,
-                "longest_stall_ms": 1.0,
+                "longest_machine_pause_ms": 1.0,
             },
             "100": {
                 "age_p50_ms": 1.2, "age_p99_ms": 4.0, "jitter_p99_ms": 0.3, "overruns": 0, "longest_overrun_ms": 0.0,
-                "longest_stall_ms": 1.0,
+                "longest_machine_pause_ms": 1.0,
             },
         }
     },
@@ -131,7 +131,7 @@ def test_loop_orders_the_rates_by_number(results: Path) -> None:
 
 def test_loop_shows_a_flight_that_never_began() -> None:
     lost = dict.fromkeys(("age_p50_ms", "age_p99_ms", "jitter_p99_ms"))
-    report = {**lost, "overruns": 0, "longest_overrun_ms": 0.0, "longest_stall_ms": 1.0}
+    report = {**lost, "overruns": 0, "longest_overrun_ms": 0.0, "longest_machine_pause_ms": 1.0}
     assert "| 100 Hz | none | none | none | 0 | 0.00 |" in tables.loop({"rates": {"100": report}})
 
 

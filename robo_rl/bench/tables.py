@@ -116,7 +116,7 @@ def rotor(result: Result) -> str:
 
 def loop(result: Result) -> str:
     """One row a control rate: age of a command when it reaches the robot, period jitter, overruns, and the longest
-    stall of an idle loop beside it, which no control loop can undercut.
+    pause of the whole machine meanwhile, which no control loop can undercut.
     """
     rows = [
         (
@@ -126,7 +126,7 @@ def loop(result: Result) -> str:
             _milliseconds(r["jitter_p99_ms"]),
             str(r["overruns"]),
             _milliseconds(r["longest_overrun_ms"]),
-            _milliseconds(r["longest_stall_ms"]),
+            _milliseconds(r["longest_machine_pause_ms"]),
         )
         for rate, r in sorted(result["rates"].items(), key=lambda item: float(item[0]))
     ]
@@ -137,7 +137,7 @@ def loop(result: Result) -> str:
         "jitter p99 (ms)",
         "overruns",
         "longest overrun (ms)",
-        "machine stalled (ms)",
+        "longest pause of the whole machine (ms)",
     )
     return markdown_table(title, rows)
 

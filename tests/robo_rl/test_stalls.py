@@ -1,0 +1,28 @@
+"""The witness of machine pauses: what every core saw at once counts, what one core saw does not."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from robo_rl.bench.stalls import common, witness
+
+
+def test_only_what_all_cores_saw_counts_and_only_where_they_overlap() -> None:
+    first = [(1.000, 1.030), (2.000, 2.010), (3.0, 3.004)]
+    second = [(1.010, 1.050), (5.000, 5.100), (3.003, 3.1)]
+    assert common([first, second]) == pytest.approx([0.020])
+    assert common([first, []]) == []
+    assert common([first]) == pytest.approx([0.030, 0.010, 0.004])
+
+
+def test_a_quiet_block_gives_findings_and_leaves_no_process() -> None:
+    with witness() as findings:
+        assert findings == {}
+        time.sleep(0.3)
+    assert set(findings) == {"machine_pauses_over_3_ms", "longest_machine_pause_ms"}
+    assert findings["longest_machine_pause_ms"] >= 0.0
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
