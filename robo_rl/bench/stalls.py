@@ -32,6 +32,9 @@ def witness() -> Iterator[dict[str, Any]]:
     command = [sys.executable, "-m", "robo_rl.bench.stalls"]
     cores = sorted(os.sched_getaffinity(0))
     processes = [subprocess.Popen([*command, str(core)], stdout=subprocess.PIPE, text=True) for core in cores]
+    for process in processes:
+        assert process.stdout is not None
+        process.stdout.readline()  # It heeds the signal from here on.
     try:
         yield findings
     finally:
@@ -62,6 +65,7 @@ def main(core: int) -> None:
     with contextlib.suppress(PermissionError):  # Without the right to it, the witness is a weaker one.
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
     stalls: list[Stall] = []
+    print("ready", flush=True)
     due = time.monotonic()
     while not stopped:
         due += PERIOD
