@@ -120,16 +120,6 @@ class RotorPhysics:
         """The state [N, 17] one step of `dt` after `state` under rotor speeds [N, 4]; differentiable in both."""
         return _Advance.apply(state, command, self)  # type: ignore[no-untyped-call,no-any-return]
 
-    @property
-    def force_w(self) -> Tensor:
-        """External force on each world's centre of mass [N, 3], N, world frame; a live view."""
-        return self.wrench[:, 0:3]
-
-    @property
-    def torque_b(self) -> Tensor:
-        """External torque [N, 3], N m, body frame; a live view."""
-        return self.wrench[:, 3:6]
-
     def sensors(self) -> dict[str, Tensor]:
         """True values by name [N, dim]; copies after `step`, parts of the graph after `flow`."""
         state = self.state if self._flowing is not None else self._state.clone()
