@@ -22,10 +22,12 @@ from torch import Tensor, nn
 from policies.errors import UserError
 from policies.networks import MLP
 from policies.signals import Sensors, State, Truth
+from policies.specs import expand
 from robo_rl.validation import require, require_widths
 from sim.controllers.cascaded import CascadedTeacher
 from sim.environment import VectorEnvironment
 from sim.physics.rotor.parameters import PARAMETERS
+from sim.quadrotor import QuadrotorScenario
 from sim.task import Task
 
 
@@ -119,13 +121,13 @@ class FlightTrainer:
 
     def _start_environment(self, worlds: int, seed: int) -> None:
         environment = self._task.make_environment(worlds, seed, self.device, randomized=True)
-        if not isinstance(environment, VectorEnvironment) or "dynamics" not in environment.reset()[1]:
+        if not (isinstance(environment, VectorEnvironment) and isinstance(environment.scenario, QuadrotorScenario)):
             raise UserError(
                 f"the flight trainer needs a quadrotor task, {self._task.name} is none; use --algorithm ppo"
             )
         self._environment = environment
-        self._sensors = environment.reset()[0]
-        self._truth = environment.scenario.truth()
+        self._bound = environment.scenario.bound
+        self._sensors, self._truth = environment.reset()
         self._state = self.graph.initial_state(worlds, self.device)
         environment.spread_ages()
 
@@ -161,7 +163,7 @@ class FlightTrainer:
     def _fly_and_label(self) -> tuple[Tensor, Tensor]:
         """Observations [M, D] that the student visits and the teacher's normalised actions [M, A] there."""
         c, graph, env = self.config, self.graph, self._environment
-        high = float(torch.tensor(self._task.commands[0].high))
+        high = expand(self._task.commands[0].high, self._task.action.dim, "high")[0]
         taught = torch.arange(env.num_worlds, device=self.device)[:, None] < c.teacher_share * env.num_worlds
         observations, labels = [], []
         for _ in range(c.warm_up_steps):
@@ -227,16 +229,15 @@ class FlightTrainer:
         position = torch.stack([t["position_error"] for t in truths])
         velocity = torch.stack([t["linear_velocity_error"] for t in truths])
         rates = torch.stack([t["angular_velocity"] for t in truths])
-        bound = self._environment.scenario.bound  # type: ignore[attr-defined]
         reach = position.abs()
         with torch.no_grad():
-            outside = ~(reach.amax(-1) <= bound)
+            outside = ~(reach.amax(-1) <= self._bound)
             failed_before = torch.cumsum(outside, 0) - outside.long() > 0
         cost = (
             torch.sqrt(position.square().sum(-1) + c.precision**2)
             + c.velocity_weight * velocity.square().sum(-1)
             + c.rate_weight * rates.square().sum(-1).clamp(max=400.0)
-            + c.barrier_weight * (reach - bound / 1.5).clamp_min(0.0).square().sum(-1)
+            + c.barrier_weight * (reach - self._bound / 1.5).clamp_min(0.0).square().sum(-1)
         )
         change = c.change_weight * (actions[1:] - actions[:-1]).square().sum(-1)
         cost = cost + torch.cat((torch.zeros_like(change[:1]), change))
