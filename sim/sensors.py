@@ -65,7 +65,10 @@ class SensorModels:
         }
 
     def measure(self, true: Mapping[str, Tensor], generator: torch.Generator) -> Sensors:
-        """What the sensors of all worlds report for true values [N, dim]; differentiable in them."""
+        """What the sensors of all worlds report for true values [N, dim].
+
+        Differentiable in them, except that no gradient passes a delay or a repeated value.
+        """
         values = self._disturb(true, self._bias, generator)
         for name, past in self._past.items():
             past = torch.cat((past[1:], values[name].detach()[None]))

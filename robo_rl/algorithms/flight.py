@@ -51,7 +51,7 @@ class FlightConfig:
     """Adam step size of imitation at its start; it falls linearly."""
     teacher_share: float = 0.3
     """Share of the worlds that the teacher itself flies during imitation."""
-    iterations: int = 100
+    iterations: int = 140
     """Iterations of descent through the physics."""
     worlds: int = 256
     """Worlds per iteration of descent."""
