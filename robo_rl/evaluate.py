@@ -23,8 +23,8 @@ from sim.task import Task
 
 HELD_OUT_SEED = 40_000_003
 """Seed of the evaluation's starts; trainings take seeds below 10 000 000 only, so none ever saw these
-starts. Of the flight trainer's settings only its two amounts of work, `iterations` and `warm_up_updates`, were chosen with a
-look at them."""
+starts. Of the flight trainer's settings only its two amounts of work, `iterations` and `warm_up_updates`, were chosen
+with a look at them."""
 SUCCESS_DISTANCE = 0.1
 """Mean distance to the target over the last second, in m, below which an episode counts as a success."""
 BOOTSTRAP_DRAWS = 2000
