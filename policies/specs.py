@@ -21,6 +21,7 @@ class SensorSpec:
 
     `low` and `high` are the values a healthy sensor can report, one per channel or one for all: the robot side treats
     anything beyond them as a fault. `relative_to` names what the robot side subtracts first: "" (nothing) or "target".
+    `labels` name the channels in order where a robot knows them by name, as it does joints; empty elsewhere.
     """
 
     name: str
@@ -30,9 +31,12 @@ class SensorSpec:
     low: Bounds
     high: Bounds
     relative_to: str = ""
+    labels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check_signal(self.name, self.dim, self.low, self.high)
+        if self.labels and (len(self.labels) != self.dim or len(set(self.labels)) != self.dim):
+            raise ValueError(f"sensor {self.name}: labels must be {self.dim} different names, got {self.labels}")
         if self.relative_to not in ("", "target"):
             raise ValueError(f"sensor {self.name}: relative_to is {self.relative_to!r}, expected '' or 'target'")
 
