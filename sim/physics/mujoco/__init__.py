@@ -1,0 +1,1 @@
+"""Physics of legged robots on mujoco.batch."""
