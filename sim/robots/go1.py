@@ -44,7 +44,11 @@ ROTOR = 0.000111842
 GEARS = (6.0, 6.0, 9.0)
 LOW, HIGH = (-0.863, -0.686, -2.818), (0.863, 4.501, -0.888)
 TORQUE, SPEED = (23.7, 23.7, 35.55), (30.0, 30.0, 20.0)
-THIGH_ANGLE, CALF_ANGLE, SPREAD = 0.9, -1.8, 0.1
+SPREAD, FRONT_THIGH, REAR_THIGH, CALF_ANGLE = 0.1, 0.9, 1.0, -1.7
+"""The stance commanded in rad. Under the robot's weight the motors give way by about 0.13 rad at the calves, so that it
+stands level with its thighs near 0.9 and 1.0, its calves near -1.85 and its base at 0.26 m."""
+FRICTION = 0.1
+"""Viscous friction of a joint in Nm s/rad: an estimate, not published."""
 
 BODY, LIMB, JOINT, RUBBER = (0.16, 0.17, 0.19), (0.78, 0.80, 0.82), (0.28, 0.30, 0.33), (0.05, 0.05, 0.05)
 
@@ -56,7 +60,14 @@ def _leg(leg: str) -> str:
     if left > 0:
         inertias[:2] = [inertia.left_right() for inertia in inertias[:2]]
     joints = [
-        hinge(f"{leg}_{part}_joint", (1.0, 0.0, 0.0) if part == "hip" else (0.0, 1.0, 0.0), low, high, ROTOR * gear**2)
+        hinge(
+            f"{leg}_{part}_joint",
+            (1.0, 0.0, 0.0) if part == "hip" else (0.0, 1.0, 0.0),
+            low,
+            high,
+            ROTOR * gear**2,
+            FRICTION,
+        )
         for part, low, high, gear in zip(PARTS, LOW, HIGH, GEARS, strict=True)
     ]
     calf = body(
@@ -111,17 +122,19 @@ def _mjcf() -> str:
     )
 
 
-def _legs(right: tuple[float, float, float]) -> tuple[float, ...]:
-    """A pose of one right leg for all legs; the abduction of the left ones has the other sign."""
-    hip, thigh, calf = right
-    return tuple(value for leg in LEGS for value in (hip if leg[1] == "R" else -hip, thigh, calf))
+def _pose(hip: float, front: float, rear: float, calf: float) -> tuple[float, ...]:
+    """Abduction away from the body, thighs by front and rear, and calves as one value per joint."""
+    return tuple(
+        value for leg in LEGS for value in (hip if leg[1] == "L" else -hip, front if leg[0] == "F" else rear, calf)
+    )
 
 
 STAND_HEIGHT = (
-    LINK * (math.cos(THIGH_ANGLE) + math.cos(THIGH_ANGLE + CALF_ANGLE)) * math.cos(SPREAD)
+    LINK * (math.cos(FRONT_THIGH) + math.cos(FRONT_THIGH + CALF_ANGLE)) * math.cos(SPREAD)
     - HIP_WIDTH * math.sin(SPREAD)
     + FOOT_RADIUS
 )
+"""Of the base when the front feet of the stance just touch the ground, in m; the rear ones are 3 mm above it."""
 
 GO1 = LeggedRobot(
     name="go1",
@@ -129,7 +142,7 @@ GO1 = LeggedRobot(
     base="trunk",
     joints=tuple(f"{leg}_{part}_joint" for leg in LEGS for part in PARTS),
     feet=tuple(f"{leg}_foot" for leg in LEGS),
-    stance=_legs((-SPREAD, THIGH_ANGLE, CALF_ANGLE)),
+    stance=_pose(SPREAD, FRONT_THIGH, REAR_THIGH, CALF_ANGLE),
     stand_height=STAND_HEIGHT,
     stiffness=(35.0,) * 12,
     damping=(0.5,) * 12,
@@ -141,5 +154,5 @@ GO1 = LeggedRobot(
     mirror=Mirror(
         joint_from=(3, 4, 5, 0, 1, 2, 9, 10, 11, 6, 7, 8), joint_sign=(-1.0, 1.0, 1.0) * 4, foot_from=(1, 0, 3, 2)
     ),
-    lying=_legs((0.0, 1.3, -2.7)),
+    lying=_pose(0.0, 1.3, 1.3, -2.7),
 )

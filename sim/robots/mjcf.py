@@ -41,10 +41,10 @@ class Inertia:
 
 
 def hinge(name: str, axis: Vector, low: float, high: float, armature: float, friction: float = 0.0) -> str:
-    """A hinge with limits in rad, armature in kg m^2 and dry friction in Nm."""
+    """A hinge with limits in rad, armature in kg m^2 and viscous friction in Nm s/rad."""
     return (
         f'<joint name="{name}" type="hinge" axis="{numbers(axis)}" limited="true" range="{numbers((low, high))}"'
-        f' armature="{armature:.9g}" frictionloss="{friction:.9g}"/>'
+        f' armature="{armature:.9g}" damping="{friction:.9g}"/>'
     )
 
 

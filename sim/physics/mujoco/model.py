@@ -1,8 +1,8 @@
 """The world a legged robot is simulated in: its MJCF, the ground, our actuators and sensors, compiled.
 
 Actuators and sensors that the MJCF brings along are replaced, so every robot has the same ones:
-`imu_orientation` (w, x, y, z), `imu_gyro` and `imu_accelerometer` at the site "imu"; `<joint>_position`, `_velocity` and
-`_torque`; `base_position` (world) and `base_linear_velocity` (body frame); `<foot>_contact` (number of contacts),
+`imu_orientation` (w, x, y, z), `imu_gyro` and `imu_accelerometer` at the site "imu"; `<joint>_position`, `_velocity`
+and `_torque`; `base_position` (world) and `base_linear_velocity` (body frame); `<foot>_contact` (above 0 in contact),
 `<foot>_position` and `<foot>_velocity` (world).
 """
 
