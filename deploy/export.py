@@ -31,6 +31,7 @@ from deploy.manifest import (
     SCHEMA_VERSION,
     CommandEntry,
     Identity,
+    Joints,
     Manifest,
     Safety,
     SensorEntry,
@@ -41,7 +42,7 @@ from deploy.runtime import PolicySession
 from policies.graph import PolicyGraph
 from policies.networks import all_finite, parameter_count
 from policies.signals import Sensors, State
-from policies.specs import SafetyEnvelope, expand
+from policies.specs import JointSpec, SafetyEnvelope, expand
 
 MINIMUM_VISITED = 1000
 GOLDEN_STEPS = 500
@@ -86,18 +87,20 @@ def export_bundle(
     safety: SafetyEnvelope,
     provenance: Mapping[str, Any],
     evaluation: Mapping[str, Any],
+    joints: JointSpec | None = None,
 ) -> ExportReport:
     """Write `graph` as a bundle to the folder `out`, replacing an older bundle there whole.
 
-    `visited` holds at least 1000 states of the policy's own flights; robot 0's are the golden episode. Raises
-    BundleError, and leaves `out` as it was, when the policy can't be deployed or PyTorch and onnxruntime differ.
+    `visited` holds at least 1000 states of the policy's own flights; robot 0's are the golden episode. `joints` belongs
+    to a robot with position-controlled joints. Raises BundleError, and leaves `out` as it was, when the policy can't be
+    deployed or PyTorch and onnxruntime differ.
     """
     started = time.perf_counter()
     out = Path(out)
     check_replaceable(out, frozenset(FILES))
     _check_policy(graph)
     _check_visited(graph, visited)
-    manifest = _manifest(graph, name, task, safety, dict(provenance), dict(evaluation))
+    manifest = _manifest(graph, name, task, safety, joints, dict(provenance), dict(evaluation))
     manifest.to_json()  # Refuses provenance and evaluation that are no JSON data before the slow part.
     # The caller's graph may train on: the export works on a copy, on the CPU, where a robot will run it.
     policy = copy.deepcopy(graph).cpu().eval()
@@ -297,6 +300,7 @@ def _manifest(
     name: str,
     task: str,
     safety: SafetyEnvelope,
+    joints: JointSpec | None,
     provenance: dict[str, Any],
     evaluation: dict[str, Any],
 ) -> Manifest:
@@ -307,7 +311,7 @@ def _manifest(
         sensors=tuple(
             SensorEntry(
                 s.name, s.dim, s.unit, s.frame,
-                expand(s.low, s.dim, s.name), expand(s.high, s.dim, s.name), s.relative_to,
+                expand(s.low, s.dim, s.name), expand(s.high, s.dim, s.name), s.relative_to, s.labels,
             )
             for s in policy.used_sensors
         ),
@@ -322,6 +326,7 @@ def _manifest(
         safety=Safety(
             safety.max_tilt, safety.max_position_error, safety.max_speed, safety.geofence_low, safety.geofence_high
         ),
+        joints=None if joints is None else Joints(**vars(joints)),
         provenance=provenance,
         evaluation=evaluation,
     )  # fmt: skip

@@ -14,7 +14,7 @@ from typing import Any
 from deploy.errors import BundleError
 from deploy.strict_json import JsonError, decode, encode, parse
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _NO_DIGEST = "0" * 64
 _HEX = frozenset("0123456789abcdef")
 _EXPORT_AGAIN = "export the policy again"
@@ -54,7 +54,8 @@ class Timing:
 @dataclass(frozen=True)
 class SensorEntry:
     """One ONNX input [batch, dim]. A healthy sensor stays within low and high; `relative_to` "target" asks the robot
-    side to subtract the target first."""
+    side to subtract the target first. `labels` name the channels in order where a robot knows them by name, as it does
+    joints; empty elsewhere."""
 
     name: str
     dim: int
@@ -63,9 +64,14 @@ class SensorEntry:
     low: tuple[float, ...]
     high: tuple[float, ...]
     relative_to: str
+    labels: tuple[str, ...]
 
     def __post_init__(self) -> None:
         _check_signal(f"sensor {self.name!r}", self.name, self.dim, self.low, self.high)
+        _require(
+            not self.labels or len(self.labels) == self.dim == len(set(self.labels)),
+            f"sensor {self.name!r}: labels are {self.labels}, expected none or {self.dim} different names",
+        )
         _require(
             self.relative_to in ("", "target"),
             f"sensor {self.name!r}: relative_to is {self.relative_to!r}, expected '' or 'target'",
@@ -117,25 +123,62 @@ class StateEntry:
 @dataclass(frozen=True)
 class Safety:
     """The envelope that ends the policy: `max_tilt` rad between body z and world z, `max_position_error` m from the
-    target in each axis, `max_speed` m/s, and a geofence in m, world axes, relative to where the robot was armed."""
+    target in each axis, `max_speed` m/s, and a geofence in m, world axes, relative to where the robot was armed.
+
+    All but the tilt are null for a robot that does not know where it is."""
 
     max_tilt: float
-    max_position_error: float
-    max_speed: float
-    geofence_low: tuple[float, float, float]
-    geofence_high: tuple[float, float, float]
+    max_position_error: float | None
+    max_speed: float | None
+    geofence_low: tuple[float, float, float] | None
+    geofence_high: tuple[float, float, float] | None
 
     def __post_init__(self) -> None:
         for field in ("max_tilt", "max_position_error", "max_speed"):
             value = getattr(self, field)
-            _require(value > 0.0, f"safety.{field} is {value}, expected more than 0")
-        ordered = all(a < b for a, b in zip(self.geofence_low, self.geofence_high, strict=True))
-        _require(ordered, "safety.geofence_low must be below safety.geofence_high in each axis")
+            _require(value is None or value > 0.0, f"safety.{field} is {value}, expected more than 0")
+        place = ("max_position_error", "max_speed", "geofence_low", "geofence_high")
+        absent = [field for field in place if getattr(self, field) is None]
+        _require(len(absent) in (0, len(place)), f"safety.{', '.join(absent)} is null, expected all of {place} or none")
+        if self.geofence_low is not None and self.geofence_high is not None:
+            ordered = all(a < b for a, b in zip(self.geofence_low, self.geofence_high, strict=True))
+            _require(ordered, "safety.geofence_low must be below safety.geofence_high in each axis")
+
+
+@dataclass(frozen=True)
+class Joints:
+    """The robot's position-controlled joints, every list in the order of `names`; angles in rad.
+
+    A joint's motor gives stiffness (Nm/rad) * (target - q) - damping (Nm s/rad) * qd, limited to +-torque_limit Nm. The
+    robot stands in `stance` and lies at rest in `lying`; `low` and `high` are its limits of travel."""
+
+    names: tuple[str, ...]
+    stance: tuple[float, ...]
+    lying: tuple[float, ...]
+    stiffness: tuple[float, ...]
+    damping: tuple[float, ...]
+    torque_limit: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        count = len(self.names)
+        _require(count > 0 and len(set(self.names)) == count, f"joints.names are {self.names}, expected different ones")
+        for field in ("stance", "lying", "stiffness", "damping", "torque_limit", "low", "high"):
+            found = len(getattr(self, field))
+            _require(found == count, f"joints.{field} has {found} values, expected {count}")
+        for field, least in (("stiffness", "> 0"), ("torque_limit", "> 0"), ("damping", ">= 0")):
+            good = all(value > 0.0 or (value == 0.0 and least == ">= 0") for value in getattr(self, field))
+            _require(good, f"joints.{field} are {getattr(self, field)}, expected all {least}")
+        for field in ("stance", "lying"):
+            values = zip(self.low, getattr(self, field), self.high, strict=True)
+            _require(all(a <= v <= b for a, v, b in values), f"joints.{field} lies outside joints.low and joints.high")
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything about a bundle but its network. `provenance` and `evaluation` are free JSON data."""
+    """Everything about a bundle but its network. `joints` is None for a robot without position-controlled joints;
+    `provenance` and `evaluation` are free JSON data."""
 
     schema_version: int
     identity: Identity
@@ -144,6 +187,7 @@ class Manifest:
     commands: tuple[CommandEntry, ...]
     states: tuple[StateEntry, ...]
     safety: Safety
+    joints: Joints | None
     provenance: dict[str, Any]
     evaluation: dict[str, Any]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import types
 import typing
 from typing import Any, NoReturn, TypeVar
 
@@ -61,6 +62,9 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(kind):
         return _decode_dataclass(kind, value, where)
     origin = typing.get_origin(kind)
+    if origin is types.UnionType:
+        (present,) = (option for option in typing.get_args(kind) if option is not types.NoneType)
+        return None if value is None else _decode(present, value, where)
     if origin is tuple:
         return _decode_tuple(typing.get_args(kind), value, where)
     if origin is dict:

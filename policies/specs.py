@@ -98,15 +98,34 @@ def _check_signal(name: str, dim: int, low: Bounds, high: Bounds) -> None:
 class SafetyEnvelope:
     """What a deployed policy may do before the safety supervisor ends it.
 
-    `max_tilt` rad between body z and world z; `max_position_error` m from the target in each axis; `max_speed` m/s;
-    `max_input_age` s of the newest sensor reading; `max_command_age` s from a reading to the use of the command
-    computed from it; `geofence_low` and `geofence_high` m in the world frame, relative to where the robot was armed.
+    `max_tilt` rad between body z and world z; `max_input_age` s of the newest sensor reading; `max_command_age` s from
+    a reading to the use of the command computed from it. A robot that knows where it is has all of the others, one
+    that does not, such as a legged one, none: `max_position_error` m from the target in each axis; `max_speed` m/s;
+    `geofence_low` and `geofence_high` m in the world frame, relative to where the robot was armed.
     """
 
     max_tilt: float
-    max_position_error: float
-    max_speed: float
     max_input_age: float
     max_command_age: float
-    geofence_low: tuple[float, float, float]
-    geofence_high: tuple[float, float, float]
+    max_position_error: float | None = None
+    max_speed: float | None = None
+    geofence_low: tuple[float, float, float] | None = None
+    geofence_high: tuple[float, float, float] | None = None
+
+
+@dataclass(frozen=True)
+class JointSpec:
+    """Position-controlled joints, every tuple in the order of `names`; angles in rad.
+
+    A joint's motor gives stiffness * (target - q) - damping * qd, limited to +-torque_limit: Nm/rad, Nm s/rad and Nm.
+    The robot stands in `stance` and lies at rest in `lying`; `low` and `high` are its limits of travel.
+    """
+
+    names: tuple[str, ...]
+    stance: tuple[float, ...]
+    lying: tuple[float, ...]
+    stiffness: tuple[float, ...]
+    damping: tuple[float, ...]
+    torque_limit: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]

@@ -17,7 +17,7 @@ from deploy.golden import Episode
 from policies.errors import UserError
 from policies.graph import PolicyGraph
 from robo_rl import config, results, runner
-from robo_rl.evaluate import evaluate
+from robo_rl.locomotion import judge
 from sim.task import Task
 from sim.tasks import find_task
 
@@ -46,7 +46,7 @@ def export_run(run_dir: Path, out: Path, episodes: int = 1000) -> Export:
     trained = runner.load_trained(run_dir)
     configuration, graph = trained.configuration, trained.graph
     task = find_task(configuration.task)
-    evaluation = evaluate(graph, task, episodes).summary()
+    evaluation = judge(graph, task, episodes).summary()
     origin = results.provenance()
     provenance = {
         "config": config.to_document(configuration),
@@ -64,6 +64,7 @@ def export_run(run_dir: Path, out: Path, episodes: int = 1000) -> Export:
             safety=task.safety,
             provenance=results.plain(provenance),
             evaluation=evaluation,
+            joints=task.joints,
         )
     except BundleError as error:
         raise UserError(str(error)) from None

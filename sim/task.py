@@ -12,7 +12,7 @@ from policies.actions import ActionTerm
 from policies.graph import PolicyGraph
 from policies.observations import ObservationTerm
 from policies.signals import Commands, Sensors, Truth
-from policies.specs import CommandSpec, SafetyEnvelope, SensorSpec
+from policies.specs import CommandSpec, JointSpec, SafetyEnvelope, SensorSpec
 
 
 @dataclass(frozen=True)
@@ -59,18 +59,30 @@ class Environment(Protocol):
 
 
 class MakeEnvironment(Protocol):
-    """`robot` names a parameter set other than the task's own; `randomized` draws dynamics anew each episode
-    (training).
+    """`robot` names a parameter set other than the task's own; `randomized` draws dynamics anew each episode.
+
+    `imperfections` scales the ranges of noise, disturbance, delay and randomization: 0 is the nominal world, 1 the
+    task's own, more is harder.
     """
 
     def __call__(
-        self, num_worlds: int, seed: int, device: str = "cpu", *, robot: str = ..., randomized: bool = False
+        self,
+        num_worlds: int,
+        seed: int,
+        device: str = "cpu",
+        *,
+        robot: str = ...,
+        randomized: bool = False,
+        imperfections: float = 1.0,
     ) -> Environment: ...
 
 
 @dataclass(frozen=True)
 class Task:
-    """Name, signals, terms and world of one task. `period` s is the control period; `episode_steps` its length."""
+    """Name, signals, terms and world of one task. `period` s is the control period; `episode_steps` its length.
+
+    `joints` is what a robot with position-controlled joints says of them; None for a robot without.
+    """
 
     name: str
     summary: str
@@ -83,6 +95,9 @@ class Task:
     critic_dim: int
     safety: SafetyEnvelope
     make_environment: MakeEnvironment
+    joints: JointSpec | None = None
+    evaluate_randomized: bool = False
+    """Whether evaluations, too, draw the dynamics anew each episode."""
 
     def policy_graph(self, network: nn.Module, normalizer: nn.Module | None = None) -> PolicyGraph:
         """The policy graph of this task around a network [N, observation_dim] -> [N, action.dim]."""

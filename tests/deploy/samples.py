@@ -18,7 +18,7 @@ from policies.normalizer import RunningNormalizer
 from policies.observations import ActionHistory, ClippedError, ObservationTerm, Reading, RotationMatrix
 from policies.specs import CommandSpec, SafetyEnvelope, SensorSpec
 
-SAFETY = SafetyEnvelope(1.2, 1.0, 4.0, 0.05, 0.1, (-3.0, -3.0, -1.0), (3.0, 3.0, 2.0))
+SAFETY = SafetyEnvelope(1.2, 0.05, 0.1, 1.0, 4.0, (-3.0, -3.0, -1.0), (3.0, 3.0, 2.0))
 SENSORS = (
     SensorSpec("position", 3, "m", "world", -10.0, 10.0, relative_to="target"),
     SensorSpec("voltage", 1, "V", "none", 0.0, 5.0),

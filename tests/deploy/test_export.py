@@ -76,7 +76,7 @@ def test_the_report_holds_parity_in_both_units(report: ExportReport) -> None:
 def test_the_manifest_repeats_the_specifications(report: ExportReport) -> None:
     manifest = load_bundle(report.path).manifest
     assert manifest.sensors[0] == SensorEntry(
-        "position", 3, "m", "world", (-10.0,) * 3, (10.0,) * 3, relative_to="target"
+        "position", 3, "m", "world", (-10.0,) * 3, (10.0,) * 3, relative_to="target", labels=()
     )
     assert [s.name for s in manifest.sensors] == ["position", "orientation"]
     assert manifest.timing.period == 0.01

@@ -95,7 +95,7 @@ def test_every_field_of_another_type_is_refused_by_name(text: str) -> None:
 @pytest.mark.parametrize("version", [0, SCHEMA_VERSION + 1, "1", None, True])
 def test_another_schema_version_is_refused_whatever_else_it_holds(version: Any) -> None:
     text = json.dumps({"schema_version": version, "shape_of_things": "to come"})
-    with pytest.raises(BundleError, match=r"schema_version is .*, this robo-rl reads version 1; install"):
+    with pytest.raises(BundleError, match=r"schema_version is .*, this robo-rl reads version 2; install"):
         Manifest.from_json(text)
 
 
@@ -143,8 +143,8 @@ def test_values_that_make_no_sense_are_refused(text: str, path: tuple[Any, ...],
         ("", "is not JSON"),
         ("[1, 2]", "holds a list, expected an object"),
         ("null", "holds a NoneType, expected an object"),
-        ('{"schema_version": 1}', "digest is missing"),
-        ('{"schema_version": 1, "schema_version": 1}', "schema_version is given twice"),
+        ('{"schema_version": 2}', "digest is missing"),
+        ('{"schema_version": 2, "schema_version": 2}', "schema_version is given twice"),
         ("[" * 100_000, "too deep to read"),
         ("1" * 10_000, "number too long"),
     ],
@@ -172,3 +172,55 @@ def test_provenance_must_be_plain_data(report: ExportReport) -> None:
     for value, message in ((Path("x"), "provenance.a is of type"), (float("nan"), "provenance.a is nan")):
         with pytest.raises(BundleError, match=message):
             Manifest(**(vars(good) | {"provenance": {"a": value}})).to_json()
+
+
+LEG = {
+    "names": ["hip", "knee"], "stance": [0.1, -1.0], "lying": [0.0, -2.0], "stiffness": [35.0, 40.0],
+    "damping": [0.5, 0.0], "torque_limit": [20.0, 30.0], "low": [-1.0, -2.5], "high": [1.0, 0.0],
+}  # fmt: skip
+
+
+def test_a_robot_with_joints_says_how_they_are_held_and_knows_no_place(text: str) -> None:
+    document = _document(text)
+    document["joints"] = LEG
+    document["safety"] = {**dict.fromkeys(document["safety"]), "max_tilt": 1.0}
+    document["sensors"][0]["labels"] = ["knee", "hip", "tail"]
+    manifest = Manifest.from_json(seal(document))
+    assert manifest.joints is not None
+    assert manifest.joints.stiffness == (35.0, 40.0)
+    assert manifest.safety.geofence_low is None
+    assert manifest.sensors[0].labels == ("knee", "hip", "tail")
+    assert Manifest.from_json(manifest.to_json()) == manifest
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"names": ["hip", "hip"]}, "joints.names are"),
+        ({"names": []}, "joints.names are"),
+        ({"lying": [0.0]}, "joints.lying has 1 values, expected 2"),
+        ({"stiffness": [0.0, 1.0]}, "joints.stiffness are .* expected all > 0"),
+        ({"damping": [-1.0, 1.0]}, "joints.damping are .* expected all >= 0"),
+        ({"stance": [3.0, -1.0]}, "joints.stance lies outside joints.low and joints.high"),
+        ({"low": None}, "joints.low is None, expected a list"),
+    ],
+)
+def test_joints_that_make_no_sense_are_refused(text: str, change: dict[str, Any], message: str) -> None:
+    document = _document(text)
+    document["joints"] = {**LEG, **change}
+    with pytest.raises(BundleError, match=message):
+        Manifest.from_json(seal(document))
+
+
+def test_an_envelope_is_of_a_place_or_not(text: str) -> None:
+    document = _document(text)
+    document["safety"]["max_speed"] = None
+    with pytest.raises(BundleError, match=r"safety.max_speed is null, expected all of"):
+        Manifest.from_json(seal(document))
+
+
+def test_labels_of_a_sensor_name_every_channel(text: str) -> None:
+    document = _document(text)
+    document["sensors"][0]["labels"] = ["x", "y"]
+    with pytest.raises(BundleError, match="expected none or 3 different names"):
+        Manifest.from_json(seal(document))

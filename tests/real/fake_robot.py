@@ -42,7 +42,7 @@ def make_manifest(**changes: Any) -> Manifest:
     """A hover policy's manifest at 100 Hz."""
 
     def sensor(name: str, dim: int, unit: str, bound: float, relative_to: str = "") -> SensorEntry:
-        return SensorEntry(name, dim, unit, "world", (-bound,) * dim, (bound,) * dim, relative_to)
+        return SensorEntry(name, dim, unit, "world", (-bound,) * dim, (bound,) * dim, relative_to, ())
 
     values: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
@@ -59,6 +59,7 @@ def make_manifest(**changes: Any) -> Manifest:
         ),
         "states": (),
         "safety": Safety(1.0, 0.5, 3.0, (-2.0, -2.0, -0.8), (2.0, 2.0, 2.0)),
+        "joints": None,
         "provenance": {},
         "evaluation": {},
     }

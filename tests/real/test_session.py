@@ -180,8 +180,8 @@ def test_settings_that_do_not_suit_are_refused_before_the_robot_is_touched(
 @pytest.mark.parametrize(
     "entry",
     [
-        SensorEntry("angular_velocity", 3, "rad/s", "body", (-9.0,) * 3, (9.0,) * 3, "target"),
-        SensorEntry("position", 2, "m", "world", (-9.0,) * 2, (9.0,) * 2, ""),
+        SensorEntry("angular_velocity", 3, "rad/s", "body", (-9.0,) * 3, (9.0,) * 3, "target", ()),
+        SensorEntry("position", 2, "m", "world", (-9.0,) * 2, (9.0,) * 2, "", ()),
     ],
 )
 def test_a_policy_that_can_not_be_fed_is_refused_before_the_robot_is_touched(entry: SensorEntry) -> None:

@@ -135,7 +135,7 @@ def test_a_landing_may_take_longer_from_higher_up_and_not_for_ever() -> None:
 
 
 def sensor(name: str, unit: str, relative_to: str = "") -> SensorEntry:
-    return SensorEntry(name, 3, unit, "world", (-9.0,) * 3, (9.0,) * 3, relative_to)
+    return SensorEntry(name, 3, unit, "world", (-9.0,) * 3, (9.0,) * 3, relative_to, ())
 
 
 def test_a_policy_reads_the_target_or_its_difference_to_the_target() -> None:

@@ -97,7 +97,13 @@ def point_task(world: Callable[[int, int, str], Environment] = PointEnvironment)
     """The task of pushing a point to the origin."""
 
     def make_environment(
-        num_worlds: int, seed: int, device: str = "cpu", *, robot: str = "", randomized: bool = False
+        num_worlds: int,
+        seed: int,
+        device: str = "cpu",
+        *,
+        robot: str = "",
+        randomized: bool = False,
+        imperfections: float = 1.0,
     ) -> Environment:
         return world(num_worlds, seed, device)
 
@@ -111,6 +117,6 @@ def point_task(world: Callable[[int, int, str], Environment] = PointEnvironment)
         period=0.1,
         episode_steps=EPISODE_STEPS,
         critic_dim=1,
-        safety=SafetyEnvelope(1.0, 1.0, 1.0, 0.1, 0.1, (-1.0, -1.0, -1.0), (1.0, 1.0, 1.0)),
+        safety=SafetyEnvelope(1.0, 0.1, 0.1, 1.0, 1.0, (-1.0, -1.0, -1.0), (1.0, 1.0, 1.0)),
         make_environment=make_environment,
     )
