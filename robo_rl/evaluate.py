@@ -19,7 +19,7 @@ from policies.graph import PolicyGraph
 from policies.signals import Commands, Sensors, State
 from policies.specs import CommandSpec, SensorSpec
 from robo_rl.results import plain
-from sim.task import Task
+from sim.task import Environment, Task
 
 HELD_OUT_SEED = 40_000_003
 """Seed of the evaluation's starts; trainings take seeds below 10 000 000 only, so none ever saw these
@@ -99,23 +99,19 @@ def evaluate(
     seed: int = HELD_OUT_SEED,
     device: str = "cpu",
     robot: str = "",
+    imperfections: float = 1.0,
 ) -> Evaluation:
     """Fly one episode from each of `episodes` starts, which depend on the task and `seed` alone.
 
-    `robot` names a parameter set other than the task's own.
+    `robot` names a parameter set other than the task's own; `imperfections` scales noise, disturbances and whatever
+    else is imperfect in the task's world: 0 is none of it, 1 the task's own.
 
     Raises UserError when the policy was made for other sensors or commands than the task's, or `episodes` is below 1.
     """
     if episodes < 1:
         raise UserError(f"episodes must be at least 1, got {episodes}")
-    pilot: BatchPolicy = BundlePolicy(policy, task) if isinstance(policy, Bundle) else GraphPolicy(policy, task)
-    try:
-        if robot:
-            environment = task.make_environment(episodes, seed, device, robot=robot)
-        else:
-            environment = task.make_environment(episodes, seed, device)
-    except KeyError:
-        raise UserError(f"{task.name} knows no robot {robot!r}; leave it out for the task's own") from None
+    pilot = pilot_for(policy, task)
+    environment = make_world(task, episodes, seed, device, robot=robot, imperfections=imperfections)
     sensors, _ = environment.reset()
     state = pilot.initial_state(episodes, device)
     alive = torch.ones(episodes, dtype=torch.bool, device=device)
@@ -143,6 +139,27 @@ def evaluate(
     if bool(alive.any()):
         raise RuntimeError(f"{task.name}: {int(alive.sum())} episodes went on after {task.episode_steps} steps")
     return _summarise(task, seed, survived, total, (squares / length).sqrt(), recent.nanmean(0))
+
+
+def pilot_for(policy: PolicyGraph | Bundle, task: Task) -> BatchPolicy:
+    """The policy as something to fly in `task`. Raises UserError when it was made for other sensors or commands."""
+    return BundlePolicy(policy, task) if isinstance(policy, Bundle) else GraphPolicy(policy, task)
+
+
+def make_world(
+    task: Task, num_worlds: int, seed: int, device: str = "cpu", *, robot: str = "", imperfections: float = 1.0
+) -> Environment:
+    """The environment that `task` is judged in. Raises UserError for a robot that the task does not know."""
+    # Only what differs from the task's own is said: a task need not know every variation.
+    given: dict[str, Any] = {"robot": robot} if robot else {}
+    if imperfections != 1.0:
+        given["imperfections"] = imperfections
+    if task.evaluate_randomized:
+        given["randomized"] = True
+    try:
+        return task.make_environment(num_worlds, seed, device, **given)
+    except KeyError:
+        raise UserError(f"{task.name} knows no robot {robot!r}; leave it out for the task's own") from None
 
 
 def _summarise(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tyro
 
@@ -13,8 +13,8 @@ from policies.errors import UserError
 from robo_rl.cli.common import Folder, OptionalFile, between, check_writable, open_bundle, write_json
 from robo_rl.cli.parsing import parse
 
-if TYPE_CHECKING:
-    from robo_rl.evaluate import Evaluation
+STRESS = 1.5
+"""What --stress scales the imperfections of the task's world by."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,10 @@ class Arguments:
     """Robot to fly, such as crazyflie-2025; the task's own when not given."""
     seed: int | None = None
     """Seed of the starts; the held-out one when not given."""
+    nominal: bool = False
+    """Fly in the nominal world: no noise, delay, disturbance, push or randomization."""
+    stress: bool = False
+    """Fly in a harder world: noise, delays, disturbances, pushes and randomization 1.5 times as wide."""
     json: OptionalFile = None
     """File for the result, as JSON."""
 
@@ -38,16 +42,26 @@ class Arguments:
 def run(argv: Sequence[str]) -> int:
     arguments = parse(Arguments, "eval", argv)
     check_writable(arguments.json)
-    from robo_rl.evaluate import HELD_OUT_SEED, evaluate
+    if arguments.nominal and arguments.stress:
+        raise UserError("--nominal and --stress are opposites; give one of them")
+    from robo_rl.evaluate import HELD_OUT_SEED
+    from robo_rl.locomotion import judge
     from sim.tasks import find_task
 
     policy, own_task = _open(arguments.run_or_bundle)
     task = find_task(arguments.task or own_task)
     seed = HELD_OUT_SEED if arguments.seed is None else arguments.seed
-    evaluation = evaluate(policy, task, arguments.episodes, seed, robot=arguments.robot)
-    _print(evaluation)
+    imperfections = 0.0 if arguments.nominal else STRESS if arguments.stress else 1.0
+    evaluation = judge(policy, task, arguments.episodes, seed, robot=arguments.robot, imperfections=imperfections)
+    _print(evaluation.summary())
     write_json(
-        arguments.json, {"policy": str(arguments.run_or_bundle), "robot": arguments.robot, **evaluation.summary()}
+        arguments.json,
+        {
+            "policy": str(arguments.run_or_bundle),
+            "robot": arguments.robot,
+            "imperfections": imperfections,
+            **evaluation.summary(),
+        },
     )
     return 0
 
@@ -67,20 +81,44 @@ def _open(folder: Path) -> tuple[Any, str]:
     raise UserError(f"{folder} {wrong}; name a folder that `robo-rl train` or `robo-rl export` wrote")
 
 
-def _print(evaluation: Evaluation) -> None:
+def _print(summary: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    summary = evaluation.summary()
-    table = Table("measure", "value (95% interval)", title=f"{evaluation.task}, {evaluation.episodes} held-out starts")
-    table.add_row("survival", between(summary["survival"], "%", 1))
+    title = f"{summary['task']}, {summary['episodes']} held-out starts"
+    table = Table("measure", "value (95% interval)", title=title)
+    rows = _walking_rows(summary) if "fall_rate" in summary else _flying_rows(summary)
+    for row in (*rows, ("return", between(summary["episode_return"], digits=1))):
+        table.add_row(*row)
+    Console().print(table)
+    if "terrain" in summary:
+        terrain = Table("terrain", "level", "success", "falls", "|v - command|", title="by terrain")
+        for score in summary["terrain"]:
+            terrain.add_row(
+                score["kind"], str(score["level"]), between(score["success"], "%", 1),
+                between(score["fall_rate"], "%", 1), f"{score['velocity_error']:.3f} m/s",
+            )  # fmt: skip
+        Console().print(terrain)
+
+
+def _flying_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    rows = [("survival", between(summary["survival"], "%", 1))]
     if "distance_m" in summary:
         distance = summary["distance_m"]
-        table.add_row("success at 0.1 m", between(summary["success_at_0.1"], "%", 1))
-        table.add_row("distance, last second, survivors", between(distance, "m"))
-        for name in ("p50", "p90", "p99", "worst"):
-            if distance[name] is not None:
-                table.add_row(f"  {name}", f"{distance[name]:.3f} m")
-        table.add_row("RMSE, whole episode, survivors", between(summary["rmse_m"], "m"))
-    table.add_row("return", between(summary["episode_return"], digits=1))
-    Console().print(table)
+        rows.append(("success at 0.1 m", between(summary["success_at_0.1"], "%", 1)))
+        rows.append(("distance, last second, survivors", between(distance, "m")))
+        rows += [
+            (f"  {name}", f"{distance[name]:.3f} m")
+            for name in ("p50", "p90", "p99", "worst")
+            if distance[name] is not None
+        ]
+        rows.append(("RMSE, whole episode, survivors", between(summary["rmse_m"], "m")))
+    return rows
+
+
+def _walking_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [
+        ("|v_xy - command|", between(summary["velocity_error_m_s"], "m/s")),
+        ("|yaw rate - command|", between(summary["yaw_rate_error_rad_s"], "rad/s")),
+        ("falls, of all episodes", between(summary["fall_rate"], "%", 1)),
+    ]

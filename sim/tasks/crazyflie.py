@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from policies.actions import rotor_speed
 from policies.observations import (
     ActionHistory,
@@ -99,18 +101,27 @@ def make_environment(
     *,
     robot: str = "crazyflie",
     randomized: bool = False,
+    imperfections: float = 1.0,
     figures: Figures | None = None,
     settings: QuadrotorSettings | None = None,
     episode_steps: int = 500,
     actuators: tuple[ActuatorModel, ...] = (),
 ) -> VectorEnvironment:
-    """The Crazyflie world; `randomized` draws other dynamics for a share of the episodes, for training."""
+    """The Crazyflie world; `randomized` draws other dynamics for a share of the episodes, for training.
+
+    `imperfections` scales sensor noise and the disturbance by force and torque.
+    """
+    settings = settings or QuadrotorSettings()
+    start = replace(
+        settings.start, force=imperfections * settings.start.force, torque=imperfections * settings.start.torque
+    )
+    noise = tuple(replace(model, noise=imperfections * model.noise) for model in NOISE)
     scenario = QuadrotorScenario(
         num_worlds,
         PARAMETERS[robot],
         PERIOD,
         device,
-        settings or QuadrotorSettings(),
+        replace(settings, start=start),
         figures,
         RotorRandomization() if randomized else None,
     )
@@ -118,7 +129,7 @@ def make_environment(
     rest = {"rotor_speed": scenario.physics.parameters[0, 10:11].expand(4) * 0.5}
     return VectorEnvironment(
         scenario,
-        SensorModels(NOISE, dims, num_worlds, device),
+        SensorModels(noise, dims, num_worlds, device),
         ActuatorModels(actuators, rest, PERIOD, num_worlds),
         episode_steps,
         seed,

@@ -9,9 +9,17 @@ from sim.tasks import crazyflie
 
 
 def make_environment(
-    num_worlds: int, seed: int, device: str = "cpu", *, robot: str = "crazyflie", randomized: bool = False
+    num_worlds: int,
+    seed: int,
+    device: str = "cpu",
+    *,
+    robot: str = "crazyflie",
+    randomized: bool = False,
+    imperfections: float = 1.0,
 ) -> VectorEnvironment:
-    return crazyflie.make_environment(num_worlds, seed, device, robot=robot, randomized=randomized)
+    return crazyflie.make_environment(
+        num_worlds, seed, device, robot=robot, randomized=randomized, imperfections=imperfections
+    )
 
 
 CRAZYFLIE_HOVER = Task(

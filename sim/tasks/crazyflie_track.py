@@ -16,22 +16,46 @@ CALM = QuadrotorSettings(start=QuadrotorStart(0.0, 0.05, 0.1, 0.1, 0.1))
 
 
 def make_environment(
-    num_worlds: int, seed: int, device: str = "cpu", *, robot: str = "crazyflie", randomized: bool = False
+    num_worlds: int,
+    seed: int,
+    device: str = "cpu",
+    *,
+    robot: str = "crazyflie",
+    randomized: bool = False,
+    imperfections: float = 1.0,
 ) -> VectorEnvironment:
     """Training (`randomized`) starts tumbling anywhere on any figure; otherwise see `figure_environment`."""
     if randomized:
         return crazyflie.make_environment(
-            num_worlds, seed, device, robot=robot, randomized=True, figures=TRAINING_FIGURES
+            num_worlds,
+            seed,
+            device,
+            robot=robot,
+            randomized=True,
+            imperfections=imperfections,
+            figures=TRAINING_FIGURES,
         )
-    return figure_environment(num_worlds, seed, (PERIODS[-1], PERIODS[0]), device, robot)
+    return figure_environment(num_worlds, seed, (PERIODS[-1], PERIODS[0]), device, robot, imperfections)
 
 
 def figure_environment(
-    num_worlds: int, seed: int, interval: tuple[float, float], device: str = "cpu", robot: str = "crazyflie"
+    num_worlds: int,
+    seed: int,
+    interval: tuple[float, float],
+    device: str = "cpu",
+    robot: str = "crazyflie",
+    imperfections: float = 1.0,
 ) -> VectorEnvironment:
     """Figures with intervals within `interval` s, flown from rest: 2 s to join, then 15 s at full speed."""
     return crazyflie.make_environment(
-        num_worlds, seed, device, robot=robot, figures=Figures(interval=interval), settings=CALM, episode_steps=1700
+        num_worlds,
+        seed,
+        device,
+        robot=robot,
+        imperfections=imperfections,
+        figures=Figures(interval=interval),
+        settings=CALM,
+        episode_steps=1700,
     )
 
 

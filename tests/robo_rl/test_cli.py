@@ -51,6 +51,7 @@ MISTAKES = {
     "train point --run-dir file/run": "can't write into file/run (Not a directory); name another --run-dir",
     "train point --run-dir damaged": "damaged already holds a run (config.yaml); continue it with --resume",
     "eval nowhere": "nowhere does not exist; name a folder that",
+    "eval nowhere --nominal --stress": "--nominal and --stress are opposites; give one of them",
     "eval empty": "empty is neither a run nor a bundle",
     "eval damaged": "damaged/config.yaml is damaged",
     "export nowhere --out bundle": "(No such file or directory); name the folder of a run that `robo-rl train` wrote",
@@ -106,6 +107,7 @@ def test_train_eval_export_verify(tmp_path: Path, capsys: pytest.CaptureFixture[
     evaluation = json.loads((tmp_path / "out/eval.json").read_text())
     assert evaluation["episodes"] == 20
     assert evaluation["success_at_0.1"]["low"] <= evaluation["success_at_0.1"]["value"]
+    assert evaluation["imperfections"] == 1.0
     assert evaluation["versions"]["python"]
     assert main(["export", str(run), "--out", "bundle", "--episodes", "20"]) == 0
     assert main(["verify", "bundle", "--json", "verify.json"]) == 0
