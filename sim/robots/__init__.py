@@ -6,9 +6,10 @@ from difflib import get_close_matches
 
 from policies.errors import UserError
 from sim.robots.go1 import GO1
+from sim.robots.h1 import H1
 from sim.robots.legged import LeggedRobot
 
-ROBOTS: dict[str, LeggedRobot] = {robot.name: robot for robot in (GO1,)}
+ROBOTS: dict[str, LeggedRobot] = {robot.name: robot for robot in (GO1, H1)}
 
 
 def find_robot(name: str) -> LeggedRobot:

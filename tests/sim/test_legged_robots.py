@@ -12,6 +12,7 @@ from policies.errors import UserError
 from sim.physics.mujoco.model import build_model
 from sim.robots import ROBOTS, find_robot
 from sim.robots.go1 import GO1
+from sim.robots.h1 import H1
 from sim.robots.legged import LeggedRobot, Mirror
 
 
@@ -160,3 +161,13 @@ def test_what_does_not_fit_the_mjcf_is_one_clear_line() -> None:
     assert "\n" not in str(caught.value)
     with pytest.raises(UserError, match=r"the MJCF has no body torso; it has .*trunk"):
         build_model(replace(GO1, base="torso"))
+
+
+def test_the_h1_stands_for_a_second_under_its_gains_alone() -> None:
+    """A biped's ankles are too weak to balance it passively: without a policy it tips over after about 1.5 s."""
+    model, data = standing(H1)
+    assert model.body_mass.sum() == pytest.approx(51.437, abs=1e-3)
+    while data.time < 1.0:
+        mujoco.mj_step(model, data)
+    assert data.qpos[2] == pytest.approx(H1.stand_height, abs=0.03)
+    assert tilt(data) < 6.0
