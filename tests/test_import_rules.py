@@ -87,6 +87,9 @@ HEAVY = {
     "mcap": ("real.recorder", "real.recording"),
     "matplotlib": ("robo_rl.plots",),
     "torch.utils.tensorboard": ("robo_rl.runner",),
+    "gymnasium": ("robo_rl.doors",),
+    "rsl_rl": ("robo_rl.doors", "robo_rl.bench.ppo"),
+    "tensordict": ("robo_rl.doors",),
 }
 # Imported where they are used, because most of what their modules are imported for does without.
 LAZY = ("roslibpy", "matplotlib")

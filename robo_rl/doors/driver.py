@@ -1,0 +1,87 @@
+"""What every door stands on: a task as plain tensors, an action in and an observation out.
+
+The observation and the action are the task's own terms, the very ones that an exported policy carries; only the network
+between them belongs to whoever stands outside. N worlds, A action channels, D observation channels, C critic channels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from policies.signals import Sensors, State, Truth
+from sim.task import Environment, Task
+
+LIMIT = 1e6
+"""Observations are clipped to +-this, far beyond what any healthy sensor reports, so that their space is bounded."""
+
+
+@dataclass(frozen=True)
+class Transition:
+    """What one step gives. `observation` [N, D] and `critic` [N, C] follow the restart of finished worlds; the
+    `final_*` rows [K] belong to the `finished` worlds [K], as they stood before it. `reward` [N]; masks [N].
+    """
+
+    observation: Tensor
+    critic: Tensor
+    reward: Tensor
+    terminated: Tensor
+    truncated: Tensor
+    finished: Tensor
+    final_observation: Tensor
+
+
+class Driver:
+    """N worlds of a task, and the memory of its observation terms."""
+
+    def __init__(self, task: Task, environment: Environment) -> None:
+        self.environment = environment
+        self._graph = task.policy_graph(nn.Identity()).to(environment.device)
+        self._sensors, self._truth = Sensors({}), Truth({})
+        self._state = State({})
+
+    @torch.no_grad()
+    def reset(self) -> tuple[Tensor, Tensor]:
+        """Start every world anew; the observation [N, D] and the critic's [N, C]."""
+        self._sensors, self._truth = self.environment.reset()
+        self._state = self._graph.initial_state(self.environment.num_worlds, self.environment.device)
+        return self.observe()
+
+    @torch.no_grad()
+    def observe(self) -> tuple[Tensor, Tensor]:
+        """The observation [N, D] and the critic's [N, C] as they stand."""
+        observation = self._graph.observe(self._sensors, self._state).clamp(-LIMIT, LIMIT)
+        return observation, self.environment.critic_observation(self._truth)
+
+    @torch.no_grad()
+    def step(self, action: Tensor) -> Transition:
+        """One control period under the normalised actions [N, A], which the action term bounds."""
+        commands, state = self._graph.apply_action(action, self._sensors, self._state)
+        step = self.environment.step(commands)
+        done = step.terminated | step.truncated
+        finished = done.nonzero()[:, 0]
+        # Before the reset: the state of finished worlds is overwritten below.
+        final = self._graph.observe(
+            Sensors({name: value[finished] for name, value in step.terminal_sensors.items()}),
+            State({name: value[finished] for name, value in state.items()}),
+        )
+        self._sensors, self._truth = step.sensors, step.truth
+        self._state = self._graph.reset_where(state, done)
+        observation, critic = self.observe()
+        return Transition(
+            observation=observation,
+            critic=critic,
+            reward=step.reward,
+            terminated=step.terminated,
+            truncated=step.truncated,
+            finished=finished,
+            final_observation=final.clamp(-LIMIT, LIMIT),
+        )
+
+
+def action_bounds(task: Task) -> tuple[Tensor, Tensor]:
+    """The least and the largest action [A] that the task's action term lets through."""
+    far = torch.full((1, task.action.dim), LIMIT)
+    return task.action.bound(-far)[0], task.action.bound(far)[0]

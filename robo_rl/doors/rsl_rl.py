@@ -1,0 +1,117 @@
+"""A task as the `VecEnv` of rsl_rl 5.5, under which its own runner trains it unchanged.
+
+    from robo_rl.doors.rsl_rl import RslRlEnv, policy_graph
+    from rsl_rl.runners import OnPolicyRunner
+
+    env = RslRlEnv("crazyflie-hover", num_worlds=1024, seed=0)
+    runner = OnPolicyRunner(env, {..., "obs_groups": {"actor": ["policy"], "critic": ["critic"]}}, log_dir, "cpu")
+    runner.learn(300, init_at_random_ep_len=True)
+    graph = policy_graph(runner, env.task)  # to evaluate, or to export as a bundle
+
+Ref: https://github.com/leggedrobotics/rsl_rl, rsl_rl/env/vec_env.py, for what a VecEnv must offer.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from rsl_rl.env import VecEnv
+from rsl_rl.runners import OnPolicyRunner
+from tensordict import TensorDict
+from torch import Tensor, nn
+
+from policies.errors import UserError
+from policies.graph import PolicyGraph
+from robo_rl.doors.driver import Driver
+from sim.environment import VectorEnvironment
+from sim.task import Task
+from sim.tasks import find_task
+
+
+class RslRlEnv(VecEnv):
+    """N worlds of a task with two groups of observations: `policy` [N, D] and the privileged `critic` [N, C].
+
+    Finished worlds restart in the same step; `extras["time_outs"]` [N] marks those that ended by the time limit.
+    """
+
+    def __init__(
+        self,
+        task: str | Task,
+        num_worlds: int,
+        seed: int,
+        device: str = "cpu",
+        *,
+        robot: str = "",
+        randomized: bool = True,
+        imperfections: float = 1.0,
+    ) -> None:
+        """Raises UserError for an unknown task or a world without ages, which `init_at_random_ep_len` needs."""
+        self.task = find_task(task) if isinstance(task, str) else task
+        given: dict[str, Any] = {"robot": robot} if robot else {}
+        environment = self.task.make_environment(
+            num_worlds, seed, device, randomized=randomized, imperfections=imperfections, **given
+        )
+        if not isinstance(environment, VectorEnvironment):
+            raise UserError(f"the world of {self.task.name} keeps no ages of its episodes; rsl_rl sets them")
+        self._environment = environment
+        self._driver = Driver(self.task, environment)
+        self._driver.reset()
+        self.num_envs = num_worlds
+        self.num_actions = self.task.action.dim
+        self.max_episode_length = environment.episode_steps
+        self.device = device
+        self.cfg = {"task": self.task.name, "seed": seed, "randomized": randomized, "imperfections": imperfections}
+        self.rewards, self.steps = 0.0, 0
+
+    @property
+    def episode_length_buf(self) -> Tensor:
+        """Steps [N] that each world's episode has lasted; the runner may set them."""
+        return self._environment.age
+
+    @episode_length_buf.setter
+    def episode_length_buf(self, value: Tensor) -> None:
+        self._environment.age.copy_(value)
+
+    def get_observations(self) -> TensorDict:
+        return self._observations(*self._driver.observe())
+
+    def step(self, actions: Tensor) -> tuple[TensorDict, Tensor, Tensor, dict[str, Any]]:
+        # The runner steps in inference mode, whose tensors could never again be written outside of it.
+        with torch.inference_mode(False), torch.no_grad():
+            now = self._driver.step(actions.clone())
+            self.rewards += float(now.reward.sum())
+            self.steps += self.num_envs
+            done = (now.terminated | now.truncated).long()
+            extras: dict[str, Any] = {"time_outs": now.truncated}
+            return self._observations(now.observation, now.critic), now.reward, done, extras
+
+    def _observations(self, policy: Tensor, critic: Tensor) -> TensorDict:
+        return TensorDict({"policy": policy, "critic": critic}, batch_size=[self.num_envs], device=self.device)
+
+
+class _Actor(nn.Module):
+    """The deterministic action of an rsl_rl actor for a plain observation [N, D]."""
+
+    def __init__(self, actor: Any) -> None:
+        super().__init__()
+        self.normalizer, self.mlp = copy.deepcopy(actor.obs_normalizer), copy.deepcopy(actor.mlp)
+
+    def forward(self, observation: Tensor) -> Tensor:
+        action: Tensor = self.mlp(self.normalizer(observation))
+        return action
+
+
+def policy_graph(runner: OnPolicyRunner, task: Task) -> PolicyGraph:
+    """What an rsl_rl runner has learned, as a policy graph of its own: to evaluate, play and export like any other.
+
+    Raises UserError when the actor is not rsl_rl's MLP with a Gaussian or without a distribution.
+    """
+    actor: Any = runner.alg.get_policy()
+    distribution = type(actor.distribution).__name__
+    if actor.is_recurrent or distribution not in ("GaussianDistribution", "NoneType"):
+        raise UserError(
+            f"only an MLP with a Gaussian becomes a policy graph, got {type(actor).__name__}, {distribution}"
+        )
+    return task.policy_graph(_Actor(actor)).eval()
