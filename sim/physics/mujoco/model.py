@@ -14,10 +14,9 @@ import mujoco
 
 from policies.errors import UserError
 from sim.robots.legged import LeggedRobot
-from sim.terrain.terrain import Terrain
+from sim.terrain.terrain import FRICTION, Terrain
 
 FLOOR = "floor"
-GROUND_FRICTION = (0.8, 0.02, 0.01)
 
 
 def build_model(robot: LeggedRobot, terrain: Terrain | None = None, timestep: float = 0.005) -> mujoco.MjModel:
@@ -120,7 +119,7 @@ def _ground(spec: Any, terrain: Terrain | None) -> None:
         material="ground",
         contype=1,
         conaffinity=0,
-        friction=GROUND_FRICTION,
+        friction=FRICTION,
     )
 
 
