@@ -13,6 +13,7 @@ from policies.graph import PolicyGraph
 from policies.observations import ObservationTerm
 from policies.signals import Commands, Sensors, Truth
 from policies.specs import CommandSpec, JointSpec, SafetyEnvelope, SensorSpec
+from policies.symmetry import SignalMirror
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,8 @@ class Task:
     joints: JointSpec | None = None
     evaluate_randomized: bool = False
     """Whether evaluations, too, draw the dynamics anew each episode."""
+    mirror: SignalMirror | None = None
+    """How the robot's signals look in a mirror (sim.symmetry.legged_mirror); None for a robot without equal sides."""
 
     def policy_graph(self, network: nn.Module, normalizer: nn.Module | None = None) -> PolicyGraph:
         """The policy graph of this task around a network [N, observation_dim] -> [N, action.dim]."""
