@@ -51,6 +51,56 @@ RESULTS: dict[str, dict[str, Any]] = {
         "worlds": 4096,
         "cores": 2,
     },
+    "env": {
+        "worlds": {
+            "4096": {
+                "env_steps_per_second": 21000.4, "bare_steps_per_second": 23000.0, "share_of_bare": 0.913,
+                "rss_mb": 1523.7,
+            },
+            "1024": {
+                "env_steps_per_second": 20000.0, "bare_steps_per_second": 22000.0, "share_of_bare": 0.909,
+                "rss_mb": 611.2,
+            },
+        }
+    },
+    "walk": {
+        "seeds": [
+            {
+                "seed": 0, "seconds_to_0.20": 212.4, "train_seconds": 600.0, "final_velocity_error": 0.1412,
+                "final_yaw_rate_error": 0.2, "final_fall_rate": 0.004,
+            },
+            {
+                "seed": 1, "seconds_to_0.20": None, "train_seconds": 610.0, "final_velocity_error": 0.3,
+                "final_yaw_rate_error": 0.4, "final_fall_rate": 0.25,
+            },
+            {
+                "seed": 2, "seconds_to_0.20": 180.0, "train_seconds": 590.0, "final_velocity_error": 0.15,
+                "final_yaw_rate_error": 0.1, "final_fall_rate": 0.0,
+            },
+        ]
+    },
+    "ppo": {
+        "rows": [
+            {
+                "trainer": "robo-rl", "samples_per_second": 15123.0, "seconds_to_return": 100.0, "final_return": 31.25,
+                "threads": 1,
+            },
+            {
+                "trainer": "rsl_rl", "samples_per_second": 12000.0, "seconds_to_return": 190.0, "final_return": 30.0,
+                "threads": 2,
+            },
+        ],
+        "return_level": 28.5, "time_ratio": 1.9, "throughput_ratio": 1.26,
+    },
+    "rough": {
+        "kinds": [
+            {"kind": "stairs_up", "success": 0.6, "fall_rate": 0.3, "hardest_level_at_bar": 3},
+            {"kind": "gaps", "success": 0.1, "fall_rate": 0.8, "hardest_level_at_bar": None},
+        ],
+        "success_at_0.10_m_stairs": {"stairs_up": 0.72, "stairs_down": 0.91},
+        "success_at_0.15_rad_slopes": {"slope_up": 0.95, "slope_down": None},
+        "missing": ["stairs_up", "slope_down"], "mean_terrain_level": 4.23, "train_seconds": 3540.0,
+    },
     "loop": {
         "rates": {
             "200": {
@@ -133,6 +183,33 @@ def test_loop_shows_a_flight_that_never_began() -> None:
     lost = dict.fromkeys(("age_p50_ms", "age_p99_ms", "jitter_p99_ms"))
     report = {**lost, "overruns": 0, "longest_overrun_ms": 0.0, "longest_machine_pause_ms": 1.0}
     assert "| 100 Hz | none | none | none | 0 | 0.00 |" in tables.loop({"rates": {"100": report}})
+
+
+def test_env_orders_the_numbers_of_worlds(results: Path) -> None:
+    text = tables.section("env", results)
+    assert text.index("| 1024 | 20,000 | 22,000 | 90.9 % | 611 |") < text.index("| 4096 | 21,000 |")
+
+
+def test_walk_shows_a_seed_that_failed_as_the_worst(results: Path) -> None:
+    text = tables.section("walk", results)
+    assert "| 1 | not reached | 610 | 0.300 | 0.400 | 25.0 % |" in text
+    assert "| **median** | 212 | 600 | 0.150 | 0.200 | 0.4 % |" in text
+    assert "| **worst** | not reached | 610 | 0.300 | 0.400 | 25.0 % |" in text
+
+
+def test_ppo_says_how_much_sooner_the_same_return_is_reached(results: Path) -> None:
+    text = tables.section("ppo", results)
+    assert "| rsl_rl | 12,000 | 190 | 30.0 | 2 |" in text
+    assert "Ours reaches return 28.5 1.90 times as fast, at 1.26 times the samples a second." in text
+
+
+def test_rough_says_what_is_missing(results: Path) -> None:
+    text = tables.section("rough", results)
+    assert "| stairs up | 60.0 % | 30.0 % | 3 |" in text
+    assert "| gaps | 10.0 % | 80.0 % | none |" in text
+    assert "stairs up 72.0 %, stairs down 91.0 %, slope up 95.0 %, slope down not measured" in text
+    assert "Below 80 %: stairs up, slope down." in text
+    assert "ended at a mean level of 4.2 of 0 to 9" in text
 
 
 @pytest.mark.parametrize("name", sorted(tables.TABLES))

@@ -15,6 +15,10 @@ BENCHMARKS = {
     "track": "tracking error of the learned controller against a tuned cascaded PID",
     "rotor": "physics and environment steps a second",
     "loop": "age, jitter and overruns of the control loop through bridge and simulated robot",
+    "env": "full environment steps of go1-velocity-flat as a share of bare physics, and memory",
+    "walk": "time until a Go1 walks as commanded, over several seeds",
+    "ppo": "our PPO against rsl_rl's on go1-velocity-flat: samples a second, time to equal return",
+    "rough": "success of go1-velocity-rough on every kind and level of terrain",
 }
 
 

@@ -15,30 +15,18 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from policies.errors import UserError
+from robo_rl.bench import legged_tables
+from robo_rl.bench.markdown import Result, markdown_table, percent
 from robo_rl.files import write_text
 
 RESULTS = Path("docs/results")
 DOCUMENTS = (Path("README.md"), Path("docs/benchmarks.md"))
 REGION = re.compile(r"(?P<begin><!-- table: (?P<name>[a-z-]+) -->\n).*?(?P<end><!-- end of table -->)", re.DOTALL)
-
-Result = Mapping[str, Any]
-
-
-def markdown_table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A Markdown table; the first column is left-aligned, the others right-aligned."""
-    titles = list(header)
-    lines = [titles, [":--"] + ["--:"] * (len(titles) - 1), *(list(row) for row in rows)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
 
 
 def hover(result: Result) -> str:
@@ -147,7 +135,16 @@ def _milliseconds(value: float | None) -> str:
     return "none" if value is None else f"{value:.2f}"
 
 
-TABLES: dict[str, Callable[[Result], str]] = {"hover": hover, "track": track, "rotor": rotor, "loop": loop}
+TABLES: dict[str, Callable[[Result], str]] = {
+    "hover": hover,
+    "track": track,
+    "rotor": rotor,
+    "loop": loop,
+    "env": legged_tables.env,
+    "walk": legged_tables.walk,
+    "ppo": legged_tables.ppo,
+    "rough": legged_tables.rough,
+}
 
 
 def provenance(result: Result) -> str:

@@ -1,0 +1,109 @@
+"""The tables of the benchmarks of legged locomotion, from their result files."""
+
+from __future__ import annotations
+
+from statistics import median
+
+from robo_rl.bench.markdown import Result, markdown_table, percent
+
+
+def env(result: Result) -> str:
+    """One row for every number of worlds: full steps, bare physics, the share, and memory."""
+    rows = [
+        (
+            worlds,
+            f"{row['env_steps_per_second']:,.0f}",
+            f"{row['bare_steps_per_second']:,.0f}",
+            percent(row["share_of_bare"]),
+            f"{row['rss_mb']:,.0f}",
+        )
+        for worlds, row in sorted(result["worlds"].items(), key=lambda item: int(item[0]))
+    ]
+    title = ("worlds", "full steps (1/s)", "bare `Batch.step` (1/s)", "share", "peak memory (MB)")
+    return markdown_table(title, rows)
+
+
+def walk(result: Result) -> str:
+    """One row a seed, then the median and the worst of all seeds."""
+    seeds = result["seeds"]
+    rows = [
+        (
+            str(seed["seed"]), _seconds(seed["seconds_to_0.20"]), f"{seed['train_seconds']:.0f}",
+            f"{seed['final_velocity_error']:.3f}", f"{seed['final_yaw_rate_error']:.3f}",
+            percent(seed["final_fall_rate"]),
+        )
+        for seed in seeds
+    ]  # fmt: skip
+    for name, pick in (("**median**", median), ("**worst**", max)):
+        times = [seed["seconds_to_0.20"] for seed in seeds]
+        known = [float("inf") if value is None else value for value in times]
+        reached = pick(known)
+        rows.append(
+            (
+                name,
+                _seconds(None if reached == float("inf") else reached),
+                f"{pick(seed['train_seconds'] for seed in seeds):.0f}",
+                f"{pick(seed['final_velocity_error'] for seed in seeds):.3f}",
+                f"{pick(seed['final_yaw_rate_error'] for seed in seeds):.3f}",
+                percent(pick(seed["final_fall_rate"] for seed in seeds)),
+            )
+        )
+    title = (
+        "seed", "time to 0.20 m/s and 1 % falls (s)", "training (s)", "final velocity error (m/s)",
+        "final yaw rate error (rad/s)", "final falls",
+    )  # fmt: skip
+    return markdown_table(title, rows)
+
+
+def ppo(result: Result) -> str:
+    """One row a trainer, and how much sooner ours reaches the same return."""
+    rows = [
+        (
+            row["trainer"], f"{row['samples_per_second']:,.0f}", _seconds(row["seconds_to_return"]),
+            f"{row['final_return']:.1f}", str(row["threads"]),
+        )
+        for row in result["rows"]
+    ]  # fmt: skip
+    level = f"return {result['return_level']:.1f}"
+    title = ("trainer", "samples (1/s)", f"time to {level} (s)", "final return", "torch threads")
+    return (
+        f"{markdown_table(title, rows)}\n\n"
+        f"Ours reaches {level} {_times(result['time_ratio'])} as fast, at {_times(result['throughput_ratio'])} the "
+        "samples a second."
+    )
+
+
+def rough(result: Result) -> str:
+    """One row a kind of terrain; below it what the bar asks for."""
+    rows = [
+        (
+            row["kind"].replace("_", " "),
+            percent(row["success"]),
+            percent(row["fall_rate"]),
+            "none" if row["hardest_level_at_bar"] is None else str(row["hardest_level_at_bar"]),
+        )
+        for row in result["kinds"]
+    ]
+    title = ("terrain", "success, all levels", "falls", "hardest level with 80 % success")
+    marks = {**result["success_at_0.10_m_stairs"], **result["success_at_0.15_rad_slopes"]}
+    named = ", ".join(
+        f"{kind.replace('_', ' ')} {'not measured' if share is None else percent(share)}"
+        for kind, share in marks.items()
+    )
+    missing = ", ".join(kind.replace("_", " ") for kind in result["missing"])
+    verdict = f"Below 80 %: {missing}." if missing else "All are at 80 % or more."
+    level = result["mean_terrain_level"]
+    reached = "" if level is None else f"The curriculum ended at a mean level of {level:.1f} of 0 to 9. "
+    spent = "" if result["train_seconds"] is None else f"Trained for {result['train_seconds'] / 60:.0f} minutes. "
+    return (
+        f"{markdown_table(title, rows)}\n\n"
+        f"{spent}{reached}Success on stairs of 0.10 m and slopes of 0.15 rad (level 4): {named}. {verdict}"
+    )
+
+
+def _seconds(value: float | None) -> str:
+    return "not reached" if value is None else f"{value:.0f}"
+
+
+def _times(ratio: float | None) -> str:
+    return "an unknown number of times" if ratio is None else f"{ratio:.2f} times"

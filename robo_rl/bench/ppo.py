@@ -1,0 +1,221 @@
+"""`bench ppo`: our PPO and rsl_rl's own runner on the same task, network, steps and settings.
+
+Both train in worlds of the same make, through the same observation and action terms, with as many samples; each has
+the number of torch threads that suits it best, found by trying. The clock stands still while a policy is judged. What
+is compared is the return of the deterministic policy on the evaluation's commands, which are harder than what a
+curriculum may be asking in training and the same for both. "Time to equal return" is when each first reached the agreed
+level: `LEVEL` of the smaller of the two best returns, on lines between evaluations.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+
+from policies.graph import PolicyGraph
+from robo_rl.algorithms.ppo import PpoConfig, PpoTrainer
+from robo_rl.bench.walk import TASK, Clock, point, recommended
+from robo_rl.evaluate import HELD_OUT_SEED
+from robo_rl.locomotion import evaluate_walking
+from robo_rl.results import usable_cores
+from robo_rl.validation import require
+from sim.task import Task
+from sim.tasks import find_task
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Train go1-velocity-flat twice and compare."""
+
+    iterations: int = 200
+    """Rollouts with updates of each trainer."""
+    every: int = 10
+    """Iterations between evaluations."""
+    seed: int = 0
+    """Seed of both trainings."""
+    worlds: int = 256
+    """Worlds of an evaluation."""
+    probe: int = 3
+    """Iterations with which each number of threads is tried."""
+    algorithm: PpoConfig = field(default_factory=recommended)
+    """Settings of PPO, for both."""
+
+    def __post_init__(self) -> None:
+        for name in ("iterations", "every", "worlds", "probe"):
+            require(self, name, low=1)
+        require(self, "seed", low=0, high=9_000_000)
+
+
+class Ours:
+    """Our trainer behind what this benchmark asks of one."""
+
+    name = "robo-rl"
+
+    def __init__(self, config: PpoConfig, task: Task, seed: int) -> None:
+        self._trainer = PpoTrainer(config, task, seed)
+
+    @property
+    def steps(self) -> int:
+        return self._trainer.steps
+
+    @property
+    def graph(self) -> PolicyGraph:
+        return self._trainer.graph
+
+    def learn(self, iterations: int) -> None:
+        for _ in range(iterations):
+            self._trainer.iterate()
+
+
+class Theirs:
+    """rsl_rl's runner, with our settings in its own words."""
+
+    name = "rsl_rl"
+
+    def __init__(self, config: PpoConfig, task: Task, seed: int) -> None:
+        from rsl_rl.runners import OnPolicyRunner
+
+        from robo_rl.doors.rsl_rl import RslRlEnv
+
+        torch.manual_seed(seed)
+        self._task = task
+        self._env = RslRlEnv(task, config.num_worlds, seed, randomized=config.randomized)
+        with contextlib.redirect_stdout(io.StringIO()):
+            self._runner = OnPolicyRunner(self._env, rsl_rl_settings(config), None, "cpu")
+
+    @property
+    def steps(self) -> int:
+        return self._env.steps
+
+    @property
+    def graph(self) -> PolicyGraph:
+        from robo_rl.doors.rsl_rl import policy_graph
+
+        return policy_graph(self._runner, self._task)
+
+    def learn(self, iterations: int) -> None:
+        with contextlib.redirect_stdout(io.StringIO()):
+            # Ages are spread once, at the start, as rsl_rl's own examples do.
+            self._runner.learn(iterations, init_at_random_ep_len=self._env.steps == 0)
+
+
+def rsl_rl_settings(config: PpoConfig) -> dict[str, Any]:
+    """Our settings as rsl_rl's configuration: the same networks, normalisers, step sizes and clipping."""
+
+    def network(hidden: Sequence[int]) -> dict[str, Any]:
+        return {
+            "class_name": "MLPModel",
+            "hidden_dims": list(hidden),
+            "activation": config.activation,
+            "obs_normalization": True,
+        }
+
+    distribution = {"class_name": "GaussianDistribution", "init_std": config.initial_std, "std_type": "log"}
+    return {
+        "num_steps_per_env": config.rollout_steps,
+        "save_interval": 10**9,
+        "obs_groups": {"actor": ["policy"], "critic": ["critic"]},
+        "actor": {**network(config.actor_hidden), "distribution_cfg": distribution},
+        "critic": network(config.critic_hidden),
+        "algorithm": {
+            "class_name": "PPO",
+            "num_learning_epochs": config.epochs,
+            "num_mini_batches": config.minibatches,
+            "learning_rate": config.learning_rate,
+            "schedule": "adaptive" if config.target_kl else "fixed",
+            "desired_kl": config.target_kl or None,
+            "gamma": config.discount,
+            "lam": config.gae_lambda,
+            "clip_param": config.clip,
+            "use_clipped_value_loss": config.value_clip > 0.0,
+            "value_loss_coef": config.value_coefficient,
+            "entropy_coef": config.entropy_coefficient,
+            "max_grad_norm": config.max_gradient_norm,
+        },
+    }
+
+
+def run(settings: Settings) -> dict[str, Any]:
+    """One row a trainer; the keys are those that robo_rl.bench.tables reads."""
+    task = find_task(TASK)
+    before = torch.get_num_threads()
+    try:
+        rows = [_train(maker, settings, task) for maker in (Ours, Theirs)]
+    finally:
+        torch.set_num_threads(before)
+    best = min(max(at["return"] for at in row["curve"]) for row in rows)
+    level = best - (1.0 - LEVEL) * abs(best)
+    for row in rows:
+        row["seconds_to_return"] = first_reached(row["curve"], level)
+    ours, theirs = rows
+    return {
+        "rows": rows,
+        "return_level": level,
+        "time_ratio": theirs["seconds_to_return"] / ours["seconds_to_return"],
+        "throughput_ratio": ours["samples_per_second"] / theirs["samples_per_second"],
+        "task": TASK,
+        "seed": settings.seed,
+        "evaluation_seed": HELD_OUT_SEED,
+        "algorithm": vars(settings.algorithm),
+    }
+
+
+def _train(maker: type[Ours] | type[Theirs], settings: Settings, task: Task) -> dict[str, Any]:
+    threads, tried = _best_threads(maker, settings, task)
+    torch.set_num_threads(threads)
+    clock, curve = Clock(), []
+    with clock:
+        trainer = maker(settings.algorithm, task, settings.seed)
+    learning = Clock()
+    for done in range(0, settings.iterations, settings.every):
+        with clock, learning:
+            trainer.learn(min(settings.every, settings.iterations - done))
+        evaluation = evaluate_walking(trainer.graph, task, settings.worlds, HELD_OUT_SEED)
+        curve.append(point(clock.seconds, done + settings.every, trainer.steps, evaluation))
+        at = curve[-1]
+        print(
+            f"{maker.name}, {at['seconds']:.0f} s: return {at['return']:.1f}, {at['velocity_error']:.3f} m/s",
+            flush=True,
+        )
+    return {
+        "trainer": maker.name,
+        "samples_per_second": trainer.steps / learning.seconds,
+        "train_seconds": clock.seconds,
+        "final_return": curve[-1]["return"],
+        "threads": threads,
+        "samples_per_second_by_threads": tried,
+        "curve": curve,
+    }
+
+
+def _best_threads(maker: type[Ours] | type[Theirs], settings: Settings, task: Task) -> tuple[int, dict[str, float]]:
+    """The number of torch threads with which a trainer is fastest, and samples a second with each."""
+    tried: dict[str, float] = {}
+    for threads in sorted({1, usable_cores()}):
+        torch.set_num_threads(threads)
+        trainer = maker(replace(settings.algorithm, iterations=settings.probe + 1), task, settings.seed)
+        trainer.learn(1)
+        steps, started = trainer.steps, time.perf_counter()
+        trainer.learn(settings.probe)
+        tried[str(threads)] = (trainer.steps - steps) / (time.perf_counter() - started)
+    return int(max(tried, key=lambda name: tried[name])), tried
+
+
+def first_reached(curve: Sequence[dict[str, float]], level: float) -> float | None:
+    """When a curve first reached `level`, in s, on the line between the evaluations around it; None if never."""
+    for index, at in enumerate(curve):
+        if at["return"] >= level:
+            if index == 0:
+                return at["seconds"]
+            last = curve[index - 1]
+            share = (level - last["return"]) / (at["return"] - last["return"])
+            return last["seconds"] + share * (at["seconds"] - last["seconds"])
+    return None

@@ -1,0 +1,128 @@
+"""`bench rough`: train go1-velocity-rough for at most an hour; success on every kind and level of terrain.
+
+A world succeeds when the robot has not fallen and has gone at least 70 % of the commanded way (robo_rl.locomotion). The
+evaluation spreads its worlds evenly over all kinds and levels, whatever the curriculum had reached; noise,
+randomization and pushes are on. The mean terrain level is that of the curriculum at the end of training.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from policies.errors import UserError
+from robo_rl import runner
+from robo_rl.algorithm import find_algorithm
+from robo_rl.config import TrainConfig
+from robo_rl.evaluate import HELD_OUT_SEED, wilson
+from robo_rl.locomotion import WalkingEvaluation, evaluate_walking
+from robo_rl.validation import require
+from sim.tasks import find_task
+
+TASK = "go1-velocity-rough"
+SUCCESS_BAR = 0.8
+BAR_LEVEL = 4
+"""The level of 0.10 m stairs and 0.15 rad slopes (sim.terrain.kinds)."""
+BAR_KINDS = ("stairs_up", "stairs_down", "slope_up", "slope_down")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Train go1-velocity-rough, or take an existing run, and judge it."""
+
+    run: Path | None = None
+    """Folder of an existing run to judge instead of training one."""
+    minutes: float = 60.0
+    """Training ends after this time, if not before."""
+    seed: int = 0
+    """Seed of the training."""
+    worlds: int = 2000
+    """Worlds of the evaluation, spread over kinds and levels."""
+    threads: int = 1
+    """Threads that torch may use within one operation; the physics takes all cores."""
+
+    def __post_init__(self) -> None:
+        require(self, "minutes", above=0.0)
+        for name in ("worlds", "threads"):
+            require(self, name, low=1)
+        require(self, "seed", low=0, high=9_000_000)
+
+
+def run(settings: Settings) -> dict[str, Any]:
+    """The keys are those that robo_rl.bench.tables reads."""
+    if settings.run is not None:
+        return _judge(settings.run, settings)
+    with tempfile.TemporaryDirectory(prefix="robo-rl-rough-") as name:
+        folder = Path(name) / "run"
+        _train(folder, settings)
+        return _judge(folder, settings)
+
+
+def _train(folder: Path, settings: Settings) -> None:
+    """Train into `folder` until the recommended iterations are done or the time is up."""
+    config = find_algorithm("ppo").recommended(find_task(TASK))
+    runner.create(folder, TrainConfig(TASK, config, settings.seed, threads=settings.threads))
+    began = time.perf_counter()
+
+    def watch(iteration: int, total: int, metrics: Mapping[str, float]) -> None:
+        spent = time.perf_counter() - began
+        if iteration % 50 == 0:
+            print(f"{spent:.0f} s, iteration {iteration}: terrain level {metrics.get('terrain_level')}", flush=True)
+        if spent >= 60.0 * settings.minutes:
+            # The runner's own way to stop: it ends after this iteration, with a checkpoint.
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    runner.train(folder, watch)
+
+
+def _judge(folder: Path, settings: Settings) -> dict[str, Any]:
+    trained = runner.load_trained(folder)
+    task = find_task(trained.configuration.task)
+    evaluation = evaluate_walking(trained.graph, task, settings.worlds, HELD_OUT_SEED)
+    if not evaluation.terrain:
+        raise UserError(f"{folder} was trained on {task.name}, which has no terrain; name a run of {TASK}")
+    last = (runner.read_metrics(folder) or [{}])[-1]
+    return {
+        "mean_terrain_level": last.get("terrain_level"),
+        "train_seconds": last.get("seconds"),
+        "iterations": trained.iterations,
+        "environment_steps": trained.steps,
+        "seed": trained.configuration.seed,
+        **figures(evaluation),
+        "evaluation": evaluation.summary(),
+    }
+
+
+def figures(evaluation: WalkingEvaluation) -> dict[str, Any]:
+    """Success over all levels of each kind, at the bar's level, and what stays below the bar."""
+    kinds: list[dict[str, Any]] = []
+    for kind in dict.fromkeys(score.kind for score in evaluation.terrain):
+        scores = [score for score in evaluation.terrain if score.kind == kind]
+        worlds = sum(score.worlds for score in scores)
+        succeeded = sum(round(score.success.value * score.worlds) for score in scores)
+        fell = sum(round(score.fall_rate.value * score.worlds) for score in scores)
+        by_level = {str(score.level): score.success.value for score in scores}
+        kinds.append(
+            {
+                "kind": kind,
+                "worlds": worlds,
+                "success": succeeded / worlds,
+                "success_interval": [wilson(succeeded, worlds).low, wilson(succeeded, worlds).high],
+                "fall_rate": fell / worlds,
+                "success_by_level": by_level,
+                "hardest_level_at_bar": max((s.level for s in scores if s.success.value >= SUCCESS_BAR), default=None),
+            }
+        )
+    at_bar = {row["kind"]: row["success_by_level"].get(str(BAR_LEVEL)) for row in kinds if row["kind"] in BAR_KINDS}
+    return {
+        "kinds": kinds,
+        "success_at_0.10_m_stairs": {kind: at_bar.get(kind) for kind in BAR_KINDS[:2]},
+        "success_at_0.15_rad_slopes": {kind: at_bar.get(kind) for kind in BAR_KINDS[2:]},
+        "missing": [kind for kind in BAR_KINDS if (at_bar.get(kind) or 0.0) < SUCCESS_BAR],
+    }
