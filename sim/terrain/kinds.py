@@ -1,6 +1,6 @@
 """The kinds of ground: what one square tile of each looks like at each level of difficulty.
 
-Levels count from 0. At level 4 a stair is 0.10 m high and a slope 0.15 rad steep. Tiles meet at height 0 along their
+Levels count from 0. At level 3 a stair is 0.10 m high and a slope 0.15 rad steep. Tiles meet at height 0 along their
 edges; each has a level platform of PLATFORM m half width in its middle, where robots start. Lengths in m.
 """
 
@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Heights = NDArray[np.float64]
-PLATFORM = 1.0
-TREAD = 0.3
+PLATFORM = 1.2
+TREAD = 0.35
 CELL = 0.05
 """Edges of boxes lie on multiples of this."""
 
@@ -35,22 +35,22 @@ Field = Callable[[int, float, Heights, Heights, np.random.Generator], Heights]
 
 
 def stair_height(level: int) -> float:
-    """Of one step: 0.02 m to 0.20 m in ten levels."""
-    return 0.02 * (level + 1)
+    """Of one step: 0.025 m to 0.20 m in eight levels."""
+    return 0.025 * (level + 1)
 
 
 def slope_angle(level: int) -> float:
-    """0.03 rad to 0.30 rad in ten levels."""
-    return 0.03 * (level + 1)
+    """0.0375 rad to 0.30 rad in eight levels."""
+    return 0.0375 * (level + 1)
 
 
 def roughness(level: int) -> float:
-    """Largest height of random ground above and below its mean: 0.008 m to 0.08 m in ten levels."""
-    return 0.008 * (level + 1)
+    """Largest height of random ground above and below its mean: 0.01 m to 0.08 m in eight levels."""
+    return 0.01 * (level + 1)
 
 
 def gap_width(level: int) -> float:
-    """0.05 m to 0.25 m in ten levels."""
+    """0.05 m to 0.20 m in eight levels."""
     return CELL * (1 + level // 2)
 
 
@@ -96,8 +96,8 @@ def _stairs_up(level: int, half: float) -> list[Block]:
 
 
 def _gaps(level: int, half: float) -> list[Block]:
-    """Trenches 0.5 m deep around the platform, with 0.5 m of ground between them."""
-    gap, path = gap_width(level), 0.5
+    """Trenches 0.5 m deep around the platform, with 0.8 m of ground between them."""
+    gap, path = gap_width(level), 0.8
     blocks = [_slab(half, -0.5), _slab(PLATFORM, 0.0)]
     inner = PLATFORM + gap
     while inner + path + gap + path <= half:
@@ -133,7 +133,7 @@ def _slope_up(level: int, half: float, x: Heights, y: Heights, random: np.random
 
 
 def _blocks(level: int, half: float, x: Heights, y: Heights, random: np.random.Generator) -> Heights:
-    """Stepping blocks 0.5 m wide of random height, up to 0.016 m to 0.16 m apart, with steep sides."""
+    """Stepping blocks 0.5 m wide of random height, up to 0.02 m to 0.16 m apart, with steep sides."""
     count = int(np.ceil(2 * half / 0.5))
     heights = random.uniform(-1.0, 1.0, (count, count)) * roughness(level)
     i, j = (np.clip(((w + half) / 0.5 + 1e-9).astype(int), 0, count - 1) for w in (x, y))

@@ -1,7 +1,8 @@
 """Ground that many worlds share: square tiles, one column per kind along y, one row per level of difficulty along x.
 
-The whole ground is centred on the world's origin. Kinds with edges are boxes, smooth ones height fields: a box costs
-less and its edges are upright. Around the tiles lies a level border at height 0.
+The whole ground is centred on the world's origin. Kinds with edges are boxes, because the edges of a height field lean;
+smooth ones are height fields. Every static geom costs each world time in every step, so tiles are made of few boxes.
+Around the tiles lies a level border at height 0.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class TerrainSettings:
 
     kinds: tuple[str, ...] = ("flat", "rough", "slope_up", "slope_down", "stairs_up", "stairs_down", "blocks", "gaps")
     """The kind of each column; a kind may have several columns."""
-    rows: int = 10
+    rows: int = 8
     """Levels of difficulty."""
     tile: float = 8.0
     """Edge of a tile in m."""
