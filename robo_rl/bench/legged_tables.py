@@ -93,11 +93,16 @@ def rough(result: Result) -> str:
     missing = ", ".join(kind.replace("_", " ") for kind in result["missing"])
     verdict = f"Below 80 %: {missing}." if missing else "All are at 80 % or more."
     level = result["mean_terrain_level"]
-    reached = "" if level is None else f"The curriculum ended at a mean level of {level:.1f} of 0 to 9. "
+    reached = (
+        ""
+        if level is None
+        else f"The curriculum ended at a mean level of {level:.1f} of 0 to {result['hardest_level']}. "
+    )
     spent = "" if result["train_seconds"] is None else f"Trained for {result['train_seconds'] / 60:.0f} minutes. "
     return (
         f"{markdown_table(title, rows)}\n\n"
-        f"{spent}{reached}Success on stairs of 0.10 m and slopes of 0.15 rad (level 4): {named}. {verdict}"
+        f"{spent}{reached}Success on stairs of {result['stair_height_m']:.2f} m and slopes of "
+        f"{result['slope_angle_rad']:.2f} rad: {named}. {verdict}"
     )
 
 

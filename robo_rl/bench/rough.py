@@ -24,12 +24,15 @@ from robo_rl.evaluate import HELD_OUT_SEED, wilson
 from robo_rl.locomotion import WalkingEvaluation, evaluate_walking
 from robo_rl.validation import require
 from sim.tasks import find_task
+from sim.terrain.kinds import slope_angle, stair_height
 
 TASK = "go1-velocity-rough"
 SUCCESS_BAR = 0.8
-BAR_LEVEL = 4
-"""The level of 0.10 m stairs and 0.15 rad slopes (sim.terrain.kinds)."""
-BAR_KINDS = ("stairs_up", "stairs_down", "slope_up", "slope_down")
+LEVELS = range(100)
+STAIR_LEVEL = min(LEVELS, key=lambda level: abs(stair_height(level) - 0.10))
+SLOPE_LEVEL = min(LEVELS, key=lambda level: abs(slope_angle(level) - 0.15))
+"""The levels of stairs nearest to 0.10 m and of slopes nearest to 0.15 rad."""
+BAR_LEVELS = {"stairs_up": STAIR_LEVEL, "stairs_down": STAIR_LEVEL, "slope_up": SLOPE_LEVEL, "slope_down": SLOPE_LEVEL}
 
 
 @dataclass(frozen=True)
@@ -119,10 +122,14 @@ def figures(evaluation: WalkingEvaluation) -> dict[str, Any]:
                 "hardest_level_at_bar": max((s.level for s in scores if s.success.value >= SUCCESS_BAR), default=None),
             }
         )
-    at_bar = {row["kind"]: row["success_by_level"].get(str(BAR_LEVEL)) for row in kinds if row["kind"] in BAR_KINDS}
+    by_kind = {row["kind"]: row["success_by_level"] for row in kinds}
+    at_bar = {kind: by_kind.get(kind, {}).get(str(level)) for kind, level in BAR_LEVELS.items()}
     return {
         "kinds": kinds,
-        "success_at_0.10_m_stairs": {kind: at_bar.get(kind) for kind in BAR_KINDS[:2]},
-        "success_at_0.15_rad_slopes": {kind: at_bar.get(kind) for kind in BAR_KINDS[2:]},
-        "missing": [kind for kind in BAR_KINDS if (at_bar.get(kind) or 0.0) < SUCCESS_BAR],
+        "success_at_0.10_m_stairs": {kind: at_bar[kind] for kind in ("stairs_up", "stairs_down")},
+        "success_at_0.15_rad_slopes": {kind: at_bar[kind] for kind in ("slope_up", "slope_down")},
+        "stair_height_m": stair_height(STAIR_LEVEL),
+        "slope_angle_rad": slope_angle(SLOPE_LEVEL),
+        "hardest_level": max(score.level for score in evaluation.terrain),
+        "missing": [kind for kind in BAR_LEVELS if (at_bar[kind] or 0.0) < SUCCESS_BAR],
     }

@@ -42,6 +42,11 @@ class Driver:
         self._sensors, self._truth = Sensors({}), Truth({})
         self._state = State({})
 
+    @property
+    def truth(self) -> Truth:
+        """What is true now."""
+        return self._truth
+
     @torch.no_grad()
     def reset(self) -> tuple[Tensor, Tensor]:
         """Start every world anew; the observation [N, D] and the critic's [N, C]."""

@@ -14,6 +14,7 @@ Ref: https://github.com/leggedrobotics/rsl_rl, rsl_rl/env/vec_env.py, for what a
 from __future__ import annotations
 
 import copy
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 
 from policies.errors import UserError
 from policies.graph import PolicyGraph
+from policies.symmetry import SignedPermutation, observation_mirror, truth_mirror
 from robo_rl.doors.driver import Driver
 from sim.environment import VectorEnvironment
 from sim.task import Task
@@ -87,8 +89,41 @@ class RslRlEnv(VecEnv):
             extras: dict[str, Any] = {"time_outs": now.truncated}
             return self._observations(now.observation, now.critic), now.reward, done, extras
 
+    @cached_property
+    def mirrors(self) -> dict[str, SignedPermutation]:
+        """How each group of observations, and the action, looks in the mirror. Raises UserError for a robot without
+        equal sides.
+        """
+        task, mirror = self.task, self.task.mirror
+        if mirror is None:
+            raise UserError(f"{task.name} has no mirror: its robot has no equal sides")
+        return {
+            "policy": observation_mirror(task.sensors, task.observation, task.action, mirror),
+            "critic": truth_mirror(self._environment.critic_observation, self._driver.truth, mirror),
+            "action": mirror.action,
+        }
+
     def _observations(self, policy: Tensor, critic: Tensor) -> TensorDict:
         return TensorDict({"policy": policy, "critic": critic}, batch_size=[self.num_envs], device=self.device)
+
+
+def with_mirror_images(
+    env: RslRlEnv, obs: TensorDict | None = None, actions: Tensor | None = None
+) -> tuple[TensorDict | None, Tensor | None]:
+    """Observations [B] and actions [B, A], followed by their mirror images: twice as many.
+
+    rsl_rl calls it as the `data_augmentation_func` of its `symmetry_cfg`.
+    """
+    mirrors = env.mirrors
+    if obs is not None:
+        images = {}
+        for name, value in obs.items():
+            assert isinstance(value, Tensor)
+            images[name] = torch.cat((value, mirrors[name](value)))
+        obs = TensorDict(images, batch_size=[2 * obs.batch_size[0]], device=obs.device)
+    if actions is not None:
+        actions = torch.cat((actions, mirrors["action"](actions)))
+    return obs, actions
 
 
 class _Actor(nn.Module):

@@ -12,7 +12,7 @@ from rsl_rl.runners import OnPolicyRunner
 from deploy.bundle import load_bundle
 from deploy.export import export_bundle
 from policies.errors import UserError
-from robo_rl.doors.rsl_rl import RslRlEnv, policy_graph
+from robo_rl.doors.rsl_rl import RslRlEnv, policy_graph, with_mirror_images
 from robo_rl.locomotion import judge
 from robo_rl.trained import visit
 from sim.tasks import TASKS, find_task
@@ -65,6 +65,28 @@ def test_the_runner_trains_a_task_unchanged(name: str, tmp_path: Path, capsys: p
     assert load_bundle(tmp_path / "bundle").manifest.identity.task == name
 
 
+@pytest.mark.skipif("go1-velocity-flat" not in TASKS, reason="no robot with two equal sides")
+def test_rsl_rl_augments_its_batches_with_mirror_images(capsys: pytest.CaptureFixture[str]) -> None:
+    env = RslRlEnv("go1-velocity-flat", 4, 0)
+    observations, actions = env.get_observations(), torch.randn(4, env.num_actions)
+    both, acted = with_mirror_images(env, observations, actions)
+    assert both is not None
+    assert acted is not None
+    assert both.batch_size == torch.Size([8])
+    back, undone = with_mirror_images(env, both[4:], acted[4:])
+    assert back is not None
+    assert undone is not None
+    assert torch.equal(back["policy"][4:], observations["policy"])
+    assert torch.equal(back["critic"][4:], observations["critic"])
+    assert torch.equal(undone[4:], actions)
+    assert not torch.equal(acted[4:], actions)
+    given = settings()
+    given["algorithm"]["symmetry_cfg"] = {
+        "data_augmentation_func": with_mirror_images, "use_data_augmentation": True,
+    }  # fmt: skip
+    OnPolicyRunner(env, given, None, "cpu").learn(1)
+
+
 def test_ends_and_time_outs_are_told_apart() -> None:
     env = RslRlEnv("crazyflie-hover", 8, 0)
     env.episode_length_buf = torch.tensor([499, 498, 0, 0, 0, 0, 0, 499])
@@ -94,6 +116,8 @@ def test_what_can_not_become_a_policy_graph_and_worlds_without_ages_are_refused(
     with pytest.raises(UserError, match="the world of point keeps no ages of its episodes"):
         RslRlEnv(point_task(), 4, 0)
     env = RslRlEnv("crazyflie-hover", 4, 0)
+    with pytest.raises(UserError, match="crazyflie-hover has no mirror: its robot has no equal sides"):
+        with_mirror_images(env, None, torch.zeros(4, 4))
     recurrent = settings()
     recurrent["actor"] = {**recurrent["actor"], "class_name": "RNNModel"}
     runner = OnPolicyRunner(env, recurrent, None, "cpu")
