@@ -141,6 +141,17 @@ class VectorEnvironment:
         ids = mask.nonzero()[:, 0]
         return (self._replace(ids, sensors)[0] if len(ids) else sensors), mask
 
+    def metrics(self) -> dict[str, float]:
+        """What the scenario reports of itself, such as a curriculum's state; nothing where it has none."""
+        report = getattr(self.scenario, "metrics", None)
+        return {} if report is None else dict(report())
+
+    def finish_curriculum(self) -> None:
+        """Give every later episode the task's whole difficulty, where it has a curriculum."""
+        finish = getattr(self.scenario, "finish_curriculum", None)
+        if finish is not None:
+            finish()
+
     def spread_ages(self) -> None:
         """Give each world a random age, so that episodes do not end in step."""
         self._age = torch.randint(

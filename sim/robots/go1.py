@@ -151,7 +151,7 @@ GO1 = LeggedRobot(
     joint_low=LOW * 4,
     joint_high=HIGH * 4,
     joint_speed=SPEED * 4,
-    action_scale=(0.25, 0.35, 0.35) * 4,
+    action_scale=(0.4, 0.7, 0.7) * 4,
     mirror=Mirror(
         joint_from=(3, 4, 5, 0, 1, 2, 9, 10, 11, 6, 7, 8), joint_sign=(-1.0, 1.0, 1.0) * 4, foot_from=(1, 0, 3, 2)
     ),

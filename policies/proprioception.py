@@ -1,0 +1,183 @@
+"""Observation and action terms of robots that feel their joints and an inertial unit, and know nothing of their
+velocity."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from policies.observations import ObservationTerm
+from policies.signals import Commands, Sensors, State
+from policies.specs import StateSpec
+
+
+@dataclass(frozen=True)
+class ProjectedGravity:
+    """The direction of gravity in the body frame, a unit vector, from an orientation sensor w, x, y, z: [N, 3].
+
+    It is all of an orientation that gravity lets a robot know: the heading is not in it.
+    """
+
+    sensor: str = "orientation"
+    dim: int = 3
+
+    @property
+    def sensors(self) -> tuple[str, ...]:
+        return (self.sensor,)
+
+    @property
+    def states(self) -> tuple[StateSpec, ...]:
+        return ()
+
+    def __call__(self, sensors: Sensors, state: State) -> Tensor:
+        w, x, y, z = sensors[self.sensor].split(1, -1)
+        return torch.cat((2.0 * (w * y - x * z), -2.0 * (y * z + w * x), 2.0 * (x * x + y * y) - 1.0), -1)
+
+    def advance(self, sensors: Sensors, state: State, action: Tensor) -> dict[str, Tensor]:
+        return {}
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """(sensor - reference) * scale: [N, dim]; `reference` is one value a channel, in the sensor's unit."""
+
+    sensor: str
+    reference: tuple[float, ...]
+    scale: float = 1.0
+
+    @property
+    def dim(self) -> int:
+        return len(self.reference)
+
+    @property
+    def sensors(self) -> tuple[str, ...]:
+        return (self.sensor,)
+
+    @property
+    def states(self) -> tuple[StateSpec, ...]:
+        return ()
+
+    def __call__(self, sensors: Sensors, state: State) -> Tensor:
+        value = sensors[self.sensor]
+        return (value - torch.tensor([self.reference], device=value.device)) * self.scale
+
+    def advance(self, sensors: Sensors, state: State, action: Tensor) -> dict[str, Tensor]:
+        return {}
+
+
+@dataclass(frozen=True)
+class History:
+    """What `terms` gave in the last `length` steps before this one, oldest first: [N, length * sum of their widths].
+
+    Zero in the steps before a reset; the terms themselves must carry no state.
+    """
+
+    terms: tuple[ObservationTerm, ...]
+    length: int
+    state: str = "history"
+
+    def __post_init__(self) -> None:
+        if self.length < 1:
+            raise ValueError(f"History.length must be at least 1, got {self.length}")
+        if any(term.states for term in self.terms):
+            raise ValueError("History takes terms that carry no state of their own")
+
+    @property
+    def width(self) -> int:
+        """Values of one step."""
+        return sum(term.dim for term in self.terms)
+
+    @property
+    def dim(self) -> int:
+        return self.length * self.width
+
+    @property
+    def sensors(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for term in self.terms for name in term.sensors))
+
+    @property
+    def states(self) -> tuple[StateSpec, ...]:
+        return (StateSpec(self.state, self.dim),)
+
+    def __call__(self, sensors: Sensors, state: State) -> Tensor:
+        return state[self.state]
+
+    def advance(self, sensors: Sensors, state: State, action: Tensor) -> dict[str, Tensor]:
+        now = [term(sensors, state) for term in self.terms]
+        return {self.state: torch.cat((state[self.state][:, self.width :], *now), -1)}
+
+
+@dataclass(frozen=True)
+class GaitClock:
+    """(sin, cos) of a phase that turns at `frequency` Hz from 0 at a reset, `period` s a step: [N, 2].
+
+    The pair itself is the state and is turned by a fixed rotation each step, then brought back to unit length.
+    """
+
+    frequency: float
+    period: float
+    dim: int = 2
+    state: str = "gait_phase"
+
+    @property
+    def sensors(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def states(self) -> tuple[StateSpec, ...]:
+        return (StateSpec(self.state, 2, (0.0, 1.0)),)
+
+    def __call__(self, sensors: Sensors, state: State) -> Tensor:
+        return state[self.state]
+
+    def advance(self, sensors: Sensors, state: State, action: Tensor) -> dict[str, Tensor]:
+        angle = 2.0 * math.pi * self.frequency * self.period
+        sine, cosine = state[self.state].split(1, -1)
+        turned = torch.cat(
+            (
+                sine * math.cos(angle) + cosine * math.sin(angle),
+                cosine * math.cos(angle) - sine * math.sin(angle),
+            ),
+            -1,
+        )
+        # One Newton step towards length 1 keeps rounding from adding up over hours.
+        return {self.state: turned * (1.5 - 0.5 * turned.square().sum(-1, keepdim=True))}
+
+    def mirrored_reset(self, values: dict[str, Tensor]) -> dict[str, Tensor]:
+        """In the mirror left and right legs have changed places: half a stride later."""
+        return {name: -value for name, value in values.items()}
+
+
+@dataclass(frozen=True)
+class PoseCommand:
+    """Joint targets: stance + scale * action, for an action bounded to [-1, 1]: [N, joints] rad."""
+
+    command: str
+    stance: tuple[float, ...]
+    scale: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.stance) != len(self.scale):
+            raise ValueError(
+                f"PoseCommand needs one scale a joint: {len(self.stance)} joints, {len(self.scale)} scales"
+            )
+
+    @property
+    def dim(self) -> int:
+        return len(self.stance)
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        return (self.command,)
+
+    def bound(self, action: Tensor) -> Tensor:
+        """The action as executed and remembered: clipped to [-1, 1]."""
+        return action.clamp(-1.0, 1.0)
+
+    def __call__(self, action: Tensor, sensors: Sensors) -> Commands:
+        stance = torch.tensor([self.stance], device=action.device)
+        scale = torch.tensor([self.scale], device=action.device)
+        return Commands({self.command: stance + scale * action})

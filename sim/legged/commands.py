@@ -1,0 +1,92 @@
+"""Velocity commands: drawn, held for seconds, drawn again; some steer to a heading, some ask to stand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from sim.legged.settings import CommandSettings
+
+
+class VelocityCommands:
+    """The commands of N worlds. `values` [N, 3]: forward and left m/s, yaw rate rad/s, in the base's frame.
+
+    With a curriculum the ranges start at a share of the full ones and grow while the worlds track them.
+    """
+
+    def __init__(self, settings: CommandSettings, num_worlds: int, period: float, curriculum: bool) -> None:
+        self.settings = settings
+        self.range = settings.start if curriculum else 1.0
+        self.values = torch.zeros(num_worlds, 3)
+        self._period = period
+        self._heading = torch.zeros(num_worlds)
+        self._steers = torch.zeros(num_worlds, dtype=torch.bool)
+        self._left = torch.zeros(num_worlds)
+        self._held = torch.zeros(num_worlds, dtype=torch.bool)
+        self._limits = torch.tensor([settings.forward, settings.sideways, settings.yaw])
+
+    def begin(self, ids: Tensor, generator: torch.Generator) -> None:
+        """New commands for the worlds `ids` [K]."""
+        s = self.settings
+        u = torch.rand(len(ids), 7, generator=generator)
+        command = (2.0 * u[:, :3] - 1.0) * self._limits * self.range
+        stands = u[:, 3] < s.standing
+        # Slow commands ask for neither walking nor standing: they stand.
+        stands |= (command[:, :2].norm(dim=-1) < 0.1) & (command[:, 2].abs() < 0.1)
+        command[stands] = 0.0
+        values = self.values.clone()
+        values[ids] = command
+        self.values = values
+        self._steers[ids] = (u[:, 4] < s.heading) & ~stands
+        self._heading[ids] = (2.0 * u[:, 5] - 1.0) * torch.pi
+        self._left[ids] = s.interval[0] + u[:, 6] * (s.interval[1] - s.interval[0])
+        self._held[ids] = False
+
+    def advance(self, heading: Tensor, generator: torch.Generator) -> None:
+        """One control period; `heading` [N] rad is where the bases point in the world."""
+        self._left -= self._period
+        over = ((self._left <= 0.0) & ~self._held).nonzero()[:, 0]
+        if len(over):
+            self.begin(over, generator)
+        error = torch.remainder(self._heading - heading + torch.pi, 2.0 * torch.pi) - torch.pi
+        limit = float(self._limits[2]) * self.range
+        steered = (self.settings.heading_gain * error).clamp(-limit, limit)
+        yaw = torch.where(self._steers & ~self._held, steered, self.values[:, 2])
+        # A new tensor each step, for whoever keeps the last one.
+        self.values = torch.cat((self.values[:, :2], yaw[:, None]), -1)
+
+    def hold(self, ids: Tensor, command: Tensor) -> None:
+        """Command the worlds `ids` [K] by hand, [K, 3] or [3], until they restart."""
+        values = self.values.clone()
+        values[ids] = command
+        self.values = values
+        self._held[ids] = True
+
+    def learn(self, tracking: float) -> None:
+        """Widen the ranges when restarted worlds had tracked well: `tracking` is their mean, 1 for perfect."""
+        if tracking > self.settings.promotion:
+            self.range = min(1.0, self.range + self.settings.growth)
+
+    def finish_curriculum(self) -> None:
+        """Full ranges from now on."""
+        self.range = 1.0
+
+    def snapshot(self) -> dict[str, Tensor]:
+        return {
+            "command": self.values.clone(),
+            "command_heading": self._heading.clone(),
+            "command_steers": self._steers.clone(),
+            "command_left": self._left.clone(),
+            "command_held": self._held.clone(),
+            "command_range": torch.tensor(self.range, dtype=torch.float64),
+        }
+
+    def restore(self, snapshot: Mapping[str, Tensor]) -> None:
+        self.values = snapshot["command"].clone()
+        self._heading = snapshot["command_heading"].clone()
+        self._steers = snapshot["command_steers"].clone()
+        self._left = snapshot["command_left"].clone()
+        self._held = snapshot["command_held"].clone()
+        self.range = float(snapshot["command_range"])

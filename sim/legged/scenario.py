@@ -1,0 +1,300 @@
+"""N legged robots that follow velocity commands on flat ground or terrain: what a walking task adds to MuJoCo."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from policies.signals import Commands, Truth
+from sim.legged.commands import VelocityCommands
+from sim.legged.imperfections import PARAMETERS, Imperfections, Pushes
+from sim.legged.rewards import Now, Rewards
+from sim.legged.settings import LeggedSettings
+from sim.physics.mujoco.physics import MujocoPhysics
+from sim.robots.legged import LeggedRobot
+
+
+class Ground(Protocol):
+    """Where robots start and how high the ground is."""
+
+    def begin(self, ids: Tensor, generator: torch.Generator) -> Tensor:
+        """Where the worlds `ids` [K] start: points on the ground [K, 3] in m."""
+        ...
+
+    def height(self, points: Tensor) -> Tensor:
+        """Height of the ground [N, P] in m below points [N, P, 2]."""
+        ...
+
+    def signals(self, truth: Truth) -> dict[str, Tensor]:
+        """Further true sensor values, such as a height scan."""
+        ...
+
+    def snapshot(self) -> dict[str, Tensor]: ...
+    def restore(self, snapshot: Mapping[str, Tensor]) -> None: ...
+
+
+class LeggedScenario:
+    """See `Scenario` in sim.environment for the contract.
+
+    Truth [N, .]: base_position m and orientation (w x y z) in the world, linear_velocity and angular_velocity in the
+    base's frame, gravity (its direction, base's frame), joint_position and joint_velocity as they are and as
+    `measured_position` with the encoders' zero errors, joint_torque Nm, foot_contact (bool), foot_height m above
+    ground, foot_velocity m/s (world), base_height m above ground, velocity_command, gait_clock (sin, cos),
+    last_action, and `parameters` (what was drawn of friction, strength, mass and delay).
+    """
+
+    def __init__(
+        self,
+        physics: MujocoPhysics,
+        robot: LeggedRobot,
+        settings: LeggedSettings,
+        period: float,
+        *,
+        randomized: bool,
+        imperfections: float,
+        ground: Ground | None = None,
+    ) -> None:
+        n, joints = physics.num_worlds, len(robot.joints)
+        self.physics = physics
+        self.robot = robot
+        self.commands = VelocityCommands(settings.commands, n, period, curriculum=randomized)
+        self.imperfections = Imperfections(settings.imperfections, physics, robot, randomized, imperfections)
+        self.pushes = Pushes(settings.imperfections, n, period, imperfections)
+        self.ground = ground
+        self._settings = settings
+        self._rewards = Rewards(settings.rewards, period)
+        self._period = period
+        self._stance = torch.tensor(robot.stance)
+        self._scale = torch.tensor(robot.action_scale)
+        self._gait = torch.tensor(settings.gait)
+        self._steps = torch.zeros(n, dtype=torch.int64)
+        self._action = torch.zeros(n, joints)
+        self._last_action = torch.zeros(n, joints)
+        self._last_velocity = torch.zeros(n, joints)
+        self._tracked = torch.zeros(n)
+        self._generator = torch.Generator()
+        self._find_columns()
+
+    def _find_columns(self) -> None:
+        physics, robot = self.physics, self.robot
+        columns = physics.columns
+        self._columns = {
+            "orientation": columns("imu_orientation"),
+            "angular_velocity": columns("imu_gyro"),
+            "linear_acceleration": columns("imu_accelerometer"),
+            "joint_position": physics.group([f"{joint}_position" for joint in robot.joints]),
+            "joint_velocity": physics.group([f"{joint}_velocity" for joint in robot.joints]),
+            "joint_torque": physics.group([f"{joint}_torque" for joint in robot.joints]),
+            "base_position": columns("base_position"),
+            "linear_velocity": columns("base_linear_velocity"),
+            "foot_contact": physics.group([f"{foot}_contact" for foot in robot.feet]),
+            "foot_position": physics.group([f"{foot}_position" for foot in robot.feet]),
+            "foot_velocity": physics.group([f"{foot}_velocity" for foot in robot.feet]),
+        }
+        model = physics.model
+        self._qpos = np.array([int(model.jnt_qposadr[model.joint(joint).id]) for joint in robot.joints])
+
+    @property
+    def num_worlds(self) -> int:
+        return self.physics.num_worlds
+
+    @property
+    def device(self) -> str:
+        return "cpu"
+
+    def begin(self, ids: Tensor, generator: torch.Generator) -> None:
+        """Start the worlds `ids` [K] near the stance with any heading, new commands, bodies and motors."""
+        # Pushes and commands are drawn between restarts too: all from the environment's one generator.
+        self._generator = generator
+        k, joints = len(ids), len(self.robot.joints)
+        if bool((self._steps[ids] > 0).any()):
+            self.commands.learn(float((self._tracked[ids] / self._steps[ids].clamp_min(1)).mean()))
+        points = torch.zeros(k, 3) if self.ground is None else self.ground.begin(ids, generator)
+        self.imperfections.draw(ids, generator)
+        self.pushes.begin(ids, generator)
+        self.commands.begin(ids, generator)
+        u = 2.0 * torch.rand(k, 7 + 2 * joints, generator=generator) - 1.0
+        heading = u[:, 0] * math.pi
+        qpos = np.tile(self.physics.model.qpos0, (k, 1))
+        qpos[:, :3] = points.numpy()
+        qpos[:, 2] += self.robot.stand_height + 0.01
+        qpos[:, 3] = torch.cos(0.5 * heading).numpy()
+        qpos[:, 6] = torch.sin(0.5 * heading).numpy()
+        pose = self._stance + 0.1 * u[:, 7 : 7 + joints]
+        qpos[:, self._qpos] = pose.numpy()
+        qvel = np.zeros((k, self.physics.model.nv))
+        qvel[:, :6] = 0.3 * u[:, 1:7].numpy()
+        self.physics.write(ids, qpos, qvel)
+        self.physics.refresh(ids, self._stance.expand(k, -1).numpy())
+        for values in (self._steps, self._action, self._last_action, self._last_velocity, self._tracked):
+            values[ids] = 0
+
+    def advance(self, commands: Commands, differentiable: bool) -> None:
+        """One control period of MuJoCo; it has no gradients."""
+        if differentiable:
+            raise NotImplementedError("MuJoCo's batch gives no gradients; train with ppo")
+        target = commands["joint_position_target"]
+        self._last_action, self._action = self._action, (target - self._stance) / self._scale
+        self._last_velocity = self.physics.values[:, self._columns["joint_velocity"]]
+        self.pushes.advance(self.physics, self._generator)
+        noisy = self.imperfections
+        # The motors' encoders have the zero errors, too: what is commanded in their angle is another true one.
+        self.physics.step(target - noisy.joint_offset, noisy.delay if noisy.active else None)
+        self._steps += 1
+        orientation = self.physics.values[:, self._columns["orientation"]]
+        w, x, y, z = orientation.unbind(-1)
+        self.commands.advance(torch.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z)), self._generator)
+
+    def detach(self) -> None:
+        """Nothing here carries gradients."""
+
+    def truth(self) -> Truth:
+        values = self.physics.values
+        parts = {name: values[:, columns] for name, columns in self._columns.items()}
+        w, x, y, z = parts["orientation"].split(1, -1)
+        gravity = torch.cat((2.0 * (w * y - x * z), -2.0 * (y * z + w * x), 2.0 * (x * x + y * y) - 1.0), -1)
+        feet = parts["foot_position"].view(self.num_worlds, -1, 3)
+        foot_height, base_height = feet[:, :, 2], parts["base_position"][:, 2:3]
+        if self.ground is not None:
+            below = self.ground.height(torch.cat((feet[:, :, :2], parts["base_position"][:, None, :2]), 1))
+            foot_height, base_height = foot_height - below[:, :-1], base_height - below[:, -1:]
+        phase = self._steps * (2.0 * math.pi * self._settings.frequency * self._period)
+        return Truth(
+            {
+                **parts,
+                "gravity": gravity,
+                "measured_position": parts["joint_position"] + self.imperfections.joint_offset,
+                "foot_contact": parts["foot_contact"] > 0.0,
+                "foot_height": foot_height,
+                "base_height": base_height,
+                "velocity_command": self.commands.values,
+                "gait_clock": torch.stack((torch.sin(phase), torch.cos(phase)), -1),
+                "last_action": self._action,
+                "parameters": self.imperfections.parameters.clone(),
+            }
+        )
+
+    def signals(self, truth: Truth) -> dict[str, Tensor]:
+        own = {
+            "orientation": truth["orientation"],
+            "angular_velocity": truth["angular_velocity"],
+            "linear_acceleration": truth["linear_acceleration"],
+            "joint_position": truth["measured_position"],
+            "joint_velocity": truth["joint_velocity"],
+            "velocity_command": truth["velocity_command"],
+        }
+        return own if self.ground is None else {**own, **self.ground.signals(truth)}
+
+    def reward(self, truth: Truth, commands: Commands) -> Tensor:
+        command, standing = truth["velocity_command"], self._standing(truth)
+        foot_velocity = truth["foot_velocity"].view(self.num_worlds, -1, 3)
+        turns = self._steps[:, None] * (self._settings.frequency * self._period) + self._gait
+        fallen = self.failed(truth)
+        reward, _ = self._rewards(
+            Now(
+                command=command,
+                velocity=truth["linear_velocity"],
+                rates=truth["angular_velocity"],
+                gravity=truth["gravity"],
+                height_error=truth["base_height"][:, 0] - self.robot.stand_height,
+                deviation=truth["joint_position"] - self._stance,
+                torque=truth["joint_torque"],
+                acceleration=(truth["joint_velocity"] - self._last_velocity) * (1.0 / self._period),
+                action_change=self._action - self._last_action,
+                contact=truth["foot_contact"],
+                wanted=(torch.remainder(turns, 1.0) < self._settings.duty) | standing[:, None],
+                foot_height=truth["foot_height"] - self._settings.clearance,
+                foot_speed=foot_velocity[:, :, :2].square().sum(-1),
+                standing=standing,
+                fallen=fallen,
+            )
+        )
+        error = (truth["linear_velocity"][:, :2] - command[:, :2]).square().sum(-1)
+        self._tracked += torch.exp(error * (-1.0 / 0.25))
+        # A world in quarantine has been put back: what it shows is not what it did.
+        return torch.where(self.physics.failed, 0.0, reward)
+
+    def _standing(self, truth: Truth) -> Tensor:
+        return (truth["velocity_command"] == 0.0).all(-1)
+
+    def failed(self, truth: Truth) -> Tensor:
+        upright = truth["gravity"][:, 2] <= -math.cos(self._settings.max_tilt)
+        high = truth["base_height"][:, 0] >= self._settings.min_height * self.robot.stand_height
+        return ~(upright & high) | self.physics.failed
+
+    def critic_observation(self, truth: Truth) -> Tensor:
+        """What a policy can't see, too: [N, critic_dim(robot)]."""
+        return torch.cat(
+            (
+                truth["gravity"],
+                truth["linear_velocity"],
+                truth["angular_velocity"],
+                truth["joint_position"] - self._stance,
+                truth["joint_velocity"] * 0.05,
+                truth["velocity_command"],
+                truth["last_action"],
+                truth["gait_clock"],
+                truth["foot_contact"].float(),
+                truth["foot_height"] * 5.0,
+                truth["base_height"],
+                truth["parameters"],
+            ),
+            -1,
+        )
+
+    def metrics(self) -> dict[str, float]:
+        """What a trainer reports beside its own figures."""
+        return {
+            "command_range": self.commands.range,
+            "failed_worlds": float(self.physics.quarantine.count),
+        }
+
+    def finish_curriculum(self) -> None:
+        """Full command ranges from now on."""
+        self.commands.finish_curriculum()
+
+    def snapshot(self) -> dict[str, Tensor]:
+        saved = {
+            "steps": self._steps.clone(),
+            "action": self._action.clone(),
+            "last_action": self._last_action.clone(),
+            "last_velocity": self._last_velocity.clone(),
+            "tracked": self._tracked.clone(),
+        }
+        parts = {
+            "physics": self.physics.snapshot(),
+            "commands": self.commands.snapshot(),
+            "robot": self.imperfections.snapshot(),
+            "push": self.pushes.snapshot(),
+            "ground": {} if self.ground is None else self.ground.snapshot(),
+        }
+        for prefix, part in parts.items():
+            saved |= {f"{prefix}.{name}": value for name, value in part.items()}
+        return saved
+
+    def restore(self, snapshot: Mapping[str, Tensor]) -> None:
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {k.removeprefix(prefix): v for k, v in snapshot.items() if k.startswith(prefix)}
+
+        self._steps = snapshot["steps"].clone()
+        self._action = snapshot["action"].clone()
+        self._last_action = snapshot["last_action"].clone()
+        self._last_velocity = snapshot["last_velocity"].clone()
+        self._tracked = snapshot["tracked"].clone()
+        self.physics.restore(part("physics."))
+        self.commands.restore(part("commands."))
+        self.imperfections.restore(part("robot."))
+        self.pushes.restore(part("push."))
+        if self.ground is not None:
+            self.ground.restore(part("ground."))
+
+
+def critic_dim(robot: LeggedRobot) -> int:
+    """Width of the critic's observation."""
+    joints, feet = len(robot.joints), len(robot.feet)
+    return 3 + 3 + 3 + joints + joints + 3 + joints + 2 + feet + feet + 1 + len(PARAMETERS)

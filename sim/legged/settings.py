@@ -1,0 +1,162 @@
+"""What a walking task is made of, as data: commands, rewards, imperfections and the end of an episode."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+Range = tuple[float, float]
+
+
+def _require(holds: bool, message: str) -> None:
+    if not holds:
+        raise ValueError(message)
+
+
+@dataclass(frozen=True)
+class CommandSettings:
+    """Velocity commands in the base's frame: forward and left m/s, yaw rate rad/s (left turn positive)."""
+
+    forward: float = 1.5
+    """Largest forward and backward speed in m/s."""
+    sideways: float = 0.8
+    """Largest sideways speed in m/s."""
+    yaw: float = 1.2
+    """Largest yaw rate in rad/s."""
+    standing: float = 0.1
+    """Share of commands that ask to stand still."""
+    heading: float = 0.25
+    """Share of commands whose yaw rate steers to a heading, as a person's or a planner's would."""
+    heading_gain: float = 0.8
+    """Yaw rate in rad/s per rad of heading error."""
+    interval: Range = (5.0, 10.0)
+    """Time in s between new commands."""
+    start: float = 0.5
+    """Share of the full ranges that training starts with."""
+    growth: float = 0.1
+    """How much the share grows when the worlds that were restarted had tracked well on average."""
+    promotion: float = 0.65
+    """Mean tracking (1 is perfect) over an episode beyond which the ranges grow."""
+
+    def __post_init__(self) -> None:
+        for name in ("forward", "sideways", "yaw"):
+            _require(getattr(self, name) >= 0.0, f"CommandSettings.{name} must not be negative")
+        for name in ("standing", "heading", "promotion"):
+            _require(0.0 <= getattr(self, name) <= 1.0, f"CommandSettings.{name} must lie in [0, 1]")
+        _require(0.0 < self.start <= 1.0, f"CommandSettings.start must lie in (0, 1], got {self.start}")
+        _require(0.0 < self.interval[0] <= self.interval[1], "CommandSettings.interval needs 0 < low <= high")
+
+
+@dataclass(frozen=True)
+class RewardSettings:
+    """Weights of the named reward terms, per second; a term of weight 0 costs nothing."""
+
+    track_velocity: float = 1.5
+    """exp(-|v_xy - command|^2 / 0.25)"""
+    track_velocity_finely: float = 0.75
+    """exp(-|v_xy - command|^2 / 0.03): what is left to gain once the coarse term is nearly full."""
+    track_yaw: float = 0.75
+    """exp(-(yaw rate - command)^2 / 0.25)"""
+    gait: float = 0.5
+    """Share of feet whose contact is what the gait's clock asks for; of all feet on the ground when standing."""
+    vertical_velocity: float = -1.0
+    """v_z^2, (m/s)^2"""
+    tilt_rate: float = -0.05
+    """Roll and pitch rate squared, (rad/s)^2"""
+    tilt: float = -2.0
+    """Horizontal part of the direction of gravity, squared"""
+    height: float = -20.0
+    """(base height above the ground - stand height)^2, m^2"""
+    torque: float = -1e-4
+    """Sum of squared torques, (Nm)^2"""
+    acceleration: float = -1e-7
+    """Sum of squared joint accelerations, (rad/s^2)^2"""
+    action_rate: float = -0.03
+    """Sum of squared changes of the normalised action"""
+    stance: float = -0.2
+    """Sum of squared deviations from the stance, rad^2; five times as much when commanded to stand"""
+    slip: float = -0.1
+    """Squared horizontal speed of feet on the ground, (m/s)^2"""
+    clearance: float = -10.0
+    """(foot height - clearance)^2 times horizontal foot speed, of feet that the clock wants in the air"""
+    fall: float = -50.0
+    """A fall, in one step of 0.02 s: -1 in all"""
+
+
+@dataclass(frozen=True)
+class ImperfectionSettings:
+    """What differs between worlds and from the model; ranges are half-widths around nominal or (low, high).
+
+    All are drawn anew at each restart, always from the model's stored values. `imperfections` of the environment
+    scales every half-width and noise.
+    """
+
+    delay: float = 0.01
+    """Longest delay of commands in s, in whole substeps; uniform from 0."""
+    strength: float = 0.1
+    """Share by which the torque limits and gains of all motors of a robot differ."""
+    stiffness: float = 0.1
+    """Share by which each joint's stiffness differs."""
+    damping: float = 0.2
+    """Share by which each joint's damping gain differs."""
+    friction: float = 0.45
+    """Share by which the ground's friction differs from its nominal 0.8."""
+    joint_damping: float = 0.5
+    """Share by which each joint's viscous friction differs."""
+    base_mass: float = 1.0
+    """Mass in kg by which the base differs."""
+    link_mass: float = 0.05
+    """Share by which the masses of the other links differ."""
+    centre: float = 0.03
+    """Distance in m by which the base's centre of mass differs in each axis."""
+    joint_offset: float = 0.02
+    """Error in rad of each joint's encoder zero: in readings and in commands alike."""
+    joint_position_noise: float = 0.01
+    """Standard deviation in rad."""
+    joint_velocity_noise: float = 0.5
+    """Standard deviation in rad/s."""
+    gyro_noise: float = 0.1
+    """Standard deviation in rad/s."""
+    gyro_bias: float = 0.02
+    """Standard deviation in rad/s, once an episode."""
+    orientation_noise: float = 0.01
+    """Standard deviation in rad about each axis."""
+    orientation_bias: float = 0.01
+    """Standard deviation in rad about each axis, once an episode."""
+    accelerometer_noise: float = 0.3
+    """Standard deviation in m/s^2."""
+    push_interval: Range = (5.0, 10.0)
+    """Time in s between pushes."""
+    push_speed: float = 0.5
+    """Largest kick to the base's horizontal velocity in m/s, in each axis."""
+    push_spin: float = 0.4
+    """Largest kick to the base's rates in rad/s, in each axis."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            low = value[0] if isinstance(value, tuple) else value
+            _require(low >= 0.0 and math.isfinite(low), f"ImperfectionSettings.{field.name} must not be negative")
+
+
+@dataclass(frozen=True)
+class LeggedSettings:
+    """A whole walking world. `gait` is the phase of each foot in turns; a foot is down while its phase is below
+    `duty`."""
+
+    gait: tuple[float, ...]
+    frequency: float = 2.5
+    """Strides a second."""
+    duty: float = 0.55
+    """Share of a stride that a foot is on the ground."""
+    clearance: float = 0.09
+    """Height in m of a foot's centre in mid-swing."""
+    max_tilt: float = 1.2
+    """Tilt in rad that counts as a fall."""
+    min_height: float = 0.5
+    """Share of the stand height below which the base's height above the ground counts as a fall."""
+    timestep: float = 0.01
+    """Length of a physics substep in s."""
+    commands: CommandSettings = CommandSettings()
+    rewards: RewardSettings = RewardSettings()
+    imperfections: ImperfectionSettings = ImperfectionSettings()

@@ -1,0 +1,164 @@
+"""From a legged robot and settings to a walking task: signals, policy terms and the world."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from policies.observations import ActionHistory, ObservationTerm, Reading
+from policies.proprioception import Deviation, GaitClock, History, PoseCommand, ProjectedGravity
+from policies.specs import CommandSpec, JointSpec, SafetyEnvelope, SensorSpec
+from policies.symmetry import SignalMirror, SignedPermutation
+from sim.actuators import ActuatorModels
+from sim.environment import VectorEnvironment
+from sim.legged.scenario import LeggedScenario, critic_dim
+from sim.legged.settings import ImperfectionSettings, LeggedSettings
+from sim.physics.mujoco.model import build_model
+from sim.physics.mujoco.physics import MujocoPhysics
+from sim.robots.legged import LeggedRobot
+from sim.sensors import SensorModel, SensorModels
+from sim.symmetry import legged_mirror
+from sim.task import Task
+
+PERIOD = 0.02
+EPISODE_STEPS = 1000
+HISTORY = 4
+"""Steps of joints, rates and gravity that the policy remembers, beside the current one."""
+
+SAFETY = SafetyEnvelope(max_tilt=1.05, max_input_age=0.1, max_command_age=0.1)
+
+
+def sensors(robot: LeggedRobot, settings: LeggedSettings) -> tuple[SensorSpec, ...]:
+    """What a legged robot measures, and the command it is given."""
+    n, c = len(robot.joints), settings.commands
+    low = tuple(value - 0.2 for value in robot.joint_low)
+    high = tuple(value + 0.2 for value in robot.joint_high)
+    limits = (c.forward, c.sideways, c.yaw)
+    speed = tuple(2.0 * value for value in robot.joint_speed)
+    return (
+        SensorSpec("orientation", 4, "1", "body to world, w x y z", -1.01, 1.01),
+        SensorSpec("angular_velocity", 3, "rad/s", "body", -40.0, 40.0),
+        SensorSpec("linear_acceleration", 3, "m/s^2", "body", -300.0, 300.0),
+        SensorSpec("joint_position", n, "rad", "joint", low, high, labels=robot.joints),
+        SensorSpec("joint_velocity", n, "rad/s", "joint", tuple(-v for v in speed), speed, labels=robot.joints),
+        SensorSpec(
+            "velocity_command", 3, "m/s, m/s, rad/s", "body", tuple(-v for v in limits), limits,
+            labels=("forward", "left", "yaw"),
+        ),
+    )  # fmt: skip
+
+
+def commands(robot: LeggedRobot) -> tuple[CommandSpec, ...]:
+    """One target for each joint, safe in the lying pose."""
+    return (
+        CommandSpec(
+            "joint_position_target",
+            len(robot.joints),
+            "rad",
+            robot.joint_low,
+            robot.joint_high,
+            2.0 * max(robot.action_scale) / PERIOD,
+            robot.joints,
+            robot.lying,
+        ),
+    )
+
+
+def observation(robot: LeggedRobot, settings: LeggedSettings) -> tuple[ObservationTerm, ...]:
+    """Gravity, rates, joints, command, the last actions and the gait's clock, with a few steps of history."""
+    n = len(robot.joints)
+    felt: tuple[ObservationTerm, ...] = (
+        ProjectedGravity(),
+        Reading("angular_velocity", 3, 0.25),
+        Deviation("joint_position", robot.stance),
+        Reading("joint_velocity", n, 0.05),
+    )
+    return (
+        *felt,
+        Reading("velocity_command", 3),
+        History(felt, HISTORY),
+        ActionHistory(HISTORY, n),
+        GaitClock(settings.frequency, PERIOD),
+    )
+
+
+def action(robot: LeggedRobot) -> PoseCommand:
+    return PoseCommand("joint_position_target", robot.stance, robot.action_scale)
+
+
+def joints(robot: LeggedRobot) -> JointSpec:
+    """What the robot's side must know of the joints."""
+    return JointSpec(
+        robot.joints, robot.stance, robot.lying, robot.stiffness, robot.damping, robot.torque_limit, robot.joint_low,
+        robot.joint_high,
+    )  # fmt: skip
+
+
+def mirror(robot: LeggedRobot) -> SignalMirror:
+    """How the robot's signals look in a mirror; the clock of a gait with legs in turns is half a stride off in it."""
+    clock = SignedPermutation((0, 1), (-1.0, -1.0))
+    return legged_mirror(
+        robot,
+        truth={
+            "gravity": "vector", "measured_position": "joints", "foot_height": "feet", "base_height": "same",
+            "gait_clock": clock, "last_action": "joints", "parameters": "same",
+        },
+    )  # fmt: skip
+
+
+def sensor_models(noise: ImperfectionSettings, scale: float) -> tuple[SensorModel, ...]:
+    """Noise and bias of each sensor, `scale` times what the settings say."""
+    return (
+        SensorModel("orientation", noise.orientation_noise * scale, noise.orientation_bias * scale, rotation=True),
+        SensorModel("angular_velocity", noise.gyro_noise * scale, noise.gyro_bias * scale),
+        SensorModel("linear_acceleration", noise.accelerometer_noise * scale),
+        SensorModel("joint_position", noise.joint_position_noise * scale),
+        SensorModel("joint_velocity", noise.joint_velocity_noise * scale),
+    )
+
+
+def make_environment(
+    num_worlds: int,
+    seed: int,
+    device: str = "cpu",
+    *,
+    robot: str = "",
+    randomized: bool = False,
+    imperfections: float = 1.0,
+    of: LeggedRobot,
+    settings: LeggedSettings,
+) -> VectorEnvironment:
+    """A flat world. `randomized` draws each episode's body and motors; `imperfections` 0 is the model itself."""
+    if robot not in ("", of.name):
+        raise KeyError(robot)
+    physics = MujocoPhysics(
+        build_model(of, timestep=settings.timestep), num_worlds, substeps=round(PERIOD / settings.timestep)
+    )
+    scenario = LeggedScenario(physics, of, settings, PERIOD, randomized=randomized, imperfections=imperfections)
+    dims = {spec.name: spec.dim for spec in sensors(of, settings)}
+    return VectorEnvironment(
+        scenario,
+        SensorModels(sensor_models(settings.imperfections, imperfections), dims, num_worlds, "cpu"),
+        ActuatorModels((), {}, PERIOD, num_worlds),
+        EPISODE_STEPS,
+        seed,
+    )
+
+
+def flat_task(robot: LeggedRobot, settings: LeggedSettings) -> Task:
+    """`ROBOT-velocity-flat`."""
+    return Task(
+        name=f"{robot.name}-velocity-flat",
+        summary=f"Walk a {robot.name} on flat ground at a commanded velocity, blind to its own.",
+        sensors=sensors(robot, settings),
+        commands=commands(robot),
+        observation=observation(robot, settings),
+        action=action(robot),
+        period=PERIOD,
+        episode_steps=EPISODE_STEPS,
+        critic_dim=critic_dim(robot),
+        safety=SAFETY,
+        make_environment=partial(make_environment, of=robot, settings=settings),
+        joints=joints(robot),
+        mirror=mirror(robot),
+        evaluate_randomized=True,
+    )

@@ -1,0 +1,83 @@
+"""Sensors that are plain functions of the state, read off it: current after a step at no cost."""
+
+from __future__ import annotations
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+class StateSensors:
+    """Which sensors of a model follow from qpos and qvel alone.
+
+    These are joint positions and speeds and, of a body with a free joint, the orientation, rates, position and velocity
+    of a site that lies along the body's axes (at its origin, for position and velocity). `complete` tells whether these
+    are all of the model's sensors of orientation, rates, joints and velocity, so that no forward stage is needed.
+    """
+
+    def __init__(self, model: mujoco.MjModel) -> None:
+        kind = mujoco.mjtSensor
+        position: list[tuple[int, int]] = []
+        speed: list[tuple[int, int]] = []
+        self._velocity: list[tuple[slice, int, int]] = []
+        self.complete = True
+        for i in range(model.nsensor):
+            start, of = int(model.sensor_adr[i]), int(model.sensor_objid[i])
+            sensor = int(model.sensor_type[i])
+            if sensor == kind.mjSENS_JOINTPOS:
+                position.append((start, int(model.jnt_qposadr[of])))
+            elif sensor == kind.mjSENS_JOINTVEL:
+                speed.append((start, int(model.jnt_dofadr[of])))
+            elif sensor in _OF_A_SITE:
+                free = _free_joint(model, i)
+                if free is None:
+                    # The feet's own sensors may be a substep old.
+                    self.complete &= sensor not in (kind.mjSENS_GYRO, kind.mjSENS_VELOCIMETER, kind.mjSENS_FRAMEQUAT)
+                    continue
+                qpos, qvel = int(model.jnt_qposadr[free]), int(model.jnt_dofadr[free])
+                if sensor == kind.mjSENS_FRAMEQUAT:
+                    position += [(start + k, qpos + 3 + k) for k in range(4)]
+                elif sensor == kind.mjSENS_GYRO:
+                    speed += [(start + k, qvel + 3 + k) for k in range(3)]
+                elif not np.allclose(model.site_pos[of], 0.0):
+                    self.complete &= sensor != kind.mjSENS_VELOCIMETER
+                elif sensor == kind.mjSENS_FRAMEPOS:
+                    position += [(start + k, qpos + k) for k in range(3)]
+                else:
+                    self._velocity.append((slice(start, start + 3), qpos + 3, qvel))
+        self._position = np.array(position, dtype=np.int64).reshape(-1, 2).T
+        self._speed = np.array(speed, dtype=np.int64).reshape(-1, 2).T
+
+    def write(self, values: Array, qpos: Array, qvel: Array) -> None:
+        """Bring these sensors of `values` [N, nsensordata] up to the state [N, nq] and [N, nv]."""
+        values[:, self._position[0]] = qpos[:, self._position[1]]
+        values[:, self._speed[0]] = qvel[:, self._speed[1]]
+        for columns, quaternion, velocity in self._velocity:
+            values[:, columns] = _rotate_inverse(qpos[:, quaternion : quaternion + 4], qvel[:, velocity : velocity + 3])
+
+
+_OF_A_SITE = (
+    mujoco.mjtSensor.mjSENS_FRAMEQUAT, mujoco.mjtSensor.mjSENS_GYRO, mujoco.mjtSensor.mjSENS_FRAMEPOS,
+    mujoco.mjtSensor.mjSENS_VELOCIMETER,
+)  # fmt: skip
+
+
+def _free_joint(model: mujoco.MjModel, sensor: int) -> int | None:
+    """The free joint of the body that a site's sensor is on, if the site lies along the body's axes."""
+    if model.sensor_objtype[sensor] != mujoco.mjtObj.mjOBJ_SITE or model.sensor_refid[sensor] >= 0:
+        return None
+    site = int(model.sensor_objid[sensor])
+    body = int(model.site_bodyid[site])
+    if model.body_jntnum[body] != 1 or not np.allclose(model.site_quat[site], (1.0, 0.0, 0.0, 0.0)):
+        return None
+    joint = int(model.body_jntadr[body])
+    return joint if model.jnt_type[joint] == mujoco.mjtJoint.mjJNT_FREE else None
+
+
+def _rotate_inverse(quaternion: Array, vector: Array) -> Array:
+    """Vectors [N, 3] from world to body axes by unit quaternions w, x, y, z [N, 4]."""
+    w, axis = quaternion[:, :1], quaternion[:, 1:]
+    cross = np.cross(vector, axis)
+    return vector + 2.0 * (w * cross + np.cross(cross, axis))
