@@ -39,6 +39,7 @@ from robo_rl.evaluate import (
     wilson,
 )
 from robo_rl.results import plain
+from sim.environment import VectorEnvironment
 from sim.task import Environment, Task
 
 DEVELOPMENT_SEED = 30_000_001
@@ -51,7 +52,7 @@ SUCCESS_PROGRESS = 0.7
 
 @runtime_checkable
 class WithTerrain(Protocol):
-    """An environment whose worlds stand on terrain of several kinds and levels."""
+    """An environment, or its scenario, whose worlds stand on terrain of several kinds and levels."""
 
     def terrain_places(self) -> tuple[Sequence[str], Tensor, Tensor]:
         """The names of the kinds, and every world's kind [N] (an index into them) and level [N]."""
@@ -60,7 +61,7 @@ class WithTerrain(Protocol):
 
 @runtime_checkable
 class WithCurriculum(Protocol):
-    """An environment whose difficulty grows in training."""
+    """An environment, or its scenario, whose difficulty grows in training."""
 
     def finish_curriculum(self) -> None:
         """Give every later episode the task's whole difficulty: full command range, terrain levels spread evenly."""
@@ -166,8 +167,9 @@ def evaluate_walking(
         raise UserError(f"episodes must be at least 1, got {worlds}")
     pilot = pilot_for(policy, task)
     environment = make_world(task, worlds, seed, device, robot=robot, imperfections=imperfections)
-    if isinstance(environment, WithCurriculum):
-        environment.finish_curriculum()
+    for part in _parts(environment):
+        if isinstance(part, WithCurriculum):
+            part.finish_curriculum()
     return walk(pilot, task, environment, seed, imperfections)
 
 
@@ -178,7 +180,7 @@ def walk(
     """One episode of every world of `environment`, from a reset on."""
     n, device = environment.num_worlds, environment.device
     sensors, _ = environment.reset()
-    places = environment.terrain_places() if isinstance(environment, WithTerrain) else None
+    places = next((part.terrain_places() for part in _parts(environment) if isinstance(part, WithTerrain)), None)
     if places is not None:
         # A world that falls may go on elsewhere: what counts is where its first episode began.
         places = places[0], places[1].clone(), places[2].clone()
@@ -220,6 +222,11 @@ def walk(
         fell=fell,
         velocity_errors=errors,
     )
+
+
+def _parts(environment: Environment) -> tuple[object, ...]:
+    """The environment and, where it has one, its scenario."""
+    return (environment, environment.scenario) if isinstance(environment, VectorEnvironment) else (environment,)
 
 
 def _errors(truth: Truth) -> tuple[Tensor, Tensor, Tensor, Tensor]:
