@@ -6,23 +6,19 @@ import contextlib
 import math
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
 from deploy.manifest import Manifest
 from real.events import EventLog, Fault
-from real.landing import Landing
+from real.mission import Advance, Goal, Mission
 from real.policy_input import PolicyInput
 from real.recorder import Recorder
 from real.recording import TickRecord, state_message
 from real.report import FlightTrace
 from real.robot import Array, LinkDown, LinkStatus, Reading, Robot
 from real.schedule import Clock, PhaseAligner, Schedule, Tick
-from real.setpoint import Setpoint, Target
-from real.state_machine import FLYING, State, StateMachine, Trigger
+from real.state_machine import ACTIVE, State, StateMachine, Trigger
 from real.stop_requests import StopRequests
 from real.supervisor import Supervisor
 
@@ -39,17 +35,8 @@ class Policy(Protocol):
     def step(self, sensors: Mapping[str, Array]) -> Mapping[str, Any]: ...
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What to fly: a setpoint relative to the start for `duration` s, then a landing on the ground at `ground` m."""
-
-    setpoint: Setpoint
-    duration: float
-    ground: float
-
-
 class ControlLoop:
-    """Flies one plan, from READY to a landing or to a latched state, and releases the robot whatever happens."""
+    """Runs one mission, from READY to rest or to a latched state, and releases the robot whatever happens."""
 
     def __init__(
         self,
@@ -61,7 +48,7 @@ class ControlLoop:
         log: EventLog,
         schedule: Schedule,
         clock: Clock,
-        plan: Plan,
+        mission: Mission,
         requests: StopRequests,
         trace: FlightTrace,
         recorder: Recorder | None,
@@ -73,28 +60,25 @@ class ControlLoop:
         self._log = log
         self._schedule = schedule
         self._clock = clock
-        self._plan = plan
+        self._mission = mission
         self._requests = requests
         self._trace = trace
         self._recorder = recorder
         self._input = PolicyInput(manifest.sensors)
-        self._safe = {c.name: np.array(c.safe) for c in manifest.commands}
         self._aligner = PhaseAligner()
         self._started = math.nan
-        self._origin: Array = np.zeros(3)
-        self._landing: Landing | None = None
-        self._ramping_down = False
+        self._policy_runs = True
         self._recorder_told = False
 
     def run(self) -> float:
-        """Fly from READY until the flight has ended; return how long it took, in s.
+        """Run from READY until the mission has ended; return how long it took, in s.
 
         An exception of the loop, the policy or the driver ends in DAMP and is recorded with its place. The robot is
         released in every case, also when the interpreter is being shut down.
         """
         try:
             self._begin()
-            while self._machine.state in FLYING:
+            while self._machine.state in ACTIVE:
                 self._tick(self._schedule.wait())
         except Exception as error:
             self.fire(Trigger.DAMP, Fault("loop_exception", detail=place(error)))
@@ -115,10 +99,10 @@ class ControlLoop:
     def _begin(self) -> None:
         self._policy.reset()
         now = self._clock.now()
-        self._supervisor.begin(now, self._plan.ground, self._robot.link())
+        self._supervisor.begin(now, self._mission.ground, self._robot.link())
         newest = self._supervisor.gate.newest
         assert newest is not None  # begin() has just checked it.
-        self._origin = newest.sensors["position"].copy()
+        self._mission.begin(now, newest)
         self._started = now
         self._change(Trigger.START, now, "armed")
 
@@ -127,27 +111,35 @@ class ControlLoop:
         link, reading = self._robot.link(), self._robot.read()
         self._note_host(tick)
         self._heed_requests(now)
-        target = self._target(now)
-        inspection = self._supervisor.inspect(now, self._machine.state, reading, link, target)
+        goal = self._mission.goal(now, self._machine.state)
+        inspection = self._supervisor.inspect(now, self._machine.state, reading, link, goal)
         if inspection.trigger is not None:
             self._change(inspection.trigger, now, inspection.cause)
         usable = inspection.usable
         self._align(now)
-        self._follow_landing(now, target, usable)
+        for step in self._mission.advance(now, self._machine.state, goal, self._supervisor.gate.newest, usable):
+            self._take(step, now)
         sent, wanted, age = None, None, math.inf
-        if usable is not None and self._machine.state in FLYING:
-            if self._machine.state == State.POLICY:
-                self._trace.position(
-                    now - self._started, float(np.linalg.norm(usable.sensors["position"] - target.position))
-                )
-            sent, wanted, age = self._act(usable, target)
-        self._record(tick, link, target, usable, sent, wanted, age)
+        if usable is not None and self._machine.state in ACTIVE:
+            self._mission.trace(self._trace, now, self._machine.state, goal, usable)
+            sent, wanted, age = self._act(usable, goal)
+        self._record(tick, link, goal, usable, sent, wanted, age)
 
-    def _act(self, reading: Reading, target: Target) -> tuple[Mapping[str, Array] | None, Mapping[str, Any], float]:
-        """Step the policy and send what the supervisor approves; return that, the policy's own command, and the age."""
-        wanted = self._safe if self._ramping_down else self._policy.step(self._input(reading, target))
-        state, now = self._machine.state, self._clock.now()
-        verdict = self._supervisor.approve(now, state, wanted, quiet=self._ramping_down)
+    def _act(self, reading: Reading, goal: Goal) -> tuple[Mapping[str, Array] | None, Mapping[str, Any], float]:
+        """Step the policy, or take the mission's own command, and send what the supervisor approves; return that, what
+        was wanted, and the age."""
+        state = self._machine.state
+        own = self._mission.own_command(self._clock.now(), state, reading)
+        if own is not None:
+            wanted, self._policy_runs = own.command, False
+        else:
+            if not self._policy_runs:
+                # Nothing that the policy remembers is older than the moment at which it takes over.
+                self._policy.reset()
+                self._policy_runs = True
+            wanted = self._policy.step(self._input(reading, goal))
+        now = self._clock.now()
+        verdict = self._supervisor.approve(now, state, wanted, quiet=own is not None and own.quiet)
         if verdict.trigger is not None:
             self._change(verdict.trigger, now, verdict.cause)
         if verdict.command is None:
@@ -160,36 +152,24 @@ class ControlLoop:
         age = self._supervisor.gate.age(self._clock.now())
         self._supervisor.sent(now, verdict.command)
         self._trace.command(verdict.command, age)
-        if self._ramping_down and all(np.array_equal(verdict.command[n], self._safe[n]) for n in self._safe):
-            self._change(Trigger.LANDED, now, "landed")
+        step = self._mission.sent(now, state, verdict.command)
+        if step is not None:
+            self._take(step, now)
         return verdict.command, wanted, age
 
     def _heed_requests(self, now: float) -> None:
         if self._requests.count > 1:
             self.fire(Trigger.ESTOP, Fault("emergency_requested"))
-        elif self._machine.state == State.POLICY and self._requests.count:
-            self.fire(Trigger.LAND, Fault("stop_requested"))
-        elif self._machine.state == State.POLICY and now - self._started >= self._plan.duration:
-            self.fire(Trigger.LAND, Fault("duration_over", now - self._started, self._plan.duration))
-
-    def _target(self, now: float) -> Target:
-        if self._landing is not None:
-            return self._landing.target(now)
-        relative = self._plan.setpoint.at(now - self._started)
-        return Target(self._origin + relative.position, relative.velocity)
-
-    def _follow_landing(self, now: float, target: Target, usable: Reading | None) -> None:
-        """Begin a landing where the target is, notice its end, and give it up when it takes too long."""
-        if self._machine.state != State.LAND:
             return
-        if self._landing is None:
-            newest = self._supervisor.gate.newest
-            height = float(target.position[2] if newest is None else newest.sensors["position"][2])
-            self._landing = Landing(now, target, self._plan.ground, height)
-        elif self._landing.timed_out(now):
-            self.fire(Trigger.DAMP, Fault("land_timeout", self._landing.longest, self._landing.longest))
-        elif usable is not None and self._landing.landed(now, usable):
-            self._ramping_down = True
+        fault = self._mission.asked_to_end(now, self._machine.state, self._requests.count > 0)
+        if fault is not None:
+            self.fire(Trigger.END, fault)
+
+    def _take(self, step: Advance, now: float) -> None:
+        if step.fault is not None:
+            self._log.record(now, self._machine.state, step.fault, step.trigger)
+        if step.trigger is not None:
+            self._change(step.trigger, now, step.cause)
 
     def _align(self, now: float) -> None:
         gate = self._supervisor.gate
@@ -210,7 +190,7 @@ class ControlLoop:
         self,
         tick: Tick,
         link: LinkStatus,
-        target: Target,
+        goal: Goal,
         reading: Reading | None,
         sent: Mapping[str, Array] | None,
         wanted: Mapping[str, Any] | None,
@@ -227,7 +207,7 @@ class ControlLoop:
                 work,
                 tick.skipped,
                 link,
-                target,
+                goal,
                 reading,
                 gate_age,
                 age,

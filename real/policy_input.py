@@ -1,17 +1,17 @@
-"""From a reading and a target to what the policy reads, by name."""
+"""From a reading and a goal to what the policy reads, by name."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from deploy.manifest import SensorEntry
-from real.readings import TARGET_SENSORS
+from real.mission import Goal
 from real.robot import Array, Reading
 from real.setpoint import Target
 
 
 class PolicyInput:
-    """Feeds a policy: its target sensors get the target, and sensors relative to the target get it subtracted.
+    """Feeds a policy: sensors that come from the goal get it, and sensors relative to the target get it subtracted.
 
     What is subtracted follows from the sensor's unit: the target's position from m, its velocity from m/s. Raises
     ValueError for a sensor that is relative to the target in another unit.
@@ -26,13 +26,14 @@ class PolicyInput:
                     "only a position [3] in m or a velocity [3] in m/s can"
                 )
 
-    def __call__(self, reading: Reading, target: Target) -> dict[str, Array]:
-        """Every sensor of the policy, [dim]; `target` is in the world frame."""
-        targets = dict(zip(TARGET_SENSORS, (target.position, target.velocity), strict=True))
+    def __call__(self, reading: Reading, goal: Goal) -> dict[str, Array]:
+        """Every sensor of the policy, [dim]; a `Target` is in the world frame."""
         values: dict[str, Array] = {}
         for sensor in self._sensors:
-            value = targets[sensor.name] if sensor.name in targets else reading.sensors[sensor.name]
+            value = goal.sensors[sensor.name] if sensor.name in goal.sensors else reading.sensors[sensor.name]
             if sensor.relative_to == "target":
-                value = value - (target.position if sensor.unit == "m" else target.velocity)
+                if not isinstance(goal, Target):
+                    raise TypeError(f"sensor {sensor.name} is relative to a target, and there is none")
+                value = value - (goal.position if sensor.unit == "m" else goal.velocity)
             values[sensor.name] = value
         return values

@@ -8,8 +8,8 @@ from types import MappingProxyType
 
 from real.state_machine import Trigger
 
-_LANDS = "commands to a target sinking at 0.3 m/s, then the safe value, then a stop"
-_RELEASED = "a stop request if the link lives, no command any more; its own fail-safe brings it down"
+_LANDS = "the way to rest: a target that sinks at 0.3 m/s, or a halt, the stance and the lying pose; then a stop"
+_RELEASED = "a stop request if the link lives, no command any more; its own fail-safe takes over"
 _GOES_ON = "the policy's commands, within limits"
 _LAST = "nothing for this tick; after the time-out as DAMP"
 
@@ -30,7 +30,7 @@ _TABLE = (
     # The readings: a bad one never reaches the policy, and a lack of good ones shows as state_age.
     Reaction(
         "sensor_missing", "a reading lacks a sensor",
-        "manifest sensors, and position, orientation, linear_velocity", "1 tick",
+        "manifest sensors, and what the envelope needs", "1 tick",
         None, "nothing computed from this reading",
     ),
     Reaction(
@@ -127,6 +127,11 @@ _TABLE = (
         Trigger.DAMP, _RELEASED,
     ),
     Reaction(
+        "robot_restarted", "the robot's process is another one than at the start",
+        "the same boot identity", "1 status message + 1 tick",
+        Trigger.DAMP, _RELEASED,
+    ),
+    Reaction(
         "not_owner", "the robot obeys another writer, or nobody 0.5 s after our first command",
         "our own writer", "1 status message + 1 tick; 0.5 s at the start",
         Trigger.DAMP, _RELEASED,
@@ -134,7 +139,7 @@ _TABLE = (
     Reaction(
         "second_writer", "another writer sends commands while the robot obeys us",
         "no foreign message", "1 tick after the message",
-        Trigger.LAND, _LANDS,
+        Trigger.END, _LANDS,
     ),
     Reaction(
         "command_rejected", "the robot has rejected a command",
@@ -162,6 +167,21 @@ _TABLE = (
         "manifest rate_limit", "same tick",
         None, "the command, clamped",
     ),
+    Reaction(
+        "torque_clamped", "a joint target that asks its motor for more torque than it has",
+        "manifest joints.torque_limit", "same tick",
+        None, "the target moved towards the joint until it asks for the limit",
+    ),
+    Reaction(
+        "stand_failed", "a legged robot whose joints do not reach the stance",
+        "0.4 rad, 3 s after the way there", "1 tick",
+        Trigger.DAMP, _RELEASED,
+    ),
+    Reaction(
+        "cmd_vel_lost", "time since the last velocity command, while walking by /cmd_vel",
+        "0.5 s", "1 tick",
+        None, "the policy's commands, for a velocity of zero",
+    ),
     # The host itself.
     Reaction(
         "loop_exception", "an error in the loop, the policy or the driver",
@@ -187,12 +207,12 @@ _TABLE = (
     Reaction(
         "duration_over", "the time of the flight is over",
         "the flight's duration", "1 tick",
-        Trigger.LAND, _LANDS,
+        Trigger.END, _LANDS,
     ),
     Reaction(
         "stop_requested", "SIGINT or SIGTERM",
         "none", "1 tick",
-        Trigger.LAND, _LANDS,
+        Trigger.END, _LANDS,
     ),
     Reaction(
         "emergency_requested", "a second SIGINT or SIGTERM",
@@ -203,12 +223,17 @@ _TABLE = (
     Reaction(
         "connect_failed", "no reading or no status from the robot",
         "the connect time-out", "the connect time-out",
-        Trigger.LAND, "nothing",
+        Trigger.END, "nothing",
+    ),
+    Reaction(
+        "gains_differ", "the robot's motors are set to other gains than the policy was trained with",
+        "manifest joints.stiffness, damping, 1 %", "at the connection",
+        Trigger.END, "nothing",
     ),
     Reaction(
         "arming_refused", "a check above does not hold before the flight",
         "every check above", "the arming time-out",
-        Trigger.LAND, "nothing",
+        Trigger.END, "nothing",
     ),
 )  # fmt: skip
 
@@ -217,7 +242,7 @@ REACTIONS: Mapping[str, Reaction] = MappingProxyType({reaction.cause: reaction f
 REQUESTS = frozenset({"duration_over", "stop_requested"})
 """The causes that end a flight as the user wished it; any other one that fires a trigger is a safety event."""
 
-BEFORE_FLIGHT = frozenset({"connect_failed", "arming_refused"})
+BEFORE_FLIGHT = frozenset({"connect_failed", "gains_differ", "arming_refused"})
 """The causes that keep a flight from beginning: the state stays IDLE."""
 
 

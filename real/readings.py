@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,8 @@ from real.clock_offset import ClockOffset
 from real.events import Fault
 from real.robot import Array, Reading
 
-TARGET_SENSORS = ("target_position", "target_velocity")
-"""Policy inputs that come from the setpoint, not from the robot."""
-ENVELOPE_SENSORS = {"position": 3, "orientation": 4, "linear_velocity": 3}
-"""What the supervisor itself needs of every reading, and its dim, whatever the policy reads."""
+GOAL_SENSORS = ("target_position", "target_velocity", "velocity_command")
+"""Policy inputs that come from the goal, not from the robot."""
 STAMP_JUMP = 1.0
 """How far, in s, a stamp may run ahead of the host's time since the reading before; messages that were held up catch
 up."""
@@ -26,10 +24,11 @@ QUATERNION_TOLERANCE = 0.1
 class ReadingGate:
     """Passes on the newest good reading, and knows how old it is."""
 
-    def __init__(self, sensors: Iterable[SensorEntry]) -> None:
-        own = (s for s in sensors if s.name not in TARGET_SENSORS)
+    def __init__(self, sensors: Iterable[SensorEntry], demanded: Mapping[str, int]) -> None:
+        """`demanded`: what every reading must have, whatever the policy reads, and its dim."""
+        own = (s for s in sensors if s.name not in GOAL_SENSORS)
         self._limits = {s.name: (s.dim, np.array(s.low), np.array(s.high)) for s in own}
-        for name, dim in ENVELOPE_SENSORS.items():
+        for name, dim in demanded.items():
             known = self._limits.setdefault(name, (dim, np.full(dim, -np.inf), np.full(dim, np.inf)))
             if known[0] != dim:
                 raise ValueError(f"sensor {name} has dim {known[0]}, the supervisor needs {dim}")

@@ -12,13 +12,16 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mcap.exceptions import McapError
 from mcap.reader import NonSeekingReader
 
 from real.robot import Array, LinkStatus, Reading
 from real.setpoint import Target
+
+if TYPE_CHECKING:
+    from real.mission import Goal
 
 WORLD = "world"
 
@@ -48,6 +51,7 @@ _POSE = _object(
 SCHEMAS: dict[str, dict[str, Any]] = {
     "/pose": _POSE,
     "/target": _POSE,
+    "/goal": _object("robo_rl.Goal", goal=_CHANNELS),
     "/events": _object(
         "foxglove.Log",
         level={"type": "integer", "description": "1 debug, 2 info, 3 warning, 4 error, 5 fatal"},
@@ -91,7 +95,7 @@ class TickRecord:
     work: float
     skipped: int
     link: LinkStatus
-    target: Target
+    goal: Goal
     reading: Reading | None = None
     input_age: float = math.inf
     command_age: float = math.inf
@@ -102,7 +106,8 @@ class TickRecord:
         """The messages of this tick."""
         if self.reading is not None:
             sensors = self.reading.sensors
-            yield "/pose", self.began, _pose(sensors["position"], sensors["orientation"])
+            if "position" in sensors:
+                yield "/pose", self.began, _pose(sensors["position"], sensors["orientation"])
             yield (
                 "/sensors",
                 self.began,
@@ -113,7 +118,10 @@ class TickRecord:
                     "sensors": sensors,
                 },
             )
-        yield "/target", self.began, _pose(self.target.position, (1.0, 0.0, 0.0, 0.0))
+        if isinstance(self.goal, Target):
+            yield "/target", self.began, _pose(self.goal.position, (1.0, 0.0, 0.0, 0.0))
+        else:
+            yield "/goal", self.began, {"goal": self.goal.sensors}
         if self.sent or self.wanted:
             content = {"sent": self.sent, "wanted": self.wanted, "age_ms": 1e3 * self.command_age}
             yield "/command", self.began, content

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-FAILSAFE, LANDED, ESTOPPED = "failsafe", "landed", "estopped"
+FAILSAFE, LANDED, RESTING, ESTOPPED = "failsafe", "landed", "resting", "estopped"
 """The words in `LinkStatus.robot_state` of a robot that obeys nobody until it is armed again: it has taken itself
-over, has stopped on the ground, or has cut its actuators. A driver translates a robot's own words for these into
-them."""
-NOT_OBEYING = frozenset({FAILSAFE, LANDED, ESTOPPED})
+over, has stopped on the ground (a flying one), rests after a stop (a legged one), or has cut its actuators. A driver
+translates a robot's own words for these into them."""
+NOT_OBEYING = frozenset({FAILSAFE, LANDED, RESTING, ESTOPPED})
 
 
 class LinkDown(ConnectionError):
@@ -57,6 +57,10 @@ class LinkStatus:
     """Number of commands that the robot has rejected since it started."""
     other_writers: int
     """Number of command messages of foreign writers seen since the connection was made."""
+    boot: str = ""
+    """Identity of the robot's running process: another one after each start; "" when the robot does not tell."""
+    gains: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Joint -> stiffness in Nm/rad and damping in Nm s/rad that its motor is set to; empty when not told."""
     faults: Mapping[str, int] = field(default_factory=dict)
     """Readings that the driver dropped since the connection was made, counted by cause, such as "odometry: null"."""
 

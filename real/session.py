@@ -12,8 +12,11 @@ from typing import Protocol
 import numpy as np
 
 from deploy.manifest import Manifest
+from real.envelope import envelope_of
 from real.events import Event, EventLog, Fault
-from real.loop import ControlLoop, Plan, Policy, place
+from real.flight import Flight
+from real.loop import ControlLoop, Policy, place
+from real.mission import Mission
 from real.policy_input import PolicyInput
 from real.reactions import BEFORE_FLIGHT, REQUESTS
 from real.readings import ReadingGate
@@ -23,10 +26,12 @@ from real.recording import log_message, state_message
 from real.report import FlightReport, FlightTrace, StateReport
 from real.robot import Robot
 from real.schedule import Clock, MonotonicClock, Schedule
-from real.setpoint import Hold, Setpoint, Step
-from real.state_machine import FLYING, State, StateMachine, Trigger
+from real.setpoint import Hold, Setpoint
+from real.state_machine import ACTIVE, State, StateMachine, Trigger
 from real.stop_requests import StopRequests
 from real.supervisor import Supervisor, SupervisorSettings
+from real.velocity import VELOCITY_COMMAND, VelocitySource
+from real.walk import LEGGED_SENSORS, Walk, WalkTimes
 
 READY_FOR = 0.3
 """How long, in s, every check must hold without a break before the flight: also how long the clocks' offset is
@@ -53,15 +58,11 @@ class Bundle(Protocol):
 
 
 @dataclass(frozen=True)
-class FlightSettings:
-    """What to fly, and how long to wait for it. Times in s, lengths in m."""
+class SessionSettings:
+    """What every session has. Times in s."""
 
     duration: float = 20.0
-    """Time under the policy before the landing."""
-    setpoint: Setpoint = field(default_factory=Hold)
-    """Where to fly, relative to the position at the start."""
-    ground: float = 0.0
-    """Height of the ground in the frame of the robot's position."""
+    """Time under the policy before the robot is brought to rest."""
     record: Path | None = None
     """The recording's file, in MCAP; None records nothing."""
     period: float | None = None
@@ -78,6 +79,19 @@ class FlightSettings:
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0.0):
                 raise SettingsError(f"{name} must be above 0 s, got {value}")
+
+
+@dataclass(frozen=True)
+class FlightSettings(SessionSettings):
+    """What to fly, and how long to wait for it. Times in s, lengths in m."""
+
+    setpoint: Setpoint = field(default_factory=Hold)
+    """Where to fly, relative to the position at the start."""
+    ground: float = 0.0
+    """Height of the ground in the frame of the robot's position."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if not math.isfinite(self.ground):
             raise SettingsError(f"ground must be a height in m, got {self.ground}")
 
@@ -95,14 +109,62 @@ def fly(
     actuators at once. Raises SettingsError, before the robot is touched, when the settings don't suit the policy or
     the recording can't be begun.
     """
-    settings, clock = settings or FlightSettings(), clock or MonotonicClock()
+    settings, manifest = settings or FlightSettings(), bundle.manifest
+    _check_signals(manifest)
+    if manifest.joints is not None:
+        raise SettingsError(f"policy {manifest.identity.name} walks and can't be flown")
+    _check_setpoint(manifest, settings)
+    mission = Flight(manifest, settings.setpoint, settings.duration, settings.ground)
+    return run_session(bundle, robot, mission, settings, clock, requests)
+
+
+@dataclass(frozen=True)
+class WalkSettings(SessionSettings):
+    """How to walk, and how long to wait for it."""
+
+    times: WalkTimes = field(default_factory=WalkTimes)
+    """The times to stand up, settle, halt and lie down."""
+
+
+def walk(
+    bundle: Bundle,
+    robot: Robot,
+    source: VelocitySource,
+    settings: WalkSettings | None = None,
+    clock: Clock | None = None,
+    requests: StopRequests | None = None,
+) -> FlightReport:
+    """Stand up, walk `bundle` by `source` on `robot`, halt and lie down; the rest is as in `fly`."""
+    settings, manifest = settings or WalkSettings(), bundle.manifest
+    _check_signals(manifest)
+    missing = [s.name for s in manifest.sensors if s.name not in LEGGED_SENSORS | {VELOCITY_COMMAND}]
+    if missing:
+        raise SettingsError(
+            f"policy {manifest.identity.name} reads {', '.join(missing)}, which the robot does not send; it sends "
+            f"{', '.join(sorted(LEGGED_SENSORS))}"
+        )
+    try:
+        mission = Walk(manifest, source, settings.duration, settings.times)
+    except ValueError as error:
+        raise SettingsError(f"policy {manifest.identity.name} can't be walked: {error}") from None
+    return run_session(bundle, robot, mission, settings, clock, requests)
+
+
+def run_session(
+    bundle: Bundle,
+    robot: Robot,
+    mission: Mission,
+    settings: SessionSettings,
+    clock: Clock | None = None,
+    requests: StopRequests | None = None,
+) -> FlightReport:
+    """Run `mission` with `bundle` on `robot`, as `fly` does; the caller has checked that they suit each other."""
+    clock = clock or MonotonicClock()
     period = _period(bundle.manifest, settings)
-    _check_setpoint(bundle.manifest, settings)
-    _check_signals(bundle.manifest)
     # Before the robot is touched: the first steps of a policy allocate and are slow.
     bundle.policy.warm()
     recorder = _open_recorder(settings.record)
-    session = _Session(bundle, robot, settings, clock, requests or StopRequests(clock), recorder, period)
+    session = _Session(bundle, robot, mission, settings, clock, requests or StopRequests(clock), recorder, period)
     recording: RecorderReport | None = None
     with session.requests:
         try:
@@ -123,7 +185,8 @@ class _Session:
         self,
         bundle: Bundle,
         robot: Robot,
-        settings: FlightSettings,
+        mission: Mission,
+        settings: SessionSettings,
         clock: Clock,
         requests: StopRequests,
         recorder: Recorder | None,
@@ -132,13 +195,14 @@ class _Session:
         self.requests = requests
         self._bundle = bundle
         self._robot = robot
+        self._mission = mission
         self._settings = settings
         self._clock = clock
         self._recorder = recorder
         self._begun, self._begun_unix = clock.now(), time.time()
         self._duration = 0.0
         self._trace = FlightTrace()
-        self._machine = StateMachine()
+        self._machine = StateMachine(mission.table)
         self._log = EventLog(self._tell)
         self._schedule = Schedule(period, clock)
 
@@ -149,7 +213,7 @@ class _Session:
             loop = self._make_ready()
         except Exception as error:
             # Nothing was sent yet, and a driver that fails in a way it did not promise is not asked for anything more.
-            self._log.record(self._clock.now(), State.IDLE, Fault("arming_refused", detail=place(error)), Trigger.LAND)
+            self._log.record(self._clock.now(), State.IDLE, Fault("arming_refused", detail=place(error)), Trigger.END)
             return
         if loop is not None:
             # Time that is only simulated needs no priority over the rest of the machine.
@@ -161,15 +225,18 @@ class _Session:
         try:
             self._robot.connect(self._settings.connect_timeout)
         except OSError as error:
-            self._log.record(self._clock.now(), State.IDLE, Fault("connect_failed", detail=str(error)), Trigger.LAND)
+            self._log.record(self._clock.now(), State.IDLE, Fault("connect_failed", detail=str(error)), Trigger.END)
+            return None
+        refusal = self._mission.refuses(self._robot.link())
+        if refusal is not None:
+            self._log.record(self._clock.now(), State.IDLE, refusal, Trigger.END)
             return None
         supervisor = Supervisor(self._bundle.manifest, self._robot.writer, self._log, self._settings.supervisor)
         if not self._arm(supervisor):
             return None
-        plan = Plan(self._settings.setpoint, self._settings.duration, self._settings.ground)
         return ControlLoop(
             self._bundle.manifest, self._bundle.policy, self._robot, supervisor, self._machine, self._log,
-            self._schedule, self._clock, plan, self.requests, self._trace, self._recorder,
+            self._schedule, self._clock, self._mission, self.requests, self._trace, self._recorder,
         )  # fmt: skip
 
     def note_recording(self, recording: RecorderReport) -> None:
@@ -181,7 +248,6 @@ class _Session:
     def report(self, recording: RecorderReport | None) -> FlightReport:
         """The report of what was flown."""
         identity = self._bundle.manifest.identity
-        setpoint = self._settings.setpoint
         success, outcome = self._judge()
         return FlightReport(
             success=success,
@@ -201,7 +267,7 @@ class _Session:
             schedule=self._schedule.statistics(),
             age=self._trace.age(),
             position_error=self._trace.position_error(),
-            after_step=self._trace.position_error(setpoint.time) if isinstance(setpoint, Step) else None,
+            after_step=self._mission.after_step(self._trace),
             commands_sent=self._trace.commands_sent,
             commands=self._trace.commands(),
             recording=recording,
@@ -224,22 +290,25 @@ class _Session:
                 return True
             if now > deadline:
                 why = "; ".join(str(f) for f in faults) or "the checks held for too short a time"
-                self._log.record(now, State.IDLE, Fault("arming_refused", detail=why), Trigger.LAND)
+                self._log.record(now, State.IDLE, Fault("arming_refused", detail=why), Trigger.END)
                 return False
             self._clock.sleep(0.01)
-        self._log.record(self._clock.now(), State.IDLE, Fault("stop_requested"), Trigger.LAND)
+        self._log.record(self._clock.now(), State.IDLE, Fault("stop_requested"), Trigger.END)
         return False
 
     def _judge(self) -> tuple[bool, str]:
-        if not any(t.target in FLYING for t in self._machine.history):
+        if not any(t.target in ACTIVE for t in self._machine.history):
             reason = next((e for e in self._log.events if e.cause in BEFORE_FLIGHT), None)
-            return False, f"no flight: {reason.detail}" if reason else "no flight: stopped before the start"
+            if reason is None:
+                return False, f"{self._mission.none}: stopped before the start"
+            told = str(Fault(reason.cause, reason.value, reason.limit, reason.detail))
+            return False, f"{self._mission.none}: {told if reason.value is not None else reason.detail}"
         ended_by = [e for e in self._log.events if e.trigger is not None and e.cause not in REQUESTS]
         if not ended_by and self._machine.state == State.IDLE:
-            return True, "flew and landed"
+            return True, self._mission.done
         causes = ", ".join(e.cause for e in ended_by)
-        landed = " and landed" if self._machine.state == State.IDLE else f" in {self._machine.state}"
-        return False, f"ended by {causes}{landed}"
+        rested = f" {self._mission.rested}" if self._machine.state == State.IDLE else f" in {self._machine.state}"
+        return False, f"ended by {causes}{rested}"
 
     def _tell(self, time: float, fault: Fault, event: Event) -> None:
         """Write a finding into the recording, as an error if it ends the flight."""
@@ -253,7 +322,7 @@ class _Session:
             self._recorder.put(state_message(self._clock.now(), self._machine.state, cause))
 
 
-def _period(manifest: Manifest, settings: FlightSettings) -> float:
+def _period(manifest: Manifest, settings: SessionSettings) -> float:
     own = manifest.timing.period
     period = own if settings.period is None else settings.period
     if not 0.25 * own <= period <= 4.0 * own:
@@ -266,6 +335,8 @@ def _period(manifest: Manifest, settings: FlightSettings) -> float:
 def _check_setpoint(manifest: Manifest, settings: FlightSettings) -> None:
     """Refuse a setpoint that would end the flight by itself."""
     setpoint, safety = settings.setpoint, manifest.safety
+    assert safety.max_position_error is not None and safety.max_speed is not None
+    assert safety.geofence_low is not None and safety.geofence_high is not None
     if setpoint.largest_jump() >= safety.max_position_error:
         raise SettingsError(
             f"the setpoint jumps by {setpoint.largest_jump():g} m; choose less than the policy's largest position "
@@ -291,9 +362,9 @@ def _check_signals(manifest: Manifest) -> None:
     """Refuse a policy whose sensors this side can't feed or supervise."""
     try:
         PolicyInput(manifest.sensors)
-        ReadingGate(manifest.sensors)
+        ReadingGate(manifest.sensors, envelope_of(manifest).demanded)
     except ValueError as error:
-        raise SettingsError(f"policy {manifest.identity.name} can't be flown: {error}") from None
+        raise SettingsError(f"policy {manifest.identity.name} can't be deployed: {error}") from None
 
 
 def _open_recorder(path: Path | None) -> Recorder | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,6 +22,11 @@ class Target:
 
     position: Array
     velocity: Array
+
+    @property
+    def sensors(self) -> Mapping[str, Array]:
+        """What a policy that reads the target gets."""
+        return {"target_position": self.position, "target_velocity": self.velocity}
 
 
 class Setpoint(Protocol):

@@ -1,4 +1,4 @@
-"""The states of a flight and the one table of transitions between them."""
+"""The states of a session and the tables of transitions between them: one for flying robots, one for legged ones."""
 
 from __future__ import annotations
 
@@ -15,10 +15,16 @@ class State(StrEnum):
     """Nothing is sent; the actuators are off or held by the robot itself."""
     READY = "READY"
     """Armed: the model is warm, the readings are fresh and inside the envelope; nothing is sent yet."""
+    STAND = "STAND"
+    """A legged robot is led to its stance, before the policy and after it."""
     POLICY = "POLICY"
-    """The policy flies to the setpoint."""
+    """The policy drives the robot: it flies to the setpoint, or walks as commanded."""
+    HALT = "HALT"
+    """The policy brings a legged robot to a stop: its velocity command is zero."""
     LAND = "LAND"
     """The policy flies to a target that descends, then the actuators go to their safe value."""
+    LIE = "LIE"
+    """A legged robot is led to the pose it lies in, then handed back."""
     DAMP = "DAMP"
     """Latched. The host has released the robot: it asks for the robot's own fail-safe and sends no command any more."""
     ESTOP = "ESTOP"
@@ -26,73 +32,61 @@ class State(StrEnum):
 
 
 class Trigger(StrEnum):
-    """What may happen to a flight, the weakest first: of two at once the later one counts."""
+    """What may happen in a session, the weakest first: of two at once the later one counts."""
 
     ARM = "ARM"
+    """Every check holds."""
     START = "START"
-    LANDED = "LANDED"
-    LAND = "LAND"
+    """One step towards the policy."""
+    DONE = "DONE"
+    """The robot is at rest where it shall stay."""
+    END = "END"
+    """One step towards rest, in good order: a flying robot lands, a legged one halts, stands and lies down."""
     DAMP = "DAMP"
     ESTOP = "ESTOP"
 
 
 LATCHED = frozenset({State.DAMP, State.ESTOP})
-FLYING = frozenset({State.POLICY, State.LAND})
+ACTIVE = frozenset({State.STAND, State.POLICY, State.HALT, State.LAND, State.LIE})
+"""The states in which commands are sent."""
 
-_ROWS: dict[State, dict[Trigger, State]] = {
-    # A trigger that means nothing in a state leaves it unchanged, and the table says so: it has a cell for every pair.
-    State.IDLE: {
-        Trigger.ARM: State.READY,
-        Trigger.START: State.IDLE,
-        Trigger.LANDED: State.IDLE,
-        Trigger.LAND: State.IDLE,
-        Trigger.DAMP: State.DAMP,
-        Trigger.ESTOP: State.ESTOP,
-    },
-    State.READY: {
-        Trigger.ARM: State.READY,
-        Trigger.START: State.POLICY,
-        Trigger.LANDED: State.READY,
-        Trigger.LAND: State.IDLE,
-        Trigger.DAMP: State.DAMP,
-        Trigger.ESTOP: State.ESTOP,
-    },
-    State.POLICY: {
-        Trigger.ARM: State.POLICY,
-        Trigger.START: State.POLICY,
-        Trigger.LANDED: State.POLICY,
-        Trigger.LAND: State.LAND,
-        Trigger.DAMP: State.DAMP,
-        Trigger.ESTOP: State.ESTOP,
-    },
-    State.LAND: {
-        Trigger.ARM: State.LAND,
-        Trigger.START: State.LAND,
-        Trigger.LANDED: State.IDLE,
-        Trigger.LAND: State.LAND,
-        Trigger.DAMP: State.DAMP,
-        Trigger.ESTOP: State.ESTOP,
-    },
-    State.DAMP: {
-        Trigger.ARM: State.DAMP,
-        Trigger.START: State.DAMP,
-        Trigger.LANDED: State.DAMP,
-        Trigger.LAND: State.DAMP,
-        Trigger.DAMP: State.DAMP,
-        Trigger.ESTOP: State.ESTOP,
-    },
-    State.ESTOP: {
-        Trigger.ARM: State.ESTOP,
-        Trigger.START: State.ESTOP,
-        Trigger.LANDED: State.ESTOP,
-        Trigger.LAND: State.ESTOP,
-        Trigger.DAMP: State.ESTOP,
-        Trigger.ESTOP: State.ESTOP,
-    },
-}
-TRANSITIONS: Mapping[State, Mapping[Trigger, State]] = MappingProxyType(
-    {state: MappingProxyType(row) for state, row in _ROWS.items()}
+Table = Mapping[State, Mapping[Trigger, State]]
+
+
+def _table(steps: Mapping[State, Mapping[Trigger, State]]) -> Table:
+    """The whole table of a robot's `steps`: a trigger that means nothing in a state leaves it unchanged.
+
+    From everywhere DAMP and ESTOP lead to their states, but for DAMP from ESTOP, whose actuators are off already.
+    """
+    rows = {}
+    for state in (*steps, *LATCHED):
+        row = dict.fromkeys(Trigger, state) | dict(steps.get(state, {}))
+        row |= {Trigger.DAMP: State.ESTOP if state == State.ESTOP else State.DAMP, Trigger.ESTOP: State.ESTOP}
+        rows[state] = MappingProxyType(row)
+    return MappingProxyType(rows)
+
+
+FLIGHT = _table(
+    {
+        State.IDLE: {Trigger.ARM: State.READY},
+        State.READY: {Trigger.START: State.POLICY, Trigger.END: State.IDLE},
+        State.POLICY: {Trigger.END: State.LAND},
+        State.LAND: {Trigger.DONE: State.IDLE},
+    }
 )
+"""The transitions of a flying robot."""
+
+WALK = _table(
+    {
+        State.IDLE: {Trigger.ARM: State.READY},
+        State.READY: {Trigger.START: State.STAND, Trigger.END: State.IDLE},
+        State.STAND: {Trigger.START: State.POLICY, Trigger.END: State.LIE},
+        State.POLICY: {Trigger.END: State.HALT},
+        State.HALT: {Trigger.END: State.STAND},
+        State.LIE: {Trigger.DONE: State.IDLE},
+    }
+)
+"""The transitions of a legged robot."""
 
 
 def strongest(triggers: list[Trigger]) -> Trigger | None:
@@ -113,9 +107,10 @@ class Transition:
 
 
 class StateMachine:
-    """The state of one flight. There is no way back from a latched state: a new flight is a new machine."""
+    """The state of one session. There is no way back from a latched state: a new session is a new machine."""
 
-    def __init__(self) -> None:
+    def __init__(self, table: Table = FLIGHT) -> None:
+        self._table = table
         self._state = State.IDLE
         self.history: list[Transition] = []
 
@@ -125,7 +120,7 @@ class StateMachine:
 
     def fire(self, trigger: Trigger, time: float, cause: str) -> bool:
         """Apply `trigger`; return whether the state changed. Unchanged states leave no entry in the history."""
-        target = TRANSITIONS[self._state][trigger]
+        target = self._table[self._state][trigger]
         if target == self._state:
             return False
         self.history.append(Transition(time, self._state, trigger, target, cause))

@@ -16,11 +16,12 @@ from types import MappingProxyType
 import numpy as np
 
 from deploy.manifest import CommandEntry, Manifest
+from real.envelope import envelope_of
 from real.events import EventLog, Fault
+from real.mission import Goal
 from real.readings import ReadingGate, as_numbers
 from real.robot import NOT_OBEYING, Array, LinkStatus, Reading
-from real.setpoint import Target
-from real.state_machine import FLYING, State, Trigger, strongest
+from real.state_machine import ACTIVE, State, Trigger, strongest
 
 
 @dataclass(frozen=True)
@@ -67,33 +68,31 @@ class Supervisor:
         self, manifest: Manifest, writer: str, log: EventLog, settings: SupervisorSettings | None = None
     ) -> None:
         settings = settings or SupervisorSettings()
-        self.gate = ReadingGate(manifest.sensors)
+        self._envelope = envelope_of(manifest)
+        self.gate = ReadingGate(manifest.sensors, self._envelope.demanded)
         self._manifest = manifest
-        self._safety = manifest.safety
         self._timing = manifest.timing
         self._writer = writer
         self._log = log
         self._settings = settings
         self._silence_timeout = max(settings.silence_timeout, 2.5 * manifest.timing.period)
-        self._origin: Array | None = None
-        self._ground = -math.inf
         self._first_sent: float | None = None
         self._last_sent = math.nan
         self._previous: Mapping[str, Array] | None = None
         self._silence_cause: Fault | None = None
         self._writers = 0
         self._rejected = 0
+        self._boot = ""
         self._dropped: dict[str, int] = {}
 
     def begin(self, now: float, ground: float, link: LinkStatus) -> None:
         """Start a flight from the newest reading's position; `ground` m is the ground's height in the world."""
         if self.gate.newest is None:
             raise RuntimeError("a flight begins with a good reading")
-        self._origin = self.gate.newest.sensors["position"].copy()
-        self._ground = ground
+        self._previous = self._envelope.begin(self.gate.newest, ground)
         self._last_sent = now
         self._first_sent = None
-        self._previous = None
+        self._boot = link.boot
         self._writers, self._rejected, self._dropped = link.other_writers, link.rejected, dict(link.faults)
 
     def arming_faults(self, now: float, reading: Reading | None, link: LinkStatus) -> list[Fault]:
@@ -103,23 +102,23 @@ class Supervisor:
         if age > self._timing.max_input_age:
             faults.append(self._state_age(age))
         if self.gate.newest is not None:
-            faults += self._attitude_faults(self.gate.newest)
+            faults += self._envelope.attitude(self.gate.newest)
         faults += self._link_faults(now, link)
         return faults
 
-    def inspect(
-        self, now: float, state: State, reading: Reading | None, link: LinkStatus, target: Target
-    ) -> Inspection:
-        """Judge the world before the policy runs. `target` is in the world frame."""
+    def inspect(self, now: float, state: State, reading: Reading | None, link: LinkStatus, goal: Goal) -> Inspection:
+        """Judge the world before the policy runs; a target is in the world frame."""
         rejected = self.gate.admit(reading)
         if rejected is not None:
             self._log.record(now, state, rejected)
-        if state not in FLYING:
+        if state not in ACTIVE:
             return Inspection(None, None, "")
         faults = self._link_faults(now, link) + self._counter_faults(link)
+        if link.boot != self._boot:
+            faults.append(Fault("robot_restarted", detail=f"it was {self._boot or 'unknown'} and is {link.boot}"))
         newest = self.gate.newest
         if newest is not None:
-            faults += self._attitude_faults(newest) + self._place_faults(newest, state, target)
+            faults += self._envelope.attitude(newest) + self._envelope.place(newest, state, goal)
         faults += self._silence_faults(now)
         usable = newest
         age = self.gate.age(now)
@@ -134,7 +133,7 @@ class Supervisor:
 
         `quiet` records no rate clamp, for the ramp to the safe value, which is meant to be limited.
         """
-        if state not in FLYING:
+        if state not in ACTIVE:
             return Verdict(None, None, "")
         limited: dict[str, Array] = {}
         for entry in self._manifest.commands:
@@ -217,37 +216,6 @@ class Supervisor:
         self._dropped = dict(link.faults)
         return faults
 
-    def _attitude_faults(self, reading: Reading) -> list[Fault]:
-        faults = []
-        _, x, y, _ = reading.sensors["orientation"] / np.linalg.norm(reading.sensors["orientation"])
-        tilt = math.acos(min(1.0, max(-1.0, float(1.0 - 2.0 * (x * x + y * y)))))
-        if not tilt <= self._safety.max_tilt:
-            faults.append(Fault("tilt", tilt, self._safety.max_tilt))
-        speed = float(np.linalg.norm(reading.sensors["linear_velocity"]))
-        if not speed <= self._safety.max_speed:
-            faults.append(Fault("speed", speed, self._safety.max_speed))
-        return faults
-
-    def _place_faults(self, reading: Reading, state: State, target: Target) -> list[Fault]:
-        faults = []
-        position = reading.sensors["position"]
-        error = float(np.abs(position - target.position).max())
-        if not error <= self._safety.max_position_error:
-            faults.append(Fault("position_error", error, self._safety.max_position_error))
-        if self._origin is None:
-            return faults
-        moved = position - self._origin
-        low, high = np.array(self._safety.geofence_low), np.array(self._safety.geofence_high)
-        if state == State.LAND:
-            # The way down must not end at a fence that was drawn for the flight: the ground lies below it.
-            low[2] = min(low[2], self._ground - self._origin[2] - GROUND_MARGIN)
-        outside = np.maximum(low - moved, moved - high)
-        axis = int(np.argmax(outside))
-        if not outside[axis] <= 0.0:
-            limit = low[axis] if moved[axis] < low[axis] else high[axis]
-            faults.append(Fault("geofence", float(moved[axis]), float(limit), "xyz"[axis]))
-        return faults
-
     def _limit(self, now: float, state: State, entry: CommandEntry, value: Array, quiet: bool) -> Array:
         low, high = np.array(entry.low), np.array(entry.high)
         clamped = np.clip(value, low, high)
@@ -258,8 +226,18 @@ class Supervisor:
             limit = high[worst] if value[worst] > high[worst] else low[worst]
             label = f"{entry.name} {entry.labels[worst]}"
             self._log.record(now, state, Fault("command_clamped", float(value[worst]), float(limit), label))
-        if self._previous is None:
-            return clamped
+        limited = clamped if self._previous is None else self._limit_rate(now, state, entry, clamped, quiet)
+        reading = self.gate.newest
+        if reading is None:
+            return limited
+        borne, fault = self._envelope.limit(entry, limited, reading)
+        if fault is not None:
+            self._log.record(now, state, fault)
+        return borne
+
+    def _limit_rate(self, now: float, state: State, entry: CommandEntry, clamped: Array, quiet: bool) -> Array:
+        assert self._previous is not None
+        low, high = np.array(entry.low), np.array(entry.high)
         # A gap gives no licence to jump: the change allowed is that of two periods at most.
         step = entry.rate_limit * min(now - self._last_sent, 2.0 * self._timing.period)
         previous = self._previous[entry.name]
@@ -271,10 +249,6 @@ class Supervisor:
             label = f"{entry.name} {entry.labels[worst]}"
             self._log.record(now, state, Fault("command_rate_clamped", wanted, step, label))
         return limited
-
-
-GROUND_MARGIN = 0.5
-"""How far, in m, below the assumed ground a landing may go: the ground's height is known no better."""
 
 
 def _numbers(entry: CommandEntry, command: Mapping[str, Array]) -> Array | Fault:

@@ -1,4 +1,4 @@
-"""A flying robot behind a rosbridge server, reached with roslibpy.
+"""A robot behind a rosbridge server, reached with roslibpy.
 
 The library queues what is published while it is disconnected and sends it all on reconnect, backs off for up to an
 hour, and does not notice a frozen server. So everything is gated here: roslibpy is touched on its own event loop only,
@@ -8,26 +8,23 @@ where "connected" can't change between the check and the send; at most one comma
 from __future__ import annotations
 
 import math
-import os
 import threading
 import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
-import numpy as np
-
-from real.bridge.settings import read_token
 from real.clock_offset import ClockOffset
 from real.robot import Array, LinkDown, LinkStatus, Reading
-from real.robots.pairing import Pairing
+from real.robots.rosbridge_link import RosbridgeLink
+from real.robots.wires import FlightWire, Wire
 from real.ros import messages
 from real.ros.connection import RosbridgeConnection
-from real.ros.messages import ImuSample, MalformedMessage, OdometrySample, StatusSample
-from real.ros.topics import FlightTopics
-from real.ros.version import type_name
+from real.ros.fields import MalformedMessage
+from real.ros.messages import StatusSample
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,7 @@ class RosbridgeSettings(RosbridgeConnection):
     Raises ValueError, in one line, for a setting that can't hold.
     """
 
-    name: str = "crazyflie"
+    name: str = "robot"
     """What reports and recordings call this robot."""
     max_age: float = 0.1
     """Age in s beyond which a reading is too old to send a command for."""
@@ -60,21 +57,20 @@ class RosbridgeSettings(RosbridgeConnection):
 
 
 class RosbridgeRobot:
-    """Satisfies `real.robot.Robot`. One command, `rotor_speed` [4] rad/s; sensors position, orientation,
-    linear_velocity (world) and angular_velocity (body)."""
+    """Satisfies `real.robot.Robot`, with the sensors and commands of its wire."""
 
     _open: ClassVar[set[RosbridgeRobot]] = set()
     _open_lock: ClassVar[threading.Lock] = threading.Lock()
 
-    def __init__(self, settings: RosbridgeSettings) -> None:
+    def __init__(self, settings: RosbridgeSettings, wire: Wire | None = None) -> None:
+        """`wire` says what kind of robot it is; a flying one when not given."""
         self.name = settings.name
         self.writer = f"{settings.name}-{uuid.uuid4().hex[:8]}"
         self._settings = settings
-        self._topics = FlightTopics(settings.namespace)
-        self._link: _Link | None = None
+        self._wire: Wire = wire or FlightWire(settings.namespace, settings.ros_version, settings.pairing_tolerance)
+        self._link: RosbridgeLink | None = None
         self._lock = threading.Lock()
         self._arrived = threading.Condition(self._lock)
-        self._pairing = Pairing(settings.pairing_tolerance)
         self._offset = ClockOffset()
         self._reading: Reading | None = None
         self._status: tuple[StatusSample, float] | None = None
@@ -91,7 +87,7 @@ class RosbridgeRobot:
         deadline = time.monotonic() + timeout
         with self._open_lock:
             self._open.add(self)
-            self._link = _Link(self._settings, self._topics, self._callbacks())
+            self._link = RosbridgeLink(self._settings, self._wire, self._callbacks())
         with self._lock:
             while self._reading is None or self._status is None:
                 rest = deadline - time.monotonic()
@@ -130,13 +126,14 @@ class RosbridgeRobot:
                 robot_state=state,
                 rejected=_count(values.get("rejected", "")),
                 other_writers=self._other_writers,
+                boot=values.get("boot", ""),
+                gains=_gains(values),
                 faults=dict(self._faults),
             )
 
     def write(self, command: Mapping[str, Array], reading: Reading) -> None:
-        """Send `rotor_speed`; raises LinkDown when the link is down, `reading` is older than `max_age`, or the robot
+        """Send a command; raises LinkDown when the link is down, `reading` is older than `max_age`, or the robot
         was told to stop before."""
-        velocity = tuple(float(v) for v in np.asarray(command["rotor_speed"]).reshape(-1))
         if self._link is None or not self._link.connected:
             raise LinkDown(f"not connected to {self._settings.url}")
         now = time.monotonic()
@@ -147,8 +144,8 @@ class RosbridgeRobot:
             if age > self._settings.max_age:
                 raise LinkDown(f"the reading is {age:.3f} s old, the limit is {self._settings.max_age} s")
             self._sequence += 1
-            sample = messages.ActuatorSample(round(reading.stamp * 1e9), self.writer, self._sequence, velocity)
-            message = messages.actuators_message(sample, self._settings.ros_version)
+            stamp = round(reading.stamp * 1e9)
+            message = self._wire.command_message(command, stamp, self.writer, self._sequence)
             waiting = self._pending is not None
             self._pending = (message, now + self._settings.max_age - max(age, 0.0))
         if not waiting:
@@ -180,69 +177,43 @@ class RosbridgeRobot:
         link = self._link
         if link is not None and link.connected:
             message = messages.stop_message(self.writer, request)
-            link.run(lambda: link.publish(self._topics.stop, message))
+            link.run(lambda: link.publish(self._wire.stop, message))
 
     def _failure(self, timeout: float, connected: bool, no_reading: bool, faults: str) -> str:
         if not connected:
             hint = "is a bridge running there (robo-rl bridge), and are token and ca_file right?"
             return f"no connection to {self._settings.url} within {timeout:g} s: {hint}"
-        missing = f"{self._topics.odometry} and {self._topics.imu}" if no_reading else self._topics.status
-        hint = f"dropped messages: {faults}" if faults else "is the robot running (robo-rl robot crazyflie)?"
+        missing = " and ".join(self._wire.readings) if no_reading else self._wire.status
+        hint = f"dropped messages: {faults}" if faults else f"is the robot running ({self._wire.started_by})?"
         return f"connected to {self._settings.url}, but nothing usable on {missing} within {timeout:g} s: {hint}"
 
     # What follows runs on roslibpy's event loop: store the newest, and no more.
 
     def _callbacks(self) -> dict[str, Callable[[Any], None]]:
-        return {
-            self._topics.odometry: self._on_odometry,
-            self._topics.imu: self._on_imu,
-            self._topics.status: self._on_status,
-            self._topics.command: self._on_command,
-        }
+        heard = {topic: partial(self._on_reading, topic, what) for topic, what in self._wire.heard.items()}
+        return {**heard, self._wire.status: self._on_status, self._wire.command: self._on_command}
 
     def _send_pending(self) -> None:
         with self._lock:
             pending, self._pending = self._pending, None
         if pending is not None and self._link is not None and time.monotonic() <= pending[1]:
-            self._link.publish(self._topics.command, pending[0])
+            self._link.publish(self._wire.command, pending[0])
 
-    def _on_odometry(self, message: Any) -> None:
+    def _on_reading(self, topic: str, what: str, message: Any) -> None:
         received = time.monotonic()
         with self._lock:
             try:
-                sample = messages.parse_odometry(message, self._settings.ros_version)
+                taken = self._wire.take(topic, message, received)
             except MalformedMessage as error:
-                self._faults[f"odometry: {error.cause}"] += 1
+                self._faults[f"{what}: {error.cause}"] += 1
                 return
-            self._offset.observe(sample.stamp * 1e-9, received)
-            if self._pairing.is_late(sample):
-                self._faults["odometry: out of order"] += 1
+            if taken is None:
                 return
-            self._keep(self._pairing.add_odometry(sample), received)
-
-    def _on_imu(self, message: Any) -> None:
-        received = time.monotonic()
-        with self._lock:
-            try:
-                sample = messages.parse_imu(message, self._settings.ros_version)
-            except MalformedMessage as error:
-                self._faults[f"imu: {error.cause}"] += 1
-                return
-            self._keep(self._pairing.add_imu(sample), received)
-
-    def _keep(self, pair: tuple[OdometrySample, ImuSample] | None, received: float) -> None:
-        if pair is None:
-            return
-        odometry, imu = pair
-        sensors = {
-            "position": odometry.position,
-            "orientation": odometry.orientation,
-            "linear_velocity": odometry.linear_velocity,
-            "angular_velocity": imu.angular_velocity,
-        }
-        sequence = 1 if self._reading is None else self._reading.sequence + 1
-        self._reading = Reading(sensors, odometry.stamp * 1e-9, received, sequence)
-        self._arrived.notify_all()
+            self._offset.observe(taken.stamp * 1e-9, received)
+            if taken.sensors is not None:
+                sequence = 1 if self._reading is None else self._reading.sequence + 1
+                self._reading = Reading(taken.sensors, taken.stamp * 1e-9, received, sequence)
+                self._arrived.notify_all()
 
     def _on_status(self, message: Any) -> None:
         received = time.monotonic()
@@ -258,7 +229,7 @@ class RosbridgeRobot:
 
     def _on_command(self, message: Any) -> None:
         try:
-            writer = messages.parse_actuators(message, self._settings.ros_version).writer
+            writer, _ = messages.sender(message)
         except MalformedMessage:
             writer = ""  # We never send such a message, so somebody else does.
         if writer != self.writer:
@@ -266,78 +237,17 @@ class RosbridgeRobot:
                 self._other_writers += 1
 
 
-class _Link:
-    """One connection of roslibpy. All but `connected`, `run` and `close` belongs to its event loop's thread."""
-
-    def __init__(
-        self, settings: RosbridgeSettings, topics: FlightTopics, callbacks: Mapping[str, Callable[[Any], None]]
-    ) -> None:
-        import roslibpy
-        from roslibpy.comm.comm_asyncio import AsyncioRosBridgeClientFactory
-
-        if settings.ca_file:
-            os.environ["SSL_CERT_FILE"] = settings.ca_file  # The library's default TLS context honours this alone.
-        AsyncioRosBridgeClientFactory.set_initial_delay(settings.reconnect_delay)
-        AsyncioRosBridgeClientFactory.set_max_delay(settings.max_reconnect_delay)
-        headers = {"Authorization": f"Bearer {read_token(settings.token)}"} if settings.token else None
-        self.connected = False
-        self._closed = threading.Event()
-        self._ros = roslibpy.Ros(settings.url, headers=headers, transport="asyncio")
-        types = {name: type_name(kind, settings.ros_version) for name, kind in topics.types.items()}
-
-        def topic(name: str, queue_length: int = 1) -> Any:
-            # The library's own way to subscribe again waits for a second and loses messages: done in `_subscribe`.
-            return roslibpy.Topic(
-                self._ros, name, types[name], queue_size=1, queue_length=queue_length, reconnect_on_close=False
-            )
-
-        # A Topic that both publishes and subscribes receives nothing after a reconnect, so each has one task.
-        self._publishers = {name: topic(name) for name in (topics.command, topics.stop)}
-        # Of readings only the newest counts; of commands each one, since they are listened to for foreign writers.
-        self._subscribers = [
-            (topic(name, 10 if name == topics.command else 1), callback) for name, callback in callbacks.items()
-        ]
-        self._ros.on("close", self._on_close)
-        self._ros.on("ready", self._subscribe)
-        self.run(self._subscribe)  # The connection may have been ready before the line above.
-
-    def run(self, task: Callable[[], object]) -> None:
-        """Run `task` on the event loop soon; returns at once, from any thread."""
-        self._ros.call_later(0, task)
-
-    def publish(self, name: str, message: dict[str, Any]) -> None:
-        """Send now, or not at all."""
-        if self.connected and self._ros.is_connected:
-            self._publishers[name].publish(message)
-
-    def close(self, last: bool) -> None:
-        """Close the connection for good; `last` ends the library's thread too."""
-        self._ros.factory.maxRetries = 0
-        if self.connected:
-            self.run(self._ros.close)
-            self._closed.wait(0.5)
-        self.connected = False
-        # The loop closes its sockets a few rounds later; stopped before, it would leak them.
-        settled = threading.Event()
-        self._ros.call_later(0.02, settled.set)
-        settled.wait(0.5)
-        if last:
-            self._ros.factory.manager.terminate()
-
-    def _subscribe(self, _protocol: object = None) -> None:
-        if self.connected or not self._ros.is_connected:
-            return
-        for topic in self._publishers.values():
-            topic.advertise()
-        for topic, callback in self._subscribers:
-            topic.unsubscribe()  # Forgets the last connection's subscription, without which the next line does nothing.
-            topic.subscribe(callback)
-        self.connected = True
-
-    def _on_close(self, _protocol: object) -> None:
-        self.connected = False
-        self._closed.set()
-
-
 def _count(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() else 0
+
+
+def _gains(values: Mapping[str, str]) -> dict[str, tuple[float, float]]:
+    """Joint -> stiffness and damping, of a status's lists of words; none where the lists don't fit each other."""
+    names = values.get("joints", "").split()
+    try:
+        stiffness, damping = ([float(word) for word in values.get(key, "").split()] for key in ("stiffness", "damping"))
+    except ValueError:
+        return {}
+    if not len(names) == len(stiffness) == len(damping):
+        return {}
+    return dict(zip(names, zip(stiffness, damping, strict=True), strict=True))

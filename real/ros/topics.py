@@ -1,24 +1,38 @@
-"""Names and types of the topics between a flying robot and its host; a namespace puts several robots on one bridge."""
+"""Names and types of the topics between a robot and its host; a namespace puts several robots on one bridge."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
+from real.ros.legged_messages import JOINT_STATE, TWIST
 from real.ros.messages import ACTUATORS, IMU, ODOMETRY, STATUS, STRING
 
 _NAMESPACE = re.compile(r"(/[A-Za-z][A-Za-z0-9_]*)*")
 
 
 @dataclass(frozen=True)
-class FlightTopics:
-    """The topics under `namespace`, such as "/cf1"; empty for none. Raises ValueError for a name ROS does not allow."""
+class Topics:
+    """What every robot has under `namespace`, such as "/cf1"; empty for none. ValueError for a name ROS refuses."""
 
     namespace: str = ""
 
     def __post_init__(self) -> None:
         if not _NAMESPACE.fullmatch(self.namespace):
             raise ValueError(f"namespace is {self.namespace!r}, expected something like /cf1, or nothing")
+
+    @property
+    def status(self) -> str:
+        return f"{self.namespace}/robot_status"
+
+    @property
+    def stop(self) -> str:
+        return f"{self.namespace}/robot_stop"
+
+
+@dataclass(frozen=True)
+class FlightTopics(Topics):
+    """The topics of a flying robot."""
 
     @property
     def odometry(self) -> str:
@@ -33,20 +47,46 @@ class FlightTopics:
         return f"{self.namespace}/rotor_command"
 
     @property
-    def status(self) -> str:
-        return f"{self.namespace}/robot_status"
-
-    @property
-    def stop(self) -> str:
-        return f"{self.namespace}/robot_stop"
-
-    @property
     def types(self) -> dict[str, str]:
         """Topic name -> `package/Type`."""
         return {
             self.odometry: ODOMETRY,
             self.imu: IMU,
             self.command: ACTUATORS,
+            self.status: STATUS,
+            self.stop: STRING,
+        }
+
+
+@dataclass(frozen=True)
+class LeggedTopics(Topics):
+    """The topics of a legged robot."""
+
+    @property
+    def joints(self) -> str:
+        return f"{self.namespace}/joint_states"
+
+    @property
+    def imu(self) -> str:
+        return f"{self.namespace}/imu/data"
+
+    @property
+    def command(self) -> str:
+        return f"{self.namespace}/joint_command"
+
+    @property
+    def velocity(self) -> str:
+        """Where a person or a planner says how to walk; the host listens, not the robot."""
+        return f"{self.namespace}/cmd_vel"
+
+    @property
+    def types(self) -> dict[str, str]:
+        """Topic name -> `package/Type`."""
+        return {
+            self.joints: JOINT_STATE,
+            self.imu: IMU,
+            self.command: JOINT_STATE,
+            self.velocity: TWIST,
             self.status: STATUS,
             self.stop: STRING,
         }

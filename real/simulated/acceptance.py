@@ -5,24 +5,36 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
-
-from real.ros.messages import ActuatorSample
+from typing import Protocol
 
 NANO = 1e-9
 ROUNDING = 1e-6
 
 
+class Command(Protocol):
+    """A command as it came: the echoed stamp in ns on the robot's clock, who sent it, and its values in SI units."""
+
+    @property
+    def stamp(self) -> int: ...
+    @property
+    def writer(self) -> str: ...
+    @property
+    def sequence(self) -> int: ...
+    @property
+    def values(self) -> tuple[float, ...]: ...
+
+
 @dataclass(frozen=True)
 class CommandLimits:
-    """What a command must keep to: `rotors` values within [low, high] rad/s, an echoed stamp of at most `max_age` s.
+    """What a command must keep to: as many values as `low` and `high` have, each within its own, in SI units, and an
+    echoed stamp of at most `max_age` s.
 
     A single-precision policy may miss a bound by rounding: that much passes, and is clipped where it is applied. A
     writer that has sent nothing acceptable for `lock_time` s loses its exclusive right to command.
     """
 
-    high: float
-    low: float = 0.0
-    rotors: int = 4
+    low: tuple[float, ...]
+    high: tuple[float, ...]
     max_age: float = 0.1
     lock_time: float = 1.0
 
@@ -48,7 +60,7 @@ class CommandGate:
         """Time in s since a command was accepted; infinite before the first."""
         return now - self._accepted_at
 
-    def admit(self, sample: ActuatorSample, now: float) -> str:
+    def admit(self, sample: Command, now: float) -> str:
         """Judge a command at `now` s of the robot's clock; return "" and take note of it, or the cause of rejection."""
         cause = self._cause(sample, now)
         if cause:
@@ -64,15 +76,16 @@ class CommandGate:
         self.rejected[cause] += 1
         return cause
 
-    def _cause(self, sample: ActuatorSample, now: float) -> str:
+    def _cause(self, sample: Command, now: float) -> str:
         limits = self._limits
-        if len(sample.velocity) != limits.rotors:
+        if len(sample.values) != len(limits.low):
             return "wrong length"
-        if not all(math.isfinite(v) for v in sample.velocity):
+        if not all(math.isfinite(v) for v in sample.values):
             return "non-finite"
-        slack = ROUNDING * (limits.high - limits.low)
-        if not all(limits.low - slack <= v <= limits.high + slack for v in sample.velocity):
-            return "out of limits"
+        for value, low, high in zip(sample.values, limits.low, limits.high, strict=True):
+            slack = ROUNDING * (high - low)
+            if not low - slack <= value <= high + slack:
+                return "out of limits"
         age = now - sample.stamp * NANO
         if age > limits.max_age:
             return "stale"

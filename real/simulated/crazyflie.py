@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import sys
-import time
-from collections.abc import Iterator
 from typing import Any
 
 from real.robot import ESTOPPED, FAILSAFE
@@ -15,6 +11,7 @@ from real.ros.messages import MalformedMessage, StatusSample
 from real.ros.topics import FlightTopics
 from real.ros.version import type_name
 from real.simulated.link import RobotLink
+from real.simulated.process import LONGEST_CATCH_UP, TEST_STAND, RobotClock, boot_identity, stop_requested
 from real.simulated.rotor_log import RotorLog
 from real.simulated.sensors import NoisySensors
 from real.simulated.settings import CrazyflieSettings
@@ -25,10 +22,6 @@ STEP = 0.0025
 """Physics step in s: 400 Hz, so that the sensors' 200 Hz are every second step."""
 STEPS_PER_READING = 2
 STEPS_PER_STATUS = 20
-LONGEST_CATCH_UP = 0.1
-"""Time in s that the physics makes up for when the process was held up; what lies beyond it never happened."""
-TEST_STAND = "/test_stand"
-"""Simulation only: the word "place" puts the vehicle back to its start point."""
 
 
 def run(settings: CrazyflieSettings) -> None:
@@ -38,37 +31,12 @@ def run(settings: CrazyflieSettings) -> None:
         ValueError: The token can't be read.
         OSError: The log can't be written.
     """
-    with _stop_requested() as stopped:
+    with stop_requested() as stopped:
         robot = _Robot(settings)
         try:
             robot.run(stopped)
         finally:
             robot.close()
-
-
-@contextlib.contextmanager
-def _stop_requested() -> Iterator[list[int]]:
-    """A list that gets the number of the first SIGINT or SIGTERM."""
-    received: list[int] = []
-    previous = {
-        number: signal.signal(number, lambda received_number, _frame: received.append(received_number))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield received
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-class _Clock:
-    """The robot's clock in ns: starts at the time of day, and then runs monotonically whatever happens to that."""
-
-    def __init__(self) -> None:
-        self._offset = time.time_ns() - time.monotonic_ns()
-
-    def now(self) -> int:
-        return time.monotonic_ns() + self._offset
 
 
 class _Robot:
@@ -79,7 +47,8 @@ class _Robot:
         self._log = RotorLog(settings.log)
         self._vehicle = Vehicle(PARAMETERS[settings.parameters], settings.start, STEP, self._log)
         self._sensors = NoisySensors(settings.seed, settings.noise)
-        self._clock = _Clock()
+        self._clock = RobotClock()
+        self._boot = boot_identity()
         self._readings = 0
         types = {name: type_name(kind, self._version) for name, kind in self._topics.types.items()}
         types[self._test_stand] = type_name(messages.STRING, self._version)
@@ -157,6 +126,7 @@ class _Robot:
             "command_age": f"{gate.last_age:.4f}",
             "on_ground": int(vehicle.on_ground),
             "cause": vehicle.cause,
+            "boot": self._boot,
             **{f"rejected: {cause}": number for cause, number in gate.rejected.items()},
         }
         sample = StatusSample(stamp, vehicle.mode, {name: str(value) for name, value in values.items()})

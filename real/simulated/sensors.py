@@ -26,7 +26,7 @@ class NoisySensors:
         odometry = OdometrySample(
             stamp=stamp,
             position=state[0:3] + self._noise(POSITION_NOISE),
-            orientation=_turn(state[3:7], self._noise(ORIENTATION_NOISE)),
+            orientation=turned(state[3:7], self._noise(ORIENTATION_NOISE)),
             linear_velocity=state[7:10] + self._noise(LINEAR_VELOCITY_NOISE),
             angular_velocity=rates,
         )
@@ -36,9 +36,9 @@ class NoisySensors:
         return self._random.normal(0.0, sigma, 3) * self._scale
 
 
-def _turn(q: Array, r: Array) -> Array:
+def turned(q: Array, r: Array) -> Array:
     """The quaternion w, x, y, z turned by a small rotation vector [3] rad in the body frame."""
     w, u = q[0], q[1:4]
     half = 0.5 * r
-    turned = np.array([w - u @ half, *(u + w * half + np.cross(u, half))])
-    return turned / float(np.linalg.norm(turned))
+    result = np.array([w - u @ half, *(u + w * half + np.cross(u, half))])
+    return result / float(np.linalg.norm(result))

@@ -47,7 +47,7 @@ class Vehicle:
         self._command = np.zeros(4)
         self._previous_velocity = np.zeros(3)
         self._dt = dt
-        self.gate = CommandGate(CommandLimits(high=parameters.max_speed))
+        self.gate = CommandGate(CommandLimits((0.0,) * 4, (parameters.max_speed,) * 4))
         self.mode = HOLDING
         self.cause = ""
         """Why the vehicle last left what the host wanted: the watchdog, a stop request, a crash."""

@@ -1,35 +1,42 @@
-"""`robo-rl deploy BUNDLE`: fly a bundle on a robot behind a rosbridge server; needs no torch."""
+"""`robo-rl deploy BUNDLE`: fly or walk a bundle on a robot behind a rosbridge server; needs no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
 from policies.errors import UserError
 from real.robots.rosbridge import RosbridgeSettings
 from real.supervisor import SupervisorSettings
+from real.walk import WalkTimes
 from robo_rl.cli.common import Folder, OptionalFile, check_writable, open_bundle, write_json
 from robo_rl.cli.parsing import parse
 
 if TYPE_CHECKING:
+    from deploy.bundle import Bundle
     from real.report import FlightReport
     from real.setpoint import Setpoint
+    from real.velocity import VelocitySource
+
+DURATION = 20.0
+"""Time in s under the policy when nothing else is said."""
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """Fly a bundle on a robot, land, and report. Ctrl-C or SIGTERM lands it, a second one cuts the actuators.
+    """Fly or walk a bundle on a robot, bring it to rest, and report. A second Ctrl-C or SIGTERM cuts the actuators.
 
-    Exit code 0 when the flight held and the vehicle landed, 1 when a safety event ended it or it never began.
+    The first one lands a flying robot, and lets a legged one halt, stand and lie down. Exit code 0 when the robot came
+    to rest as asked for, 1 when a safety event ended it or it never began.
     """
 
     bundle: tyro.conf.Positional[Folder]
     """Folder that `robo-rl export` wrote."""
-    duration: float = 20.0
-    """Time in s under the policy before the landing."""
+    duration: float | None = None
+    """Time in s under the policy before the robot is brought to rest; a square takes its own time."""
     setpoint: Literal["hold", "step", "lissajous"] = "hold"
     """Where to fly, relative to the start: stay, jump once, or a figure of eight."""
     step_time: float | None = None
@@ -40,6 +47,16 @@ class Arguments:
     """Time in s for one figure of eight."""
     figure_size: float = 1.0
     """Half the width of the figure of eight in m."""
+    program: Literal["cmd-vel", "command", "square"] = "cmd-vel"
+    """How a legged robot walks: by /cmd_vel, with one velocity command, or along a square."""
+    command: tuple[float, float, float] | None = None
+    """One velocity command: forward m/s, left m/s, yaw rad/s; implies the program."""
+    side: float = 1.0
+    """Side of the square in m."""
+    speed: float = 0.5
+    """Speed along the square in m/s."""
+    turn_rate: float = 0.8
+    """Yaw rate in rad/s at its corners."""
     ground: float = 0.0
     """Height of the ground in m, in the frame of the robot's position."""
     rate: float | None = None
@@ -51,7 +68,9 @@ class Arguments:
     arm_timeout: float = 10.0
     """Longest wait in s until every check holds."""
     json: OptionalFile = None
-    """File for the flight's report, as JSON."""
+    """File for the report, as JSON."""
+    times: WalkTimes = field(default_factory=WalkTimes)
+    """How long a legged robot takes to stand up, settle, halt and lie down."""
     robot: RosbridgeSettings = field(default_factory=RosbridgeSettings)
     """How to reach the robot."""
     supervisor: SupervisorSettings = field(default_factory=SupervisorSettings)
@@ -65,21 +84,10 @@ def run(argv: Sequence[str]) -> int:
         raise UserError(f"rate must be above 0 Hz, got {arguments.rate}")
     bundle = open_bundle(arguments.bundle)
 
-    from real.robots.rosbridge import RosbridgeRobot
-    from real.session import FlightSettings, SettingsError, fly
+    from real.session import SettingsError
 
     try:
-        settings = FlightSettings(
-            duration=arguments.duration,
-            setpoint=_setpoint(arguments),
-            ground=arguments.ground,
-            record=arguments.record,
-            period=None if arguments.rate is None else 1.0 / arguments.rate,
-            connect_timeout=arguments.connect_timeout,
-            arm_timeout=arguments.arm_timeout,
-            supervisor=arguments.supervisor,
-        )
-        report = fly(bundle, RosbridgeRobot(arguments.robot), settings)
+        report = _fly(arguments, bundle) if bundle.manifest.joints is None else _walk(arguments, bundle)
     except SettingsError as error:
         raise UserError(str(error)) from None
     _print(report)
@@ -87,12 +95,57 @@ def run(argv: Sequence[str]) -> int:
     return report.exit_code
 
 
-def _setpoint(arguments: Arguments) -> Setpoint:
+def _session(arguments: Arguments, duration: float) -> dict[str, Any]:
+    return {
+        "duration": duration,
+        "record": arguments.record,
+        "period": None if arguments.rate is None else 1.0 / arguments.rate,
+        "connect_timeout": arguments.connect_timeout,
+        "arm_timeout": arguments.arm_timeout,
+        "supervisor": arguments.supervisor,
+    }
+
+
+def _fly(arguments: Arguments, bundle: Bundle) -> FlightReport:
+    from real.robots.rosbridge import RosbridgeRobot
+    from real.session import FlightSettings, fly
+
+    duration = DURATION if arguments.duration is None else arguments.duration
+    setpoint = _setpoint(arguments, duration)
+    settings = FlightSettings(setpoint=setpoint, ground=arguments.ground, **_session(arguments, duration))
+    return fly(bundle, RosbridgeRobot(arguments.robot), settings)
+
+
+def _walk(arguments: Arguments, bundle: Bundle) -> FlightReport:
+    from real.robots.legged_wire import LeggedWire
+    from real.robots.rosbridge import RosbridgeRobot
+    from real.session import SettingsError, WalkSettings, walk
+    from real.velocity import CmdVel, Constant, Square
+
+    reach = arguments.robot
+    try:
+        wire = LeggedWire(bundle.manifest, reach.namespace, reach.ros_version, reach.pairing_tolerance)
+        source: VelocitySource
+        duration = DURATION if arguments.duration is None else arguments.duration
+        if arguments.program == "square":
+            source = square = Square(arguments.side, arguments.speed, arguments.turn_rate)
+            duration = square.duration if arguments.duration is None else duration
+        elif arguments.program == "command" or arguments.command is not None:
+            source = Constant(arguments.command or (0.0, 0.0, 0.0))
+        else:
+            source = CmdVel(lambda: wire.velocity_command)
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+    settings = WalkSettings(times=arguments.times, **_session(arguments, duration))
+    return walk(bundle, RosbridgeRobot(reach, wire), source, settings)
+
+
+def _setpoint(arguments: Arguments, duration: float) -> Setpoint:
     from real.setpoint import Hold, Lissajous, Step
 
     try:
         if arguments.setpoint == "step":
-            time = 0.5 * arguments.duration if arguments.step_time is None else arguments.step_time
+            time = 0.5 * duration if arguments.step_time is None else arguments.step_time
             return Step(time, arguments.step_offset)
         if arguments.setpoint == "lissajous":
             return Lissajous(arguments.figure_period, arguments.figure_size)
@@ -107,7 +160,7 @@ def _print(report: FlightReport) -> None:
 
     table = Table("measure", "value", title=f"{report.bundle} on {report.robot}: {report.outcome}")
     if report.commands_sent:
-        table.add_row("time flown", f"{report.duration:.1f} s, {report.commands_sent} commands")
+        table.add_row("time under way", f"{report.duration:.1f} s, {report.commands_sent} commands")
         error, schedule = report.position_error, report.schedule
         if error.mean is not None:
             table.add_row("distance to target", f"mean {error.mean:.3f} m, largest {error.max:.3f} m")

@@ -97,6 +97,7 @@ CASES = [
     Case("link_lost", link(connected=False), "DAMP", TICK),
     Case("heartbeat_lost", set_later(heartbeat=False), "DAMP", 0.5 + STATUS_PERIOD + TICK),
     Case("robot_failsafe", link(robot_state=FAILSAFE), "DAMP", TICK),
+    Case("robot_restarted", link(boot="another one"), "DAMP", TICK),
     Case("not_owner", link(owner="them"), "DAMP", TICK),
     Case("link_refused", set_later(refuse=True), "DAMP", TICK),
     Case("command_not_finite", output(lambda command: command * np.nan), "DAMP", TICK),
@@ -133,7 +134,8 @@ def test_no_command_outside_limits_leaves_and_the_robot_is_released(case: Case) 
 def test_every_cause_that_ends_a_flight_is_flown_here_or_in_the_tests_of_sessions() -> None:
     flown = {case.cause for case in CASES} | {"second_writer", "land_timeout", "loop_stall", "command_age"}
     elsewhere = {"emergency_requested", "connect_failed", "arming_refused"} | REQUESTS
-    assert {cause for cause, r in REACTIONS.items() if r.trigger is not None} <= flown | elsewhere
+    walked = {"gains_differ", "stand_failed"}  # tests/real/test_walk.py
+    assert {cause for cause, r in REACTIONS.items() if r.trigger is not None} <= flown | elsewhere | walked
 
 
 def test_a_second_writer_makes_it_land_while_the_robot_still_obeys() -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from real.envelope import PlaceEnvelope
 from real.readings import ReadingGate
 from real.robot import Reading
 from tests.real.fake_robot import make_manifest
@@ -18,7 +19,7 @@ OFFSET = 50.0
 
 
 def gate() -> ReadingGate:
-    return ReadingGate(make_manifest().sensors)
+    return ReadingGate(make_manifest().sensors, PlaceEnvelope.demanded)
 
 
 def reading(measured: float, delay: float, sequence: int, **sensors: Any) -> Reading:
@@ -130,7 +131,7 @@ def test_a_missing_sensor_keeps_its_reading_out(name: str) -> None:
 
 def test_the_envelope_gets_its_sensors_even_if_the_policy_reads_none_of_them() -> None:
     manifest = make_manifest()
-    g = ReadingGate(s for s in manifest.sensors if s.name == "angular_velocity")
+    g = ReadingGate((s for s in manifest.sensors if s.name == "angular_velocity"), PlaceEnvelope.demanded)
     fault = g.admit(Reading({"angular_velocity": np.zeros(3)}, 0.0, 0.0, 1))
     assert cause(fault) == "sensor_missing"
 

@@ -186,7 +186,7 @@ def test_settings_that_do_not_suit_are_refused_before_the_robot_is_touched(
 )
 def test_a_policy_that_can_not_be_fed_is_refused_before_the_robot_is_touched(entry: SensorEntry) -> None:
     touched: list[FakeRobot] = []
-    with pytest.raises(SettingsError, match=f"can't be flown: sensor {entry.name}"):
+    with pytest.raises(SettingsError, match=f"can't be deployed: sensor {entry.name}"):
         fly_fake(lambda robot, bundle: touched.append(robot), FakeBundle(make_manifest(sensors=(entry,))))
     assert touched[0].calls == []
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from real.events import EventLog, Listener
 from real.robot import ESTOPPED, FAILSAFE, LANDED, LinkStatus, Reading
 from real.setpoint import Target
-from real.state_machine import FLYING, State, Trigger
+from real.state_machine import ACTIVE, State, Trigger
 from real.supervisor import Inspection, Supervisor, SupervisorSettings
 from tests.real.fake_robot import HIGH, US, make_manifest
 
@@ -95,7 +95,7 @@ def test_every_command_that_leaves_is_finite_within_limits_and_changes_slowly(ou
         previous = command
 
 
-@given(anything, st.sampled_from([s for s in State if s not in FLYING]))
+@given(anything, st.sampled_from([s for s in State if s not in ACTIVE]))
 def test_nothing_leaves_outside_a_flight(output: Any, state: State) -> None:
     flight = Flight()
     flight.tick()
@@ -210,7 +210,7 @@ def test_the_fence_stands_relative_to_the_start_and_opens_to_the_ground_for_a_la
         ({"robot_state": LANDED}, Trigger.DAMP, "robot_failsafe"),
         ({"robot_state": ESTOPPED}, Trigger.DAMP, "robot_failsafe"),
         ({"owner": "them"}, Trigger.DAMP, "not_owner"),
-        ({"other_writers": 1}, Trigger.LAND, "second_writer"),
+        ({"other_writers": 1}, Trigger.END, "second_writer"),
         ({"other_writers": 1, "owner": "them"}, Trigger.DAMP, "not_owner"),
         ({"rejected": 1}, None, ""),
         ({"faults": {"odometry: null": 1}}, None, ""),

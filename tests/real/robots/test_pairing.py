@@ -22,11 +22,11 @@ def imu(stamp: int) -> ImuSample:
 
 @given(st.permutations([(kind, number) for kind in ("odometry", "imu") for number in range(6)]))
 def test_pairs_match_and_never_go_back(order: list[tuple[str, int]]) -> None:
-    pairing = Pairing(0.0025)
+    pairing: Pairing[OdometrySample, ImuSample] = Pairing(0.0025)
     stamps = []
     for kind, number in order:
         stamp = number * 5 * MILLISECOND
-        pair = pairing.add_odometry(odometry(stamp)) if kind == "odometry" else pairing.add_imu(imu(stamp))
+        pair = pairing.add_main(odometry(stamp)) if kind == "odometry" else pairing.add_imu(imu(stamp))
         if pair is not None:
             assert pair[0].stamp == pair[1].stamp
             stamps.append(pair[0].stamp)
@@ -34,14 +34,14 @@ def test_pairs_match_and_never_go_back(order: list[tuple[str, int]]) -> None:
 
 
 def test_streams_in_order_lose_nothing() -> None:
-    pairing = Pairing(0.0025)
+    pairing: Pairing[OdometrySample, ImuSample] = Pairing(0.0025)
     for number in range(20):
-        assert pairing.add_odometry(odometry(number * 5 * MILLISECOND)) is None
+        assert pairing.add_main(odometry(number * 5 * MILLISECOND)) is None
         assert pairing.add_imu(imu(number * 5 * MILLISECOND + MILLISECOND)) is not None
 
 
 def test_an_imu_that_stopped_makes_no_readings() -> None:
-    pairing = Pairing(0.0025)
+    pairing: Pairing[OdometrySample, ImuSample] = Pairing(0.0025)
     pairing.add_imu(imu(0))
-    assert pairing.add_odometry(odometry(0)) is not None
-    assert all(pairing.add_odometry(odometry(n * 5 * MILLISECOND)) is None for n in range(1, 50))
+    assert pairing.add_main(odometry(0)) is not None
+    assert all(pairing.add_main(odometry(n * 5 * MILLISECOND)) is None for n in range(1, 50))

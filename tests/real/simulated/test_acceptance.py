@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from real.ros.messages import ActuatorSample
 from real.simulated.acceptance import CommandGate, CommandLimits
 
-LIMITS = CommandLimits(high=2000.0)
+LIMITS = CommandLimits((0.0,) * 4, (2000.0,) * 4)
 NOW = 1000.0
 
 

@@ -1,0 +1,44 @@
+"""What every simulated robot's process has: a clock of its own, an identity, and a way to end."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+import uuid
+from collections.abc import Iterator
+
+LONGEST_CATCH_UP = 0.1
+"""Time in s that the physics makes up for when the process was held up; what lies beyond it never happened."""
+TEST_STAND = "/test_stand"
+"""Simulation only: a topic of what a person does with a robot on a test stand."""
+
+
+def boot_identity() -> str:
+    """Another word for every start of a robot."""
+    return uuid.uuid4().hex[:8]
+
+
+@contextlib.contextmanager
+def stop_requested() -> Iterator[list[int]]:
+    """A list that gets the number of the first SIGINT or SIGTERM."""
+    received: list[int] = []
+    previous = {
+        number: signal.signal(number, lambda received_number, _frame: received.append(received_number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield received
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+class RobotClock:
+    """The robot's clock in ns: starts at the time of day, and then runs monotonically whatever happens to that."""
+
+    def __init__(self) -> None:
+        self._offset = time.time_ns() - time.monotonic_ns()
+
+    def now(self) -> int:
+        return time.monotonic_ns() + self._offset
