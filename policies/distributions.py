@@ -32,9 +32,12 @@ class TanhGaussian:
         """The action a deployed policy takes: tanh(mean), the median of every channel."""
         return torch.tanh(self.mean)
 
-    def sample(self, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """An action [N, A] and its latent value u [N, A], differentiable in mean and log_std."""
-        latent = _draw(self.mean, self.log_std, generator)
+    def sample(self, generator: torch.Generator | None = None, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """An action [N, A] and its latent value u [N, A], differentiable in mean and log_std.
+
+        `noise` [N, A], standard normal, takes the place of a draw.
+        """
+        latent = _draw(self.mean, self.log_std, generator, noise)
         return torch.tanh(latent), latent
 
     def log_prob(self, action: Tensor, latent: Tensor | None = None) -> Tensor:
@@ -44,9 +47,9 @@ class TanhGaussian:
             latent = torch.atanh(action.clamp(-_EDGE, _EDGE))
         return (_normal(latent, self.mean, self.log_std) - log_tanh_slope(latent)).sum(-1)
 
-    def entropy(self, generator: torch.Generator | None = None) -> Tensor:
+    def entropy(self, generator: torch.Generator | None = None, noise: Tensor | None = None) -> Tensor:
         """A one-sample estimate [N] of the entropy, unbiased and differentiable: no closed form exists."""
-        latent = _draw(self.mean, self.log_std, generator)
+        latent = _draw(self.mean, self.log_std, generator, noise)
         return (_normal_entropy(self.log_std) + log_tanh_slope(latent)).expand_as(self.mean).sum(-1)
 
 
@@ -65,17 +68,17 @@ class ClippedGaussian:
         """The action a deployed policy takes: the mean, clipped to [-1, 1]."""
         return self.mean.clamp(-1.0, 1.0)
 
-    def sample(self, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+    def sample(self, generator: torch.Generator | None = None, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """An action in [-1, 1] [N, A] and its latent value u [N, A], which is what log_prob takes."""
-        latent = _draw(self.mean, self.log_std, generator)
+        latent = _draw(self.mean, self.log_std, generator, noise)
         return latent.clamp(-1.0, 1.0), latent
 
     def log_prob(self, action: Tensor, latent: Tensor | None = None) -> Tensor:
         """Log-density [N] of the latent value; without one, of `action` taken as if it had not been clipped."""
         return _normal(action if latent is None else latent, self.mean, self.log_std).sum(-1)
 
-    def entropy(self, generator: torch.Generator | None = None) -> Tensor:
-        """The exact entropy [N] of the latent Gaussian; `generator` is not used."""
+    def entropy(self, generator: torch.Generator | None = None, noise: Tensor | None = None) -> Tensor:
+        """The exact entropy [N] of the latent Gaussian; neither `generator` nor `noise` is used."""
         return _normal_entropy(self.log_std).expand_as(self.mean).sum(-1)
 
 
@@ -98,8 +101,9 @@ def gaussian_kl(old_mean: Tensor, old_log_std: Tensor, mean: Tensor, log_std: Te
     return (0.5 * (ratio + shift - 1.0) + log_std - old_log_std).sum(-1)
 
 
-def _draw(mean: Tensor, log_std: Tensor, generator: torch.Generator | None) -> Tensor:
-    noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
+def _draw(mean: Tensor, log_std: Tensor, generator: torch.Generator | None, noise: Tensor | None) -> Tensor:
+    if noise is None:
+        noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
     return mean + log_std.exp() * noise
 
 

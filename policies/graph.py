@@ -1,15 +1,15 @@
 """The policy graph: one function from named sensors and explicit state to named commands and the next state.
 
     sensors -> observation terms -> normaliser -> network -> action term -> commands
-                     ^                                 |
-                   state  <------- advance  <----------+
+                     ^                      ^ |        |
+                   state  <------- advance  <-+--------+
 
 Training calls it on thousands of robots; the exporter traces this very module, so no robot re-implements any of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -23,8 +23,9 @@ from policies.specs import CommandSpec, SensorSpec, StateSpec, expand
 class PolicyGraph(nn.Module):
     """A deployable policy, built of `Sensors` terms alone.
 
-    `network` maps observations [N, observation_dim] to normalised actions [N, action.dim]; `period` is the control
-    period in seconds. Raises ValueError when a term names a sensor that the robot does not have.
+    `network` maps observations [N, observation_dim] to normalised actions [N, action.dim]; one that remembers has
+    `states`, a tuple of StateSpec, and maps (observation, state by name) to (action, next state by name). `period` is
+    the control period in seconds. Raises ValueError when a term names a sensor that the robot does not have.
     """
 
     def __init__(
@@ -45,7 +46,8 @@ class PolicyGraph(nn.Module):
         self.network = network
         self.normalizer = nn.Identity() if normalizer is None else normalizer
         self.period = period
-        self.states = _states(self.observation)
+        self.network_states: tuple[StateSpec, ...] = tuple(getattr(network, "states", ()))
+        self.states = _states(self.observation, self.network_states)
         self._check()
 
     def _check(self) -> None:
@@ -102,28 +104,45 @@ class PolicyGraph(nn.Module):
         return torch.cat([term(sensors, state) for term in self.observation], -1)
 
     def act(self, observation: Tensor) -> Tensor:
-        """The network's normalised action [N, A] for an observation, not yet bounded."""
+        """The normalised action [N, A], not yet bounded, of a network without memory."""
         action: Tensor = self.network(self.normalizer(observation))
         return action
 
-    def apply_action(self, action: Tensor, sensors: Sensors, state: State) -> tuple[Commands, State]:
-        """Commands and next state for a normalised action [N, A]; the state remembers the action as executed."""
+    def decide(self, observation: Tensor, state: State) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """The normalised action [N, A], not yet bounded, and what the network remembers next, by name."""
+        if not self.network_states:
+            return self.act(observation), {}
+        action, memory = self.network(self.normalizer(observation), self.memory(state))
+        return action, memory
+
+    def memory(self, state: State) -> dict[str, Tensor]:
+        """The part of the state that is the network's own."""
+        return {s.name: state[s.name] for s in self.network_states}
+
+    def apply_action(
+        self, action: Tensor, sensors: Sensors, state: State, memory: Mapping[str, Tensor] | None = None
+    ) -> tuple[Commands, State]:
+        """Commands and next state for a normalised action [N, A]; the state remembers the action as executed.
+
+        `memory` is what the network remembers next, by name.
+        """
         bounded = self.action.bound(action)
-        following: dict[str, Tensor] = {}
+        following: dict[str, Tensor] = dict(memory or {})
         for term in self.observation:
             following.update(term.advance(sensors, state, bounded))
         return self.action(bounded, sensors), State(following)
 
     def forward(self, sensors: Sensors, state: State) -> tuple[Commands, State]:
         """One deployed step: the deterministic action."""
-        return self.apply_action(self.act(self.observe(sensors, state)), sensors, state)
+        action, memory = self.decide(self.observe(sensors, state), state)
+        return self.apply_action(action, sensors, state, memory)
 
 
-def _states(terms: Sequence[ObservationTerm]) -> tuple[StateSpec, ...]:
-    states = tuple(s for term in terms for s in term.states)
+def _states(terms: Sequence[ObservationTerm], memory: tuple[StateSpec, ...]) -> tuple[StateSpec, ...]:
+    states = (*(s for term in terms for s in term.states), *memory)
     names = [s.name for s in states]
     if len(set(names)) != len(names):
-        raise ValueError(f"two terms carry a state of one name: {names}; give each its own")
+        raise ValueError(f"two parts carry a state of one name: {names}; give each its own")
     return states
 
 

@@ -11,7 +11,10 @@ from torch import Tensor, nn
 from policies.errors import UserError
 
 Activation = Literal["tanh", "relu", "elu"]
-_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "elu": nn.ELU}
+# In place where the gradient follows from the result: backwards, an ELU then needs no second exponential.
+_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "tanh": nn.Tanh, "relu": lambda: nn.ReLU(inplace=True), "elu": lambda: nn.ELU(inplace=True),
+}  # fmt: skip
 
 
 class MLP(nn.Module):
@@ -49,10 +52,17 @@ class MLP(nn.Module):
         if squash:
             layers.append(nn.Tanh())
         self.layers = nn.Sequential(*layers)
+        self.squash = squash
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.layers(x)
         return y
+
+    def latent(self, x: Tensor) -> Tensor:
+        """The output before it is squashed; the output itself where it is not."""
+        for layer in list(self.layers)[: -1 if self.squash else None]:
+            x = layer(x)
+        return x
 
 
 def parameter_count(module: nn.Module) -> int:

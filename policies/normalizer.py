@@ -29,12 +29,15 @@ class RunningNormalizer(nn.Module):
     def update(self, x: Tensor) -> None:
         """Merge a batch [N, dim] of observations into the moments."""
         x = x.detach().double()
-        n = float(x.shape[0])
-        mean, variance = x.mean(0), x.var(0, unbiased=False)
-        total = self.count + n
+        self.merge(float(x.shape[0]), x.mean(0), x.var(0, unbiased=False))
+
+    @torch.no_grad()
+    def merge(self, count: float, mean: Tensor, variance: Tensor) -> None:
+        """Merge the moments [dim], float64, of `count` further observations."""
+        total = self.count + count
         delta = mean - self.mean
-        merged = self.variance * self.count + variance * n + delta.square() * self.count * n / total
-        self.mean += delta * n / total
+        merged = self.variance * self.count + variance * count + delta.square() * self.count * count / total
+        self.mean += delta * count / total
         self.variance.copy_(merged / total)
         self.count.copy_(total)
 

@@ -24,36 +24,39 @@ class Critic(nn.Module):
         self.register_buffer("value_std", torch.ones(()))
         self.register_buffer("fitted", torch.zeros((), dtype=torch.bool))
 
-    def normalised(self, observation: Tensor) -> Tensor:
-        """The value in spreads of the return from its mean: what the loss compares."""
-        output: Tensor = self.network(self.normalizer(observation))
+    def forward(self, observation: Tensor) -> Tensor:
+        return self.denormalised(self.of_normalised(self.normalizer(observation)))
+
+    def of_normalised(self, seen: Tensor) -> Tensor:
+        """The value of a normalised observation in spreads of the return from its mean: what the loss compares."""
+        output: Tensor = self.network(seen)
         return output.squeeze(-1)
 
-    def forward(self, observation: Tensor) -> Tensor:
-        value: Tensor = self.value_mean + self.value_std * self.normalised(observation)
-        return value
+    def denormalised(self, value: Tensor) -> Tensor:
+        """A value in the returns' own unit."""
+        own: Tensor = self.value_mean + self.value_std * value
+        return own
+
+    def renormalised(self, value: Tensor) -> Tensor:
+        """A value, or a return, in spreads of the return from its mean."""
+        scaled: Tensor = (value - self.value_mean) / self.value_std
+        return scaled
 
     @torch.no_grad()
-    def rescale(self, returns: Tensor) -> None:
-        """Follow the returns' mean and spread (a tenth of the way each time) and leave every value as it was."""
-        returns = returns[torch.isfinite(returns)]
-        if returns.numel() < 2:
+    def rescale(self, count: Tensor, mean: Tensor, spread: Tensor) -> None:
+        """Follow the returns' mean and spread (a tenth of the way each time) and leave every value as it was.
+
+        All are scalars; a `count` of returns below 2 says nothing and changes nothing.
+        """
+        if float(count) < 2.0:
             return
         rate = 0.1 if bool(self.fitted) else 1.0
-        mean = self.value_mean + rate * (returns.mean() - self.value_mean)
-        std = (self.value_std + rate * (returns.std() - self.value_std)).clamp_min(1e-3)
+        new_mean = self.value_mean + rate * (mean.float() - self.value_mean)
+        std = (self.value_std + rate * (spread.float() - self.value_std)).clamp_min(1e-3)
         last = self.network.layers[-1]
         assert isinstance(last, nn.Linear)
         last.weight.mul_(self.value_std / std)
-        last.bias.copy_((self.value_std * last.bias + self.value_mean - mean) / std)
-        self.value_mean.copy_(mean)
+        last.bias.copy_((self.value_std * last.bias + self.value_mean - new_mean) / std)
+        self.value_mean.copy_(new_mean)
         self.value_std.copy_(std)
         self.fitted.fill_(True)
-
-
-def update_from_finite(normalizer: nn.Module, observation: Tensor) -> None:
-    """Merge the finite rows of `observation` [B, dim] into a normaliser: one broken world must not poison it."""
-    assert isinstance(normalizer, RunningNormalizer)
-    finite = observation[torch.isfinite(observation).all(-1)]
-    if finite.shape[0]:
-        normalizer.update(finite)

@@ -1,31 +1,35 @@
-"""Proximal policy optimisation (arXiv 1707.06347) with an asymmetric critic, readable from top to bottom.
+"""Proximal policy optimisation (arXiv 1707.06347) with an asymmetric critic.
 
-One iteration: N worlds fly T steps with the current policy; advantages come from GAE (arXiv 1506.02438); a few
-epochs of clipped updates follow. Three things differ from the textbook, each for a reason:
+One iteration: N worlds act for T steps with the current policy (ppo_rollout.py); advantages come from GAE (arXiv
+1506.02438); a few epochs of clipped updates follow (ppo_update.py). What differs from the textbook, each for a reason:
 
 - The critic reads the simulator's truth, the policy its sensors only, so nothing privileged can reach a robot.
 - A time-out is no end of the task: its last value is bootstrapped from the observation before the reset.
 - The critic's output is rescaled to the returns' mean and spread (PopArt, arXiv 1602.07714): one step size fits any
   reward.
+- A robot with two equal sides learns from its mirror image, too (arXiv 2403.04359).
+- Worlds, random draws and minibatches are divided into blocks (blocks.py), so that several processes learn what one
+  would.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from policies.distributions import ActionDistribution, ClippedGaussian, TanhGaussian, gaussian_kl
 from policies.graph import PolicyGraph
-from policies.networks import MLP, Activation
-from policies.normalizer import RunningNormalizer
-from policies.signals import Sensors, State, Truth
-from robo_rl.algorithm import TrainingDiverged
-from robo_rl.critic import Critic, update_from_finite
+from policies.networks import Activation
+from policies.signals import Truth
+from robo_rl import parallel
+from robo_rl.algorithms.blocks import MOST_BLOCKS, WorldBlocks
+from robo_rl.algorithms.ppo_actor import Actor, find_mirrors
+from robo_rl.algorithms.ppo_rollout import Collector
+from robo_rl.algorithms.ppo_update import AuxiliaryLoss, Updater
+from robo_rl.critic import Critic
 from robo_rl.validation import require, require_choice, require_widths
 from sim.task import Task
 
@@ -35,7 +39,10 @@ class PpoConfig:
     """Settings of PPO. One iteration takes num_worlds * rollout_steps environment steps."""
 
     num_worlds: int = 1024
-    """Simulated robots that fly at once."""
+    """Simulated robots that act at once, over all processes together."""
+    blocks: int = 1
+    """Equal blocks of worlds, each with random draws of its own: processes share the training by whole blocks, and the
+    result does not depend on how many there are."""
     randomized: bool = True
     """Draw the robot's dynamics anew for every episode, where the task knows how."""
     iterations: int = 300
@@ -68,6 +75,21 @@ class PpoConfig:
     """How a Gaussian sample becomes an action in [-1, 1]: cut off, or through tanh."""
     initial_std: float = 0.5
     """Standard deviation of the normalised action at the start."""
+    symmetry: Literal["none", "augment", "loss"] = "none"
+    """Whether the robot's mirror symmetry is learned from: not, from mirror images in place of half of all samples, or
+    by a loss on what differs in the mirror."""
+    symmetry_coefficient: float = 1.0
+    """Weight of the symmetry loss."""
+    actor: Literal["mlp", "gru", "history"] = "mlp"
+    """The policy's network: without memory, recurrent, or with a code of past observations."""
+    memory: int = 128
+    """Units of a recurrent policy's memory."""
+    history: int = 10
+    """Past observations that a history policy remembers."""
+    history_code: int = 32
+    """Numbers that a history policy encodes them in."""
+    update_threads: int = 1
+    """Threads that share each minibatch; results differ in the last bits with another number."""
     actor_hidden: tuple[int, ...] = (64, 64)
     """Widths of the policy's hidden layers."""
     critic_hidden: tuple[int, ...] = (128, 128)
@@ -76,88 +98,78 @@ class PpoConfig:
     """Activation of both networks."""
 
     def __post_init__(self) -> None:
-        for field in ("num_worlds", "iterations", "rollout_steps", "epochs", "minibatches"):
+        for field in ("num_worlds", "iterations", "rollout_steps", "epochs", "minibatches", "memory", "history"):
             require(self, field, low=1)
+        require(self, "blocks", low=1, high=MOST_BLOCKS)
+        require(self, "history_code", low=1)
+        require(self, "update_threads", low=1, high=64)
         for field in ("learning_rate", "clip", "max_gradient_norm", "initial_std"):
             require(self, field, above=0.0)
-        for field in ("target_kl", "value_clip", "value_coefficient", "entropy_coefficient"):
+        for field in ("target_kl", "value_clip", "value_coefficient", "entropy_coefficient", "symmetry_coefficient"):
             require(self, field, low=0.0)
-        require(self, "minibatches", high=self.num_worlds * self.rollout_steps)
+        rows = max(1, self.num_worlds // self.blocks) * (1 if self.actor == "gru" else self.rollout_steps)
+        require(self, "minibatches", high=rows)
         require(self, "discount", low=0.0, high=1.0)
         require(self, "gae_lambda", low=0.0, high=1.0)
         require_choice(self, "distribution", ("clipped", "squashed"))
+        require_choice(self, "symmetry", ("none", "augment", "loss"))
+        require_choice(self, "actor", ("mlp", "gru", "history"))
         require_choice(self, "activation", ("tanh", "relu", "elu"))
         require_widths(self, "actor_hidden")
         require_widths(self, "critic_hidden")
 
 
-@dataclass(frozen=True)
-class Minibatch:
-    """B steps of a rollout: [B, dim] or [B].
-
-    `action` is what was executed and `latent` the Gaussian draw behind it; `mean` and `log_std` are the Gaussian's.
-    """
-
-    observation: Tensor
-    critic_observation: Tensor
-    action: Tensor
-    latent: Tensor
-    log_probability: Tensor
-    mean: Tensor
-    log_std: Tensor
-    value: Tensor
-    advantage: Tensor
-    returns: Tensor
-
-
-AuxiliaryLoss = Callable[[Minibatch, Tensor], tuple[Tensor, dict[str, float]]]
-"""An added loss: (minibatch, the policy's deterministic actions [B, A], with gradient) -> (loss, metrics)."""
-
-
-def generalised_advantages(
-    reward: Tensor, value: Tensor, next_value: Tensor, done: Tensor, discount: float, decay: float
-) -> Tensor:
-    """Advantages [T, N]: the sum over k of (discount * decay)^k times the k-th temporal difference to come.
-
-    `next_value` [T, N] is the value of what followed each step: 0 after a true end, that of the observation before the
-    reset after a time-out. `done` [T, N] is true at both, and nothing is summed beyond it.
-    """
-    advantage = torch.zeros_like(reward)
-    following = torch.zeros_like(reward[0])
-    difference = reward + discount * next_value - value
-    for t in range(reward.shape[0] - 1, -1, -1):
-        following = difference[t] + discount * decay * torch.where(done[t], 0.0, following)
-        advantage[t] = following
-    return advantage
+RECOMMENDED: dict[str, PpoConfig] = {}
 
 
 class PpoTrainer:
-    """PPO on one task. `auxiliary` adds a loss to every minibatch, as distillation needs."""
+    """PPO on one task. `auxiliary` adds a loss to every minibatch, as distillation needs.
+
+    In a group of processes (robo_rl/parallel.py) each one holds its share of the worlds, and all hold the same policy.
+    Raises UserError when worlds and processes do not divide, or the task has not the symmetry that is asked for.
+    """
 
     def __init__(
         self, config: PpoConfig, task: Task, seed: int, device: str = "cpu", auxiliary: AuxiliaryLoss | None = None
     ) -> None:
         self.config = config
-        self.auxiliary = auxiliary
         self.iteration = 0
         self.steps = 0
-        self.environment = task.make_environment(config.num_worlds, seed, device, randomized=config.randomized)
+        self._processes = parallel.current()
+        blocks = WorldBlocks(task, config.num_worlds, config.blocks, seed, device, config.randomized, self._processes)
         with torch.random.fork_rng(devices=[]):
-            # Weights are drawn on the CPU, so one seed gives one start on every device.
+            # Weights are drawn on the CPU, so one seed gives one start on every device and in every process.
             torch.manual_seed(seed)
-            squashed = config.distribution == "squashed"
-            actor = MLP(task.observation_dim, config.actor_hidden, task.action.dim, config.activation, squashed)
+            self._actor = Actor(config, task, device)
             self.critic = Critic(task.critic_dim, config.critic_hidden, config.activation).to(device)
-        self.graph: PolicyGraph = task.policy_graph(actor, RunningNormalizer(task.observation_dim)).to(device)
-        self._mean_layers = actor.layers[:-1] if squashed else actor.layers
-        self.log_std = nn.Parameter(torch.full((task.action.dim,), math.log(config.initial_std), device=device))
-        self.parameters = [*self.graph.parameters(), self.log_std, *self.critic.parameters()]
-        self.optimizer = torch.optim.Adam(self.parameters, lr=config.learning_rate)
-        self.generator = torch.Generator(device=device).manual_seed(seed)
-        self._sensors, self._truth = self.environment.reset()
-        self._state = self.graph.initial_state(config.num_worlds, device)
-        self._episode_return = torch.zeros(config.num_worlds, device=device)
-        self._episode_length = torch.zeros(config.num_worlds, device=device)
+        first = blocks.reset()
+        mirrors = None
+        if config.symmetry != "none":
+            truth = Truth({name: value[: blocks.size] for name, value in first[1].items()})
+            mirrors = find_mirrors(task, blocks.environments[0], truth)
+        self._updater = Updater(config, self._actor, self.critic, mirrors, blocks, self._processes, auxiliary)
+        doubled = config.symmetry == "augment"
+        self._collector = Collector(
+            blocks, first, self._actor, self.critic, mirrors, config.rollout_steps, doubled, self._processes
+        )
+
+    @property
+    def graph(self) -> PolicyGraph:
+        return self._actor.graph
+
+    @property
+    def log_std(self) -> Tensor:
+        """The logarithm [A] of the actions' spread."""
+        return self._actor.log_std
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer:
+        return self._updater.optimizer
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """Everything that is trained."""
+        return self._updater.parameters
 
     @property
     def total_iterations(self) -> int:
@@ -165,188 +177,17 @@ class PpoTrainer:
 
     def iterate(self) -> dict[str, float]:
         """One rollout and the updates on it. Raises TrainingDiverged when every minibatch was non-finite."""
-        rollout, metrics = self._roll_out()
-        self.critic.rescale(rollout.returns)
-        metrics.update(self._update(rollout))
+        rollout, metrics = self._collector.collect(self.config.discount, self.config.gae_lambda)
+        metrics.update(self._updater.update(rollout, self.iteration))
         # Only now, so that the first update sees exactly the observations that the rollout's policy saw.
-        update_from_finite(self.graph.normalizer, rollout.observation)
-        update_from_finite(self.critic.normalizer, rollout.critic_observation)
+        self._collector.update_normalizers(rollout.fault)
         self.iteration += 1
         self.steps += self.config.num_worlds * self.config.rollout_steps
         return metrics
 
-    # ---- the rollout -------------------------------------------------------------------------------------------
-
-    def _distribution(self, observation: Tensor) -> ActionDistribution:
-        mean = self._mean_layers(self.graph.normalizer(observation))
-        kind = TanhGaussian if self.config.distribution == "squashed" else ClippedGaussian
-        return kind(mean, self.log_std.expand_as(mean))
-
-    @torch.no_grad()
-    def _roll_out(self) -> tuple[Minibatch, dict[str, float]]:
-        c = self.config
-        rows: dict[str, list[Tensor]] = {
-            name: []
-            for name in (
-                "observation",
-                "critic_observation",
-                "action",
-                "latent",
-                "log_probability",
-                "mean",
-                "log_std",
-                "value",
-                "reward",
-                "done",
-                "timeout",
-            )
-        }
-        finished_return, finished_length, finished, crashed = 0.0, 0.0, 0, 0
-        for _ in range(c.rollout_steps):
-            observation = self.graph.observe(self._sensors, self._state)
-            critic_observation = self.environment.critic_observation(self._truth)
-            distribution = self._distribution(observation)
-            action, latent = distribution.sample(self.generator)
-            commands, state = self.graph.apply_action(action, self._sensors, self._state)
-            step = self.environment.step(commands)
-            done = step.terminated | step.truncated
-            timeout_value = torch.zeros_like(step.reward)
-            if bool(step.truncated.any()):
-                terminal = self.critic(self.environment.critic_observation(step.terminal_truth))
-                timeout_value = torch.where(step.truncated, terminal, timeout_value)
-            for name, value in (
-                ("observation", observation), ("critic_observation", critic_observation), ("action", action),
-                ("latent", latent), ("log_probability", distribution.log_prob(action, latent)),
-                ("mean", distribution.mean), ("log_std", distribution.log_std),
-                ("value", self.critic(critic_observation)), ("reward", step.reward), ("done", done),
-                ("timeout", timeout_value),
-            ):  # fmt: skip
-                rows[name].append(value)
-            self._episode_return += step.reward
-            self._episode_length += 1.0
-            finished += int(done.sum())
-            crashed += int(step.terminated.sum())
-            finished_return += float(self._episode_return[done].sum())
-            finished_length += float(self._episode_length[done].sum())
-            self._episode_return[done] = 0.0
-            self._episode_length[done] = 0.0
-            self._sensors, self._truth = step.sensors, step.truth
-            self._state = self.graph.reset_where(state, done)
-
-        r = {name: torch.stack(values) for name, values in rows.items()}
-        last_value = self.critic(self.environment.critic_observation(self._truth))
-        next_value = torch.cat((r["value"][1:], last_value[None]))
-        next_value = torch.where(r["done"], r["timeout"], next_value)
-        advantage = generalised_advantages(r["reward"], r["value"], next_value, r["done"], c.discount, c.gae_lambda)
-        metrics = {"reward": float(r["reward"].mean()), "episodes": float(finished)}
-        if finished:
-            metrics["episode_return"] = finished_return / finished
-            metrics["episode_length"] = finished_length / finished
-            metrics["terminated"] = crashed / finished
-        flat = {name: r[name].flatten(0, 1) for name in Minibatch.__dataclass_fields__.keys() & r.keys()}
-        rollout = Minibatch(
-            **flat, advantage=_standardise(advantage.flatten()), returns=(advantage + r["value"]).flatten()
-        )
-        return rollout, metrics
-
-    # ---- the update --------------------------------------------------------------------------------------------
-
-    def _update(self, rollout: Minibatch) -> dict[str, float]:
-        c = self.config
-        size = rollout.advantage.shape[0]
-        totals: dict[str, float] = {}
-        skipped: dict[str, int] = {}
-        done = 0
-        for _ in range(c.epochs):
-            order = torch.randperm(size, generator=self.generator, device=rollout.advantage.device)
-            for part in order.chunk(c.minibatches):
-                batch = Minibatch(**{name: value[part] for name, value in vars(rollout).items()})
-                metrics, fault = self._gradient_step(batch)
-                if fault:
-                    skipped[fault] = skipped.get(fault, 0) + 1
-                    continue
-                done += 1
-                for name, value in metrics.items():
-                    totals[name] = totals.get(name, 0.0) + value
-        if done == 0:
-            causes = ", ".join(f"{name} in {count}" for name, count in skipped.items())
-            raise TrainingDiverged(
-                f"no minibatch of iteration {self.iteration} was finite ({causes}); lower learning_rate"
-            )
-        result = {name: value / done for name, value in totals.items()}
-        result["skipped_minibatches"] = float(sum(skipped.values()))
-        result.update({f"skipped_{name}": float(count) for name, count in skipped.items()})
-        result["std"] = float(self.log_std.detach().exp().mean())
-        result["learning_rate"] = self.optimizer.param_groups[0]["lr"]
-        return result
-
-    def _gradient_step(self, batch: Minibatch) -> tuple[dict[str, float], str]:
-        """One step of Adam: its metrics, or the name of the first thing that wasn't finite and no step."""
-        c = self.config
-        for name in ("observation", "critic_observation", "advantage", "returns"):
-            if not bool(torch.isfinite(getattr(batch, name)).all()):
-                return {}, name
-        distribution = self._distribution(batch.observation)
-        ratio = (distribution.log_prob(batch.action, batch.latent) - batch.log_probability).exp()
-        clipped = ratio.clamp(1.0 - c.clip, 1.0 + c.clip)
-        policy_loss = -torch.min(ratio * batch.advantage, clipped * batch.advantage).mean()
-        value_loss = self._value_loss(batch)
-        entropy = distribution.entropy(self.generator).mean()
-        loss = policy_loss + c.value_coefficient * value_loss - c.entropy_coefficient * entropy
-        metrics: dict[str, float] = {}
-        if self.auxiliary is not None:
-            auxiliary_loss, metrics = self.auxiliary(batch, distribution.deployed)
-            loss = loss + auxiliary_loss
-            if not bool(torch.isfinite(auxiliary_loss)):
-                return {}, "auxiliary_loss"
-        for name, value in (("policy_loss", policy_loss), ("value_loss", value_loss)):
-            if not bool(torch.isfinite(value)):
-                return {}, name
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.parameters, c.max_gradient_norm)
-        if not bool(torch.isfinite(norm)):
-            return {}, "gradient"
-        with torch.no_grad():
-            kl = float(gaussian_kl(batch.mean, batch.log_std, distribution.mean, distribution.log_std).mean())
-        self._adapt_step_size(kl)
-        self.optimizer.step()
-        with torch.no_grad():
-            # Below e^-5 the policy is deterministic; above 2 every action is cut off.
-            self.log_std.clamp_(-5.0, math.log(2.0))
-        metrics.update(
-            policy_loss=float(policy_loss.detach()), value_loss=float(value_loss.detach()),
-            entropy=float(entropy.detach()), kl=kl, gradient_norm=float(norm),
-        )  # fmt: skip
-        return metrics, ""
-
-    def _value_loss(self, batch: Minibatch) -> Tensor:
-        target = (batch.returns - self.critic.value_mean) / self.critic.value_std
-        value = self.critic.normalised(batch.critic_observation)
-        loss = (value - target).square()
-        if self.config.value_clip > 0.0:
-            old = (batch.value - self.critic.value_mean) / self.critic.value_std
-            near = old + (value - old).clamp(-self.config.value_clip, self.config.value_clip)
-            loss = torch.max(loss, (near - target).square())
-        return loss.mean()
-
-    def _adapt_step_size(self, kl: float) -> None:
-        """Smaller steps when the policy moved more than twice the target, larger ones when less than half.
-
-        Ref: rsl_rl's PPO (https://github.com/leggedrobotics/rsl_rl), the factors 2, 1/2 and 1.5.
-        """
-        target = self.config.target_kl
-        if target == 0.0:
-            return
-        group = self.optimizer.param_groups[0]
-        if kl > 2.0 * target:
-            group["lr"] = max(1e-5, group["lr"] / 1.5)
-        elif 0.0 < kl < 0.5 * target:
-            group["lr"] = min(1e-2, group["lr"] * 1.5)
-
-    # ---- checkpoints -------------------------------------------------------------------------------------------
-
     def state_dict(self) -> dict[str, Any]:
+        """Everything that decides the future, whole in process 0; every process must call it."""
+        shares = self._processes.gather(self._collector.snapshot())
         return {
             "iteration": self.iteration,
             "steps": self.steps,
@@ -354,35 +195,17 @@ class PpoTrainer:
             "critic": self.critic.state_dict(),
             "log_std": self.log_std.detach().clone(),
             "optimizer": self.optimizer.state_dict(),
-            "generator": self.generator.get_state(),
-            "environment": self.environment.snapshot(),
-            "sensors": dict(self._sensors),
-            "truth": dict(self._truth),
-            "policy_state": dict(self._state),
-            "episode_return": self._episode_return.clone(),
-            "episode_length": self._episode_length.clone(),
+            "blocks": [block for share in shares for block in share],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        device = self.log_std.device
+        """Go on from `state`, whose blocks may have been held by another number of processes."""
         self.iteration, self.steps = state["iteration"], state["steps"]
         self.graph.load_state_dict(state["graph"])
         self.critic.load_state_dict(state["critic"])
         with torch.no_grad():
             self.log_std.copy_(state["log_std"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.generator.set_state(state["generator"].cpu())
-        self.environment.restore(state["environment"])
-        self._sensors = Sensors({name: value.to(device) for name, value in state["sensors"].items()})
-        self._truth = Truth({name: value.to(device) for name, value in state["truth"].items()})
-        self._state = State({name: value.to(device) for name, value in state["policy_state"].items()})
-        self._episode_return.copy_(state["episode_return"])
-        self._episode_length.copy_(state["episode_length"])
-
-
-def _standardise(advantage: Tensor) -> Tensor:
-    """Mean 0 and spread 1 over the finite entries, so that one broken world can't blank the whole rollout."""
-    finite = advantage[torch.isfinite(advantage)]
-    if finite.numel() < 2:
-        return advantage
-    return (advantage - finite.mean()) / (finite.std() + 1e-8)
+        blocks = state["blocks"]
+        share = self.config.blocks // self._processes.size
+        self._collector.restore(blocks[self._processes.rank * share : (self._processes.rank + 1) * share])

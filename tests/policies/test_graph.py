@@ -146,7 +146,7 @@ def test_truth_is_refused() -> None:
         ({"action": ScaledCommand("torque", 2, 1.0)}, r"produces \['torque'\], the robot takes \['effort'\]"),
         ({"period": 0.0}, "period must be above 0 s"),
         ({"period": float("nan")}, "period must be above 0 s"),
-        ({"observation": (ActionHistory(2, 2), ActionHistory(3, 2))}, "two terms carry a state of one name"),
+        ({"observation": (ActionHistory(2, 2), ActionHistory(3, 2))}, "two parts carry a state of one name"),
     ],
 )
 def test_graph_refuses_what_the_robot_has_not(change: dict[str, Any], message: str) -> None:

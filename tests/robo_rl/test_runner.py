@@ -114,7 +114,7 @@ def test_a_trained_policy_outlives_a_change_of_its_world(tmp_path: Path) -> None
     runner.train(run, silent)
     path = run / "checkpoint.pt"
     saved = checkpoint.load(path)
-    del saved["algorithm"]["environment"]["age"]
+    del saved["algorithm"]["blocks"][0]["environment"]["age"]
     checkpoint.save(path, saved)
     trained = runner.load_trained(run)
     assert (trained.iterations, trained.steps) == (12, 12 * 8 * 4)
