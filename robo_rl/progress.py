@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -36,6 +36,16 @@ def training_progress() -> Iterator[Report]:
             bar.update(task, completed=iteration, total=total, note=_note(metrics))
 
         yield report
+
+
+@contextmanager
+def picture_progress() -> Iterator[Callable[[int, int], None]]:
+    """Give the function to call with the number of a film's pictures done and of all; silent without a terminal."""
+    console = Console(stderr=True)
+    columns = (TextColumn("filming"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("filming", total=None)
+        yield lambda number, total: bar.update(task, completed=number, total=total)
 
 
 def _print_line(iteration: int, total: int, metrics: Mapping[str, float]) -> None:

@@ -14,6 +14,7 @@ from robo_rl import results
 
 if TYPE_CHECKING:
     from deploy.bundle import Bundle
+    from policies.graph import PolicyGraph
 
 # What --help calls them: tyro would say "{None}|PATH", and "PATH" of positional ones.
 Folder = Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
@@ -30,6 +31,21 @@ def open_bundle(path: Path) -> Bundle:
         return load_bundle(path)
     except BundleError as error:
         raise UserError(str(error)) from None
+
+
+def open_policy(folder: Path) -> tuple[PolicyGraph | Bundle, str]:
+    """The policy in a run's or bundle's folder and the name of the task it was made for; a UserError for any other."""
+    from deploy.bundle import MANIFEST_FILE
+    from robo_rl import runner
+
+    if (folder / runner.CONFIG).is_file():
+        trained = runner.load_trained(folder)
+        return trained.graph, trained.configuration.task
+    if (folder / MANIFEST_FILE).is_file():
+        bundle = open_bundle(folder)
+        return bundle, bundle.manifest.identity.task
+    wrong = "does not exist" if not folder.exists() else "is neither a run nor a bundle"
+    raise UserError(f"{folder} {wrong}; name a folder that `robo-rl train` or `robo-rl export` wrote")
 
 
 def write_json(path: Path | None, payload: Mapping[str, Any]) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import tyro
 
 from policies.errors import UserError
-from robo_rl.cli.common import Folder, OptionalFile, between, check_writable, open_bundle, write_json
+from robo_rl.cli.common import Folder, OptionalFile, between, check_writable, open_policy, write_json
 from robo_rl.cli.parsing import parse
 
 STRESS = 1.5
@@ -48,7 +47,7 @@ def run(argv: Sequence[str]) -> int:
     from robo_rl.locomotion import judge
     from sim.tasks import find_task
 
-    policy, own_task = _open(arguments.run_or_bundle)
+    policy, own_task = open_policy(arguments.run_or_bundle)
     task = find_task(arguments.task or own_task)
     seed = HELD_OUT_SEED if arguments.seed is None else arguments.seed
     imperfections = 0.0 if arguments.nominal else STRESS if arguments.stress else 1.0
@@ -64,21 +63,6 @@ def run(argv: Sequence[str]) -> int:
         },
     )
     return 0
-
-
-def _open(folder: Path) -> tuple[Any, str]:
-    """The policy in a run's or bundle's folder and the name of the task it was made for."""
-    from deploy.bundle import MANIFEST_FILE
-    from robo_rl import runner
-
-    if (folder / runner.CONFIG).is_file():
-        trained = runner.load_trained(folder)
-        return trained.graph, trained.configuration.task
-    if (folder / MANIFEST_FILE).is_file():
-        bundle = open_bundle(folder)
-        return bundle, bundle.manifest.identity.task
-    wrong = "does not exist" if not folder.exists() else "is neither a run nor a bundle"
-    raise UserError(f"{folder} {wrong}; name a folder that `robo-rl train` or `robo-rl export` wrote")
 
 
 def _print(summary: Mapping[str, Any]) -> None:

@@ -25,6 +25,7 @@ COMMANDS = {
     "tasks": "list the tasks there are to learn",
     "train": "learn a task",
     "eval": "fly a run or a bundle from held-out starts",
+    "play": "look at a run or a bundle: a film, or your browser",
     "export": "turn a run into a bundle that a robot loads",
     "verify": "check a bundle: hashes, schema, shapes, golden replay",
     "bridge": "run the embedded rosbridge server, for machines without ROS",
@@ -37,6 +38,7 @@ COMMANDS = {
 EXTRAS = {
     "torch": "train", "warp": "train", "tensorboard": "train", "onnx": "train", "onnxscript": "train",
     "matplotlib": "train", "onnxruntime": "robot", "roslibpy": "robot", "websockets": "robot", "mcap": "robot",
+    "viser": "view", "mjviser": "view", "imageio_ffmpeg": "view", "PIL": "view", "mujoco": "train",
 }  # fmt: skip
 
 

@@ -1,0 +1,80 @@
+"""`robo-rl play RUN_OR_BUNDLE`: look at a policy, in a film or in the browser."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from policies.errors import UserError
+from robo_rl.cli.common import Folder, OptionalFile, open_policy
+from robo_rl.cli.eval import STRESS
+from robo_rl.cli.parsing import parse
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Look at a run or a bundle: a film with --video, or your browser with --web."""
+
+    run_or_bundle: tyro.conf.Positional[Folder]
+    """Folder that `robo-rl train` or `robo-rl export` wrote."""
+    video: OptionalFile = None
+    """Film to write, an .mp4 file; no display is needed."""
+    task: str = ""
+    """Task to play in; its own when not given."""
+    seconds: float = 10.0
+    """Length of the film."""
+    width: int = 960
+    """Width of the film in pixels."""
+    height: int = 540
+    """Height of the film in pixels."""
+    robots: int = 1
+    """Robots in the film; the camera follows the first."""
+    fps: float = 25.0
+    """Pictures a second of the film; the nearest rate that fits the control period is taken."""
+    command: tuple[float, float, float] | None = None
+    """Command all the time: forward m/s, left m/s, yaw rate rad/s. The task draws commands when not given."""
+    nominal: bool = False
+    """Play in the nominal world: no noise, delay, disturbance, push or randomization."""
+    stress: bool = False
+    """Play in a harder world: noise, delays, disturbances, pushes and randomization 1.5 times as wide."""
+    seed: int | None = None
+    """Seed of the starts; the held-out one when not given."""
+
+
+def run(argv: Sequence[str]) -> int:
+    arguments = parse(Arguments, "play", argv)
+    if arguments.nominal and arguments.stress:
+        raise UserError("--nominal and --stress are opposites; give one of them")
+    if arguments.video is None:
+        raise UserError("say how to look at it: --video FILE.mp4")
+    return _film(arguments, arguments.video)
+
+
+def _film(arguments: Arguments, path: Path) -> int:
+    from robo_rl.evaluate import HELD_OUT_SEED
+    from robo_rl.progress import picture_progress
+    from robo_rl.view.film import FilmSettings, check_target, record
+    from robo_rl.view.gl import find_backend
+    from robo_rl.view.show import Show
+    from sim.tasks import find_task
+
+    settings = FilmSettings(arguments.seconds, arguments.width, arguments.height, arguments.robots, arguments.fps)
+    check_target(path)
+    find_backend()
+    policy, own_task = open_policy(arguments.run_or_bundle)
+    task = find_task(arguments.task or own_task)
+    show = Show(
+        policy,
+        task,
+        settings.robots,
+        HELD_OUT_SEED if arguments.seed is None else arguments.seed,
+        0.0 if arguments.nominal else STRESS if arguments.stress else 1.0,
+        arguments.command,
+    )
+    with picture_progress() as progress:
+        count = record(show, path, settings, progress)
+    print(f"{count} pictures, {settings.seconds:g} s: {path}")
+    return 0
