@@ -61,7 +61,7 @@ class WithTerrain(Protocol):
 
 @runtime_checkable
 class WithCurriculum(Protocol):
-    """An environment, or its scenario, whose difficulty grows in training."""
+    """An environment whose difficulty grows in training."""
 
     def finish_curriculum(self) -> None:
         """Give every later episode the task's whole difficulty: full command range, terrain levels spread evenly."""
@@ -167,9 +167,8 @@ def evaluate_walking(
         raise UserError(f"episodes must be at least 1, got {worlds}")
     pilot = pilot_for(policy, task)
     environment = make_world(task, worlds, seed, device, robot=robot, imperfections=imperfections)
-    for part in _parts(environment):
-        if isinstance(part, WithCurriculum):
-            part.finish_curriculum()
+    if isinstance(environment, WithCurriculum):
+        environment.finish_curriculum()
     return walk(pilot, task, environment, seed, imperfections)
 
 
