@@ -1,7 +1,8 @@
 """The kinds of ground: what one square tile of each looks like at each level of difficulty.
 
-Levels count from 0. At level 3 a stair is 0.10 m high and a slope 0.15 rad steep. Tiles meet at height 0 along their
-edges; each has a level platform of PLATFORM m half width in its middle, where robots start. Lengths in m.
+Levels count from 0. At level 3 a stair is 0.10 m high and a slope 0.15 rad steep. Along its edges every tile is level at
+height 0, so that tiles meet and a robot may leave one and come back in at the opposite edge. Each has a level platform
+of PLATFORM m half width in its middle, where robots start. Lengths in m.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ PLATFORM = 1.2
 TREAD = 0.35
 CELL = 0.05
 """Edges of boxes lie on multiples of this."""
+MARGIN = 0.35
+"""Width of the level ground at height 0 along a tile's edges."""
 
 
 @dataclass(frozen=True)
@@ -115,13 +118,14 @@ def _rough(level: int, half: float, x: Heights, y: Heights, random: np.random.Ge
     a, b = u - i, v - j
     rows = coarse[i, j] * (1 - a) + coarse[i + 1, j] * a
     after = coarse[i, j + 1] * (1 - a) + coarse[i + 1, j + 1] * a
-    return np.asarray(rows * (1 - b) + after * b)
+    fade = np.clip((half - MARGIN - np.maximum(np.abs(x), np.abs(y))) / 0.3, 0.0, 1.0)
+    return np.asarray((rows * (1 - b) + after * b) * fade)
 
 
 def _hill(level: int, half: float, x: Heights, y: Heights) -> Heights:
     """Height of a pyramid of constant slope with a level top."""
     away = np.maximum(np.abs(x), np.abs(y))
-    return np.asarray(np.tan(slope_angle(level)) * (half - np.clip(away, PLATFORM, half)))
+    return np.asarray(np.tan(slope_angle(level)) * (half - MARGIN - np.clip(away, PLATFORM, half - MARGIN)))
 
 
 def _slope_down(level: int, half: float, x: Heights, y: Heights, random: np.random.Generator) -> Heights:
@@ -138,7 +142,7 @@ def _blocks(level: int, half: float, x: Heights, y: Heights, random: np.random.G
     heights = random.uniform(-1.0, 1.0, (count, count)) * roughness(level)
     i, j = (np.clip(((w + half) / 0.5 + 1e-9).astype(int), 0, count - 1) for w in (x, y))
     away = np.maximum(np.abs(x), np.abs(y))
-    return np.where((away <= PLATFORM) | (away >= half - 0.2), 0.0, heights[i, j])
+    return np.where((away <= PLATFORM) | (away >= half - MARGIN), 0.0, heights[i, j])
 
 
 BLOCK_KINDS: dict[str, Blocks] = {

@@ -75,8 +75,8 @@ def test_rows_get_harder_and_tiles_meet_at_height_0(kind: str) -> None:
         assert spread == [0.0] * terrain.rows
     else:
         assert spread[-1] > spread[0] > 0.0
-    if kind != "rough":
-        assert place(terrain, kind, 2, 3.99, 1.0) == pytest.approx(0.0, abs=0.005)
+    around = [(3.99, 1.0), (-3.7, -2.0), (0.5, -3.8), (-1.0, 3.99)]
+    assert [place(terrain, kind, 2, x, y) for x, y in around] == pytest.approx([0.0] * 4, abs=1e-6)
 
 
 def test_the_same_seed_gives_the_same_ground() -> None:

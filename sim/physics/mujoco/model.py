@@ -32,6 +32,10 @@ def build_model(robot: LeggedRobot, terrain: Terrain | None = None, timestep: fl
     for geom in spec.geoms:
         touches = geom.contype or geom.conaffinity
         geom.contype, geom.conaffinity = 0, 1 if touches else 0
+        # The robot's own friction decides, so that randomizing it can also make the ground slippery. Group 0 is left
+        # to the ground: rays see that alone.
+        geom.priority, geom.friction = 1, FRICTION
+        geom.group = geom.group or 1
     _ground(spec, terrain)
     _actuators(spec, robot)
     _sensors(spec, robot)

@@ -1,0 +1,109 @@
+"""From a legged robot, settings and terrain to a task of walking on rough ground with a height scan."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from policies.observations import Reading
+from policies.specs import SensorSpec
+from policies.symmetry import SignalMirror, SignedPermutation
+from sim.actuators import ActuatorModels
+from sim.environment import VectorEnvironment
+from sim.legged import walking
+from sim.legged.scenario import critic_dim
+from sim.legged.settings import LeggedSettings
+from sim.legged.terrain_curriculum import TerrainCurriculum
+from sim.legged.terrain_ground import ScanSettings, TerrainGround
+from sim.legged.terrain_scenario import TerrainScenario
+from sim.physics.mujoco.model import build_model
+from sim.physics.mujoco.physics import MujocoPhysics
+from sim.robots.legged import LeggedRobot
+from sim.sensors import SensorModel, SensorModels
+from sim.task import Task
+from sim.terrain.terrain import TerrainSettings, build_terrain
+
+
+def sensors(robot: LeggedRobot, settings: LeggedSettings, scan: ScanSettings) -> tuple[SensorSpec, ...]:
+    """What a walking robot measures, and heights of the ground around it."""
+    reach = 4.0 * (scan.noise + scan.height_drift)
+    return (
+        *walking.sensors(robot, settings),
+        SensorSpec("height_scan", len(scan.grid), "m", "heading, from the base", scan.low - reach, scan.high + reach),
+    )
+
+
+def mirror(robot: LeggedRobot, scan: ScanSettings) -> SignalMirror:
+    """As on flat ground; the scan's left and right change places."""
+    flat = walking.mirror(robot)
+    grid = scan.grid
+    forward = len(grid[:, 0].unique())
+    across = len(grid) // forward
+    order = tuple(row * across + (across - 1 - column) for row in range(forward) for column in range(across))
+    turned = SignedPermutation(order, (1.0,) * len(grid))
+    return SignalMirror(
+        {**flat.sensors, "height_scan": turned}, flat.action, {**flat.truth, "height_scan": turned}, flat.quaternions
+    )
+
+
+def make_environment(
+    num_worlds: int,
+    seed: int,
+    device: str = "cpu",
+    *,
+    robot: str = "",
+    randomized: bool = False,
+    imperfections: float = 1.0,
+    of: LeggedRobot,
+    settings: LeggedSettings,
+    terrain: TerrainSettings,
+    scan: ScanSettings,
+) -> VectorEnvironment:
+    """Worlds on shared terrain. `randomized` draws each episode's body and motors and lets the curriculum run."""
+    if robot not in ("", of.name):
+        raise KeyError(robot)
+    ground = build_terrain(terrain)
+    physics = MujocoPhysics(
+        build_model(of, ground, timestep=settings.timestep),
+        num_worlds,
+        substeps=round(walking.PERIOD / settings.timestep),
+    )
+    curriculum = TerrainCurriculum(num_worlds, terrain.rows, len(terrain.kinds), terrain.tile)
+    if not randomized:
+        curriculum.spread()
+    tiles = TerrainGround(ground, scan, curriculum, num_worlds, imperfections)
+    scenario = TerrainScenario(
+        physics, of, settings, walking.PERIOD, tiles, randomized=randomized, imperfections=imperfections
+    )
+    models = (
+        *walking.sensor_models(settings.imperfections, imperfections),
+        SensorModel("height_scan", scan.noise * imperfections, dropout=min(0.9, scan.dropout * imperfections)),
+    )
+    dims = {spec.name: spec.dim for spec in sensors(of, settings, scan)}
+    return VectorEnvironment(
+        scenario,
+        SensorModels(models, dims, num_worlds, "cpu"),
+        ActuatorModels((), {}, walking.PERIOD, num_worlds),
+        walking.EPISODE_STEPS,
+        seed,
+    )
+
+
+def rough_task(robot: LeggedRobot, settings: LeggedSettings, terrain: TerrainSettings, scan: ScanSettings) -> Task:
+    """`ROBOT-velocity-rough`."""
+    points = len(scan.grid)
+    return Task(
+        name=f"{robot.name}-velocity-rough",
+        summary=f"Walk a {robot.name} over rough ground, slopes, stairs, blocks and gaps at a commanded velocity.",
+        sensors=sensors(robot, settings, scan),
+        commands=walking.commands(robot),
+        observation=(*walking.observation(robot, settings), Reading("height_scan", points, 2.0)),
+        action=walking.action(robot),
+        period=walking.PERIOD,
+        episode_steps=walking.EPISODE_STEPS,
+        critic_dim=critic_dim(robot) + points,
+        safety=walking.SAFETY,
+        make_environment=partial(make_environment, of=robot, settings=settings, terrain=terrain, scan=scan),
+        joints=walking.joints(robot),
+        mirror=mirror(robot, scan),
+        evaluate_randomized=True,
+    )
