@@ -25,6 +25,8 @@ class VelocityCommands:
         self._steers = torch.zeros(num_worlds, dtype=torch.bool)
         self._left = torch.zeros(num_worlds)
         self._held = torch.zeros(num_worlds, dtype=torch.bool)
+        self._ended = 0
+        self._tracked = 0.0
         self._limits = torch.tensor([settings.forward, settings.sideways, settings.yaw])
 
     def begin(self, ids: Tensor, generator: torch.Generator) -> None:
@@ -64,10 +66,17 @@ class VelocityCommands:
         self.values = values
         self._held[ids] = True
 
-    def learn(self, tracking: float) -> None:
-        """Widen the ranges when restarted worlds had tracked well: `tracking` is their mean, 1 for perfect."""
-        if tracking > self.settings.promotion:
-            self.range = min(1.0, self.range + self.settings.growth)
+    def learn(self, tracking: Tensor) -> None:
+        """Widen the ranges once as many episodes as there are worlds were tracked well on average.
+
+        `tracking` [K] is that of each episode that has just ended, 1 for perfect.
+        """
+        self._ended += len(tracking)
+        self._tracked += float(tracking.sum())
+        if self._ended >= len(self.values):
+            if self._tracked > self.settings.promotion * self._ended:
+                self.range = min(1.0, self.range + self.settings.growth)
+            self._ended, self._tracked = 0, 0.0
 
     def finish_curriculum(self) -> None:
         """Full ranges from now on."""
@@ -80,7 +89,7 @@ class VelocityCommands:
             "command_steers": self._steers.clone(),
             "command_left": self._left.clone(),
             "command_held": self._held.clone(),
-            "command_range": torch.tensor(self.range, dtype=torch.float64),
+            "command_range": torch.tensor([self.range, self._ended, self._tracked], dtype=torch.float64),
         }
 
     def restore(self, snapshot: Mapping[str, Tensor]) -> None:
@@ -89,4 +98,5 @@ class VelocityCommands:
         self._steers = snapshot["command_steers"].clone()
         self._left = snapshot["command_left"].clone()
         self._held = snapshot["command_held"].clone()
-        self.range = float(snapshot["command_range"])
+        self.range, ended, self._tracked = snapshot["command_range"].tolist()
+        self._ended = int(ended)

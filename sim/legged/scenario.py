@@ -112,8 +112,9 @@ class LeggedScenario:
         # Pushes and commands are drawn between restarts too: all from the environment's one generator.
         self._generator = generator
         k, joints = len(ids), len(self.robot.joints)
-        if bool((self._steps[ids] > 0).any()):
-            self.commands.learn(float((self._tracked[ids] / self._steps[ids].clamp_min(1)).mean()))
+        ended = ids[self._steps[ids] > 0]
+        if len(ended):
+            self.commands.learn(self._tracked[ended] / self._steps[ended])
         points = torch.zeros(k, 3) if self.ground is None else self.ground.begin(ids, generator)
         self.imperfections.draw(ids, generator)
         self.pushes.begin(ids, generator)
@@ -253,6 +254,10 @@ class LeggedScenario:
             "command_range": self.commands.range,
             "failed_worlds": float(self.physics.quarantine.count),
         }
+
+    def push(self, ids: Tensor, velocity: Tensor) -> None:
+        """Kick the bases of the worlds `ids` [K]: their velocity changes by [K, 3] or [3] m/s in the world's frame."""
+        self.physics.qvel[ids.numpy(), :3] += velocity.numpy()
 
     def finish_curriculum(self) -> None:
         """Full command ranges from now on."""
