@@ -66,10 +66,10 @@ def ppo(result: Result) -> str:
     ]  # fmt: skip
     level = f"return {result['return_level']:.1f}"
     title = ("trainer", "samples (1/s)", f"time to {level} (s)", "final return", "torch threads")
+    sooner, more = _times(result["time_ratio"]), _times(result["throughput_ratio"])
     return (
         f"{markdown_table(title, rows)}\n\n"
-        f"Ours reaches {level} {_times(result['time_ratio'])} as fast, at {_times(result['throughput_ratio'])} the "
-        "samples a second."
+        f"Ours reaches {level} {sooner} as fast as {result['compared_with']}, at {more} the samples a second."
     )
 
 

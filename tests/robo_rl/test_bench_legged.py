@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -108,6 +109,9 @@ def test_rsl_rl_gets_our_settings_in_its_own_words() -> None:
     assert (algorithm["learning_rate"], algorithm["clip_param"], algorithm["lam"]) == (3e-4, 0.1, 0.9)
     assert (algorithm["schedule"], algorithm["desired_kl"]) == ("fixed", None)
     assert algorithm["use_clipped_value_loss"] is False
+    assert algorithm["symmetry_cfg"] is None
+    mirrored = ppo.rsl_rl_settings(replace(config, symmetry="augment"), mirrored=True)["algorithm"]["symmetry_cfg"]
+    assert mirrored["use_data_augmentation"] and not mirrored["use_mirror_loss"]
 
 
 def score(kind: str, level: int, share: float) -> TerrainScore:
@@ -137,6 +141,7 @@ def test_rough_says_what_stays_below_the_bar() -> None:
         (lambda: env.Settings(worlds=(1024, 0)), "worlds must be numbers of at least 1"),
         (lambda: env.Settings(repeats=0), "repeats must be at least 1, got 0"),
         (lambda: settings(seeds=0), "seeds must be at least 1, got 0"),
+        (lambda: ppo.Settings(algorithm=replace(TINY, actor="gru")), "rsl_rl has no actor like ours but mlp, got gru"),
         (lambda: ppo.Settings(algorithm=TINY, every=0), "every must be at least 1, got 0"),
         (lambda: rough.Settings(minutes=0.0), "minutes must be above 0.0, got 0.0"),
     ],
@@ -163,8 +168,9 @@ def test_env_measures_the_full_step_against_bare_physics() -> None:
     assert "| 8 |" in tables.TABLES["env"](result)
 
 
-@pytest.mark.slow
-def test_ppo_measures_both_trainers() -> None:
+def test_ppo_measures_both_trainers(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Both really train; what they learned is judged elsewhere.
+    monkeypatch.setattr(ppo, "evaluate_walking", lambda graph, task, worlds, seed: walking(0.5, worlds=worlds))
     result = ppo.run(ppo.Settings(iterations=2, every=1, worlds=4, probe=1, algorithm=TINY))
     assert [row["trainer"] for row in result["rows"]] == ["robo-rl", "rsl_rl"]
     for row in result["rows"]:
