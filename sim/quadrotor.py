@@ -97,6 +97,12 @@ class QuadrotorScenario:
         if self._targets is not None:
             self._targets.advance()
 
+    def push(self, ids: Tensor, velocity: Tensor) -> None:
+        """Kick the worlds `ids` [K]: their velocity changes by [K, 3] or [3] m/s in the world's frame."""
+        rows = self.physics.state[ids].clone()
+        rows[:, 7:10] += velocity
+        self.physics.write(ids, rows)
+
     def detach(self) -> None:
         self.physics.detach()
 

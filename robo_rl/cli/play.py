@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
+from types import FrameType
+from typing import TYPE_CHECKING
 
 import tyro
 
@@ -12,6 +16,9 @@ from policies.errors import UserError
 from robo_rl.cli.common import Folder, OptionalFile, open_policy
 from robo_rl.cli.eval import STRESS
 from robo_rl.cli.parsing import parse
+
+if TYPE_CHECKING:
+    from robo_rl.view.show import Show
 
 
 @dataclass(frozen=True)
@@ -22,6 +29,11 @@ class Arguments:
     """Folder that `robo-rl train` or `robo-rl export` wrote."""
     video: OptionalFile = None
     """Film to write, an .mp4 file; no display is needed."""
+    web: bool = False
+    """Serve the browser's viewer on this machine until Ctrl-C: command, push, reset, pause, and level where there is
+    terrain."""
+    port: int = 8080
+    """Port of the browser's viewer."""
     task: str = ""
     """Task to play in; its own when not given."""
     seconds: float = 10.0
@@ -48,33 +60,61 @@ def run(argv: Sequence[str]) -> int:
     arguments = parse(Arguments, "play", argv)
     if arguments.nominal and arguments.stress:
         raise UserError("--nominal and --stress are opposites; give one of them")
-    if arguments.video is None:
-        raise UserError("say how to look at it: --video FILE.mp4")
-    return _film(arguments, arguments.video)
+    if (arguments.video is not None) == arguments.web:
+        raise UserError("say how to look at it: --video FILE.mp4 for a film, or --web for the browser")
+    return _serve(arguments) if arguments.video is None else _film(arguments, arguments.video)
 
 
 def _film(arguments: Arguments, path: Path) -> int:
-    from robo_rl.evaluate import HELD_OUT_SEED
     from robo_rl.progress import picture_progress
     from robo_rl.view.film import FilmSettings, check_target, record
     from robo_rl.view.gl import find_backend
-    from robo_rl.view.show import Show
-    from sim.tasks import find_task
 
     settings = FilmSettings(arguments.seconds, arguments.width, arguments.height, arguments.robots, arguments.fps)
     check_target(path)
     find_backend()
-    policy, own_task = open_policy(arguments.run_or_bundle)
-    task = find_task(arguments.task or own_task)
-    show = Show(
-        policy,
-        task,
-        settings.robots,
-        HELD_OUT_SEED if arguments.seed is None else arguments.seed,
-        0.0 if arguments.nominal else STRESS if arguments.stress else 1.0,
-        arguments.command,
-    )
+    show = _show(arguments, settings.robots)
     with picture_progress() as progress:
         count = record(show, path, settings, progress)
     print(f"{count} pictures, {settings.seconds:g} s: {path}")
     return 0
+
+
+def _serve(arguments: Arguments) -> int:
+    from robo_rl.view.web import Web, check_port
+
+    check_port(arguments.port)
+    web = Web(_show(arguments, 1), arguments.port)
+    stop = Event()
+    # SIGTERM ends it as Ctrl-C does; both leave at the next control period.
+    caught: list[int] = []
+
+    def end(number: int, _: FrameType | None) -> None:
+        caught.append(number)
+        stop.set()
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        print(f"look at it at {web.url}; Ctrl-C ends", flush=True)
+        web.run(stop)
+    finally:
+        web.close()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return 128 + caught[0] if caught else 0
+
+
+def _show(arguments: Arguments, robots: int) -> Show:
+    from robo_rl.evaluate import HELD_OUT_SEED
+    from robo_rl.view.show import Show
+    from sim.tasks import find_task
+
+    policy, own_task = open_policy(arguments.run_or_bundle)
+    return Show(
+        policy,
+        find_task(arguments.task or own_task),
+        robots,
+        HELD_OUT_SEED if arguments.seed is None else arguments.seed,
+        0.0 if arguments.nominal else STRESS if arguments.stress else 1.0,
+        arguments.command,
+    )

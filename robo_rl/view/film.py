@@ -45,9 +45,7 @@ class FilmSettings:
         for field in ("width", "height"):
             require(self, field, low=64, high=3840)
             if getattr(self, field) % 2:
-                raise UserError(
-                    f"{field} must be even for H.264, got {getattr(self, field)}"
-                )
+                raise UserError(f"{field} must be even for H.264, got {getattr(self, field)}")
 
 
 Progress = Callable[[int, int], None]

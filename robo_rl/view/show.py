@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
 from deploy.bundle import Bundle
 from policies.errors import UserError
 from policies.graph import PolicyGraph
-from policies.signals import State, Truth
+from policies.signals import Sensors, State, Truth
 from robo_rl.evaluate import HELD_OUT_SEED, make_world, pilot_for
 from robo_rl.locomotion import WithCurriculum
 from sim.task import Task
@@ -18,7 +19,8 @@ from sim.task import Task
 class Show:
     """`worlds` robots under one policy, with the imperfections an evaluation has; finished worlds start anew.
 
-    `seconds` is the time since the start or the last `restart`, `truth` what is true now. Raises UserError when the
+    `seconds` is the time since the start or the last `restart`, `truth` what is true now; `restarts` counts calls of
+    `restart`, `falls` episodes that ended before their time. Raises UserError when the
     policy was made for other signals than the task's.
     """
 
@@ -36,13 +38,16 @@ class Show:
         self.environment = make_world(task, worlds, seed, imperfections=imperfections)
         if isinstance(self.environment, WithCurriculum):
             self.environment.finish_curriculum()
+        elif isinstance(self._scenario, WithCurriculum):
+            self._scenario.finish_curriculum()
         self._command: torch.Tensor | None = None
         self.truth: Truth
         self.seconds = 0.0
+        self.restarts, self.falls = -1, 0
         self._steps = 0
+        self.restart()
         if command is not None:
             self.command(command)
-        self.restart()
 
     @property
     def worlds(self) -> int:
@@ -56,13 +61,45 @@ class Show:
         """
         if not commands(self.task):
             raise UserError(f"{self.task.name} takes no velocity command; leave --command out")
-        self._command = None if velocity is None else torch.tensor([list(velocity)], dtype=torch.float32)
+        if velocity is None:
+            self._command = None
+            return
+        self._command = torch.tensor(list(velocity), dtype=torch.float32)
+        if not bool(self._command.isfinite().all()):
+            raise UserError(f"--command must hold three finite numbers, got {list(velocity)}")
         self._hear()
 
+    def push(self, velocity: Sequence[float]) -> None:
+        """Kick every robot: a sudden change of its velocity by (x, y, z) m/s in the world's frame.
+
+        Raises UserError for a task whose robots can't be pushed.
+        """
+        kick = getattr(self._scenario, "push", None)
+        if kick is None:
+            raise UserError(f"the robots of {self.task.name} can't be pushed")
+        kick(torch.arange(self.worlds), torch.tensor(list(velocity), dtype=torch.float32))
+
+    @property
+    def levels(self) -> int:
+        """How many levels of difficulty the ground has; 0 for a ground without."""
+        return int(getattr(self._scenario, "levels", 0))
+
+    def go_to_level(self, level: int) -> None:
+        """Let every episode from now on start on ground of this difficulty, 0 being the easiest, and start anew."""
+        self._scenario.set_level(torch.arange(self.worlds), level)
+        self.restart()
+
+    @property
+    def _scenario(self) -> Any:
+        return getattr(self.environment, "scenario", None)
+
     def _hear(self) -> None:
-        if self._command is not None:
-            ids = torch.arange(self.worlds)
-            self.environment.scenario.commands.set_command(ids, self._command.expand(self.worlds, -1))  # type: ignore[attr-defined]
+        """Hold the given command, which the scenario forgets with each new episode."""
+        if self._command is None:
+            return
+        self._scenario.commands.hold(torch.arange(self.worlds), self._command)
+        held = {"velocity_command": self._command.expand(self.worlds, -1).clone()}
+        self.sensors, self.truth = Sensors({**self.sensors, **held}), Truth({**self.truth, **held})
 
     @torch.no_grad()
     def restart(self) -> None:
@@ -71,18 +108,20 @@ class Show:
         self._state = self._pilot.initial_state(self.worlds, "cpu")
         self._hear()
         self.seconds, self._steps = 0.0, 0
+        self.restarts += 1
 
     @torch.no_grad()
     def step(self) -> None:
         """One control period."""
         orders, state = self._pilot.step(self.sensors, self._state)
         done = self.environment.step(orders)
+        self.sensors, self.truth, self._state = done.sensors, done.truth, state
         ended = done.terminated | done.truncated
         if bool(ended.any()):
             fresh = self._pilot.initial_state(self.worlds, "cpu")
-            state = State({name: torch.where(ended[:, None], fresh[name], state[name]) for name in state})
+            self._state = State({name: torch.where(ended[:, None], fresh[name], state[name]) for name in state})
+            self.falls += int(done.terminated.sum())
             self._hear()
-        self.sensors, self.truth, self._state = done.sensors, done.truth, state
         self._steps += 1
         self.seconds = self._steps * self.task.period
 

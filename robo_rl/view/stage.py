@@ -64,8 +64,8 @@ class MujocoStage:
         self._at = int(self.model.jnt_qposadr[free[0]])
         flat = bool((self.model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE).any())
         self._offsets = side_by_side(physics.num_worlds, 1.2 if together and flat else 0.0)
-        self.distance = 3.0 * max(float(self.model.stat.meansize) * 8.0, 0.55)
-        _dress(self.model)
+        self.distance = 1.1 + 2.2 * float(self.model.qpos0[self._at + 2])
+        _dress(self.model, self._body)
 
     def pose(self, world: int, truth: Truth, data: mujoco.MjData) -> None:
         data.qpos[:] = self._physics.qpos[world]
@@ -77,15 +77,15 @@ class MujocoStage:
 
 
 class QuadrotorStage:
-    """A quadrotor of another physics, drawn in its real size; the target hangs 1 m above the ground."""
+    """A quadrotor of another physics, drawn in its real size; the target hangs 0.7 m above the ground."""
 
-    HEIGHT = 1.0
+    HEIGHT = 0.7
 
     def __init__(self, num_worlds: int) -> None:
         self.model = quadrotor_model()
-        self.distance = 0.75
+        self.distance = 0.6
         self._offsets = side_by_side(num_worlds, 0.5)
-        _dress(self.model)
+        _dress(self.model, 1)
 
     def pose(self, world: int, truth: Truth, data: mujoco.MjData) -> None:
         data.qpos[0:3] = truth["position"][world].cpu().numpy()
@@ -114,11 +114,17 @@ def _place(model: mujoco.MjModel, data: mujoco.MjData) -> None:
     mujoco.mj_camlight(model, data)
 
 
-def _dress(model: mujoco.MjModel) -> None:
-    """Light, haze and shadows that suit a film."""
-    visual = model.vis
+def _dress(model: mujoco.MjModel, body: int) -> None:
+    """Light, haze and shadows that suit a film; the sun goes along with the robot, for its shadow to be sharp."""
+    visual, extent = model.vis, float(model.stat.extent)
     visual.quality.shadowsize = 2048
     visual.quality.offsamples = 4
-    visual.rgba.haze = (0.88, 0.91, 0.94, 1.0)
-    visual.map.haze = 0.4
-    visual.map.znear, visual.map.zfar = 0.02 / model.stat.extent, 120.0 / model.stat.extent
+    visual.rgba.haze = (0.9, 0.93, 0.96, 1.0)
+    visual.map.znear, visual.map.zfar = 0.02 / extent, 80.0 / extent
+    visual.map.shadowclip = 2.5 / extent
+    for light in range(model.nlight):
+        direction = model.light_dir[light] / np.linalg.norm(model.light_dir[light])
+        model.light_mode[light] = mujoco.mjtCamLight.mjCAMLIGHT_TRACK
+        model.light_bodyid[light] = body
+        model.light_dir0[light] = direction
+        model.light_pos0[light] = -8.0 * direction

@@ -1,0 +1,154 @@
+"""A policy in the browser: it runs in real time, and whoever watches commands, pushes and restarts it."""
+
+from __future__ import annotations
+
+import queue
+import socket
+import time
+from collections.abc import Callable
+from threading import Event
+from typing import Any
+
+import mujoco
+import numpy as np
+
+from policies.errors import UserError
+from policies.specs import expand
+from robo_rl.view.show import Show, commands
+from robo_rl.view.stage import find_stage
+
+HOST = "127.0.0.1"
+PICTURES = 25.0  # a second
+PATIENCE = 0.25  # s behind the clock after which lost time is let go
+PUSH = 1.0  # m/s
+NAMES = ("forward", "left", "turn")
+UNITS = ("m/s", "m/s", "rad/s")
+
+
+def check_port(port: int) -> None:
+    """Raise UserError when nobody can listen on the loopback address's `port`."""
+    if not 1 <= port <= 65535:
+        raise UserError(f"--port must be from 1 to 65535, got {port}")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise UserError(f"can't listen on {HOST}:{port} ({error.strerror}); choose another --port") from None
+
+
+class Web:
+    """The browser's view of world 0 of `show`, served on the loopback address until `close`.
+
+    Controls act between two steps, in the thread that calls `run`. Raises UserError when the port is taken.
+    """
+
+    def __init__(self, show: Show, port: int) -> None:
+        check_port(port)
+        import viser
+        from mjviser import ViserMujocoScene
+
+        self.show = show
+        self.paused = False
+        self.url = f"http://{HOST}:{port}"
+        self._stage = find_stage(show.task, show.environment)
+        self._data = mujoco.MjData(self._stage.model)
+        self._wishes: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._server: Any = viser.ViserServer(host=HOST, port=port, label=show.task.name, verbose=False)
+        self._scene = ViserMujocoScene(self._server, self._stage.model, num_envs=1)
+        self._status: Any = None
+        self._look_at_the_robot()
+        self._controls()
+        self.draw()
+
+    def close(self) -> None:
+        self._server.stop()
+
+    def run(self, stop: Event) -> None:
+        """Step the show in real time until `stop` is set; after a hitch it goes on without hurry."""
+        period = self.show.task.period
+        stride = max(1, round(1.0 / (PICTURES * period)))
+        due = time.monotonic()
+        count = 0
+        while not stop.is_set():
+            self._obey()
+            if not self.paused:
+                self.show.step()
+            count += 1
+            if count % stride == 0:
+                self.draw()
+            due = max(due + period, time.monotonic() - PATIENCE)
+            stop.wait(max(0.0, due - time.monotonic()))
+
+    def draw(self) -> None:
+        """Send what stands now to the browsers."""
+        self._stage.pose(0, self.show.truth, self._data)
+        self._scene.update_from_mjdata(self._data)
+        self._status.content = self._text()
+
+    def _obey(self) -> None:
+        while True:
+            try:
+                wish = self._wishes.get_nowait()
+            except queue.Empty:
+                return
+            wish()
+
+    def _look_at_the_robot(self) -> None:
+        # The scene keeps the robot at its origin and moves the ground.
+        away = self._stage.distance * np.array((0.75, -0.9, 0.45))
+        self._server.initial_camera.position = away
+        self._server.initial_camera.look_at = np.zeros(3)
+
+    def _controls(self) -> None:
+        gui = self._server.gui
+        self._status = gui.add_markdown("")
+        if commands(self.show.task):
+            self._command_controls()
+        with gui.add_folder("World"):
+            self._button("Reset", self.show.restart)
+            self._button("Push", self._push)
+            pause = gui.add_checkbox("Pause", initial_value=False)
+            pause.on_update(lambda _: self._wishes.put(lambda: setattr(self, "paused", bool(pause.value))))
+            if self.show.levels > 1:
+                level = gui.add_slider("Level", min=0, max=self.show.levels - 1, step=1, initial_value=0)
+                level.on_update(lambda _: self._wishes.put(lambda: self.show.go_to_level(int(level.value))))
+
+    def _command_controls(self) -> None:
+        spec = next(spec for spec in self.show.task.sensors if spec.name == "velocity_command")
+        lows, highs = expand(spec.low, 3, "low"), expand(spec.high, 3, "high")
+        gui = self._server.gui
+        with gui.add_folder("Command"):
+            sliders = [
+                gui.add_slider(f"{name} {unit}", min=low, max=high, step=0.05, initial_value=0.0)
+                for name, unit, low, high in zip(NAMES, UNITS, lows, highs, strict=True)
+            ]
+            own = gui.add_checkbox("Drawn by the task", initial_value=False)
+
+        def give() -> None:
+            self.show.command(None if own.value else [slider.value for slider in sliders])
+
+        for control in (*sliders, own):
+            control.on_update(lambda _: self._wishes.put(give))
+        give()
+
+    def _button(self, name: str, act: Callable[[], None]) -> None:
+        self._server.gui.add_button(name).on_click(lambda _: self._wishes.put(act))
+
+    def _push(self) -> None:
+        """To the robot's left, where a walking robot is easiest to upset."""
+        _, rotation = self._stage.base(self._data)
+        self.show.push((rotation * PUSH)[:, 1].tolist())
+
+    def _text(self) -> str:
+        show = self.show
+        lines = [f"**{show.seconds:.1f} s**, {show.falls} falls, {show.restarts} resets"]
+        truth = show.truth
+        if "velocity_command" in truth:
+            velocity = (*truth["linear_velocity"][0, :2].tolist(), float(truth["angular_velocity"][0, 2]))
+            rows = (("command", truth["velocity_command"][0].tolist()), ("true", velocity))
+            lines += ["", "| | " + " | ".join(NAMES) + " |", "|---|---|---|---|"]
+            lines += [f"| {name} | " + " | ".join(f"{value:+.2f}" for value in row) + " |" for name, row in rows]
+        elif "position_error" in truth:
+            lines.append(f"\n{100.0 * float(truth['position_error'][0].norm()):.1f} cm from the target")
+        return "\n".join(lines)
