@@ -1,8 +1,8 @@
 """The kinds of ground: what one square tile of each looks like at each level of difficulty.
 
-Levels count from 0. At level 3 a stair is 0.10 m high and a slope 0.15 rad steep. Along its edges every tile is level at
-height 0, so that tiles meet and a robot may leave one and come back in at the opposite edge. Each has a level platform
-of PLATFORM m half width in its middle, where robots start. Lengths in m.
+Levels count from 0. At level 3 a stair is 0.10 m high and a slope 0.15 rad steep. Along its edges every tile is level
+at height 0, so that tiles meet and a robot may leave one and come back in at the opposite edge. Each has a level
+platform of PLATFORM m half width in its middle, where robots start. Lengths in m.
 """
 
 from __future__ import annotations
