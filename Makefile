@@ -43,7 +43,7 @@ format: $(STAMP) ## let ruff format the code
 	@$(BIN)/ruff check --select I --fix --quiet $(ROOMS) tests
 	@$(BIN)/ruff format $(ROOMS) tests
 
-bench: $(STAMP) ## measure everything into docs/results/*.json (half an hour on two quiet cores), then write the tables
+bench: $(STAMP) ## measure everything into docs/results/*.json (about three hours on two quiet cores), then the tables
 	@echo "== measuring into docs/results/*.json; leave the machine alone meanwhile"
 	@$(BIN)/robo-rl bench all --out docs/results
 	@$(BIN)/python -m robo_rl.bench.tables

@@ -45,7 +45,7 @@ class Settings:
     """Training ends after this time, if not before."""
     seed: int = 0
     """Seed of the training."""
-    worlds: int = 2000
+    worlds: int = 1280
     """Worlds of the evaluation, spread over kinds and levels."""
     threads: int = 1
     """Threads that torch may use within one operation; the physics takes all cores."""
