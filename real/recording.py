@@ -74,6 +74,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         robot_state={"type": "string"},
         rejected={"type": "integer"},
         other_writers={"type": "integer"},
+        boot={"type": "string"},
         faults={"type": "object", "additionalProperties": {"type": "integer"}},
     ),
 }  # fmt: skip
@@ -126,7 +127,7 @@ class TickRecord:
             content = {"sent": self.sent, "wanted": self.wanted, "age_ms": 1e3 * self.command_age}
             yield "/command", self.began, content
         yield "/timing", self.began, {"late_ms": 1e3 * self.late, "work_ms": 1e3 * self.work, "skipped": self.skipped}
-        link = {name: getattr(self.link, name) for name in self.link.__dataclass_fields__}
+        link = {name: getattr(self.link, name) for name in self.link.__dataclass_fields__ if name != "gains"}
         yield "/link", self.began, link
 
 

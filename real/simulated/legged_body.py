@@ -28,7 +28,7 @@ READY, ACTIVE = "ready", "active"
 STEPS_PER_TRUTH = 5
 AT_REST = 0.5
 """Largest joint speed, in rad/s, of a robot at rest."""
-NEAR_LYING = 0.5
+NEAR_LYING = 0.25
 """Largest distance in rad, averaged over the joints, to the lying pose of a robot that was stopped lying down."""
 POSITION_NOISE = 0.003  # rad; encoder. A guess of the order of published training noise, as are the next four.
 VELOCITY_NOISE = 0.1  # rad/s
