@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from policies.observations import ObservationTerm
+from policies.rotation import gravity_direction
 from policies.signals import Commands, Sensors, State
 from policies.specs import StateSpec
 
@@ -33,8 +35,7 @@ class ProjectedGravity:
         return ()
 
     def __call__(self, sensors: Sensors, state: State) -> Tensor:
-        w, x, y, z = sensors[self.sensor].split(1, -1)
-        return torch.cat((2.0 * (w * y - x * z), -2.0 * (y * z + w * x), 2.0 * (x * x + y * y) - 1.0), -1)
+        return gravity_direction(sensors[self.sensor])
 
     def advance(self, sensors: Sensors, state: State, action: Tensor) -> dict[str, Tensor]:
         return {}
@@ -47,6 +48,11 @@ class Deviation:
     sensor: str
     reference: tuple[float, ...]
     scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_row", torch.tensor([self.reference]))
+
+    _row: ClassVar[Tensor]
 
     @property
     def dim(self) -> int:
@@ -62,7 +68,8 @@ class Deviation:
 
     def __call__(self, sensors: Sensors, state: State) -> Tensor:
         value = sensors[self.sensor]
-        return (value - torch.tensor([self.reference], device=value.device)) * self.scale
+        deviation = value - self._row.to(value)
+        return deviation if self.scale == 1.0 else deviation * self.scale
 
     def advance(self, sensors: Sensors, state: State, action: Tensor) -> dict[str, Tensor]:
         return {}
@@ -166,6 +173,9 @@ class PoseCommand:
             raise ValueError(
                 f"PoseCommand needs one scale a joint: {len(self.stance)} joints, {len(self.scale)} scales"
             )
+        object.__setattr__(self, "_rows", (torch.tensor([self.stance]), torch.tensor([self.scale])))
+
+    _rows: ClassVar[tuple[Tensor, Tensor]]
 
     @property
     def dim(self) -> int:
@@ -180,6 +190,5 @@ class PoseCommand:
         return action.clamp(-1.0, 1.0)
 
     def __call__(self, action: Tensor, sensors: Sensors) -> Commands:
-        stance = torch.tensor([self.stance], device=action.device)
-        scale = torch.tensor([self.scale], device=action.device)
-        return Commands({self.command: stance + scale * action})
+        stance, scale = self._rows
+        return Commands({self.command: torch.addcmul(stance.to(action), scale.to(action), action)})

@@ -25,6 +25,15 @@ def rotation_matrix(q: Tensor) -> Tensor:
     return torch.addmm(_IDENTITY.to(q), products, _PRODUCTS.to(q))
 
 
+_DOWN = -_PRODUCTS[:, 6:9].contiguous()
+
+
+def gravity_direction(q: Tensor) -> Tensor:
+    """World -z in the body frame [N, 3] for unit quaternions [N, 4]: the rotation matrix's last row, turned round."""
+    products = (q[:, :, None] * q[:, None, :]).flatten(1)
+    return torch.addmm(-_IDENTITY[6:9].to(q), products, _DOWN.to(q))
+
+
 def rotate(q: Tensor, v: Tensor) -> Tensor:
     """Rotate body vectors [N, 3] into the world frame by unit quaternions [N, 4]."""
     w, u = q[..., :1], q[..., 1:]

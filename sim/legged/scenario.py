@@ -10,13 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from policies.rotation import gravity_direction
 from policies.signals import Commands, Truth
 from sim.legged.commands import VelocityCommands
+from sim.legged.gait import Gait
 from sim.legged.imperfections import PARAMETERS, Imperfections, Pushes
-from sim.legged.rewards import Now, Rewards
+from sim.legged.rewards import COARSE, Now, Rewards
 from sim.legged.settings import LeggedSettings
 from sim.physics.mujoco.physics import MujocoPhysics
 from sim.robots.legged import LeggedRobot
+
+EVENTS = 5
+"""Control periods between looks at whose command or push is due, and between steps of steering to a heading."""
 
 
 class Ground(Protocol):
@@ -44,8 +49,9 @@ class LeggedScenario:
     Truth [N, .]: base_position m and orientation (w x y z) in the world, linear_velocity and angular_velocity in the
     base's frame, gravity (its direction, base's frame), joint_position and joint_velocity as they are and as
     `measured_position` with the encoders' zero errors, joint_torque Nm, foot_contact (bool), foot_height m above
-    ground, foot_velocity m/s (world), base_height m above ground, velocity_command, gait_clock (sin, cos),
-    last_action, and `parameters` (what was drawn of friction, strength, mass and delay).
+    ground, foot_velocity m/s (world), base_height m above ground, velocity_command (followed in the step that has just
+    ended), next_command (what the policy is told now), gait_clock (sin, cos), last_action, and `parameters` (what was
+    drawn of friction, strength, mass and delay).
     """
 
     def __init__(
@@ -62,22 +68,35 @@ class LeggedScenario:
         n, joints = physics.num_worlds, len(robot.joints)
         self.physics = physics
         self.robot = robot
-        self.commands = VelocityCommands(settings.commands, n, period, curriculum=randomized)
+        self.commands = VelocityCommands(settings.commands, n, EVENTS * period, curriculum=randomized)
         self.imperfections = Imperfections(settings.imperfections, physics, robot, randomized, imperfections)
-        self.pushes = Pushes(settings.imperfections, n, period, imperfections)
+        self.pushes = Pushes(settings.imperfections, n, EVENTS * period, imperfections)
         self.ground = ground
         self._settings = settings
         self._rewards = Rewards(settings.rewards, period)
         self._period = period
         self._stance = torch.tensor(robot.stance)
-        self._scale = torch.tensor(robot.action_scale)
-        self._gait = torch.tensor(settings.gait)
+        self._per_scale = 1.0 / torch.tensor(robot.action_scale)
+        self._gait = Gait(settings.gait, settings.frequency, settings.duty, period)
+        low, high = torch.tensor(robot.joint_low), torch.tensor(robot.joint_high)
+        margin = 0.025 * (high - low)
+        self._limits = torch.stack((low + margin, high - margin))
+        self._upright = -math.cos(settings.max_tilt)
+        self._lowest = settings.min_height * robot.stand_height
+        self._followed = self.commands.values
         self._steps = torch.zeros(n, dtype=torch.int64)
         self._action = torch.zeros(n, joints)
         self._last_action = torch.zeros(n, joints)
+        self._older_action = torch.zeros(n, joints)
+        self._air = torch.zeros(n, len(robot.feet))
         self._last_velocity = torch.zeros(n, joints)
         self._tracked = torch.zeros(n)
+        # Its own, so that a snapshot restored elsewhere goes on with the same draws.
         self._generator = torch.Generator()
+        self._seeded = False
+        self._ticks = 0
+        self._judged: Truth | None = None
+        self._fallen = torch.zeros(n, dtype=torch.bool)
         self._find_columns()
 
     def _find_columns(self) -> None:
@@ -109,8 +128,10 @@ class LeggedScenario:
 
     def begin(self, ids: Tensor, generator: torch.Generator) -> None:
         """Start the worlds `ids` [K] near the stance with any heading, new commands, bodies and motors."""
-        # Pushes and commands are drawn between restarts too: all from the environment's one generator.
-        self._generator = generator
+        # Pushes and commands are drawn between restarts, too.
+        if not self._seeded:
+            self._generator.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
+            self._seeded = True
         k, joints = len(ids), len(self.robot.joints)
         ended = ids[self._steps[ids] > 0]
         if len(ended):
@@ -132,24 +153,36 @@ class LeggedScenario:
         qvel[:, :6] = 0.3 * u[:, 1:7].numpy()
         self.physics.write(ids, qpos, qvel)
         self.physics.refresh(ids, self._stance.expand(k, -1).numpy())
-        for values in (self._steps, self._action, self._last_action, self._last_velocity, self._tracked):
+        # What a Truth may hold is replaced, not written into.
+        self._action, self._air = self._action.clone(), self._air.clone()
+        for values in (
+            self._steps, self._action, self._last_action, self._older_action, self._last_velocity, self._tracked,
+            self._air,
+        ):  # fmt: skip
             values[ids] = 0
+        self._followed = self._followed.index_copy(0, ids, self.commands.values[ids])
 
     def advance(self, commands: Commands, differentiable: bool) -> None:
         """One control period of MuJoCo; it has no gradients."""
         if differentiable:
             raise NotImplementedError("MuJoCo's batch gives no gradients; train with ppo")
         target = commands["joint_position_target"]
-        self._last_action, self._action = self._action, (target - self._stance) / self._scale
+        self._older_action = self._last_action
+        self._last_action, self._action = self._action, (target - self._stance) * self._per_scale
         self._last_velocity = self.physics.values[:, self._columns["joint_velocity"]]
-        self.pushes.advance(self.physics, self._generator)
+        self._followed = self.commands.values
+        due = self._ticks % EVENTS == 0
+        self._ticks += 1
+        if due:
+            self.pushes.advance(self.physics, self._generator)
         noisy = self.imperfections
         # The motors' encoders have the zero errors, too: what is commanded in their angle is another true one.
         self.physics.step(target - noisy.joint_offset, noisy.delay if noisy.active else None)
         self._steps += 1
-        orientation = self.physics.values[:, self._columns["orientation"]]
-        w, x, y, z = orientation.unbind(-1)
-        self.commands.advance(torch.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z)), self._generator)
+        if due:
+            w, x, y, z = self.physics.values[:, self._columns["orientation"]].unbind(-1)
+            heading = torch.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
+            self.commands.advance(heading, self._generator)
 
     def detach(self) -> None:
         """Nothing here carries gradients."""
@@ -157,24 +190,22 @@ class LeggedScenario:
     def truth(self) -> Truth:
         values = self.physics.values
         parts = {name: values[:, columns] for name, columns in self._columns.items()}
-        w, x, y, z = parts["orientation"].split(1, -1)
-        gravity = torch.cat((2.0 * (w * y - x * z), -2.0 * (y * z + w * x), 2.0 * (x * x + y * y) - 1.0), -1)
         feet = parts["foot_position"].view(self.num_worlds, -1, 3)
         foot_height, base_height = feet[:, :, 2], parts["base_position"][:, 2:3]
         if self.ground is not None:
             below = self.ground.height(torch.cat((feet[:, :, :2], parts["base_position"][:, None, :2]), 1))
             foot_height, base_height = foot_height - below[:, :-1], base_height - below[:, -1:]
-        phase = self._steps * (2.0 * math.pi * self._settings.frequency * self._period)
         return Truth(
             {
                 **parts,
-                "gravity": gravity,
+                "gravity": gravity_direction(parts["orientation"]),
                 "measured_position": parts["joint_position"] + self.imperfections.joint_offset,
                 "foot_contact": parts["foot_contact"] > 0.0,
                 "foot_height": foot_height,
                 "base_height": base_height,
-                "velocity_command": self.commands.values,
-                "gait_clock": torch.stack((torch.sin(phase), torch.cos(phase)), -1),
+                "velocity_command": self._followed,
+                "next_command": self.commands.values,
+                "gait_clock": self._gait.clock(self._steps),
                 "last_action": self._action,
                 "parameters": self.imperfections.parameters.clone(),
             }
@@ -187,46 +218,61 @@ class LeggedScenario:
             "linear_acceleration": truth["linear_acceleration"],
             "joint_position": truth["measured_position"],
             "joint_velocity": truth["joint_velocity"],
-            "velocity_command": truth["velocity_command"],
+            "velocity_command": truth["next_command"],
         }
         return own if self.ground is None else {**own, **self.ground.signals(truth)}
 
     def reward(self, truth: Truth, commands: Commands) -> Tensor:
-        command, standing = truth["velocity_command"], self._standing(truth)
-        foot_velocity = truth["foot_velocity"].view(self.num_worlds, -1, 3)
-        turns = self._steps[:, None] * (self._settings.frequency * self._period) + self._gait
-        fallen = self.failed(truth)
+        command = truth["velocity_command"]
+        velocity, rates = truth["linear_velocity"], truth["angular_velocity"]
+        standing = (command.abs().sum(-1, keepdim=True) == 0.0).float()
+        contact = truth["foot_contact"].float()
+        error = torch.stack(
+            ((velocity[:, :2] - command[:, :2]).square().sum(-1), (rates[:, 2] - command[:, 2]).square()), -1
+        )
+        tracking = torch.exp(error[:, 0] * (-1.0 / COARSE))
+        self._tracked += tracking
+        position = truth["joint_position"]
         reward, _ = self._rewards(
             Now(
-                command=command,
-                velocity=truth["linear_velocity"],
-                rates=truth["angular_velocity"],
+                error=error,
+                tracking=tracking,
+                velocity=velocity,
+                rates=rates,
                 gravity=truth["gravity"],
-                height_error=truth["base_height"][:, 0] - self.robot.stand_height,
-                deviation=truth["joint_position"] - self._stance,
+                height_error=truth["base_height"] - self.robot.stand_height,
+                position=position,
+                deviation=position - self._stance,
+                joint_velocity=truth["joint_velocity"],
                 torque=truth["joint_torque"],
                 acceleration=(truth["joint_velocity"] - self._last_velocity) * (1.0 / self._period),
                 action_change=self._action - self._last_action,
-                contact=truth["foot_contact"],
-                wanted=(torch.remainder(turns, 1.0) < self._settings.duty) | standing[:, None],
+                last_action_change=self._last_action - self._older_action,
+                limits=self._limits,
+                contact=contact,
+                wanted=torch.maximum(self._gait.wanted(self._steps), standing),
                 foot_height=truth["foot_height"] - self._settings.clearance,
-                foot_speed=foot_velocity[:, :, :2].square().sum(-1),
+                foot_velocity=truth["foot_velocity"].view(self.num_worlds, -1, 3)[:, :, :2],
+                air_time=self._airborne(contact),
                 standing=standing,
-                fallen=fallen,
+                fallen=self.failed(truth),
             )
         )
-        error = (truth["linear_velocity"][:, :2] - command[:, :2]).square().sum(-1)
-        self._tracked += torch.exp(error * (-1.0 / 0.25))
         # A world in quarantine has been put back: what it shows is not what it did.
         return torch.where(self.physics.failed, 0.0, reward)
 
-    def _standing(self, truth: Truth) -> Tensor:
-        return (truth["velocity_command"] == 0.0).all(-1)
+    def _airborne(self, contact: Tensor) -> Tensor:
+        """How long each foot [N, F] that touches down now had been in the air, s; counts the others on."""
+        landed = self._air * contact
+        self._air = (self._air + self._period) * (1.0 - contact)
+        return landed
 
     def failed(self, truth: Truth) -> Tensor:
-        upright = truth["gravity"][:, 2] <= -math.cos(self._settings.max_tilt)
-        high = truth["base_height"][:, 0] >= self._settings.min_height * self.robot.stand_height
-        return ~(upright & high) | self.physics.failed
+        if self._judged is not truth:
+            upright = truth["gravity"][:, 2] <= self._upright
+            high = truth["base_height"][:, 0] >= self._lowest
+            self._judged, self._fallen = truth, ~(upright & high) | self.physics.failed
+        return self._fallen
 
     def critic_observation(self, truth: Truth) -> Tensor:
         """What a policy can't see, too: [N, critic_dim(robot)]."""
@@ -235,13 +281,13 @@ class LeggedScenario:
                 truth["gravity"],
                 truth["linear_velocity"],
                 truth["angular_velocity"],
-                truth["joint_position"] - self._stance,
-                truth["joint_velocity"] * 0.05,
-                truth["velocity_command"],
+                truth["joint_position"],
+                truth["joint_velocity"],
+                truth["next_command"],
                 truth["last_action"],
                 truth["gait_clock"],
                 truth["foot_contact"].float(),
-                truth["foot_height"] * 5.0,
+                truth["foot_height"],
                 truth["base_height"],
                 truth["parameters"],
             ),
@@ -269,7 +315,12 @@ class LeggedScenario:
             "action": self._action.clone(),
             "last_action": self._last_action.clone(),
             "last_velocity": self._last_velocity.clone(),
+            "older_action": self._older_action.clone(),
+            "followed": self._followed.clone(),
+            "air": self._air.clone(),
             "tracked": self._tracked.clone(),
+            "ticks": torch.tensor(self._ticks),
+            "generator": self._generator.get_state(),
         }
         parts = {
             "physics": self.physics.snapshot(),
@@ -290,7 +341,14 @@ class LeggedScenario:
         self._action = snapshot["action"].clone()
         self._last_action = snapshot["last_action"].clone()
         self._last_velocity = snapshot["last_velocity"].clone()
+        self._older_action = snapshot["older_action"].clone()
+        self._followed = snapshot["followed"].clone()
+        self._air = snapshot["air"].clone()
         self._tracked = snapshot["tracked"].clone()
+        self._ticks = int(snapshot["ticks"])
+        self._generator.set_state(snapshot["generator"])
+        self._seeded = True
+        self._judged = None
         self.physics.restore(part("physics."))
         self.commands.restore(part("commands."))
         self.imperfections.restore(part("robot."))

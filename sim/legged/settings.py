@@ -55,6 +55,8 @@ class RewardSettings:
     """exp(-|v_xy - command|^2 / 0.25)"""
     track_velocity_finely: float = 0.75
     """exp(-|v_xy - command|^2 / 0.03): what is left to gain once the coarse term is nearly full."""
+    velocity_error: float = 0.0
+    """|v_xy - command|, m/s"""
     track_yaw: float = 0.75
     """exp(-(yaw rate - command)^2 / 0.25)"""
     gait: float = 0.5
@@ -69,16 +71,26 @@ class RewardSettings:
     """(base height above the ground - stand height)^2, m^2"""
     torque: float = -1e-4
     """Sum of squared torques, (Nm)^2"""
+    joint_speed: float = 0.0
+    """Sum of squared joint speeds, (rad/s)^2"""
     acceleration: float = -1e-7
     """Sum of squared joint accelerations, (rad/s^2)^2"""
     action_rate: float = -0.03
     """Sum of squared changes of the normalised action"""
+    action_jerk: float = 0.0
+    """Sum of squared second differences of the normalised action"""
+    joint_limits: float = 0.0
+    """Sum of squared angles beyond 95 % of the joints' travel, rad^2"""
     stance: float = -0.2
     """Sum of squared deviations from the stance, rad^2; five times as much when commanded to stand"""
+    standing_still: float = 0.0
+    """Sum of squared joint speeds when commanded to stand, (rad/s)^2"""
     slip: float = -0.1
     """Squared horizontal speed of feet on the ground, (m/s)^2"""
     clearance: float = -10.0
     """(foot height - clearance)^2 times horizontal foot speed, of feet that the clock wants in the air"""
+    air_time: float = 0.0
+    """Sum over feet that touch down of the time they were in the air less 0.25 s; nothing when commanded to stand"""
     fall: float = -50.0
     """A fall, in one step of 0.02 s: -1 in all"""
 

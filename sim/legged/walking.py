@@ -100,7 +100,7 @@ def mirror(robot: LeggedRobot) -> SignalMirror:
         robot,
         truth={
             "gravity": "vector", "measured_position": "joints", "foot_height": "feet", "base_height": "same",
-            "gait_clock": clock, "last_action": "joints", "parameters": "same",
+            "next_command": "planar", "gait_clock": clock, "last_action": "joints", "parameters": "same",
         },
     )  # fmt: skip
 
