@@ -10,9 +10,11 @@ from sim.tasks.crazyflie_hover import CRAZYFLIE_HOVER
 from sim.tasks.crazyflie_track import CRAZYFLIE_TRACK
 from sim.tasks.go1_velocity_flat import GO1_VELOCITY_FLAT
 from sim.tasks.go1_velocity_rough import GO1_VELOCITY_ROUGH
+from sim.tasks.h1_velocity_flat import H1_VELOCITY_FLAT
 
 TASKS: dict[str, Task] = {
-    task.name: task for task in (CRAZYFLIE_HOVER, CRAZYFLIE_TRACK, GO1_VELOCITY_FLAT, GO1_VELOCITY_ROUGH)
+    task.name: task
+    for task in (CRAZYFLIE_HOVER, CRAZYFLIE_TRACK, GO1_VELOCITY_FLAT, GO1_VELOCITY_ROUGH, H1_VELOCITY_FLAT)
 }
 
 

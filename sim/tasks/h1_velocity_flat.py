@@ -1,0 +1,21 @@
+"""Walk an H1 on flat ground at a commanded velocity: the same world as the Go1's, with other numbers."""
+
+from __future__ import annotations
+
+from sim.legged.settings import CommandSettings, ImperfectionSettings, LeggedSettings, RewardSettings
+from sim.legged.walking import flat_task
+from sim.robots.h1 import H1
+
+SETTINGS = LeggedSettings(
+    gait=(0.0, 0.5),
+    frequency=1.25,
+    clearance=0.1,
+    min_height=0.7,
+    max_tilt=0.9,
+    commands=CommandSettings(forward=1.0, sideways=0.4, yaw=0.8),
+    rewards=RewardSettings(torque=-2e-6, tilt_rate=-0.1, stance=-0.3, fall=-100.0),
+    imperfections=ImperfectionSettings(base_mass=4.0, joint_velocity_noise=0.2, push_speed=0.4, push_spin=0.2),
+)
+"""One foot after the other, one and a quarter strides a second. Torques are ten times the Go1's and count for less."""
+
+H1_VELOCITY_FLAT = flat_task(H1, SETTINGS)
