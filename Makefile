@@ -10,7 +10,7 @@ ROOMS := policies sim robo_rl deploy real
 # A bare `make` explains itself.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test lint format bench tables robot-install-check clean
+.PHONY: help venv demo test lint format bench tables robot-install-check browser clean
 
 help: ## show what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -55,6 +55,17 @@ tables: $(STAMP) ## write docs/benchmarks.md from docs/results/*.json
 robot-install-check: ## prove that robo-rl[robot] alone runs without torch, in a fresh environment
 	@echo "== installing robo-rl[robot] alone into a temporary environment"
 	@PYTHON='$(PYTHON)' bash .ci/robot-install-check
+
+BROWSER_PACKAGES := chromium chromium-driver libegl1 libgl1-mesa-dri libosmesa6
+browser: ## install what films and the browser's tests need beside Python (Debian's packages; as root)
+	@if command -v chromium >/dev/null && command -v chromedriver >/dev/null && ldconfig -p | grep -q libEGL.so; then \
+		echo "== chromium, chromedriver and libEGL are here"; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "== installing $(BROWSER_PACKAGES)"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(BROWSER_PACKAGES) >/dev/null; \
+	else \
+		echo "== not root: run  sudo apt-get install $(BROWSER_PACKAGES)  or the tests of films and browser are skipped"; \
+	fi
 
 clean: ## remove caches and builds; .venv, runs and results stay
 	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -48,6 +48,10 @@ class Arguments:
     """Pictures a second of the film; the nearest rate that fits the control period is taken."""
     command: tuple[float, float, float] | None = None
     """Command all the time: forward m/s, left m/s, yaw rate rad/s. The task draws commands when not given."""
+    ground: str = ""
+    """Kind of ground to walk on, such as stairs_up, where the task has several."""
+    level: int = 0
+    """Difficulty of --ground, 0 being the easiest."""
     nominal: bool = False
     """Play in the nominal world: no noise, delay, disturbance, push or randomization."""
     stress: bool = False
@@ -110,7 +114,7 @@ def _show(arguments: Arguments, robots: int) -> Show:
     from sim.tasks import find_task
 
     policy, own_task = open_policy(arguments.run_or_bundle)
-    return Show(
+    show = Show(
         policy,
         find_task(arguments.task or own_task),
         robots,
@@ -118,3 +122,6 @@ def _show(arguments: Arguments, robots: int) -> Show:
         0.0 if arguments.nominal else STRESS if arguments.stress else 1.0,
         arguments.command,
     )
+    if arguments.ground or arguments.level:
+        show.go_to(arguments.ground, arguments.level)
+    return show

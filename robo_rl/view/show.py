@@ -12,7 +12,7 @@ from policies.errors import UserError
 from policies.graph import PolicyGraph
 from policies.signals import Sensors, State, Truth
 from robo_rl.evaluate import HELD_OUT_SEED, make_world, pilot_for
-from robo_rl.locomotion import WithCurriculum
+from robo_rl.locomotion import WithCurriculum, WithTerrain
 from sim.task import Task
 
 
@@ -80,13 +80,24 @@ class Show:
         kick(torch.arange(self.worlds), torch.tensor(list(velocity), dtype=torch.float32))
 
     @property
-    def levels(self) -> int:
-        """How many levels of difficulty the ground has; 0 for a ground without."""
-        return int(getattr(self._scenario, "levels", 0))
+    def grounds(self) -> tuple[str, ...]:
+        """The kinds of ground there are; empty where it is flat."""
+        scenario = self._scenario
+        return tuple(scenario.terrain_places()[0]) if isinstance(scenario, WithTerrain) else ()
 
-    def go_to_level(self, level: int) -> None:
-        """Let every episode from now on start on ground of this difficulty, 0 being the easiest, and start anew."""
-        self._scenario.set_level(torch.arange(self.worlds), level)
+    @property
+    def levels(self) -> int:
+        """How many levels of difficulty each kind of ground has; 0 where it is flat."""
+        return int(self._scenario.tiles.terrain.rows) if self.grounds else 0
+
+    def go_to(self, ground: str, level: int) -> None:
+        """Start anew on ground of this kind and level, 0 being the easiest, and stay there.
+
+        Raises UserError for a task on flat ground and for a kind or level that there is not.
+        """
+        if not self.grounds:
+            raise UserError(f"{self.task.name} walks on flat ground; leave --ground and --level out")
+        self._scenario.fix_level(level, ground)
         self.restart()
 
     @property

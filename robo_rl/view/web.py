@@ -110,9 +110,15 @@ class Web:
             self._button("Push", self._push)
             pause = gui.add_checkbox("Pause", initial_value=False)
             pause.on_update(lambda _: self._wishes.put(lambda: setattr(self, "paused", bool(pause.value))))
-            if self.show.levels > 1:
+            if self.show.grounds:
+                ground = gui.add_dropdown("Ground", self.show.grounds)
                 level = gui.add_slider("Level", min=0, max=self.show.levels - 1, step=1, initial_value=0)
-                level.on_update(lambda _: self._wishes.put(lambda: self.show.go_to_level(int(level.value))))
+
+                def go() -> None:
+                    self.show.go_to(ground.value, int(level.value))
+
+                for control in (ground, level):
+                    control.on_update(lambda _: self._wishes.put(go))
 
     def _command_controls(self) -> None:
         spec = next(spec for spec in self.show.task.sensors if spec.name == "velocity_command")

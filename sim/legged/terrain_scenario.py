@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from policies.errors import UserError
 from policies.signals import Commands, Truth
 from sim.legged.scenario import LeggedScenario
 from sim.legged.settings import LeggedSettings
@@ -112,6 +113,11 @@ class TerrainScenario(LeggedScenario):
         super().finish_curriculum()
         self.tiles.curriculum.spread()
 
-    def fix_level(self, level: int) -> None:
-        """Put every world on one level from its next episode on, and leave it there."""
+    def fix_level(self, level: int, kind: str = "") -> None:
+        """Put every world on one level, and one kind of ground if it is named, from its next episode on for good."""
+        kinds = self.tiles.terrain.kinds
+        if kind and kind not in kinds:
+            raise UserError(f"there is no ground {kind!r} here; there is {', '.join(dict.fromkeys(kinds))}")
         self.tiles.curriculum.fix(level)
+        if kind:
+            self.tiles.curriculum.columns = torch.full_like(self.tiles.curriculum.columns, kinds.index(kind))

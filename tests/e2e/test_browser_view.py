@@ -1,0 +1,126 @@
+"""The browser's viewer, driven in a real Chromium: what is clicked and typed there happens in the simulation."""
+
+from __future__ import annotations
+
+import io
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from policies.errors import UserError
+from robo_rl.view.show import Show
+from robo_rl.view.web import Web
+from sim.task import Task
+from sim.tasks import find_task
+from tests.e2e.browser import chromium
+from tests.e2e.processes import eventually
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+
+def standing(task: Task) -> Show:
+    """The robot under a policy that always commands its stance."""
+    network = torch.nn.Linear(task.observation_dim, task.action.dim)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+    return Show(task.policy_graph(network), task, imperfections=0.0)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    view = Web(standing(find_task("go1-velocity-flat")), free_port())
+    stop = threading.Event()
+    runner = threading.Thread(target=view.run, args=(stop,))
+    runner.start()
+    yield view
+    stop.set()
+    runner.join(10.0)
+    view.close()
+    assert not runner.is_alive()
+
+
+def seen(driver: Any, path: str) -> Any:
+    """The first visible element at an XPath."""
+    found: list[Any] = []
+
+    def there() -> bool:
+        found[:] = [element for element in driver.find_elements("xpath", path) if element.is_displayed()]
+        return bool(found)
+
+    eventually(there, f"the page shows {path}")
+    return found[0]
+
+
+@pytest.mark.timeout(180)
+def test_clicks_and_sliders_reach_the_simulation_and_the_canvas_shows_it(web: Web, tmp_path: Path) -> None:
+    with chromium(tmp_path / "profile") as driver:
+        driver.get(web.url)
+        show = web.show
+        reset = seen(driver, "//button[normalize-space()='Reset']")
+
+        field = seen(driver, "//label[contains(., 'forward')]/following::input[@inputmode='decimal'][1]")
+        field.send_keys("\ue009a")  # Control-A
+        field.send_keys("1.2\n")
+        eventually(lambda: abs(float(show.truth["velocity_command"][0, 0]) - 1.2) < 1e-5, "the command arrives")
+        assert show.truth["velocity_command"][0, 1:].tolist() == [0.0, 0.0]
+
+        before = show.restarts
+        reset.click()
+        eventually(lambda: show.restarts == before + 1, "the reset arrives")
+        # A new episode hears the slider, too.
+        assert abs(float(show.truth["velocity_command"][0, 0]) - 1.2) < 1e-5
+
+        speeds: list[float] = []
+        push = show.push
+        show.push = lambda velocity: (push(velocity), speeds.append(float(np.linalg.norm(velocity))))[0]  # type: ignore[method-assign]
+        seen(driver, "//button[normalize-space()='Push']").click()
+        eventually(lambda: len(speeds) == 1, "the push arrives")
+        assert speeds[0] == pytest.approx(1.0, abs=0.05)
+
+        seen(driver, "//label[contains(., 'Pause')]").click()
+        eventually(lambda: web.paused, "it pauses")
+        assert not uniform(seen(driver, "//canvas"))
+
+
+def uniform(canvas: Any) -> bool:
+    """Whether a picture of the canvas's left half, where no panel covers it, has hardly any structure."""
+    from PIL import Image
+
+    picture = np.asarray(Image.open(io.BytesIO(canvas.screenshot_as_png)).convert("L"))
+    return bool(picture[:, : picture.shape[1] // 2].std() < 5.0)
+
+
+def test_a_taken_port_is_one_clear_line() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = int(taken.getsockname()[1])
+        with pytest.raises(UserError, match=f"can't listen on 127.0.0.1:{port}.*--port"):
+            Web(standing(find_task("crazyflie-hover")), port)
+
+
+def test_a_push_moves_the_robot_as_told() -> None:
+    for name in ("crazyflie-hover", "go1-velocity-flat"):
+        calm, pushed = (standing(find_task(name)) for _ in range(2))
+        pushed.push((0.0, 1.0, 0.0))
+        where = "base_position" if "base_position" in calm.truth else "position"
+        for _ in range(5):
+            calm.step()
+            pushed.step()
+        moved = pushed.truth[where][0] - calm.truth[where][0]
+        share = float(moved[1]) / (5 * calm.task.period)
+        assert 0.3 < share < 1.2, name
+        assert abs(float(moved[0])) < 0.3 * float(moved[1]), name
