@@ -7,7 +7,8 @@ MuJoCo would need to bring all of its sensors up to date, a sixth of the time. T
 contacts, feet) describe the last substep.
 
 A world that MuJoCo reports as failed, or that is no longer finite, is quarantined: put back to the model's default
-state alone, counted, and its last finite state kept for inspection; the others go on untouched.
+state alone, counted, and its last states written for inspection if a folder is given; the others go on untouched.
+MuJoCo's own automatic reset stays on: it keeps what is not finite away from collision detection.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ from typing import Any
 import mujoco
 import numpy as np
 import torch
-from mujoco.batch import Batch, SimulationError
-from numpy.typing import NDArray
+from mujoco.batch import MODEL_FIELDS, Batch, SimulationError
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from policies.errors import UserError
 from sim.physics.mujoco.quarantine import Quarantine
+from sim.physics.mujoco.rays import StaticRays
 from sim.physics.mujoco.silence import silence
 from sim.physics.mujoco.state_sensors import StateSensors
 
@@ -52,12 +54,10 @@ class MujocoPhysics:
         if threads < 0:
             raise UserError(f"threads must be 0 (every core) or more, got {threads}")
         silence()
-        model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
         self.model = model
         self.substeps = substeps
         self.batch = Batch(model, nsim=num_worlds, nthread=threads)
         self._data: Array = self.batch.bind("sensordata")
-        self._current = np.empty_like(self._data)
         self._state_sensors = StateSensors(model)
         self._stage = 0 if self._state_sensors.complete else int(mujoco.mjtStage.mjSTAGE_VEL)
         self.qpos: Array = self.batch.bind("qpos")
@@ -71,7 +71,9 @@ class MujocoPhysics:
         self._base = int(model.jnt_bodyid[0]) if model.njnt else 1
         self._nominal: dict[str, Array] = {}
         self._previous = np.zeros_like(self._control)
-        self.quarantine = Quarantine(model, num_worlds, dump)
+        self._schedule = np.zeros((num_worlds, substeps, model.nu))
+        self._rays: StaticRays | None = None
+        self.quarantine = Quarantine(self.batch, dump)
         self.values: Tensor = torch.empty(0)
         self.refresh(np.arange(num_worlds))
 
@@ -90,13 +92,18 @@ class MujocoPhysics:
 
     @property
     def wrench(self) -> Array:
-        """Force (N) and torque (Nm) on the base in world axes at its centre of mass [N, 6]: live, kept until changed."""
+        """Force (N) and torque (Nm) on the base at its centre of mass [N, 6], world axes: live, kept until changed."""
         return self._force[:, self._base]
 
     @property
     def failed(self) -> Tensor:
         """Worlds [N] that the last step put into quarantine."""
         return self.quarantine.failed
+
+    @property
+    def failures(self) -> int:
+        """How often a world has been put into quarantine."""
+        return self.quarantine.count
 
     def columns(self, name: str) -> slice:
         """Where a sensor of the model stands in `values`."""
@@ -118,41 +125,61 @@ class MujocoPhysics:
     def step(self, command: Tensor, delay: Tensor | None = None) -> None:
         """Hold actuator commands [N, nu] for all substeps; a world with a delay of d substeps [N] holds the previous
         command for the first d of them."""
-        fresh = command.numpy()
-        held = 0 if delay is None else min(int(delay.max()), self.substeps)
-        for k in range(held):
-            waits = (delay > k).numpy() if delay is not None else False
-            self._control[:] = np.where(np.reshape(waits, (-1, 1)), self._previous, fresh)
-            self._advance(1, self._stage if k + 1 == self.substeps else 0)
-        if held < self.substeps:
-            self._control[:] = fresh
-            self._advance(self.substeps - held, self._stage)
-        self._previous[:] = fresh
-        np.copyto(self._current, self._data)
-        self._state_sensors.write(self._current, self.qpos, self.qvel)
-        self.values = torch.from_numpy(self._current).to(torch.float32)
-        self._inspect()
-
-    def _advance(self, count: int, stage: int) -> None:
+        fresh = command.detach().numpy()
+        if fresh.shape != self._control.shape:
+            raise ValueError(f"command must be {list(self._control.shape)}, got {list(fresh.shape)}")
+        self.quarantine.remember()
         try:
-            self.batch.step(nstep=count, stage=stage)
+            if delay is None or not bool((delay > 0).any()):
+                schedule = np.broadcast_to(fresh[:, None], self._schedule.shape)
+                self._control[:] = fresh
+                self.batch.step(nstep=self.substeps, stage=self._stage)
+            else:
+                schedule = self._delayed(fresh, delay)
+                self.batch.rollout(self.substeps, schedule, record=())
+                if self._stage:
+                    self.batch.forward(stage=self._stage)
         except SimulationError as error:
             # Those worlds kept the state from before the call and the others ran to the end.
-            self.quarantine.report(error.ids, self.batch.error(int(error.ids[0])))
+            for world in error.ids:
+                self.quarantine.report(int(world), self.batch.error(int(world)))
+        self._previous[:] = fresh
+        values = self._data.astype(np.float32)
+        self._state_sensors.write(values, self.qpos, self.qvel)
+        self.values = torch.from_numpy(values)
+        self._inspect(schedule)
 
-    def _inspect(self) -> None:
+    def _delayed(self, fresh: NDArray[np.float32], delay: Tensor) -> Array:
+        """The commands [N, substeps, nu] of every substep."""
+        if delay.shape != (self.num_worlds,):
+            raise ValueError(f"delay must be [{self.num_worlds}], got {list(delay.shape)}")
+        waits = np.arange(self.substeps) < delay.numpy()[:, None]
+        self._schedule[:] = fresh[:, None]
+        np.copyto(self._schedule, self._previous[:, None], where=waits[:, :, None])
+        return self._schedule
+
+    def _inspect(self, commands: Array) -> None:
         # The highest speed and, should anything not be finite, nan or infinity: comparisons with those are false.
-        finite = (self.values.sum(1).abs() < _ENORMOUS).numpy() & (np.abs(self.qvel).max(1) < SPEED_LIMIT)
-        ids = self.quarantine.collect(finite, self.qpos, self.qvel, self._control)
-        if len(ids):
-            self.batch.reset(ids, stage=0)
-            self.refresh(ids)
+        sound = (self.values.sum(1).abs() < _ENORMOUS).numpy() & (np.abs(self.qvel).max(1) < SPEED_LIMIT)
+        ids = self.quarantine.collect(sound, commands)
+        if not len(ids):
+            return
+        self.batch.reset(ids, stage=0)
+        self._previous[ids] = 0.0
+        self.refresh(ids)
+        broken = ids[~torch.isfinite(self.values[ids]).all(1).numpy()]
+        if len(broken):
+            # Then it is not the state but what was written into the model.
+            for field in self._expanded():
+                self.batch.expand(field)[broken] = self._own(field)
+            self.batch.reset(broken, stage=0)
+            self.refresh(broken)
 
     def write(self, ids: Ids, qpos: Array, qvel: Array) -> None:
         """Set positions [K, nq] and velocities [K, nv] of the worlds `ids` [K], at rest otherwise: time 0, no warm
         start, no wrench, no command on its way. Call `refresh` when all is written."""
         rows = np.asarray(ids)
-        self.batch.reset(rows, stage=0)
+        self.batch.reset(np.sort(rows), stage=0)
         self.qpos[rows] = qpos
         self.qvel[rows] = qvel
 
@@ -171,9 +198,12 @@ class MujocoPhysics:
         self.values = self.values.index_copy(0, torch.from_numpy(rows), fresh)
 
     def nominal(self, field: str) -> Array:
-        """The model's own values of a field, whatever randomization has written since."""
+        """The model's own values of a field, whatever randomization has written since; do not write them."""
         if field not in self._nominal:
-            self._nominal[field] = np.array(getattr(self.model, field), dtype=np.float64, copy=True)
+            _check_field(field)
+            values: Array = np.array(self._own(field), copy=True)
+            values.flags.writeable = False
+            self._nominal[field] = values
         return self._nominal[field]
 
     def expand(self, field: str) -> Array:
@@ -183,43 +213,70 @@ class MujocoPhysics:
         return values
 
     def set_const(self, ids: Ids | None = None) -> None:
-        """Let the constants that follow from masses, frames and default poses follow what was written."""
+        """Let the constants that follow from masses, frames and default poses follow what was written.
+
+        It costs about as much per world as a few substeps: name the worlds `ids` [K] that were written.
+        """
         self.batch.set_const(None if ids is None else np.sort(np.asarray(ids)))
 
-    def ray(self, points: Array, directions: Array, ids: NDArray[np.integer[Any]] | None = None) -> Tensor:
+    def ray(self, points: ArrayLike, directions: ArrayLike, ids: Ids | None = None) -> Tensor:
         """Distances [K, R] float32 in m along rays to the static world, -1 where they hit nothing.
 
-        `points` and `directions` broadcast to [K, R, 3], in the world frame; `ids` [K] names the worlds, all without.
+        `points` (m) and unit `directions` broadcast to [K, R, 3], in the world frame; K is the number of `ids`, or of
+        worlds without. The static world is one for all, so rays of some worlds cost no more than those alone.
         """
-        distance, _ = self.batch.ray(points, directions, bodyexclude=-1, geomgroup=_STATIC_GROUP, ids=ids)
-        return torch.from_numpy(distance).to(torch.float32)
+        if self._rays is None:
+            self._rays = StaticRays(self.model, int(self.batch.nthread))
+        start, along = np.asarray(points, dtype=np.float64), np.asarray(directions, dtype=np.float64)
+        rays = np.broadcast_shapes((1, 3), start.shape, along.shape)[-2]
+        shape = (self.num_worlds if ids is None else len(ids), rays, 3)
+        return self._rays.cast(np.broadcast_to(start, shape), np.broadcast_to(along, shape))
 
     def snapshot(self) -> dict[str, Tensor]:
-        """Copies of everything that decides the future."""
-        saved = {f"state.{name}": torch.from_numpy(self.batch.bind(name).copy()) for name in _STATE}
+        """Copies of everything that decides the future: whole states with their warm starts, models, counters."""
+        saved = {f"field.{field}": torch.from_numpy(np.array(self.batch.expanded(field))) for field in self._expanded()}
+        saved["state"] = torch.from_numpy(self.batch.state.copy())
         saved["previous"] = torch.from_numpy(self._previous.copy())
         saved["values"] = self.values.clone()
-        saved["failures"] = torch.tensor(self.quarantine.count)
-        for field in self._nominal:
-            values = self.batch.expanded(field)
-            if values is not None:
-                saved[f"field.{field}"] = torch.from_numpy(np.array(values))
+        saved["failed"] = self.failed.clone()
+        saved["failures"] = torch.tensor(self.failures)
         return saved
 
     def restore(self, snapshot: Mapping[str, Tensor]) -> None:
-        """Continue from a snapshot, bit for bit."""
-        fields = [name.removeprefix("field.") for name in snapshot if name.startswith("field.")]
-        for field in fields:
-            self.expand(field)[:] = snapshot[f"field.{field}"].numpy()
-        if any(field in mujoco.MjModel._setconst_inputs for field in fields):
-            self.set_const()
-        for name in _STATE:
-            self.batch.bind(name)[:] = snapshot[f"state.{name}"].numpy()
+        """Continue from a snapshot of as many worlds of the same model, bit for bit."""
+        state = snapshot["state"].numpy()
+        if state.shape != self.batch.state.shape:
+            raise UserError(
+                f"the snapshot is of {state.shape[0]} worlds with states of {state.shape[1]} numbers, this physics has "
+                f"{self.num_worlds} with {self.batch.nstate}: it needs the same model and number of worlds"
+            )
+        fields = {name.removeprefix("field.") for name in snapshot if name.startswith("field.")}
+        for field in fields | set(self._expanded()):
+            saved = snapshot.get(f"field.{field}")
+            self.batch.expand(field)[:] = self._own(field) if saved is None else saved.numpy()
+        self.batch.state[:] = state
         self._previous[:] = snapshot["previous"].numpy()
         self.values = snapshot["values"].clone()
+        self.quarantine.failed = snapshot["failed"].clone()
         self.quarantine.count = int(snapshot["failures"])
+        self.quarantine.forget()
+
+    def _expanded(self) -> list[str]:
+        """Fields that differ between worlds, those that `set_const` derives included."""
+        return [field for field in _FIELDS if self.batch.expanded(field) is not None]
+
+    def _own(self, field: str) -> Array:
+        holder = self.model.opt if field.startswith("opt.") else self.model
+        values: Array = np.asarray(getattr(holder, field.removeprefix("opt.")))
+        return values
+
+
+def _check_field(field: str) -> None:
+    if field not in MODEL_FIELDS:
+        near = get_close_matches(field, MODEL_FIELDS, n=3)
+        hint = f"; did you mean {', '.join(near)}?" if near else ""
+        raise UserError(f"a MuJoCo model has no field {field!r}{hint}")
 
 
 _ENORMOUS = 1e9
-_STATE = ("time", "qpos", "qvel", "act", "qacc_warmstart", "ctrl", "qfrc_applied", "xfrc_applied")
-_STATIC_GROUP = np.array([1, 0, 0, 0, 0, 0], dtype=np.uint8)
+_FIELDS = tuple(sorted(MODEL_FIELDS))

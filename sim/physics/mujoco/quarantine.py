@@ -1,70 +1,140 @@
-"""Worlds that have failed: which, how many, and what their last finite state was."""
+"""Worlds that have failed: which, how many, why, and what they were in before, to be looked at and replayed."""
 
 from __future__ import annotations
 
+import os
+import warnings
+from collections import deque
+from dataclasses import dataclass
 from pathlib import Path
 
 import mujoco
 import numpy as np
 import torch
+from mujoco.batch import Batch
 from numpy.typing import NDArray
 from torch import Tensor
 
 Array = NDArray[np.float64]
 MOST_DUMPS = 20
 """Files written at most: a world that fails for a reason fails again."""
+HISTORY = 4
+"""States kept of each world, one per step."""
+_WARNINGS = {
+    mujoco.mjtWarning.mjWARN_CONTACTFULL: "too many contacts for the model's memory",
+    mujoco.mjtWarning.mjWARN_CNSTRFULL: "too many constraints for the model's memory",
+    mujoco.mjtWarning.mjWARN_BADQPOS: "a position is not finite or enormous",
+    mujoco.mjtWarning.mjWARN_BADQVEL: "a velocity is not finite or enormous",
+    mujoco.mjtWarning.mjWARN_BADQACC: "an acceleration is not finite or enormous",
+    mujoco.mjtWarning.mjWARN_BADCTRL: "a command is not finite or enormous",
+}
 
 
 class Quarantine:
-    """Counts the failed worlds of N and keeps what each was in before its last step.
+    """Finds and counts the failed worlds of a batch.
 
-    `folder` is where `failed-COUNT-world-ID.npz` are written: qpos, qvel, ctrl before the step and after it, and the
-    reason.
+    `folder`, which may be set at any time, is where `failed-COUNT-world-ID.npz` go (see `read_dump`), MOST_DUMPS at
+    most; none are written, and no states kept, while it is None.
     """
 
-    def __init__(self, model: mujoco.MjModel, num_worlds: int, folder: Path | None) -> None:
-        self.failed: Tensor = torch.zeros(num_worlds, dtype=torch.bool)
+    def __init__(self, batch: Batch, folder: Path | None = None) -> None:
+        self.failed: Tensor = torch.zeros(batch.nsim, dtype=torch.bool)
         self.count = 0
-        self._folder = folder
+        self.folder = folder
+        self._batch = batch
         self._reported: dict[int, str] = {}
-        self._before = (np.zeros((num_worlds, model.nq)), np.zeros((num_worlds, model.nv)))
+        self._history: deque[Array] = deque(maxlen=HISTORY)
 
-    def report(self, ids: NDArray[np.int32], reason: str) -> None:
-        """Remember worlds that MuJoCo itself gave up in the step under way."""
-        self._reported.update({int(world): reason for world in ids})
+    def remember(self) -> None:
+        """Keep all states as they are before a step."""
+        if self.folder is not None:
+            self._history.append(self._batch.state.copy())
 
-    def collect(self, finite: NDArray[np.bool_], qpos: Array, qvel: Array, control: Array) -> NDArray[np.int64]:
-        """The worlds [K] that failed in the step just made, now counted and dumped."""
+    def forget(self) -> None:
+        """What was kept is no longer the past, as after a restore."""
+        self._history.clear()
+        self._reported.clear()
+        self._batch.warning[:] = 0
+
+    def report(self, world: int, reason: str) -> None:
+        """A world that MuJoCo gave up in the step under way."""
+        self._reported[world] = reason
+
+    def collect(self, sound: NDArray[np.bool_], commands: Array) -> NDArray[np.int64]:
+        """The worlds [K] that failed in the step just made, now counted and dumped.
+
+        `sound` [N] tells which have sane values; `commands` [N, substeps, nu] are those of the step. What MuJoCo has
+        warned of counts from here, and is over once the world is reset.
+        """
+        counts = self._batch.warning[:, :, 1]
+        bad = ~sound
+        if counts.any():
+            bad |= counts[:, list(map(int, _WARNINGS))].any(1)
         if self._reported:
-            finite = finite.copy()
-            finite[list(self._reported)] = False
-        if finite.all():
-            if bool(self.failed.any()):
-                self.failed = torch.zeros_like(self.failed)
-            if self._folder is not None:
-                self._remember(qpos, qvel)
-            return np.empty(0, dtype=np.int64)
-        ids = np.flatnonzero(~finite)
-        self.failed = torch.from_numpy(~finite)
+            bad[list(self._reported)] = True
+        ids = np.flatnonzero(bad)
+        if len(ids) or bool(self.failed.any()):
+            self.failed = torch.from_numpy(bad)
         for world in ids:
             self.count += 1
-            self._dump(int(world), qpos[world], qvel[world], control[world])
+            if self.folder is not None and self.count <= MOST_DUMPS:
+                self._dump(self.folder, int(world), self._reason(int(world)), commands[world])
         self._reported.clear()
         return ids
 
-    def _remember(self, qpos: Array, qvel: Array) -> None:
-        self._before[0][:] = qpos
-        self._before[1][:] = qvel
+    def _reason(self, world: int) -> str:
+        counts = self._batch.warning[world, :, 1]
+        reasons = [text for warning, text in _WARNINGS.items() if counts[int(warning)]]
+        if world in self._reported:
+            reasons.insert(0, self._reported[world])
+        return "; ".join(reasons) or "a sensor or speed is not finite or beyond its bound"
 
-    def _dump(self, world: int, qpos: Array, qvel: Array, control: Array) -> None:
-        if self._folder is None or self.count > MOST_DUMPS:
-            return
-        self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / f"failed-{self.count}-world-{world}.npz"
-        part = path.with_suffix(".part")
-        with part.open("wb") as file:
-            np.savez(
-                file, qpos=qpos, qvel=qvel, ctrl=control, reason=self._reported.get(world, "not finite"),
-                qpos_before=self._before[0][world], qvel_before=self._before[1][world],
-            )  # fmt: skip
-        part.rename(path)
+    def _dump(self, folder: Path, world: int, reason: str, commands: Array) -> None:
+        model = self._batch.get_model(world)
+        size = mujoco.mj_sizeModel(model)
+        binary = np.empty(size, dtype=np.uint8)
+        mujoco.mj_saveModel(model, None, binary)
+        states = np.stack([state[world] for state in self._history] or [self._batch.state[world]])
+        path = folder / f"failed-{self.count}-world-{world}.npz"
+        part = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as file:
+                np.savez_compressed(file, model=binary, states=states, commands=commands, reason=np.array(reason))
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, path)
+        except OSError as error:
+            # A full disk must not end a training that goes on without this file.
+            self.folder = None
+            if part.exists():
+                part.unlink()
+            warnings.warn(f"no more failed worlds are written: {path}: {error}", stacklevel=2)
+
+
+@dataclass(frozen=True, eq=False)
+class Dump:
+    """A failed world: its own model, states [H, S] (mjSTATE_INTEGRATION) before its last H steps, oldest first, and the
+    commands [substeps, nu] of the last one."""
+
+    model: mujoco.MjModel
+    states: Array
+    commands: Array
+    reason: str
+
+    def replay(self) -> mujoco.MjData:
+        """The world after the step it failed in."""
+        data = mujoco.MjData(self.model)
+        mujoco.mj_setState(self.model, data, self.states[-1], mujoco.mjtState.mjSTATE_INTEGRATION)
+        for command in self.commands:
+            data.ctrl[:] = command
+            mujoco.mj_step(self.model, data)
+        return data
+
+
+def read_dump(path: Path) -> Dump:
+    """A file that `Quarantine` wrote."""
+    with np.load(path) as saved:
+        name = "world.mjb"
+        model = mujoco.MjModel.from_binary_path(name, {name: saved["model"].tobytes()})
+        return Dump(model, saved["states"], saved["commands"], str(saved["reason"]))

@@ -1,4 +1,4 @@
-"""MuJoCo's own warnings, which it prints and appends to a file in the working folder: failed worlds are ours to report."""
+"""MuJoCo's own warnings are printed and appended to a file in the working folder: failed worlds are ours to report."""
 
 from __future__ import annotations
 

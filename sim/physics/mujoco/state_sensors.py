@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +52,7 @@ class StateSensors:
         self._position = np.array(position, dtype=np.int64).reshape(-1, 2).T
         self._speed = np.array(speed, dtype=np.int64).reshape(-1, 2).T
 
-    def write(self, values: Array, qpos: Array, qvel: Array) -> None:
+    def write(self, values: NDArray[np.floating[Any]], qpos: Array, qvel: Array) -> None:
         """Bring these sensors of `values` [N, nsensordata] up to the state [N, nq] and [N, nv]."""
         values[:, self._position[0]] = qpos[:, self._position[1]]
         values[:, self._speed[0]] = qvel[:, self._speed[1]]
