@@ -26,7 +26,9 @@ COMMANDS = {
     "train": "learn a task",
     "eval": "fly a run or a bundle from held-out starts",
     "play": "look at a run or a bundle: a film, or your browser",
+    "report": "write one page about a run: curves, evaluation, film",
     "export": "turn a run into a bundle that a robot loads",
+    "sim2sim": "walk a bundle in another physics engine and compare",
     "verify": "check a bundle: hashes, schema, shapes, golden replay",
     "bridge": "run the embedded rosbridge server, for machines without ROS",
     "robot": "run a simulated robot in real time behind a bridge",
@@ -39,6 +41,7 @@ EXTRAS = {
     "torch": "train", "warp": "train", "tensorboard": "train", "onnx": "train", "onnxscript": "train",
     "matplotlib": "train", "onnxruntime": "robot", "roslibpy": "robot", "websockets": "robot", "mcap": "robot",
     "viser": "view", "mjviser": "view", "imageio_ffmpeg": "view", "PIL": "view", "mujoco": "train",
+    "pybullet": "sim2sim",
 }  # fmt: skip
 
 
