@@ -89,23 +89,33 @@ def check_cores(processes: int, device: str) -> None:
         raise UserError(f"{processes} processes are more than the {found} {some} here; use --processes {max(1, found)}")
 
 
-def join(device: str, store: Any = None) -> Processes:
-    """Join the group that the environment announces, if it does: gloo between processors, nccl between GPUs.
+def join(device: str, rank: int, size: int, store: Any = None) -> Processes:
+    """Join the group as process `rank` of `size`: gloo between processors, nccl between GPUs.
 
-    On the CPU each process keeps to its own share of the cores, so that physics' threads do not meet.
+    Without a `store` (a torch.distributed.Store) the processes find each other as torchrun says. On the CPU each one
+    keeps to its own share of this machine's cores, so that the threads of their physics do not meet.
     """
-    rank, size = announced()
     if size == 1 or dist.is_initialized():
         return current()
     if device == "cpu":
-        mine = cores()
         local, beside = int(os.environ.get("LOCAL_RANK", rank)), int(os.environ.get("LOCAL_WORLD_SIZE", size))
         check_cores(beside, device)
+        mine = cores()
         if hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, mine[local * len(mine) // beside : (local + 1) * len(mine) // beside])
     backend = "gloo" if device == "cpu" else "nccl"
-    dist.init_process_group(backend, store=store, rank=rank if store else -1, world_size=size if store else -1)
+    if store is None:
+        dist.init_process_group(backend)
+    else:
+        dist.init_process_group(backend, store=store, rank=rank, world_size=size)
     return current()
+
+
+def own_device(device: str) -> str:
+    """The device of this process: of several processes on GPUs each has one of its own."""
+    if device == "cuda" and current().size > 1:
+        return f"cuda:{os.environ.get('LOCAL_RANK', current().rank)}"
+    return device
 
 
 def leave() -> None:

@@ -21,7 +21,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from policies.errors import UserError
 from policies.graph import PolicyGraph
-from robo_rl import checkpoint, config, files, results
+from robo_rl import checkpoint, config, files, parallel, results
 from robo_rl.algorithm import Algorithm, algorithm_name, find_algorithm
 from robo_rl.config import TrainConfig
 from sim.tasks import find_task
@@ -71,7 +71,7 @@ def build(configuration: TrainConfig) -> Algorithm:
     torch.manual_seed(configuration.seed)
     task = find_task(configuration.task)
     entry = find_algorithm(algorithm_name(configuration.algorithm))
-    return entry.build(configuration.algorithm, task, configuration.seed, configuration.device)
+    return entry.build(configuration.algorithm, task, configuration.seed, parallel.own_device(configuration.device))
 
 
 @dataclass(frozen=True)
@@ -102,34 +102,34 @@ def train(run_dir: Path, progress: Progress, import_seconds: float = 0.0) -> Out
     """Train the run in `run_dir` from its last checkpoint, or from the start, to its end or to a signal.
 
     SIGINT and SIGTERM end it after the iteration under way, with a checkpoint; a second SIGINT ends it at once.
-    `import_seconds` is the time the process took until here, for the result file.
+    `import_seconds` is the time the process took until here, for the result file. In a group of processes all of them
+    call this, and the first one alone writes.
     """
     began = time.perf_counter()
+    group = parallel.current()
     configuration = config.load(run_dir / CONFIG)
     algorithm = build(configuration)
-    seconds = _resume(run_dir, algorithm)
+    seconds = _resume(run_dir, algorithm, group.rank == 0)
     wall = {"imports": import_seconds, "compile": time.perf_counter() - began}
     every = configuration.checkpoint_every
-    with (
-        _stop_on_signals() as stop,
-        (run_dir / METRICS).open("a", encoding="utf-8") as metrics_file,
-        SummaryWriter(str(run_dir / TENSORBOARD), purge_step=algorithm.iteration + 1) as board,
-    ):
-        saved = -1
-        while algorithm.iteration < algorithm.total_iterations and not stop.signal:
+    with _stop_on_signals() as stop, _records(run_dir, algorithm, group.rank == 0) as record:
+        saved, stopped = -1, group.largest(stop.signal)
+        while algorithm.iteration < algorithm.total_iterations and not stopped:
             began = time.perf_counter()
             metrics = algorithm.iterate()
             elapsed = time.perf_counter() - began
             seconds += elapsed
-            _record(metrics_file, board, algorithm, metrics, seconds)
+            record(metrics, seconds)
             progress(algorithm.iteration, algorithm.total_iterations, metrics)
             if algorithm.iteration % every == 0:
                 saved = algorithm.iteration
-                _save(run_dir, algorithm, seconds)
+                _save(run_dir, algorithm, seconds, group.rank == 0)
+            # A signal may reach one process in this iteration and another in the next: all end together.
+            stopped = group.largest(stop.signal)
         if saved != algorithm.iteration:
-            _save(run_dir, algorithm, seconds)
-    outcome = Outcome(run_dir, algorithm.iteration, algorithm.total_iterations, algorithm.steps, seconds, stop.signal)
-    if algorithm.iteration >= algorithm.total_iterations:
+            _save(run_dir, algorithm, seconds, group.rank == 0)
+    outcome = Outcome(run_dir, algorithm.iteration, algorithm.total_iterations, algorithm.steps, seconds, stopped)
+    if algorithm.iteration >= algorithm.total_iterations and group.rank == 0:
         _write_result(run_dir, configuration, outcome, {**wall, "train": seconds})
     return outcome
 
@@ -161,16 +161,19 @@ def _check_device(configuration: TrainConfig) -> None:
 # ---- the pieces ------------------------------------------------------------------------------------------------
 
 
-def _save(run_dir: Path, algorithm: Algorithm, seconds: float) -> None:
-    checkpoint.save(
-        run_dir / CHECKPOINT,
-        {
-            "iteration": algorithm.iteration,
-            "train_seconds": seconds,
-            "algorithm": algorithm.state_dict(),
-            "random": checkpoint.random_state(),
-        },
-    )
+def _save(run_dir: Path, algorithm: Algorithm, seconds: float, writes: bool) -> None:
+    """Write a checkpoint; a process that does not write it gives its part of the state to the one that does."""
+    state = algorithm.state_dict()
+    if writes:
+        checkpoint.save(
+            run_dir / CHECKPOINT,
+            {
+                "iteration": algorithm.iteration,
+                "train_seconds": seconds,
+                "algorithm": state,
+                "random": checkpoint.random_state(),
+            },
+        )
 
 
 @contextmanager
@@ -186,7 +189,7 @@ def _fitting(run_dir: Path) -> Iterator[None]:
         ) from None
 
 
-def _resume(run_dir: Path, algorithm: Algorithm) -> float:
+def _resume(run_dir: Path, algorithm: Algorithm, writes: bool) -> float:
     """Load the checkpoint if there is one and cut the metrics back to it; returns the training seconds so far.
 
     TensorBoard's files are cut by its reader: `purge_step` tells it what was done again.
@@ -200,8 +203,24 @@ def _resume(run_dir: Path, algorithm: Algorithm) -> float:
             checkpoint.restore_random_state(saved["random"])
             seconds = saved["train_seconds"]
         kept = [line for line in read_metrics(run_dir) if line["iteration"] <= saved["iteration"]]
-    files.write_text(run_dir / METRICS, "".join(json.dumps(line) + "\n" for line in kept))
+    if writes:
+        files.write_text(run_dir / METRICS, "".join(json.dumps(line) + "\n" for line in kept))
     return seconds
+
+
+@contextmanager
+def _records(
+    run_dir: Path, algorithm: Algorithm, writes: bool
+) -> Iterator[Callable[[Mapping[str, float], float], None]]:
+    """The function that notes an iteration's metrics and the seconds so far, in the process that writes."""
+    if not writes:
+        yield lambda metrics, seconds: None
+        return
+    with (
+        (run_dir / METRICS).open("a", encoding="utf-8") as file,
+        SummaryWriter(str(run_dir / TENSORBOARD), purge_step=algorithm.iteration + 1) as board,
+    ):
+        yield lambda metrics, seconds: _record(file, board, algorithm, metrics, seconds)
 
 
 def _record(

@@ -36,7 +36,7 @@ class WorldBlocks:
         if blocks % processes.size:
             raise UserError(
                 f"the worlds are in {blocks} block{'s' if blocks > 1 else ''}, which don't divide among "
-                f"{processes.size} processes; start the training with --settings.blocks {processes.size}"
+                f"{processes.size} processes; start the training with --blocks {processes.size}"
             )
         share = blocks // processes.size
         mine = range(processes.rank * share, (processes.rank + 1) * share)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar
 
@@ -23,13 +25,25 @@ C = TypeVar("C")
 
 
 @dataclass(frozen=True)
+class OwnRobot:
+    """A robot of your own for the tasks velocity-flat and velocity-rough (docs/robots.md)."""
+
+    mjcf: str = ""
+    """MJCF file of the robot, or menagerie:NAME."""
+    spec: str = ""
+    """YAML file that says of the robot what its MJCF does not."""
+
+
+@dataclass(frozen=True)
 class Arguments(Generic[C]):
     """Learn a task. The settings of another algorithm than the task's own: --algorithm NAME --help."""
 
     task: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="TASK")]
-    """Name of the task; `robo-rl tasks` lists them."""
+    """Name of the task; `robo-rl tasks` lists them. With --robot.mjcf or --robot.spec: velocity-flat, velocity-rough."""
     settings: C
     """Settings of the algorithm."""
+    robot: OwnRobot = OwnRobot()
+    """A robot of your own."""
     algorithm: Literal["flight", "ppo"] = "ppo"
     """Learning algorithm."""
     seed: int = 0
@@ -45,6 +59,9 @@ class Arguments(Generic[C]):
     number, so a run keeps its own when it is resumed."""
     checkpoint_every: int = 50
     """Iterations between checkpoints; one more is written at the end and on SIGINT or SIGTERM."""
+    processes: int = 1
+    """Processes that share the worlds (ppo only); torchrun --nproc-per-node N -m robo_rl.cli.main train ... does the
+    same."""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -53,30 +70,80 @@ def run(argv: Sequence[str]) -> int:
 
     arguments, saved = _parse(argv)
     task = find_task(arguments.task)
+    place = _place(arguments)
+    settings = arguments.settings
+    if place.size > 1 and saved is None and getattr(settings, "blocks", 0) == 1:
+        settings = replace(settings, blocks=place.size)
     given = config.TrainConfig(
         task=task.name,
-        algorithm=arguments.settings,
+        algorithm=settings,
         seed=arguments.seed,
         device=arguments.device,
         threads=arguments.threads,
         checkpoint_every=arguments.checkpoint_every,
     )
     run_dir = arguments.run_dir or _default_run_dir(task.name, arguments.algorithm, arguments.seed)
-    if saved is None:
-        runner.create(run_dir, given)
-    elif changed := config.differences(saved, given):
+    if saved is not None and (changed := config.differences(saved, given)):
         raise UserError(f"--resume goes on with the run's own settings, but {'; '.join(changed)}")
-    return train(run_dir)
+    if saved is None and place.rank == 0:
+        runner.create(run_dir, given)
+    with place.joined(argv):
+        return train(run_dir)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Which process this is of how many, and who started them."""
+
+    rank: int
+    size: int
+    device: str
+    ours: bool
+    """Whether this process has to start the others."""
+
+    @contextmanager
+    def joined(self, argv: Sequence[str]) -> Iterator[None]:
+        """Within the block this process is one of the group, and every one of them has come here."""
+        if self.size == 1:
+            yield
+            return
+        from robo_rl import launch, parallel
+
+        if self.ours:
+            with launch.together(self.size, ["train", *argv], self.device):
+                yield
+            return
+        started = launch.joined_store()
+        parallel.join(self.device, self.rank, self.size, started[2] if started else None)
+        yield
+        parallel.leave()
+
+
+def _place(arguments: Arguments[Any]) -> _Place:
+    from robo_rl import parallel
+
+    rank, size = parallel.announced()
+    ours = size == 1 and arguments.processes != 1
+    if ours:
+        size = arguments.processes
+    if size != 1:
+        parallel.check_cores(int(os.environ.get("LOCAL_WORLD_SIZE", size)), arguments.device)
+        if arguments.algorithm != "ppo":
+            raise UserError(
+                f"{arguments.algorithm} learns in one process; leave --processes out or use --algorithm ppo"
+            )
+    return _Place(rank, size, arguments.device, ours)
 
 
 def train(run_dir: Path) -> int:
     """Train the run in a folder to its end, with a progress bar; returns the exit code."""
-    from robo_rl import runner
+    from robo_rl import parallel, runner
     from robo_rl.cli.main import STARTED
     from robo_rl.progress import training_progress
 
+    parallel.current().wait()
     try:
-        with training_progress() as progress:
+        with training_progress() if parallel.current().rank == 0 else nullcontext(_say_nothing) as progress:
             outcome = runner.train(run_dir, progress, time.perf_counter() - STARTED)
     except TrainingDiverged as error:
         print(f"robo-rl: training diverged: {error}", file=sys.stderr)
@@ -84,12 +151,18 @@ def train(run_dir: Path) -> int:
     except OSError as error:
         mend = f"make room there, then go on with --resume --run-dir {run_dir}"
         raise UserError(f"can't write into {run_dir} ({os_error(error)}); {mend}") from None
+    if parallel.current().rank > 0:
+        return 128 + outcome.stopped_by if outcome.stopped_by else 0
     done = f"{outcome.iteration} of {outcome.total_iterations} iterations, {outcome.steps} steps"
     if outcome.iteration < outcome.total_iterations:
         print(f"stopped after {done}; checkpoint saved, go on with --resume --run-dir {run_dir}", file=sys.stderr)
         return 128 + outcome.stopped_by
     print(f"trained {done} in {outcome.train_seconds:.1f} s: {run_dir}")
     return 0
+
+
+def _say_nothing(iteration: int, total: int, metrics: Mapping[str, float]) -> None:
+    """The progress of a process that only helps."""
 
 
 def _parse(argv: Sequence[str]) -> tuple[Arguments[Any], TrainConfig | None]:
@@ -99,11 +172,13 @@ def _parse(argv: Sequence[str]) -> tuple[Arguments[Any], TrainConfig | None]:
     """
     from robo_rl import config, runner
     from sim.tasks import TASKS, find_task
+    from sim.tasks.own_robot import is_own
 
+    argv = _name_own_robot(argv)
     if argv and not argv[0].startswith("-"):
         # A mistyped task would make the flags of its algorithm the first thing complained about.
         find_task(argv[0])
-    task = next((TASKS[word] for word in argv if word in TASKS), None)
+    task = next((find_task(word) for word in argv if word in TASKS or is_own(word)), None)
     algorithm = _look_up(argv, "algorithm") or ("ppo" if task is None else default_algorithm(task))
     saved = None
     if "--resume" in argv and task is not None:
@@ -124,6 +199,16 @@ def _parse(argv: Sequence[str]) -> tuple[Arguments[Any], TrainConfig | None]:
             defaults["settings"] = saved.algorithm
     kind = Arguments[settings]  # type: ignore[valid-type]
     return parse(kind, "train", argv, kind(task=tyro.MISSING, **defaults)), saved
+
+
+def _name_own_robot(argv: Sequence[str]) -> Sequence[str]:
+    """The arguments with the task's full name in place of its kind, when a robot of the user's own is given."""
+    mjcf, spec = _look_up(argv, "robot.mjcf"), _look_up(argv, "robot.spec")
+    if not argv or argv[0].startswith("-") or not (mjcf or spec):
+        return argv
+    from sim.tasks.own_robot import own_name
+
+    return [own_name(argv[0], mjcf or "", spec or ""), *argv[1:]]
 
 
 def _look_up(argv: Sequence[str], flag: str) -> str | None:
