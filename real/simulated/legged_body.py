@@ -1,8 +1,9 @@
 """A legged robot: physics, motors, and the state machine that decides what the motors do.
 
-ready    motors damp; the first accepted command -> active
+resting  motors damp, from the start on: a robot that restarts in mid-walk obeys nobody until it is armed
+ready    motors damp; the first accepted command, near to where the joints are -> active
 active   motors hold the newest accepted targets; the watchdog or a stop request -> failsafe or resting
-failsafe, resting   motors damp: no stiffness, more damping; an arm request at rest and upright -> ready
+failsafe motors damp: no stiffness, more damping; from here and from resting an arm request at rest and upright -> ready
 estopped no torque at all, from any state; an arm request at rest -> ready
 """
 
@@ -28,6 +29,8 @@ READY, ACTIVE = "ready", "active"
 STEPS_PER_TRUTH = 5
 AT_REST = 0.5
 """Largest joint speed, in rad/s, of a robot at rest."""
+FIRST_STEP = 0.3
+"""Largest distance in rad from the joints to the first targets that a robot takes: it never jumps into a motion."""
 NEAR_LYING = 0.25
 """Largest distance in rad, averaged over the joints, to the lying pose of a robot that was stopped lying down."""
 POSITION_NOISE = 0.003  # rad; encoder. A guess of the order of published training noise, as are the next four.
@@ -45,7 +48,7 @@ class LeggedBody:
         self.stiffness = np.array(robot.stiffness) * settings.stiffness_scale
         self.damping = np.array(robot.damping) * settings.damping_scale
         self.gate = CommandGate(CommandLimits(robot.joint_low, robot.joint_high))
-        self.mode = READY
+        self.mode = RESTING
         self.cause = ""
         """Why the robot last left what the host wanted: the watchdog or a stop request."""
         self._settings = settings
@@ -101,7 +104,7 @@ class LeggedBody:
         verb, *numbers = words.split()
         if verb == "place" and self.mode != ACTIVE:
             self._put_down()
-            self._enter(READY, now, "placed on the ground")
+            self._enter(RESTING, now, "placed on the ground")
         elif verb == "push" and len(numbers) == 6:
             self._data.qvel[self._twist : self._twist + 6] += np.array([float(n) for n in numbers])
             self._log.event(now, words)
@@ -153,6 +156,9 @@ class LeggedBody:
             return self.gate.reject("wrong length")
         by_name = dict(zip(sample.names, sample.values, strict=True))
         ordered = replace(sample, names=self.robot.joints, values=tuple(by_name[name] for name in self.robot.joints))
+        # Not-a-number is far from nothing, and left to the gate.
+        if self.mode == READY and np.abs(ordered.values - self._data.qpos[self._q]).max() > FIRST_STEP:
+            return self.gate.reject("far from the joints")
         cause = self.gate.admit(ordered, now)
         if cause:
             return cause

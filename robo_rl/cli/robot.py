@@ -11,7 +11,6 @@ from robo_rl.cli.parsing import parse
 ROBOTS = {
     "crazyflie": "a quadrotor that takes rotor speeds, with its own command watchdog",
     "go1": "a quadruped that takes joint targets, with its own motor loop and command watchdog",
-    "h1": "a biped that does the same",
 }
 
 

@@ -30,7 +30,7 @@ def test_it_stands_walks_a_square_is_pushed_stops_and_lies_down(walk_stack: Walk
     assert report.states == WALK
     assert report.values["schedule"]["period_ms"] == 20.0
     check_motors(walk_stack)
-    assert [record["after"] for record in walk_stack.rotor.read("state")] == ["active", "resting"]
+    assert [record["after"] for record in walk_stack.rotor.read("state")] == ["ready", "active", "resting"]
     assert [record["what"][:4] for record in walk_stack.rotor.read("event")] == ["push"]
     _, poses = walk_stack.path()
     x, y, z, yaw = poses.T

@@ -43,7 +43,7 @@ class WalkStack(Stack):
         """No faults, and the robot lying where it began."""
         self.proxy.faults.clear()
         self.proxy.upward_faults.clear()
-        self.person("place", until="ready")
+        self.person("place", until="resting")
         self.rotor.mark()
 
     def person(self, words: str, until: str = "") -> None:
@@ -106,8 +106,8 @@ def check_motors(stack: WalkStack) -> None:
 def check_damped(stack: WalkStack, since: float) -> None:
     """The robot damps: no target holds its joints any more, and it came to that once, not before the fault."""
     changes = [(record["before"], record["after"]) for record in stack.rotor.read("state")]
-    assert changes == [("ready", "active"), ("active", "failsafe")], changes
-    taken_over = stack.rotor.read("state")[1]["time"]
+    assert changes == [("resting", "ready"), ("ready", "active"), ("active", "failsafe")], changes
+    taken_over = stack.rotor.read("state")[2]["time"]
     assert taken_over >= since - CLOCKS
     assert stack.rotor.read("accepted")[-1]["time"] <= taken_over
 

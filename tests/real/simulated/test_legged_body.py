@@ -15,7 +15,6 @@ from real.ros.legged_messages import JointCommand
 from real.simulated.legged_body import LeggedBody
 from real.simulated.legged_log import LeggedLog, read_path
 from real.simulated.legged_settings import LeggedSettings
-from sim.robots import ROBOTS
 from sim.robots.go1 import GO1
 
 PERIOD = 0.002
@@ -24,17 +23,19 @@ PERIOD = 0.002
 class Robot:
     """A body, its clock, and a host that may command it 50 times a second."""
 
-    def __init__(self, log: str = "", name: str = "go1", **settings: Any) -> None:
+    def __init__(self, log: str = "", **settings: Any) -> None:
         self.log = LeggedLog(log)
-        self.body = LeggedBody(ROBOTS[name], LeggedSettings(**settings), self.log)
+        self.body = LeggedBody(GO1, LeggedSettings(**settings), self.log)
         self.now = 100.0
         self.sequence = 0
+        self.run(0.2)
+        self.body.request("arm", self.now)
 
     def command(self, **changes: Any) -> JointCommand:
         self.sequence += 1
         robot = self.body.robot
         stamp = round((self.now - 0.005) * 1e9)
-        return replace(JointCommand(stamp, "host", self.sequence, robot.joints, robot.stance), **changes)
+        return replace(JointCommand(stamp, "host", self.sequence, robot.joints, robot.lying), **changes)
 
     def run(self, seconds: float, target: Any = None) -> None:
         """Run, commanded to `target` in 50 steps a second where one is given."""
@@ -46,6 +47,7 @@ class Robot:
 
     def stand(self) -> None:
         lying, stance = np.array(self.body.robot.lying), np.array(self.body.robot.stance)
+        self.run(0.02, lying)
         for share in np.linspace(0.0, 1.0, 100):
             self.run(0.02, lying + share * (stance - lying))
 
@@ -57,9 +59,9 @@ class Robot:
 BAD = (
     ({"names": (*GO1.joints[:11], "tail")}, "unknown joint"),
     ({"names": GO1.joints[:11], "values": (0.0,) * 11}, "wrong length"),
-    ({"values": (math.nan, *GO1.stance[1:])}, "non-finite"),
-    ({"values": (math.inf, *GO1.stance[1:])}, "non-finite"),
-    ({"values": (2.0, *GO1.stance[1:])}, "out of limits"),
+    ({"values": (math.nan, *GO1.lying[1:])}, "non-finite"),
+    ({"values": (math.inf, *GO1.lying[1:])}, "non-finite"),
+    ({"values": (2.0, *GO1.lying[1:])}, "out of limits"),
     ({"stamp": round(99.8 * 1e9)}, "stale"),
     ({"stamp": round(100.5 * 1e9)}, "from the future"),
     ({"writer": "stranger"}, "not the owner"),
@@ -72,6 +74,7 @@ def test_what_it_does_not_obey_is_counted_and_moves_nothing(changes: dict[str, A
     robot = Robot()
     assert robot.body.command(robot.command(), robot.now) == ""
     before = robot.body._target.copy()
+    robot.now += PERIOD
     assert robot.body.command(robot.command(**changes), robot.now) == cause
     assert robot.body.gate.rejected == {cause: 1}
     assert (robot.body._target == before).all()
@@ -81,10 +84,20 @@ def test_joints_are_commanded_by_name() -> None:
     robot = Robot()
     order = np.random.default_rng(0).permutation(12)
     command = robot.command(
-        names=tuple(GO1.joints[i] for i in order), values=tuple(GO1.stance[i] for i in order)
+        names=tuple(GO1.joints[i] for i in order), values=tuple(GO1.lying[i] for i in order)
     )  # fmt: skip
     assert robot.body.command(command, robot.now) == ""
-    assert robot.body._target == pytest.approx(GO1.stance)
+    assert robot.body._target == pytest.approx(GO1.lying)
+
+
+def test_a_robot_that_has_just_started_obeys_nobody_and_its_first_motion_is_no_jump() -> None:
+    body = LeggedBody(GO1, LeggedSettings(), LeggedLog(""))
+    command = JointCommand(round(99.99e9), "host", 1, GO1.joints, GO1.stance)
+    assert body.command(command, 100.0) == "not armed"
+    robot = Robot()
+    assert robot.body.command(robot.command(values=GO1.stance), robot.now) == "far from the joints"
+    assert robot.body.mode == "ready"
+    assert robot.body.command(robot.command(), robot.now) == ""
 
 
 def test_it_stands_up_when_led_and_sinks_when_the_commands_stop(tmp_path: Path) -> None:
@@ -99,7 +112,7 @@ def test_it_stands_up_when_led_and_sinks_when_the_commands_stop(tmp_path: Path) 
     assert robot.body.mode == "failsafe"
     assert robot.height < 0.12
     robot.log.close()
-    (_, change) = [r for r in map(json.loads, path.read_text().splitlines()) if r["kind"] == "state"]
+    (_, _, change) = [r for r in map(json.loads, path.read_text().splitlines()) if r["kind"] == "state"]
     assert change["cause"] == "no accepted command for 0.2 s"
     times, poses, modes = read_path(path)
     assert len(times) == len(poses) == len(modes)
@@ -156,12 +169,6 @@ def test_it_measures_itself_with_noise_that_can_be_switched_off() -> None:
     assert imu.orientation == pytest.approx([1.0, 0.0, 0.0, 0.0], abs=0.02)
     other, _, _ = noisy.body.measure(1)
     assert 0.0 < np.abs(other.position - joints.position).max() < 0.03
-
-
-def test_another_robot_lies_down_and_obeys_too() -> None:
-    robot = Robot(name="h1")
-    robot.run(0.1, ROBOTS["h1"].lying)
-    assert robot.body.mode == "active"
 
 
 @pytest.mark.parametrize(
