@@ -54,6 +54,45 @@ def training(curve: Sequence[dict[str, float]], title: str, path: Path) -> None:
     _save(figure, path)
 
 
+REPORTED = (
+    "episode_return", "episode_length", "velocity_error", "tracking", "success", "survival", "terminated", "cost",
+    "imitation_loss", "failed_share", "terrain_level", "command_range", "reward", "std", "entropy", "value_loss", "kl",
+)  # fmt: skip
+"""Metrics worth a panel in a report, the most telling first."""
+PANELS = 8
+
+
+def panels(curve: Sequence[dict[str, float]]) -> Figure:
+    """The most telling metrics of a training over its time, in two columns. Raises UserError when there are none."""
+    from matplotlib.figure import Figure
+
+    named = [name for name in REPORTED if _varies(curve, name)]
+    others = sorted({name for line in curve for name in line} - {*REPORTED, "iteration", "steps", "seconds"})
+    shown = (named or [name for name in others if _varies(curve, name)])[:PANELS]
+    if not shown:
+        raise UserError(f"the run's metrics hold nothing to draw; known are {', '.join(REPORTED)}")
+    rows = -(-len(shown) // 2)
+    figure = Figure(figsize=(9.2, 2.3 * rows + 0.2))
+    for number, name in enumerate(shown):
+        axes = figure.add_subplot(rows, 2, number + 1)
+        points = [(line["seconds"], line[name]) for line in curve if line.get(name) is not None]
+        axes.plot(*zip(*points, strict=True), color="#2563c9", linewidth=1.5, marker="." if len(points) < 3 else None)
+        axes.set_title(CURVES.get(name, name.replace("_", " ")), fontsize=10, loc="left")
+        axes.grid(alpha=0.25)
+        axes.tick_params(labelsize=8)
+        axes.spines[["top", "right"]].set_visible(False)
+        if number >= len(shown) - 2:
+            axes.set_xlabel("training time (s)", fontsize=9)
+    figure.tight_layout()
+    return figure
+
+
+def _varies(curve: Sequence[dict[str, float]], name: str) -> bool:
+    """Whether a metric is there and says something: one that never changes does not."""
+    values = {line[name] for line in curve if line.get(name) is not None}
+    return len(values) > 1 or (len(values) == 1 and len(curve) == 1)
+
+
 def flight(recording: Path, title: str, path: Path) -> None:
     """Write position, distance to the target and rotor speeds over time of a recorded flight as a PNG.
 

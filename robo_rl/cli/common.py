@@ -72,16 +72,6 @@ def check_writable(path: Path | None) -> None:
         raise UserError(f"--json {path} is not yours to write; name another file")
 
 
-def between(interval: Mapping[str, float | None], unit: str = "", digits: int = 3) -> str:
-    """An interval of an evaluation's summary as "0.091 m (0.088 to 0.094)"; shares become percent with unit "%"."""
-    value, low, high = (interval[key] for key in ("value", "low", "high"))
-    if value is None or low is None or high is None:
-        return "none survived"
-    scale = 100.0 if unit == "%" else 1.0
-    shown = f"{scale * value:.{digits}f}" + (f" {unit}" if unit else "")
-    return f"{shown} ({scale * low:.{digits}f} to {scale * high:.{digits}f})"
-
-
 def os_error(error: OSError) -> str:
     """What went wrong, without Python's number and file name."""
     return error.strerror or str(error)

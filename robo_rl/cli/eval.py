@@ -9,8 +9,9 @@ from typing import Any
 import tyro
 
 from policies.errors import UserError
-from robo_rl.cli.common import Folder, OptionalFile, between, check_writable, open_policy, write_json
+from robo_rl.cli.common import Folder, OptionalFile, check_writable, open_policy, write_json
 from robo_rl.cli.parsing import parse
+from robo_rl.tables import evaluation_rows, terrain_rows
 
 STRESS = 1.5
 """What --stress scales the imperfections of the task's world by."""
@@ -71,38 +72,11 @@ def _print(summary: Mapping[str, Any]) -> None:
 
     title = f"{summary['task']}, {summary['episodes']} held-out starts"
     table = Table("measure", "value (95% interval)", title=title)
-    rows = _walking_rows(summary) if "fall_rate" in summary else _flying_rows(summary)
-    for row in (*rows, ("return", between(summary["episode_return"], digits=1))):
+    for row in evaluation_rows(summary):
         table.add_row(*row)
     Console().print(table)
     if "terrain" in summary:
-        terrain = Table("terrain", "level", "success", "falls", "|v - command|", title="by terrain")
-        for score in summary["terrain"]:
-            terrain.add_row(
-                score["kind"], str(score["level"]), between(score["success"], "%", 1),
-                between(score["fall_rate"], "%", 1), f"{score['velocity_error']:.3f} m/s",
-            )  # fmt: skip
+        terrain = Table("terrain", "level", "worlds", "success", "falls", "|v_xy - command|", title="by terrain")
+        for cells in terrain_rows(summary["terrain"]):
+            terrain.add_row(*cells)
         Console().print(terrain)
-
-
-def _flying_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    rows = [("survival", between(summary["survival"], "%", 1))]
-    if "distance_m" in summary:
-        distance = summary["distance_m"]
-        rows.append(("success at 0.1 m", between(summary["success_at_0.1"], "%", 1)))
-        rows.append(("distance, last second, survivors", between(distance, "m")))
-        rows += [
-            (f"  {name}", f"{distance[name]:.3f} m")
-            for name in ("p50", "p90", "p99", "worst")
-            if distance[name] is not None
-        ]
-        rows.append(("RMSE, whole episode, survivors", between(summary["rmse_m"], "m")))
-    return rows
-
-
-def _walking_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [
-        ("|v_xy - command|", between(summary["velocity_error_m_s"], "m/s")),
-        ("|yaw rate - command|", between(summary["yaw_rate_error_rad_s"], "rad/s")),
-        ("falls, of all episodes", between(summary["fall_rate"], "%", 1)),
-    ]

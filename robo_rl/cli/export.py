@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import tyro
 
-from robo_rl.cli.common import Folder, between
+from robo_rl.cli.common import Folder
 from robo_rl.cli.parsing import parse
+from robo_rl.tables import between
 
 
 @dataclass(frozen=True)

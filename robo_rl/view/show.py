@@ -42,6 +42,7 @@ class Show:
             self._scenario.finish_curriculum()
         self._command: torch.Tensor | None = None
         self.truth: Truth
+        self.sensors: Sensors
         self.seconds = 0.0
         self.restarts, self.falls = -1, 0
         self._steps = 0
