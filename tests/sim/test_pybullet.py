@@ -50,6 +50,20 @@ BALL = """<mujoco><option timestep="0.002"/><worldbody>
   </body>
 </worldbody><sensor><framepos name="place" objtype="body" objname="ball"/></sensor></mujoco>"""
 
+FOLDING = """<mujoco><option timestep="0.001" gravity="0 0 0"/><worldbody>
+  <body name="root" pos="0 0 1">
+    <inertial pos="0 0 0" mass="1" diaginertia="0.1 0.1 0.1"/>
+    <joint type="slide" axis="0 1 0"/><geom type="sphere" size="0.1" contype="{a}" conaffinity="{b}"/>
+    <body>
+      <inertial pos="0 0 0" mass="0.1" diaginertia="0.01 0.01 0.01"/><joint type="slide" axis="1 0 0"/>
+      <body name="leaf" pos="0.5 0 0">
+        <inertial pos="0 0 0" mass="1" diaginertia="0.1 0.1 0.1"/><joint type="slide" axis="1 0 0"/>
+        <geom type="sphere" size="0.1" contype="{a}" conaffinity="{b}"/>
+      </body>
+    </body>
+  </body>
+</worldbody><contact>{contact}</contact></mujoco>"""
+
 
 @contextmanager
 def bullet(model: mujoco.MjModel, worlds: int = 1, substeps: int = 4) -> Iterator[PybulletPhysics]:
@@ -154,6 +168,21 @@ def test_every_shape_rests_on_the_ground_where_it_should(shape: str, height: flo
         for _ in range(50):
             physics.step(torch.zeros(1, 0))
         assert physics.qpos[0, 2] == pytest.approx(height, abs=0.002)
+
+
+@pytest.mark.parametrize(
+    ("masks", "contact", "meet"),
+    [((1, 1), "", True), ((1, 0), "", False), ((1, 1), '<exclude body1="root" body2="leaf"/>', False)],
+)
+def test_links_of_one_robot_touch_where_they_do_in_mujoco(masks: tuple[int, int], contact: str, meet: bool) -> None:
+    text = FOLDING.format(a=masks[0], b=masks[1], contact=contact)
+    with bullet(mujoco.MjModel.from_xml_string(text), substeps=10) as physics:
+        physics.write(np.array([0]), np.zeros((1, 3)), np.array([[0.0, 0.0, -1.0]]))
+        for _ in range(50):
+            physics.step(torch.zeros(1, 0))
+        distance = 0.5 + physics.qpos[0, 1] + physics.qpos[0, 2]
+    # In half a second the leaf comes 0.5 m closer to the root, unless their radii of 0.1 m stop it.
+    assert distance == pytest.approx(0.2, abs=0.01) if meet else distance < 0.05
 
 
 @pytest.mark.parametrize(("ground", "own"), [(0.3, 0.1), (0.1, 0.3), (0.3, 0.3)])

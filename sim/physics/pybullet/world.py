@@ -217,7 +217,7 @@ class BulletWorld:
                     kinds[int(model.jnt_type[x.joint])] if x.joint >= 0 else bullet.JOINT_FIXED for x in links
                 ],
                 linkJointAxis=[list(x.axis) for x in links],
-                flags=bullet.URDF_USE_SELF_COLLISION,
+                flags=bullet.URDF_USE_SELF_COLLISION if self._touches_itself(tree) else 0,
                 physicsClientId=self.client,
             )
         )
@@ -286,6 +286,10 @@ class BulletWorld:
             for a, i, link in links:
                 if not may_touch(self.model, link.geoms[0], geom):
                     self._bullet.setCollisionFilterPair(number, a, -1, i, 0, physicsClientId=self.client)
+
+    def _touches_itself(self, tree: Tree) -> bool:
+        geoms = [g for link in tree.links for g in link.geoms]
+        return any(self._touch(a, b) for k, a in enumerate(geoms) for b in geoms[k + 1 :])
 
     def _touch(self, a: int, b: int) -> bool:
         """MuJoCo's rule for two geoms that move: masks, one body, parent and child, excluded pairs."""
