@@ -15,8 +15,10 @@ from policies.actions import ScaledCommand
 from policies.observations import ActionHistory, Reading
 from policies.signals import Commands, Sensors, Truth
 from policies.specs import CommandSpec, SafetyEnvelope, SensorSpec
+from policies.symmetry import SignalMirror, SignedPermutation
 from sim.task import Environment, Step, Task
 
+_TURNED = SignedPermutation((0,), (-1.0,))
 STEP = 0.2
 LIMIT = 2.0
 EPISODE_STEPS = 20
@@ -119,4 +121,5 @@ def point_task(world: Callable[[int, int, str], Environment] = PointEnvironment)
         critic_dim=1,
         safety=SafetyEnvelope(1.0, 0.1, 0.1, 1.0, 1.0, (-1.0, -1.0, -1.0), (1.0, 1.0, 1.0)),
         make_environment=make_environment,
+        mirror=SignalMirror({"position": _TURNED}, _TURNED, {"position": _TURNED}),
     )
