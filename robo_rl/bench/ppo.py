@@ -37,8 +37,6 @@ LEVEL = 0.95
 class Settings:
     """Train go1-velocity-flat twice and compare."""
 
-    iterations: int = 200
-    """Rollouts with updates of each trainer."""
     every: int = 10
     """Iterations between evaluations."""
     seed: int = 0
@@ -48,10 +46,10 @@ class Settings:
     probe: int = 3
     """Iterations with which each number of threads is tried."""
     algorithm: PpoConfig = field(default_factory=recommended)
-    """Settings of PPO, for both."""
+    """Settings of PPO, for both; its `iterations` are those of each trainer."""
 
     def __post_init__(self) -> None:
-        for name in ("iterations", "every", "worlds", "probe"):
+        for name in ("every", "worlds", "probe"):
             require(self, name, low=1)
         require(self, "seed", low=0, high=9_000_000)
         for name, wanted in (("actor", "mlp"), ("distribution", "clipped")):
@@ -202,11 +200,13 @@ def _train(maker: type[Ours] | type[Theirs], settings: Settings, task: Task) -> 
     with clock:
         trainer = maker(settings.algorithm, task, settings.seed)
     learning = Clock()
-    for done in range(0, settings.iterations, settings.every):
+    iterations = settings.algorithm.iterations
+    for done in range(0, iterations, settings.every):
+        now = min(settings.every, iterations - done)
         with clock, learning:
-            trainer.learn(min(settings.every, settings.iterations - done))
+            trainer.learn(now)
         evaluation = evaluate_walking(trainer.graph, task, settings.worlds, HELD_OUT_SEED)
-        curve.append(point(clock.seconds, done + settings.every, trainer.steps, evaluation))
+        curve.append(point(clock.seconds, done + now, trainer.steps, evaluation))
         at = curve[-1]
         print(
             f"{maker.name}, {at['seconds']:.0f} s: return {at['return']:.1f}, {at['velocity_error']:.3f} m/s",

@@ -13,6 +13,8 @@ from policies.errors import UserError
 from robo_rl.algorithm import TrainingDiverged
 from robo_rl.algorithms.ppo import PpoConfig
 from robo_rl.bench import env, ppo, rough, tables, walk
+from robo_rl.bench.registry import BENCHMARKS
+from robo_rl.cli.main import main
 from robo_rl.evaluate import HELD_OUT_SEED, Interval, wilson
 from robo_rl.locomotion import DEVELOPMENT_SEED, TerrainScore, WalkingEvaluation
 
@@ -135,6 +137,16 @@ def test_rough_says_what_stays_below_the_bar() -> None:
     )
 
 
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_every_benchmark_s_settings_are_flags_of_the_command_line(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["bench", name, "--help"])
+    assert ended.value.code == 0
+    assert "--json FILE" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -171,7 +183,7 @@ def test_env_measures_the_full_step_against_bare_physics() -> None:
 def test_ppo_measures_both_trainers(monkeypatch: pytest.MonkeyPatch) -> None:
     # Both really train; what they learned is judged elsewhere.
     monkeypatch.setattr(ppo, "evaluate_walking", lambda graph, task, worlds, seed: walking(0.5, worlds=worlds))
-    result = ppo.run(ppo.Settings(iterations=2, every=1, worlds=4, probe=1, algorithm=TINY))
+    result = ppo.run(ppo.Settings(every=1, worlds=4, probe=1, algorithm=replace(TINY, iterations=2)))
     assert [row["trainer"] for row in result["rows"]] == ["robo-rl", "rsl_rl"]
     for row in result["rows"]:
         assert row["samples_per_second"] > 0.0
