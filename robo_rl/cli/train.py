@@ -25,25 +25,17 @@ C = TypeVar("C")
 
 
 @dataclass(frozen=True)
-class OwnRobot:
-    """A robot of your own for the tasks velocity-flat and velocity-rough (docs/robots.md)."""
-
-    mjcf: str = ""
-    """MJCF file of the robot, or menagerie:NAME."""
-    spec: str = ""
-    """YAML file that says of the robot what its MJCF does not."""
-
-
-@dataclass(frozen=True)
 class Arguments(Generic[C]):
     """Learn a task. The settings of another algorithm than the task's own: --algorithm NAME --help."""
 
     task: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="TASK")]
-    """Name of the task; `robo-rl tasks` lists them. With --robot.mjcf or --robot.spec: velocity-flat, velocity-rough."""
+    """Name of the task; `robo-rl tasks` lists them."""
     settings: C
     """Settings of the algorithm."""
-    robot: OwnRobot = OwnRobot()
-    """A robot of your own."""
+    robot_mjcf: Annotated[str, tyro.conf.arg(name="robot.mjcf", metavar="FILE")] = ""
+    """MJCF of a robot of your own, or menagerie:NAME, for the tasks velocity-flat and velocity-rough."""
+    robot_spec: Annotated[str, tyro.conf.arg(name="robot.spec", metavar="FILE")] = ""
+    """YAML that says of your own robot what its MJCF does not (docs/robots.md)."""
     algorithm: Literal["flight", "ppo"] = "ppo"
     """Learning algorithm."""
     seed: int = 0
@@ -75,7 +67,7 @@ def run(argv: Sequence[str]) -> int:
     if place.size > 1 and saved is None and getattr(settings, "blocks", 0) == 1:
         settings = replace(settings, blocks=place.size)
     given = config.TrainConfig(
-        task=task.name,
+        task=arguments.task,
         algorithm=settings,
         seed=arguments.seed,
         device=arguments.device,

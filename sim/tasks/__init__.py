@@ -11,6 +11,7 @@ from sim.tasks.crazyflie_track import CRAZYFLIE_TRACK
 from sim.tasks.go1_velocity_flat import GO1_VELOCITY_FLAT
 from sim.tasks.go1_velocity_rough import GO1_VELOCITY_ROUGH
 from sim.tasks.h1_velocity_flat import H1_VELOCITY_FLAT
+from sim.tasks.own_robot import is_own, own_task
 
 TASKS: dict[str, Task] = {
     task.name: task
@@ -19,9 +20,12 @@ TASKS: dict[str, Task] = {
 
 
 def find_task(name: str) -> Task:
-    """The task called `name`; a UserError that names the nearest ones otherwise."""
+    """The task called `name`, or one for a robot of the user's own (sim.tasks.own_robot); a UserError that names the
+    nearest ones otherwise."""
     if name in TASKS:
         return TASKS[name]
+    if is_own(name):
+        return own_task(name)
     near = get_close_matches(name, TASKS, n=1)
     hint = f" Did you mean {near[0]}?" if near else ""
     raise UserError(f"there is no task {name!r}.{hint} Tasks: {', '.join(sorted(TASKS))}")

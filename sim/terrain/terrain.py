@@ -21,6 +21,8 @@ from sim.terrain.kinds import BLOCK_KINDS, CELL, FIELD_KINDS, KINDS, PLATFORM, B
 
 MAX_SAMPLES = 4_000_000
 FRICTION = (0.8, 0.02, 0.01)
+MATERIAL = "walking_ground"
+"""Of the ground in an MjSpec; a name that robots' own MJCF will hardly have."""
 BORDER = 30.0
 THICKNESS = 0.5
 
@@ -100,7 +102,7 @@ class Terrain:
         return HeightMap.of(self.size, self.tile, len(self.kinds), self.blocks, self.fields, self.settings.resolution)
 
     def add_to(self, spec: Any) -> None:
-        """Add the ground's geoms to an MjSpec with a material "ground"."""
+        """Add the ground's geoms to an MjSpec with the material MATERIAL."""
         bottom = self.lowest - THICKNESS
         for number, block in enumerate((*self.blocks, *_border(self.size))):
             (x0, x1), (y0, y1) = block.x, block.y
@@ -138,7 +140,7 @@ class Terrain:
 
 
 def _look() -> dict[str, Any]:
-    return {"material": "ground", "contype": 1, "conaffinity": 0, "friction": FRICTION}
+    return {"material": MATERIAL, "contype": 1, "conaffinity": 0, "friction": FRICTION}
 
 
 def _border(size: tuple[float, float]) -> list[Block]:

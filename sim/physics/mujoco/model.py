@@ -14,7 +14,7 @@ import mujoco
 
 from policies.errors import UserError
 from sim.robots.legged import LeggedRobot
-from sim.terrain.terrain import FRICTION, Terrain
+from sim.terrain.terrain import FRICTION, MATERIAL, Terrain
 
 FLOOR = "floor"
 
@@ -80,7 +80,7 @@ def _scene(spec: Any) -> None:
     getattr(spec.visual, "global").offheight = 960
     texture = mujoco.mjtTexture
     spec.add_texture(
-        name="sky",
+        name="walking_sky",
         type=texture.mjTEXTURE_SKYBOX,
         builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
         rgb1=(0.55, 0.68, 0.82),
@@ -89,7 +89,7 @@ def _scene(spec: Any) -> None:
         height=768,
     )
     spec.add_texture(
-        name="ground",
+        name=MATERIAL,
         type=texture.mjTEXTURE_2D,
         builtin=mujoco.mjtBuiltin.mjBUILTIN_CHECKER,
         mark=mujoco.mjtMark.mjMARK_EDGE,
@@ -100,10 +100,10 @@ def _scene(spec: Any) -> None:
         height=128,
     )
     textures = [""] * int(mujoco.mjtTextureRole.mjNTEXROLE)
-    textures[int(mujoco.mjtTextureRole.mjTEXROLE_RGB)] = "ground"
-    spec.add_material(name="ground", textures=textures, texrepeat=(1, 1), texuniform=True, reflectance=0.05)
+    textures[int(mujoco.mjtTextureRole.mjTEXROLE_RGB)] = MATERIAL
+    spec.add_material(name=MATERIAL, textures=textures, texrepeat=(1, 1), texuniform=True, reflectance=0.05)
     spec.worldbody.add_light(
-        name="sun",
+        name="walking_sun",
         type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL,
         pos=(0, 0, 10),
         dir=(0.3, 0.25, -1),
@@ -120,7 +120,7 @@ def _ground(spec: Any, terrain: Terrain | None) -> None:
         name=FLOOR,
         type=mujoco.mjtGeom.mjGEOM_PLANE,
         size=(0, 0, 0.5),
-        material="ground",
+        material=MATERIAL,
         contype=1,
         conaffinity=0,
         friction=FRICTION,
@@ -139,8 +139,8 @@ def _check_names(spec: Any, robot: LeggedRobot) -> None:
 
 
 def _actuators(spec: Any, robot: LeggedRobot) -> None:
-    for actuator in list(spec.actuators):
-        spec.delete(actuator)
+    for replaced in (*spec.actuators, *spec.keys):
+        spec.delete(replaced)
     rows = zip(robot.joints, robot.stiffness, robot.damping, robot.torque_limit, strict=True)
     for joint, stiffness, damping, torque in rows:
         actuator = spec.add_actuator(

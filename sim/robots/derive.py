@@ -1,0 +1,173 @@
+"""What an MJCF itself says of a legged robot: joints, limits, motors, feet, poses and which side mirrors which."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from policies.errors import UserError
+from sim.robots.legged import Mirror
+
+Array = NDArray[np.float64]
+SAME_PLACE = 0.02
+"""Distance in m within which a joint or foot counts as the mirror image of another."""
+SAME_LEVEL = 0.03
+"""Height in m above the lowest foot up to which a leaf body's geom counts as a foot."""
+
+
+@dataclass(frozen=True)
+class Motor:
+    """What the MJCF's actuator of a joint says; None where it does not."""
+
+    stiffness: float | None = None
+    damping: float | None = None
+    torque: float | None = None
+
+
+def find_base(model: mujoco.MjModel, what: str) -> str:
+    """The one body with a free joint, or the one body in the world."""
+    free = [int(model.jnt_bodyid[j]) for j in range(model.njnt) if model.jnt_type[j] == mujoco.mjtJoint.mjJNT_FREE]
+    roots = free or [b for b in range(1, model.nbody) if model.body_parentid[b] == 0]
+    if len(roots) != 1 or not model.body(roots[0]).name:
+        raise UserError(f"{what}: can't tell which body is the base; add base: NAME to the robot's spec")
+    return str(model.body(roots[0]).name)
+
+
+def hinges(model: mujoco.MjModel) -> list[str]:
+    """The names of all hinges, in the MJCF's order."""
+    kinds = model.jnt_type
+    return [model.joint(j).name for j in range(model.njnt) if kinds[j] == mujoco.mjtJoint.mjJNT_HINGE]
+
+
+def joint_limits(model: mujoco.MjModel, joint: str) -> tuple[float, float] | None:
+    """Limits of travel in rad, None without."""
+    j = model.joint(joint).id
+    return (float(model.jnt_range[j, 0]), float(model.jnt_range[j, 1])) if model.jnt_limited[j] else None
+
+
+def motor(model: mujoco.MjModel, joint: str) -> Motor:
+    """Gains and largest torque of the actuator on a joint."""
+    j = model.joint(joint).id
+    limit = float(model.jnt_actfrcrange[j, 1]) if model.jnt_actfrclimited[j] else None
+    for a in range(model.nu):
+        if model.actuator_trntype[a] != mujoco.mjtTrn.mjTRN_JOINT or model.actuator_trnid[a, 0] != j:
+            continue
+        gear, gain, bias = (
+            float(model.actuator_gear[a, 0]), float(model.actuator_gainprm[a, 0]), model.actuator_biasprm[a],
+        )  # fmt: skip
+        if model.actuator_forcelimited[a]:
+            limit = float(model.actuator_forcerange[a, 1]) * abs(gear)
+        if bias[1] < 0.0 and np.isclose(bias[1], -gain):
+            damping = -float(bias[2]) * gear**2
+            return Motor(gain * gear**2, damping if damping > 0.0 else None, limit)
+        if limit is None and model.actuator_ctrllimited[a]:
+            limit = float(model.actuator_ctrlrange[a, 1]) * gain * abs(gear)
+        break
+    return Motor(torque=limit)
+
+
+def keyframe_pose(model: mujoco.MjModel, joints: Sequence[str]) -> dict[str, float] | None:
+    """Joint positions in rad of the keyframe "home", or of the first one; None without keyframes."""
+    if not model.nkey:
+        return None
+    names = [model.key(k).name for k in range(model.nkey)]
+    row = model.key_qpos[names.index("home") if "home" in names else 0]
+    return {joint: float(row[model.joint(joint).qposadr[0]]) for joint in joints}
+
+
+def posed(model: mujoco.MjModel, pose: Mapping[str, float]) -> mujoco.MjData:
+    """Kinematics with the base upright at the world's origin and the joints in `pose`, rad."""
+    data = mujoco.MjData(model)
+    for joint, value in pose.items():
+        data.joint(joint).qpos[0] = value
+    for j in range(model.njnt):
+        if model.jnt_type[j] == mujoco.mjtJoint.mjJNT_FREE:
+            start = int(model.jnt_qposadr[j])
+            data.qpos[start : start + 7] = (0, 0, 0, 1, 0, 0, 0)
+    mujoco.mj_forward(model, data)
+    return data
+
+
+def lowest_point(model: mujoco.MjModel, data: mujoco.MjData, geom: int) -> float:
+    """Height in m of the lowest point of a geom's own bounding box, or of a sphere or capsule itself."""
+    size, turn = model.geom_size[geom], data.geom_xmat[geom].reshape(3, 3)
+    if model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_SPHERE:
+        return float(data.geom_xpos[geom, 2] - size[0])
+    if model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_CAPSULE:
+        return float(data.geom_xpos[geom, 2] - abs(turn[2, 2]) * size[1] - size[0])
+    centre, half = model.geom_aabb[geom, :3], model.geom_aabb[geom, 3:]
+    return float(data.geom_xpos[geom, 2] + turn[2] @ centre - np.abs(turn[2]) @ half)
+
+
+def find_feet(model: mujoco.MjModel, data: mujoco.MjData) -> list[int]:
+    """The lowest touching geom of each body at the end of a chain, where that is as low as the robot gets."""
+    parents = {int(p) for p in model.body_parentid[1:]}
+    lowest: dict[int, tuple[float, int]] = {}
+    for geom in range(model.ngeom):
+        body = int(model.geom_bodyid[geom])
+        touches = model.geom_contype[geom] or model.geom_conaffinity[geom]
+        if body == 0 or body in parents or not touches:
+            continue
+        lowest[body] = min(lowest.get(body, (np.inf, -1)), (lowest_point(model, data, geom), geom))
+    if not lowest:
+        return []
+    ground = min(height for height, _ in lowest.values())
+    return [geom for height, geom in lowest.values() if height < ground + SAME_LEVEL]
+
+
+def find_mirror(model: mujoco.MjModel, joints: Sequence[str], feet: Sequence[int], base: str, what: str) -> Mirror:
+    """Which joint and foot is whose image in the base's x-z plane, by place and axis with all joints at 0.
+
+    A turn by q about an axis a looks in the mirror like one by q about (-a_x, a_y, -a_z); whether the joint there
+    turns about that axis or its opposite is the sign.
+    """
+    data = posed(model, {})
+    body = model.body(base).id
+    origin, turn = data.xpos[body], data.xmat[body].reshape(3, 3)
+    ids = [model.joint(joint).id for joint in joints]
+    anchors = [(data.xanchor[j] - origin) @ turn for j in ids]
+    axes = [data.xaxis[j] @ turn for j in ids]
+    joint_from: list[int] = []
+    signs: list[float] = []
+    for i, joint in enumerate(joints):
+        place, axis = anchors[i] * (1, -1, 1), axes[i] * (-1, 1, -1)
+        fits = [k for k in range(len(ids)) if abs(float(axes[k] @ axis)) > 0.99]
+        best = min(fits, key=lambda k: float(np.linalg.norm(anchors[k] - place)), default=None)
+        if best is None or np.linalg.norm(anchors[best] - place) > SAME_PLACE:
+            raise UserError(
+                f"{what}: joint {joint} has no mirror image in the base's x-z plane within {SAME_PLACE} m; add "
+                "mirror: [[FR_, FL_], ...] and mirror_sign: {JOINT: -1, ...} to the robot's spec"
+            )
+        joint_from.append(best)
+        signs.append(float(np.sign(axes[best] @ axis)))
+    places = [(data.geom_xpos[g] - origin) @ turn for g in feet]
+    foot_from = [
+        min(range(len(feet)), key=lambda k: float(np.linalg.norm(places[k] - place * (1, -1, 1)))) for place in places
+    ]
+    return Mirror(tuple(joint_from), tuple(signs), tuple(foot_from))
+
+
+def named_mirror(
+    pairs: Sequence[tuple[str, str]], signs: Mapping[str, float], joints: Sequence[str], feet: Sequence[str], what: str
+) -> Mirror:
+    """The mirror by names: a pair such as (FR_, FL_) says that names with one part mirror those with the other."""
+
+    def partner(name: str, names: Sequence[str]) -> int:
+        for one, other in pairs:
+            for here, there in ((one, other), (other, one)):
+                if here in name and name.replace(here, there) in names:
+                    return names.index(name.replace(here, there))
+        return names.index(name)
+
+    unknown = sorted(set(signs) - set(joints))
+    if unknown:
+        raise UserError(f"{what}: mirror_sign names {', '.join(unknown)}, which are not among its joints")
+    return Mirror(
+        tuple(partner(joint, joints) for joint in joints),
+        tuple(float(signs.get(joint, 1.0)) for joint in joints),
+        tuple(partner(foot, feet) for foot in feet),
+    )
