@@ -153,13 +153,13 @@ class LeggedScenario:
         qvel[:, :6] = 0.3 * u[:, 1:7].numpy()
         self.physics.write(ids, qpos, qvel)
         self.physics.refresh(ids, self._stance.expand(k, -1).numpy())
-        # What a Truth may hold is replaced, not written into.
-        self._action, self._air = self._action.clone(), self._air.clone()
-        for values in (
-            self._steps, self._action, self._last_action, self._older_action, self._last_velocity, self._tracked,
-            self._air,
-        ):  # fmt: skip
+        for values in (self._steps, self._tracked):
             values[ids] = 0
+        # What a Truth may hold is replaced, not written into.
+        self._action, self._last_action, self._older_action, self._last_velocity, self._air = (
+            values.index_fill(0, ids, 0.0)
+            for values in (self._action, self._last_action, self._older_action, self._last_velocity, self._air)
+        )
         self._followed = self._followed.index_copy(0, ids, self.commands.values[ids])
 
     def advance(self, commands: Commands, differentiable: bool) -> None:
