@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policies.errors import UserError
-from robo_rl.bench import tables
+from robo_rl.bench import legged_tables, tables
 
 ROOT = Path(__file__).parent.parent
 ORIGIN = {
@@ -91,6 +91,16 @@ RESULTS: dict[str, dict[str, Any]] = {
             },
         ],
         "return_level": 28.5, "compared_with": "rsl_rl", "time_ratio": 1.9, "throughput_ratio": 1.26,
+    },
+    "sim2sim": {
+        "task": "go1-velocity-flat", "backend": "pybullet", "robots": 20, "seconds": 20.0,
+        "mujoco": dict.fromkeys(legged_tables.SIM2SIM, 0.15),
+        "pybullet": {**dict.fromkeys(legged_tables.SIM2SIM, 0.3), "duty_factor": None},
+        "ratio": dict.fromkeys(legged_tables.SIM2SIM, 2.0),
+        "bar": {
+            "fall_rate": {"at_most": 0.05, "holds": True},
+            "velocity_error_ratio": {"at_most": 1.5, "holds": False},
+        },
     },
     "rough": {
         "kinds": [
@@ -213,6 +223,15 @@ def test_rough_says_what_is_missing(results: Path) -> None:
     assert "ended at a mean level of 4.2 of 0 to 7" in text
 
 
+def test_sim2sim_compares_the_engines_and_says_whether_the_bar_holds(results: Path) -> None:
+    text = tables.section("sim2sim", results)
+    assert "| measure | mujoco | pybullet | ratio |" in text
+    assert "| velocity error (m/s) | 0.150 | 0.300 | 2.000 |" in text
+    assert "| 0.150 | none | 2.000 |" in text
+    assert "at most 5 % may fall: this holds." in text
+    assert "at most 1.5 times that in MuJoCo: this does not hold." in text
+
+
 @pytest.mark.parametrize("name", sorted(tables.TABLES))
 def test_each_table_names_its_origin(name: str, results: Path) -> None:
     origin = (
@@ -223,7 +242,8 @@ def test_each_table_names_its_origin(name: str, results: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(tables.TABLES))
 def test_a_table_without_a_result_says_how_to_measure_it(name: str, tmp_path: Path) -> None:
-    assert f"robo-rl bench {name} --json" in tables.section(name, tmp_path)
+    command = "sim2sim BUNDLE" if name == "sim2sim" else f"bench {name}"
+    assert f"`robo-rl {command} --json docs/results/{name}.json`" in tables.section(name, tmp_path)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"seeds": [{"seed": 1}]}', '{"seeds": []}', '{"seeds": 3}'])

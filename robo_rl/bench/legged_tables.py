@@ -106,6 +106,40 @@ def rough(result: Result) -> str:
     )
 
 
+SIM2SIM = {
+    "fall_rate": "falls, of all robots", "velocity_error": "velocity error (m/s)",
+    "yaw_rate_error": "yaw rate error (rad/s)", "base_height": "height of the base (m)", "tilt": "tilt (rad)",
+    "torque_rms": "torque, root mean square (Nm)", "power": "mechanical power (W)",
+    "action_rate": "speed of the commanded joints (rad/s)", "duty_factor": "share of time a foot is on the ground",
+}  # fmt: skip
+"""The measures worth a row, and what the table calls them."""
+
+
+def sim2sim(result: Result) -> str:
+    """One row a measure, one column an engine; below it what the bar asks for."""
+    other = result["backend"]
+    rows = [
+        (title, *(_figure(result[column][name]) for column in ("mujoco", other, "ratio")))
+        for name, title in SIM2SIM.items()
+    ]
+    bar = result["bar"]
+    falls, error = bar["fall_rate"], bar["velocity_error_ratio"]
+    return (
+        f"{markdown_table(('measure', 'mujoco', other, 'ratio'), rows)}\n\n"
+        f"{result['robots']} robots of `{result['task']}` for {result['seconds']:g} s. In {other}, at most "
+        f"{100 * falls['at_most']:g} % may fall: this {_holds(falls['holds'])}. The velocity error may be at most "
+        f"{error['at_most']:g} times that in MuJoCo: this {_holds(error['holds'])}."
+    )
+
+
+def _figure(value: float | None) -> str:
+    return "none" if value is None else f"{value:.3f}"
+
+
+def _holds(holds: bool) -> str:
+    return "holds" if holds else "does not hold"
+
+
 def _seconds(value: float | None) -> str:
     return "not reached" if value is None else f"{value:.0f}"
 

@@ -144,7 +144,10 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "walk": legged_tables.walk,
     "ppo": legged_tables.ppo,
     "rough": legged_tables.rough,
+    "sim2sim": legged_tables.sim2sim,
 }
+COMMANDS = {"sim2sim": "sim2sim BUNDLE"}
+"""How `robo-rl` measures a table, where it is not `bench NAME`."""
 
 
 def provenance(result: Result) -> str:
@@ -161,14 +164,15 @@ def section(name: str, results: Path) -> str:
     if name not in TABLES:
         raise UserError(f"there is no table {name!r}; tables: {', '.join(sorted(TABLES))}")
     path = results / f"{name}.json"
+    command = f"robo-rl {COMMANDS.get(name, f'bench {name}')}"
     if not path.exists():
-        return f"Not measured yet: `robo-rl bench {name} --json {RESULTS}/{name}.json`, then `make tables`.\n"
+        return f"Not measured yet: `{command} --json {RESULTS}/{name}.json`, then `make tables`.\n"
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
         return f"{TABLES[name](result)}\n\n{provenance(result)}\n"
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(
-            f"{path} is no result of `robo-rl bench {name}` ({type(error).__name__}: {error}); measure it again"
+            f"{path} is no result of `{command}` ({type(error).__name__}: {error}); measure it again"
         ) from error
 
 
