@@ -26,7 +26,7 @@ from robo_rl.files import write_text
 
 RESULTS = Path("docs/results")
 DOCUMENTS = (Path("README.md"), Path("docs/benchmarks.md"))
-REGION = re.compile(r"(?P<begin><!-- table: (?P<name>[a-z-]+) -->\n).*?(?P<end><!-- end of table -->)", re.DOTALL)
+REGION = re.compile(r"(?P<begin><!-- table: (?P<name>[a-z0-9-]+) -->\n).*?(?P<end><!-- end of table -->)", re.DOTALL)
 
 
 def hover(result: Result) -> str:
