@@ -33,6 +33,7 @@ class Renderer:
         self._scene.flags[mujoco.mjtRndFlag.mjRND_HAZE] = True
         self._scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False
         self._options = mujoco.MjvOption()
+        self._options.sitegroup[:] = 0
         self._perturbation = mujoco.MjvPerturb()
         self._pixels = np.empty((height, width, 3), dtype=np.uint8)
 
@@ -54,6 +55,10 @@ class Renderer:
                 )
             else:
                 mujoco.mjv_addGeoms(self._model, data, self._options, self._perturbation, dynamic, self._scene)
+        for geom in self._scene.geoms[: self._scene.ngeom]:
+            if geom.type == mujoco.mjtGeom.mjGEOM_PLANE:
+                # Nothing lies below a plane; one that cast a shadow would speckle itself.
+                geom.category = int(mujoco.mjtCatBit.mjCAT_DECOR)
         if decorate is not None:
             decorate(self._scene)
         self._gl.make_current()
