@@ -18,7 +18,10 @@ from typing import Any
 
 from robo_rl.files import write_text
 
-PACKAGES = ("robo-rl", "torch", "warp-lang", "numpy", "onnx", "onnxruntime", "roslibpy", "websockets", "mcap", "tyro")
+PACKAGES = (
+    "robo-rl", "torch", "warp-lang", "mujoco", "numpy", "onnx", "onnxruntime", "roslibpy", "websockets", "mcap", "tyro",
+    "rsl-rl-lib", "pybullet",
+)  # fmt: skip
 
 
 def machine() -> dict[str, Any]:

@@ -41,7 +41,7 @@ EXTRAS = {
     "torch": "train", "warp": "train", "tensorboard": "train", "onnx": "train", "onnxscript": "train",
     "matplotlib": "train", "onnxruntime": "robot", "roslibpy": "robot", "websockets": "robot", "mcap": "robot",
     "viser": "view", "mjviser": "view", "imageio_ffmpeg": "view", "PIL": "view", "mujoco": "train",
-    "pybullet": "sim2sim",
+    "pybullet": "sim2sim", "gymnasium": "doors", "rsl_rl": "doors", "tensordict": "doors",
 }  # fmt: skip
 
 
