@@ -27,6 +27,8 @@ class Gait:
         # A hair's breadth keeps rounding from choosing at the very edge.
         phase = torch.remainder(turn[:, None] + torch.tensor(phases, dtype=torch.float64) + 1e-9, 1.0)
         self._wanted = (phase < duty).float()
+        swing = ((phase - duty) / max(1.0 - duty, 1e-9)).clamp(0.0, 1.0)
+        self._lift = torch.sin(math.pi * swing).float()
 
     def clock(self, steps: Tensor) -> Tensor:
         """(sin, cos) of the phase [N, 2] after `steps` [N] since the restart."""
@@ -35,3 +37,7 @@ class Gait:
     def wanted(self, steps: Tensor) -> Tensor:
         """1 for feet that should be on the ground [N, F], 0 for the others."""
         return self._wanted[steps % self._length]
+
+    def lift(self, steps: Tensor) -> Tensor:
+        """How high each foot should be [N, F], as a share of the height in mid-swing: half a sine while in the air."""
+        return self._lift[steps % self._length]

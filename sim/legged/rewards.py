@@ -56,6 +56,8 @@ class Now:
     """Which contacts the gait's clock asks for [N, F]: 1 or 0."""
     foot_height: Tensor
     """Of the feet's centres above the ground, less the clearance [N, F], m."""
+    lift_error: Tensor
+    """Of the feet's centres above where they rest, less what the gait's clock asks for [N, F], m."""
     foot_velocity: Tensor
     """Horizontal [N, F, 2], m/s (world)."""
     air_time: Tensor
@@ -81,6 +83,7 @@ SQUARES: dict[str, Term] = {
     "joint_limits": lambda n: n.position - n.position.clamp(n.limits[0], n.limits[1]),
     "stance": lambda n: n.deviation * (1.0 + (5.0**0.5 - 1.0) * n.standing),
     "standing_still": lambda n: n.joint_velocity * n.standing,
+    "swing": lambda n: n.lift_error,
     "slip": lambda n: (n.foot_velocity * n.contact[:, :, None]).flatten(1),
 }
 """Terms that are the sum of the squares of these columns [N, k]."""

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Protocol
 
+import mujoco
 import numpy as np
 import torch
 from torch import Tensor
@@ -98,6 +99,16 @@ class LeggedScenario:
         self._judged: Truth | None = None
         self._fallen = torch.zeros(n, dtype=torch.bool)
         self._find_columns()
+        self._rest = self._resting_height()
+
+    def _resting_height(self) -> float:
+        """Height of the feet's centres above the ground in the stance, m."""
+        model, robot = self.physics.model, self.robot
+        data = mujoco.MjData(model)
+        data.qpos[self._qpos] = robot.stance
+        data.qpos[2] = robot.stand_height
+        mujoco.mj_kinematics(model, data)
+        return min(float(data.geom(foot).xpos[2]) for foot in robot.feet)
 
     def _find_columns(self) -> None:
         physics, robot = self.physics, self.robot
@@ -252,6 +263,7 @@ class LeggedScenario:
                 contact=contact,
                 wanted=torch.maximum(self._gait.wanted(self._steps), standing),
                 foot_height=truth["foot_height"] - self._settings.clearance,
+                lift_error=self._lift_error(truth["foot_height"], standing),
                 foot_velocity=truth["foot_velocity"].view(self.num_worlds, -1, 3)[:, :, :2],
                 air_time=self._airborne(contact),
                 standing=standing,
@@ -260,6 +272,10 @@ class LeggedScenario:
         )
         # A world in quarantine has been put back: what it shows is not what it did.
         return torch.where(self.physics.failed, 0.0, reward)
+
+    def _lift_error(self, foot_height: Tensor, standing: Tensor) -> Tensor:
+        wanted = self._gait.lift(self._steps) * (1.0 - standing)
+        return foot_height - torch.add(self._rest, wanted, alpha=self._settings.clearance - self._rest)
 
     def _airborne(self, contact: Tensor) -> Tensor:
         """How long each foot [N, F] that touches down now had been in the air, s; counts the others on."""

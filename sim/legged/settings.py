@@ -89,6 +89,9 @@ class RewardSettings:
     """Squared horizontal speed of feet on the ground, (m/s)^2"""
     clearance: float = -10.0
     """(foot height - clearance)^2 times horizontal foot speed, of feet that the clock wants in the air"""
+    swing: float = 0.0
+    """Sum over feet of (height above the ground less the clock's)^2, m^2: half a sine up to `clearance` in each swing,
+    the ground otherwise. Unlike `clearance` it asks a robot that stands to step."""
     air_time: float = 0.0
     """Sum over feet that touch down of the time they were in the air less 0.25 s; nothing when commanded to stand"""
     fall: float = -50.0
