@@ -1,0 +1,123 @@
+"""Several real processes train what one trains alone, stop together, and go on as another number of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from robo_rl import checkpoint, runner
+from robo_rl.parallel import cores
+from robo_rl.processes import command
+from tests.robo_rl.equality import assert_equal
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(len(cores()) < 2, reason="two processes need two cores"),
+]
+SETTINGS = [
+    *("--num-worlds", "32", "--rollout-steps", "8", "--epochs", "2", "--minibatches", "2"),
+    *("--actor-hidden", "16", "--critic-hidden", "16", "--checkpoint-every", "2", "--seed", "5"),
+]
+
+
+def start(run: Path, *more: str, prefix: list[str] | None = None) -> subprocess.Popen[str]:
+    arguments = ["train", "crazyflie-hover", "--algorithm", "ppo", "--run-dir", str(run), *more]
+    line = command(arguments) if prefix is None else [*prefix, *command(arguments)[1:]]
+    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process: subprocess.Popen[str]) -> None:
+    _, errors = process.communicate(timeout=200)
+    assert process.returncode == 0, errors
+
+
+def learned(run: Path) -> dict[str, Any]:
+    found: dict[str, Any] = checkpoint.load(run / runner.CHECKPOINT)["algorithm"]
+    return found
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    saved = learned(run)
+    return {**{f"actor.{k}": v for k, v in saved["graph"].items()}, **saved["critic"]}
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_learns_with_as_many_worlds(tmp_path: Path) -> None:
+    one, two, torchrun = tmp_path / "one", tmp_path / "two", tmp_path / "torchrun"
+    short = [*SETTINGS, "--iterations", "2"]
+    finish(start(one, *short, "--blocks", "2"))
+    finish(start(two, *short, "--processes", "2"))
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    finish(start(torchrun, *short, prefix=launcher))
+    assert_equal(learned(two), learned(torchrun))
+    ours, theirs = weights(one), weights(two)
+    assert ours.keys() == theirs.keys()
+    for name, value in ours.items():
+        torch.testing.assert_close(theirs[name], value, rtol=1e-5, atol=1e-5, msg=name)
+    # They moved at all, and each block drew for itself.
+    untrained = tmp_path / "untrained"
+    finish(start(untrained, *SETTINGS, "--iterations", "1"))
+    assert any(not torch.equal(value, ours[name]) for name, value in weights(untrained).items())
+    blocks = learned(two)["blocks"]
+    assert len(blocks) == 2
+    assert not torch.equal(blocks[0]["sensors"]["position"], blocks[1]["sensors"]["position"])
+
+
+@pytest.mark.slow
+def test_a_signal_stops_both_and_the_run_goes_on_exactly(tmp_path: Path) -> None:
+    straight, stopped = tmp_path / "straight", tmp_path / "stopped"
+    settings = [*SETTINGS, "--iterations", "150", "--processes", "2"]
+    reference = start(straight, *settings)
+    process = start(stopped, *settings)
+    wait_for_lines(process, stopped, 5)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=100)
+    assert process.returncode == 143, errors
+    assert "checkpoint saved" in errors
+    assert "Traceback" not in errors
+    finish(start(stopped, "--seed", "5", "--resume", "--processes", "2"))
+    finish(reference)
+    assert_equal(learned(straight), learned(stopped))
+
+
+@pytest.mark.slow
+def test_a_process_that_dies_ends_the_training_with_one_line(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = start(run, *SETTINGS, "--iterations", "100000", "--processes", "2")
+    wait_for_lines(process, run, 3)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert len(children) == 1
+    os.kill(int(children[0]), signal.SIGKILL)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "process 1 of 2 ended with -9" in errors
+    assert "Traceback" not in errors
+    assert checkpoint.load(run / runner.CHECKPOINT)["iteration"] >= 2
+
+
+def test_more_processes_than_cores_is_one_line(tmp_path: Path) -> None:
+    many = len(cores()) + 1
+    process = start(tmp_path / "run", *SETTINGS, "--processes", str(many))
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert errors.strip().splitlines() == [
+        f"robo-rl: error: {many} processes are more than the {many - 1} cores here; use --processes {many - 1}"
+    ]
+    assert not (tmp_path / "run").exists()
+
+
+def wait_for_lines(process: subprocess.Popen[str], run: Path, lines: int) -> None:
+    while process.poll() is None:
+        if len(runner.read_metrics(run)) >= lines:
+            return
+        time.sleep(0.01)
+    pytest.fail(f"training ended too early: {process.communicate()}")
