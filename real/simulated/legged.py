@@ -16,7 +16,7 @@ from real.simulated.legged_body import LeggedBody
 from real.simulated.legged_log import LeggedLog
 from real.simulated.legged_settings import MOTOR_RATE, LeggedSettings
 from real.simulated.link import RobotLink
-from real.simulated.process import LONGEST_CATCH_UP, TEST_STAND, RobotClock, boot_identity, stop_requested
+from real.simulated.process import LONGEST_CATCH_UP, TEST_STAND, RobotClock, boot_identity, keep_time, stop_requested
 from sim.robots.legged import LeggedRobot
 
 STEPS_PER_STATUS = 25
@@ -29,6 +29,7 @@ def run(robot: LeggedRobot, settings: LeggedSettings) -> None:
         ValueError: The token can't be read.
         OSError: The log can't be written.
     """
+    keep_time()
     with stop_requested() as stopped:
         process = _Process(robot, settings)
         try:
