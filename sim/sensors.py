@@ -1,6 +1,8 @@
 """Sensor models: what stands between physics and policy, as on a robot.
 
-For each named sensor, in this order: true value -> bias -> noise -> delay -> dropout. Terms never add noise themselves.
+For each named sensor, in this order: true value -> lag -> bias -> noise -> delay -> dropout. Terms never add noise
+themselves. The sensors with a lag, bias or noise stand side by side in one tensor, for with thousands of worlds it is
+the number of operations that costs.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ class SensorModel:
     """The imperfections of one sensor. `noise` and `bias` are standard deviations in its unit, white and once an
     episode.
 
-    `delay` is in control steps; `dropout` is the chance that a step delivers the previous value again. With `rotation`
+    `lag` is the longest age of a reading in control steps, at most 1: each world draws its own for an episode, uniform
+    from 0, and the reading lies that far between the last two true values. `delay` is in whole control steps, the same
+    in every world; `dropout` is the chance that a step delivers the previous value again. With `rotation`
     the sensor is a unit quaternion and noise and bias are rotation angles in rad about each axis.
     """
 
@@ -29,10 +33,13 @@ class SensorModel:
     delay: int = 0
     dropout: float = 0.0
     rotation: bool = False
+    lag: float = 0.0
 
     def __post_init__(self) -> None:
         if self.noise < 0.0 or self.bias < 0.0 or self.delay < 0:
             raise ValueError(f"sensor {self.sensor}: noise, bias and delay must not be negative, got {self}")
+        if not 0.0 <= self.lag <= 1.0:
+            raise ValueError(f"sensor {self.sensor}: lag must lie in [0, 1] control steps, got {self.lag}")
         if not 0.0 <= self.dropout < 1.0:
             raise ValueError(f"sensor {self.sensor}: dropout must lie in [0, 1), got {self.dropout}")
 
@@ -48,15 +55,21 @@ class SensorModels:
             raise ValueError(f"sensor models for {unknown}, which the robot does not have; it has {sorted(dims)}")
         self._dims = dict(dims)
         self._models = {m.sensor: m for m in models}
-        self._noisy = [name for name in dims if name in self._models and self._models[name].noise > 0.0]
+        self._flat = [name for name in dims if name in self._models and _disturbed(self._models[name])]
+        self._widths = [dims[name] for name in self._flat]
+        self._rotations = [name for name in self._flat if self._models[name].rotation]
         # Half the rotation angle moves a unit quaternion: dq = 1/2 angle.
-        scales = [
-            self._models[name].noise * (0.5 if self._models[name].rotation else 1.0)
-            for name in self._noisy
+        rows = [
+            (m.noise * half, m.bias * half, m.lag)
+            for name in self._flat
+            for m, half in ((self._models[name], 0.5 if self._models[name].rotation else 1.0),)
             for _ in range(dims[name])
         ]
-        self._scale = torch.tensor(scales, device=device)
-        self._bias = {m.sensor: torch.zeros(num_worlds, dims[m.sensor], device=device) for m in models if m.bias > 0.0}
+        self._noise, self._spread, self._longest = torch.tensor(rows, device=device).reshape(-1, 3).T.contiguous()
+        self._bias = torch.zeros(num_worlds, sum(self._widths), device=device)
+        self._lag = torch.zeros_like(self._bias)
+        self._last = torch.zeros_like(self._bias)
+        self._lags = any(self._models[name].lag > 0.0 for name in self._flat)
         self._past = {
             m.sensor: torch.zeros(m.delay + 1, num_worlds, dims[m.sensor], device=device) for m in models if m.delay > 0
         }
@@ -69,7 +82,12 @@ class SensorModels:
 
         Differentiable in them, except that no gradient passes a delay or a repeated value.
         """
-        values = self._disturb(true, self._bias, generator)
+        values = dict(true)
+        if self._flat:
+            flat = torch.cat([true[name] for name in self._flat], -1)
+            late = torch.lerp(flat, self._last, self._lag) if self._lags else flat
+            self._last = flat.detach()
+            values |= self._disturb(late, self._bias, generator)
         for name, past in self._past.items():
             past = torch.cat((past[1:], values[name].detach()[None]))
             self._past[name] = past
@@ -82,39 +100,41 @@ class SensorModels:
 
     def restart(self, ids: Tensor, true: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         """Start the worlds `ids` [K] anew: new biases, empty delay lines. Returns their first readings [K, dim]."""
-        for name, bias in self._bias.items():
-            fresh = torch.randn(len(ids), bias.shape[1], generator=generator, device=bias.device)
-            bias[ids] = fresh * self._models[name].bias * (0.5 if self._models[name].rotation else 1.0)
-        values = self._disturb(true, {name: bias[ids] for name, bias in self._bias.items()}, generator)
+        values = dict(true)
+        if self._flat:
+            flat = torch.cat([true[name] for name in self._flat], -1)
+            self._bias[ids] = torch.randn(flat.shape, generator=generator, device=flat.device) * self._spread
+            if self._lags:
+                self._last = self._last.index_copy(0, ids, flat.detach())
+                share = torch.rand(len(ids), len(self._flat), generator=generator, device=flat.device)
+                columns = torch.repeat_interleave(share, torch.tensor(self._widths, device=flat.device), -1)
+                self._lag[ids] = columns * self._longest
+            values |= self._disturb(flat, self._bias[ids], generator)
         for name, past in self._past.items():
             past[:, ids] = values[name].detach()
         for name, held in self._held.items():
             held[ids] = values[name].detach()
         return values
 
-    def _disturb(
-        self, true: Mapping[str, Tensor], bias: Mapping[str, Tensor], generator: torch.Generator
-    ) -> dict[str, Tensor]:
-        values = dict(true)
-        for name, offset in bias.items():
-            values[name] = values[name] + offset
-        if self._noisy:
-            rows = next(iter(true.values())).shape[0]
-            noise = torch.randn(rows, len(self._scale), generator=generator, device=self._scale.device) * self._scale
-            parts = noise.split([self._dims[name] for name in self._noisy], -1)
-            for name, part in zip(self._noisy, parts, strict=True):
-                values[name] = values[name] + part
-        for name in values:
-            model = self._models.get(name)
-            if model is not None and model.rotation and (model.noise > 0.0 or model.bias > 0.0):
-                values[name] = torch.nn.functional.normalize(values[name], dim=-1)
+    def _disturb(self, flat: Tensor, bias: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        noise = torch.randn(flat.shape, generator=generator, device=flat.device)
+        disturbed = torch.addcmul(flat + bias, noise, self._noise)
+        values = dict(zip(self._flat, disturbed.split(self._widths, -1), strict=True))
+        for name in self._rotations:
+            values[name] = torch.nn.functional.normalize(values[name], dim=-1)
         return values
 
     def snapshot(self) -> dict[str, Tensor]:
-        groups = {"bias": self._bias, "past": self._past, "held": self._held}
-        return {f"{group}.{name}": t.clone() for group, tensors in groups.items() for name, t in tensors.items()}
+        groups = {"past": self._past, "held": self._held}
+        saved = {f"{group}.{name}": t.clone() for group, tensors in groups.items() for name, t in tensors.items()}
+        return {**saved, "bias": self._bias.clone(), "lag": self._lag.clone(), "last": self._last.clone()}
 
     def restore(self, snapshot: Mapping[str, Tensor]) -> None:
-        for group, tensors in (("bias", self._bias), ("past", self._past), ("held", self._held)):
+        for group, tensors in (("past", self._past), ("held", self._held)):
             for name in tensors:
                 tensors[name] = snapshot[f"{group}.{name}"].clone()
+        self._bias, self._lag, self._last = (snapshot[name].clone() for name in ("bias", "lag", "last"))
+
+
+def _disturbed(model: SensorModel) -> bool:
+    return model.noise > 0.0 or model.bias > 0.0 or model.lag > 0.0

@@ -140,6 +140,8 @@ class ImperfectionSettings:
     """Standard deviation in rad about each axis, once an episode."""
     accelerometer_noise: float = 0.3
     """Standard deviation in m/s^2."""
+    sensor_delay: float = 0.01
+    """Longest age of each sensor's readings in s, at most one control period; uniform from 0, drawn for each sensor."""
     push_interval: Range = (5.0, 10.0)
     """Time in s between pushes."""
     push_speed: float = 0.5

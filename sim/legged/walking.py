@@ -106,13 +106,18 @@ def mirror(robot: LeggedRobot) -> SignalMirror:
 
 
 def sensor_models(noise: ImperfectionSettings, scale: float) -> tuple[SensorModel, ...]:
-    """Noise and bias of each sensor, `scale` times what the settings say."""
+    """Noise, bias and age of each sensor, `scale` times what the settings say."""
+    lag = min(1.0, scale * noise.sensor_delay / PERIOD)
+
+    def model(sensor: str, spread: float, bias: float = 0.0, rotation: bool = False) -> SensorModel:
+        return SensorModel(sensor, spread * scale, bias * scale, rotation=rotation, lag=lag)
+
     return (
-        SensorModel("orientation", noise.orientation_noise * scale, noise.orientation_bias * scale, rotation=True),
-        SensorModel("angular_velocity", noise.gyro_noise * scale, noise.gyro_bias * scale),
-        SensorModel("linear_acceleration", noise.accelerometer_noise * scale),
-        SensorModel("joint_position", noise.joint_position_noise * scale),
-        SensorModel("joint_velocity", noise.joint_velocity_noise * scale),
+        model("orientation", noise.orientation_noise, noise.orientation_bias, rotation=True),
+        model("angular_velocity", noise.gyro_noise, noise.gyro_bias),
+        model("linear_acceleration", noise.accelerometer_noise),
+        model("joint_position", noise.joint_position_noise),
+        model("joint_velocity", noise.joint_velocity_noise),
     )
 
 
