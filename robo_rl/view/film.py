@@ -127,13 +127,14 @@ def check_target(path: Path) -> None:
     """Raise UserError now rather than after the film when `path` can't become one."""
     if path.suffix.lower() != SUFFIX:
         raise UserError(f"--video {path} must end in {SUFFIX}")
-    if path.is_dir():
-        raise UserError(f"--video {path} is a folder; name a file")
     try:
+        folder = path.is_dir()
         path.parent.mkdir(parents=True, exist_ok=True)
         place = path if path.exists() else path.parent
     except OSError as error:
         raise UserError(f"--video {path} can't be written ({error.strerror}); name another file") from None
+    if folder:
+        raise UserError(f"--video {path} is a folder; name a file")
     if not os.access(place, os.W_OK):
         raise UserError(f"--video {path} is not yours to write; name another file")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,12 @@ def test_clicks_and_sliders_reach_the_simulation_and_the_canvas_shows_it(web: We
 
         speeds: list[float] = []
         push = show.push
-        show.push = lambda velocity: (push(velocity), speeds.append(float(np.linalg.norm(velocity))))[0]  # type: ignore[method-assign]
+
+        def counted(velocity: Sequence[float]) -> None:
+            push(velocity)
+            speeds.append(float(np.linalg.norm(velocity)))
+
+        show.push = counted  # type: ignore[method-assign]
         seen(driver, "//button[normalize-space()='Push']").click()
         eventually(lambda: len(speeds) == 1, "the push arrives")
         assert speeds[0] == pytest.approx(1.0, abs=0.05)
