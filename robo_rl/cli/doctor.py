@@ -13,13 +13,15 @@ from robo_rl.cli.parsing import parse
 NEEDS: dict[str, tuple[str, ...]] = {
     "base": ("numpy", "tyro", "rich", "pyyaml", "cattrs"),
     "robot": ("onnxruntime", "roslibpy", "websockets", "mcap"),
-    "train": ("torch", "warp-lang", "tensorboard", "onnx", "onnxscript", "onnxruntime", "matplotlib"),
+    "train": ("torch", "warp-lang", "tensorboard", "onnx", "onnxscript", "onnxruntime", "matplotlib", "mujoco"),
+    "sim2sim": ("pybullet",),
     "dev": ("pytest", "hypothesis", "ruff", "mypy"),
 }
 USES = {
     "base": "doctor, help",
     "robot": "verify, bridge, deploy",
     "train": "tasks, train, eval, export, robot, bench; demo and the loop benchmark together with robot",
+    "sim2sim": "sim2sim, together with train",
     "dev": "make test, make lint",
 }
 
