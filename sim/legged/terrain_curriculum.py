@@ -26,6 +26,7 @@ class TerrainCurriculum:
     def __init__(self, num_worlds: int, rows: int, columns: int, tile: float) -> None:
         worlds = torch.arange(num_worlds)
         self.rows = rows
+        self._count = columns
         self.columns = worlds % columns
         self.levels = (worlds // columns) % min(FIRST_LEVELS, rows)
         self.fixed = False
@@ -58,8 +59,7 @@ class TerrainCurriculum:
 
     def spread(self) -> None:
         """Spread the worlds evenly over all levels, from their next episodes on, and leave them there."""
-        columns = int(self.columns.max()) + 1
-        self.levels = (torch.arange(len(self.levels)) // columns) % self.rows
+        self.levels = (torch.arange(len(self.levels)) // self._count) % self.rows
         self.fixed = True
 
     def fix(self, level: int) -> None:
@@ -72,6 +72,7 @@ class TerrainCurriculum:
     def snapshot(self) -> dict[str, Tensor]:
         return {
             "levels": self.levels.clone(),
+            "columns": self.columns.clone(),
             "fixed": torch.tensor(self.fixed),
             "asked": self._asked.clone(),
             "gone": self._gone.clone(),
@@ -81,6 +82,7 @@ class TerrainCurriculum:
 
     def restore(self, snapshot: Mapping[str, Tensor]) -> None:
         self.levels = snapshot["levels"].clone()
+        self.columns = snapshot["columns"].clone()
         self.fixed = bool(snapshot["fixed"])
         self._asked = snapshot["asked"].clone()
         self._gone = snapshot["gone"].clone()

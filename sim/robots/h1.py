@@ -153,6 +153,8 @@ def _mjcf() -> str:
     torso = (
         f"<body>{TORSO.text()}"
         + box("torso", (0.0, 0.0, 0.25), (0.07, 0.1, 0.22), paint(*LIMB))
+        + capsule("waist", (0.0, 0.0, -0.06), (0.0, 0.0, 0.06), 0.06, paint(*JOINT, False))
+        + capsule("neck", (0.0, 0.0, 0.46), (0.03, 0.0, 0.58), 0.04, paint(*JOINT, False))
         + sphere("head", (0.045, 0.0, 0.65), 0.08, paint(*JOINT))
         + "".join(
             capsule(f"{side}_arm", (0.0, y, 0.41), (0.0, y, 0.09), 0.04, paint(*LIMB))
