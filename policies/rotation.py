@@ -25,13 +25,10 @@ def rotation_matrix(q: Tensor) -> Tensor:
     return torch.addmm(_IDENTITY.to(q), products, _PRODUCTS.to(q))
 
 
-_DOWN = -_PRODUCTS[:, 6:9].contiguous()
-
-
 def gravity_direction(q: Tensor) -> Tensor:
     """World -z in the body frame [N, 3] for unit quaternions [N, 4]: the rotation matrix's last row, turned round."""
-    products = (q[:, :, None] * q[:, None, :]).flatten(1)
-    return torch.addmm(-_IDENTITY[6:9].to(q), products, _DOWN.to(q))
+    w, x, y, z = q.split(1, -1)
+    return torch.cat((2.0 * (w * y - x * z), -2.0 * (y * z + w * x), 2.0 * (x * x + y * y) - 1.0), -1)
 
 
 def rotate(q: Tensor, v: Tensor) -> Tensor:

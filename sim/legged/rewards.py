@@ -58,8 +58,8 @@ class Now:
     """Of the feet's centres above the ground, less the clearance [N, F], m."""
     lift_error: Tensor
     """Of the feet's centres above where they rest, less what the gait's clock asks for [N, F], m."""
-    foot_velocity: Tensor
-    """Horizontal [N, F, 2], m/s (world)."""
+    foot_speed: Tensor
+    """Horizontal, squared [N, F], (m/s)^2."""
     air_time: Tensor
     """Time in s for which each foot that has just touched down had been in the air; 0 for the others [N, F]."""
     standing: Tensor
@@ -84,7 +84,6 @@ SQUARES: dict[str, Term] = {
     "stance": lambda n: n.deviation * (1.0 + (5.0**0.5 - 1.0) * n.standing),
     "standing_still": lambda n: n.joint_velocity * n.standing,
     "swing": lambda n: n.lift_error,
-    "slip": lambda n: (n.foot_velocity * n.contact[:, :, None]).flatten(1),
 }
 """Terms that are the sum of the squares of these columns [N, k]."""
 
@@ -94,7 +93,8 @@ OTHERS: dict[str, Term] = {
     "velocity_error": lambda n: n.error[:, 0].sqrt(),
     "track_yaw": lambda n: torch.exp(n.error[:, 1] * (-1.0 / YAW)),
     "gait": lambda n: 1.0 - (n.contact - n.wanted).abs().mean(-1),
-    "clearance": lambda n: (n.foot_height.square() * n.foot_velocity.norm(dim=-1) * (1.0 - n.wanted)).sum(-1),
+    "slip": lambda n: (n.foot_speed * n.contact).sum(-1),
+    "clearance": lambda n: (n.foot_height.square() * n.foot_speed.sqrt() * (1.0 - n.wanted)).sum(-1),
     "air_time": lambda n: (n.air_time - 0.25 * (n.air_time > 0.0)).sum(-1) * (1.0 - n.standing[:, 0]),
     "fall": lambda n: n.fallen.float(),
 }

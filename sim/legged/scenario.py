@@ -21,6 +21,7 @@ from sim.legged.settings import LeggedSettings
 from sim.physics.mujoco.physics import MujocoPhysics
 from sim.robots.legged import LeggedRobot
 
+_NOTHING = torch.empty(0)
 EVENTS = 5
 """Control periods between looks at whose command or push is due, and between steps of steering to a heading."""
 
@@ -238,12 +239,12 @@ class LeggedScenario:
         velocity, rates = truth["linear_velocity"], truth["angular_velocity"]
         standing = (command.abs().sum(-1, keepdim=True) == 0.0).float()
         contact = truth["foot_contact"].float()
-        error = torch.stack(
-            ((velocity[:, :2] - command[:, :2]).square().sum(-1), (rates[:, 2] - command[:, 2]).square()), -1
-        )
+        off = velocity[:, :2] - command[:, :2]
+        turning = rates[:, 2] - command[:, 2]
+        error = torch.stack((off[:, 0].square() + off[:, 1].square(), turning.square()), -1)
         tracking = torch.exp(error[:, 0] * (-1.0 / COARSE))
         self._tracked += tracking
-        position = truth["joint_position"]
+        position, rewarded = truth["joint_position"], self._rewards.names
         reward, _ = self._rewards(
             Now(
                 error=error,
@@ -258,14 +259,14 @@ class LeggedScenario:
                 torque=truth["joint_torque"],
                 acceleration=(truth["joint_velocity"] - self._last_velocity) * (1.0 / self._period),
                 action_change=self._action - self._last_action,
-                last_action_change=self._last_action - self._older_action,
+                last_action_change=self._last_action - self._older_action if "action_jerk" in rewarded else _NOTHING,
                 limits=self._limits,
                 contact=contact,
                 wanted=torch.maximum(self._gait.wanted(self._steps), standing),
                 foot_height=truth["foot_height"] - self._settings.clearance,
-                lift_error=self._lift_error(truth["foot_height"], standing),
-                foot_velocity=truth["foot_velocity"].view(self.num_worlds, -1, 3)[:, :, :2],
-                air_time=self._airborne(contact),
+                lift_error=self._lift_error(truth["foot_height"], standing) if "swing" in rewarded else _NOTHING,
+                foot_speed=_speed(truth["foot_velocity"]),
+                air_time=self._airborne(contact) if "air_time" in rewarded else _NOTHING,
                 standing=standing,
                 fallen=self.failed(truth),
             )
@@ -371,6 +372,12 @@ class LeggedScenario:
         self.pushes.restore(part("push."))
         if self.ground is not None:
             self.ground.restore(part("ground."))
+
+
+def _speed(velocity: Tensor) -> Tensor:
+    """Horizontal speeds, squared [N, F], of velocities [N, 3F]."""
+    x, y = velocity[:, 0::3], velocity[:, 1::3]
+    return x * x + y * y
 
 
 def critic_dim(robot: LeggedRobot) -> int:
