@@ -100,7 +100,7 @@ class FollowCamera:
     LAG = 0.25  # s
     JUMP = 1.0  # m between two pictures
 
-    def __init__(self, distance: float, azimuth: float = 125.0, elevation: float = -16.0) -> None:
+    def __init__(self, distance: float, azimuth: float = 125.0, elevation: float = -20.0) -> None:
         self.camera = mujoco.MjvCamera()
         self.camera.distance, self.camera.azimuth, self.camera.elevation = distance, azimuth, elevation
         self._before: NDArray[np.float64] | None = None

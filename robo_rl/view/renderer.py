@@ -56,8 +56,8 @@ class Renderer:
             else:
                 mujoco.mjv_addGeoms(self._model, data, self._options, self._perturbation, dynamic, self._scene)
         for geom in self._scene.geoms[: self._scene.ngeom]:
-            if geom.type == mujoco.mjtGeom.mjGEOM_PLANE:
-                # Nothing lies below a plane; one that cast a shadow would speckle itself.
+            if geom.category == mujoco.mjtCatBit.mjCAT_STATIC:
+                # Robots alone cast shadows: the ground would speckle itself.
                 geom.category = int(mujoco.mjtCatBit.mjCAT_DECOR)
         if decorate is not None:
             decorate(self._scene)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import signal
 import socket
 import threading
+import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from robo_rl.view.web import Web
 from sim.task import Task
 from sim.tasks import find_task
 from tests.e2e.browser import chromium
-from tests.e2e.processes import eventually
+from tests.e2e.processes import Process, eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -129,3 +131,21 @@ def test_a_push_moves_the_robot_as_told() -> None:
         share = float(moved[1]) / (5 * calm.task.period)
         assert 0.3 < share < 1.2, name
         assert abs(float(moved[0])) < 0.3 * float(moved[1]), name
+
+
+def test_the_command_prints_its_address_and_ends_with_control_c(tmp_path: Path) -> None:
+    small = ("--iterations", "1", "--num-worlds", "8", "--rollout-steps", "8", "--epochs", "1", "--minibatches", "1")
+    run_dir = str(tmp_path / "run")
+    train = Process(("train", "crazyflie-hover", "--algorithm", "ppo", "--run-dir", run_dir, *small))
+    assert train.exit_code() == 0, train.output
+    view = Process(("play", run_dir, "--web", "--port", str(free_port())))
+    try:
+        line = view.wait_for("look at it at ")
+        url = line.split("look at it at ")[1].partition(";")[0]
+        with urllib.request.urlopen(url, timeout=10.0) as page:
+            assert page.status == 200
+        view.send(signal.SIGINT)
+        assert view.exit_code() == 130
+        assert "Traceback" not in view.output
+    finally:
+        view.end()
