@@ -170,6 +170,29 @@ def test_every_shape_rests_on_the_ground_where_it_should(shape: str, height: flo
         assert physics.qpos[0, 2] == pytest.approx(height, abs=0.002)
 
 
+def test_a_height_field_is_as_high_as_in_mujoco_everywhere() -> None:
+    """Balls dropped without friction onto another slope in x than in y, beside the middle, stop at its surface."""
+    heights = [0.1 * x + 0.3 * y for y in np.linspace(0.0, 1.0, 5) for x in np.linspace(0.0, 1.0, 9)]
+    text = f"""<mujoco><option timestep="0.002"/><asset>
+      <hfield name="slope" nrow="5" ncol="9" size="2 1 0.4 0.1" elevation="{" ".join(map(str, heights))}"/>
+    </asset><worldbody><geom type="hfield" hfield="slope" pos="0.3 0.1 0.2"/>
+      <body pos="0 0 2"><joint type="slide" axis="0 0 1" range="-5 5"/><geom size="0.02" mass="1"/></body>
+    </worldbody></mujoco>"""
+    for x, y in ((-1.0, -0.5), (1.5, -0.5), (-1.0, 0.8), (1.7, 0.9)):
+        spec = mujoco.MjSpec.from_string(text)
+        spec.bodies[1].pos[:2] = x, y
+        model = spec.compile()
+        data, hit = mujoco.MjData(model), np.zeros(1, np.int32)
+        mujoco.mj_forward(model, data)
+        above = np.array([x, y, 1.5])
+        surface = 1.5 - mujoco.mj_ray(model, data, above, np.array([0.0, 0.0, -1.0]), None, 1, -1, hit, None)
+        with bullet(model, substeps=10) as physics:
+            physics.write(np.array([0]), np.array([[-1.1]]), np.zeros((1, 1)))
+            for _ in range(50):
+                physics.step(torch.zeros(1, 0))
+            assert 2.0 + physics.qpos[0, 0] == pytest.approx(surface + 0.02, abs=0.008)
+
+
 @pytest.mark.parametrize(
     ("masks", "contact", "meet"),
     [((1, 1), "", True), ((1, 0), "", False), ((1, 1), '<exclude body1="root" body2="leaf"/>', False)],
