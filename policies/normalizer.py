@@ -41,6 +41,11 @@ class RunningNormalizer(nn.Module):
         self.variance.copy_(merged / total)
         self.count.copy_(total)
 
+    def inverse(self, x: Tensor) -> Tensor:
+        """What `forward` made `x` of, but for what it clipped."""
+        scale = (self.variance + self.epsilon).sqrt().to(x.dtype)
+        return x * scale + self.mean.to(x.dtype)
+
     def forward(self, x: Tensor) -> Tensor:
         scale = torch.rsqrt(self.variance + self.epsilon).to(x.dtype)
         return ((x - self.mean.to(x.dtype)) * scale).clamp(-self.clip, self.clip)

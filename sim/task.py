@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -97,6 +97,8 @@ class Task:
     safety: SafetyEnvelope
     make_environment: MakeEnvironment
     joints: JointSpec | None = None
+    guide: Callable[[Tensor], Tensor] | None = None
+    """A scripted controller that learning may start from: observations [N, D] to normalised actions [N, A]."""
     evaluate_randomized: bool = False
     """Whether evaluations, too, draw the dynamics anew each episode."""
     mirror: SignalMirror | None = None

@@ -21,14 +21,16 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from policies.errors import UserError
 from policies.graph import PolicyGraph
 from policies.networks import Activation
+from policies.normalizer import RunningNormalizer
 from policies.signals import Truth
 from robo_rl import parallel
 from robo_rl.algorithms.blocks import MOST_BLOCKS, WorldBlocks
 from robo_rl.algorithms.ppo_actor import Actor, find_mirrors
 from robo_rl.algorithms.ppo_rollout import Collector
-from robo_rl.algorithms.ppo_update import AuxiliaryLoss, Updater
+from robo_rl.algorithms.ppo_update import AuxiliaryLoss, Minibatch, Updater
 from robo_rl.critic import Critic
 from robo_rl.validation import require, require_choice, require_widths
 from sim.task import Task
@@ -75,6 +77,10 @@ class PpoConfig:
     """How a Gaussian sample becomes an action in [-1, 1]: cut off, or through tanh."""
     initial_std: float = 0.5
     """Standard deviation of the normalised action at the start."""
+    imitation: int = 0
+    """Iterations at the start that learn to act as the task's scripted guide would; the critic learns as ever."""
+    imitation_coefficient: float = 10.0
+    """Weight of the imitation loss, the mean squared difference of normalised actions."""
     symmetry: Literal["none", "augment", "loss"] = "none"
     """Whether the robot's mirror symmetry is learned from: not, from mirror images in place of half of all samples, or
     by a loss on what differs in the mirror."""
@@ -107,6 +113,8 @@ class PpoConfig:
             require(self, field, above=0.0)
         for field in ("target_kl", "value_clip", "value_coefficient", "entropy_coefficient", "symmetry_coefficient"):
             require(self, field, low=0.0)
+        require(self, "imitation", low=0)
+        require(self, "imitation_coefficient", above=0.0)
         rows = max(1, self.num_worlds // self.blocks) * (1 if self.actor == "gru" else self.rollout_steps)
         require(self, "minibatches", high=rows)
         require(self, "discount", low=0.0, high=1.0)
@@ -136,6 +144,9 @@ class PpoTrainer:
         self.iteration = 0
         self.steps = 0
         self._processes = parallel.current()
+        self._guide = task.guide
+        if config.imitation and task.guide is None:
+            raise UserError(f"{task.name} has no guide to imitate; train it with imitation 0")
         blocks = WorldBlocks(task, config.num_worlds, config.blocks, seed, device, config.randomized, self._processes)
         with torch.random.fork_rng(devices=[]):
             # Weights are drawn on the CPU, so one seed gives one start on every device and in every process.
@@ -177,6 +188,7 @@ class PpoTrainer:
 
     def iterate(self) -> dict[str, float]:
         """One rollout and the updates on it. Raises TrainingDiverged when every minibatch was non-finite."""
+        self._updater.guide = self._imitated if self.iteration < self.config.imitation else None
         rollout, metrics = self._collector.collect(self.config.discount, self.config.gae_lambda)
         metrics.update(self._updater.update(rollout, self.iteration))
         # Only now, so that the first update sees exactly the observations that the rollout's policy saw.
@@ -184,6 +196,11 @@ class PpoTrainer:
         self.iteration += 1
         self.steps += self.config.num_worlds * self.config.rollout_steps
         return metrics
+
+    def _imitated(self, batch: Minibatch) -> Tensor:
+        normalizer = self.graph.normalizer
+        assert isinstance(normalizer, RunningNormalizer) and self._guide is not None
+        return self._guide(normalizer.inverse(batch.observation))
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides the future, whole in process 0; every process must call it."""

@@ -83,6 +83,8 @@ class Updater:
         self.weights = _flatten(self.parameters)
         fused = self.weights.device.type in ("cpu", "cuda")
         self.optimizer = torch.optim.Adam([self.weights], lr=config.learning_rate, fused=fused)
+        self.guide: Callable[[Minibatch], Tensor] | None = None
+        """While set, the policy learns to act as the guide says [B, A]; the critic learns as ever."""
         self._threads = max(1, config.update_threads)
         self._pool = ThreadPoolExecutor(self._threads, "update") if self._threads > 1 else None
 
@@ -213,7 +215,8 @@ class Updater:
         """The gradient and the losses of a part of a minibatch, times its `share` of it, in one tensor; metrics."""
         c = self.config
         with torch.enable_grad():
-            distribution = self.actor.distribution(self._means(batch))
+            means = self._means(batch)
+            distribution = self.actor.distribution(means)
             ratio = (distribution.log_prob(batch.action, batch.latent) - batch.log_probability).exp()
             clipped = ratio.clamp(1.0 - c.clip, 1.0 + c.clip)
             policy_loss = -torch.min(ratio * batch.advantage, clipped * batch.advantage).mean()
@@ -222,13 +225,19 @@ class Updater:
             loss = policy_loss + c.value_coefficient * value_loss - c.entropy_coefficient * entropy
             extra = symmetry_loss = torch.zeros_like(loss)
             metrics: dict[str, float] = {}
+            if self.guide is not None:
+                imitation = (means - self.guide(batch)).square().mean()
+                loss = c.imitation_coefficient * imitation + c.value_coefficient * value_loss
+                # The surrogate is not what is learned from, and its numbers would only mislead.
+                policy_loss = torch.zeros_like(loss)
+                metrics["imitation"] = float(imitation.detach())
             if self.auxiliary is not None:
                 extra, metrics = self.auxiliary(batch, distribution.deployed)
                 loss = loss + extra
             if c.symmetry == "loss":
                 symmetry_loss = self._symmetry_loss(batch, distribution.mean)
                 loss = loss + c.symmetry_coefficient * symmetry_loss
-            gradients = torch.autograd.grad(loss * share, self.parameters)
+            gradients = torch.autograd.grad(loss * share, self.parameters, materialize_grads=True)
         with torch.no_grad():
             kl = gaussian_kl(batch.mean, batch.log_std, distribution.mean, distribution.log_std)
             count = batch.original.sum() / batch.original.numel()
@@ -277,7 +286,7 @@ class Updater:
         Ref: rsl_rl's PPO (https://github.com/leggedrobotics/rsl_rl), the factors 2, 1/2 and 1.5.
         """
         target = self.config.target_kl
-        if target == 0.0:
+        if target == 0.0 or self.guide is not None:
             return
         group = self.optimizer.param_groups[0]
         if kl > 2.0 * target:

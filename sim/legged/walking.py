@@ -10,6 +10,7 @@ from policies.specs import CommandSpec, JointSpec, SafetyEnvelope, SensorSpec
 from policies.symmetry import SignalMirror, SignedPermutation
 from sim.actuators import ActuatorModels
 from sim.environment import VectorEnvironment
+from sim.legged.guide import GaitSettings, ObservedGuide
 from sim.legged.scenario import LeggedScenario, critic_dim
 from sim.legged.settings import ImperfectionSettings, LeggedSettings
 from sim.physics.mujoco.model import build_model
@@ -149,8 +150,8 @@ def make_environment(
     )
 
 
-def flat_task(robot: LeggedRobot, settings: LeggedSettings) -> Task:
-    """`ROBOT-velocity-flat`."""
+def flat_task(robot: LeggedRobot, settings: LeggedSettings, guide: GaitSettings | None = None) -> Task:
+    """`ROBOT-velocity-flat`; with a `guide`, learning may start from a scripted gait."""
     return Task(
         name=f"{robot.name}-velocity-flat",
         summary=f"Walk a {robot.name} on flat ground at a commanded velocity, blind to its own.",
@@ -165,5 +166,6 @@ def flat_task(robot: LeggedRobot, settings: LeggedSettings) -> Task:
         make_environment=partial(make_environment, of=robot, settings=settings),
         joints=joints(robot),
         mirror=mirror(robot),
+        guide=None if guide is None else ObservedGuide(robot, settings, guide, observation(robot, settings)),
         evaluate_randomized=True,
     )

@@ -1,0 +1,132 @@
+"""A scripted gait that knows the robot's geometry and nothing of balance: where learning to walk may start from.
+
+A foot on the ground goes back as the ground under a body of the commanded velocity would, a foot in the air comes
+forward in an arc; the robot's Jacobian in its stance turns the feet's ways into joint angles.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import mujoco
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from policies.observations import ObservationTerm, Reading
+from policies.proprioception import GaitClock
+from sim.legged.settings import LeggedSettings
+from sim.physics.mujoco.model import build_model
+from sim.robots.legged import LeggedRobot
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class GaitSettings:
+    """How the feet are moved."""
+
+    lift: float = 0.08
+    """Height in m of a swinging foot's arc."""
+    press: float = 0.01
+    """Way in m that a standing foot is pushed into the ground, against the weight on it."""
+    lead: float = 1.0
+    """Angle in rad of the gait's turn by which the motors lag behind their targets."""
+    gain: float = 1.25
+    """How much faster the feet go than the command, for motors that fall short."""
+    drift: float = 0.2
+    """Speed in m/s that trotting on the spot goes backwards by."""
+
+
+class GaitGuide:
+    """Normalised actions [N, A] for velocity commands [N, 3] and the gait's clock (sin, cos) [N, 2]."""
+
+    def __init__(
+        self, robot: LeggedRobot, model: mujoco.MjModel, settings: LeggedSettings, own: GaitSettings | None = None
+    ) -> None:
+        self._settings = settings
+        self._own = own or GaitSettings()
+        feet, jacobian = _at_stance(robot, model)
+        self._feet = torch.tensor(feet, dtype=torch.float32)
+        # One damped inverse for each foot: few joints can't follow every way of a foot.
+        inverse = [j.T @ np.linalg.inv(j @ j.T + 1e-4 * np.eye(3)) for j in jacobian]
+        self._inverse = torch.tensor(np.concatenate(inverse, 1), dtype=torch.float32)
+        self._scale = torch.tensor(robot.action_scale)
+        self._gait = torch.tensor(settings.gait)
+
+    def __call__(self, command: Tensor, clock: Tensor) -> Tensor:
+        s, own = self._settings, self._own
+        turn = torch.atan2(clock[:, :1], clock[:, 1:]) + own.lead
+        phase = torch.remainder(turn * (0.5 / math.pi) + self._gait, 1.0)
+        swing = (phase - s.duty) * (1.0 / (1.0 - s.duty))
+        down = phase < s.duty
+        # From +1/2 to -1/2 of a step's way on the ground, back in the air with no speed at both ends.
+        way = torch.where(down, 0.5 - phase / s.duty, -0.5 * torch.cos(math.pi * swing))
+        height = torch.where(
+            down, -own.press * torch.sin(math.pi * phase / s.duty), own.lift * torch.sin(math.pi * swing)
+        )
+        velocity = command * own.gain
+        x = velocity[:, 0:1] + own.drift - velocity[:, 2:3] * self._feet[:, 1]
+        y = velocity[:, 1:2] + velocity[:, 2:3] * self._feet[:, 0]
+        length = way * (s.duty / s.frequency)
+        feet = torch.stack((x * length, y * length, height), -1).flatten(1)
+        moves = (command != 0.0).any(-1, keepdim=True)
+        return torch.where(moves, feet @ self._inverse.T / self._scale, 0.0).clamp(-1.0, 1.0)
+
+
+class ObservedGuide:
+    """A gait guide that finds command and clock in the columns of a policy's observation: [N, D] -> [N, A]."""
+
+    def __init__(
+        self,
+        robot: LeggedRobot,
+        settings: LeggedSettings,
+        own: GaitSettings,
+        observation: Sequence[ObservationTerm],
+    ) -> None:
+        self._made_of = (robot, settings, own)
+        start = 0
+        for term in observation:
+            columns = slice(start, start + term.dim)
+            if isinstance(term, Reading) and term.sensor == "velocity_command":
+                self._command, self._command_scale = columns, term.scale
+            if isinstance(term, GaitClock):
+                self._clock = columns
+            start = columns.stop
+
+    @cached_property
+    def _guide(self) -> GaitGuide:
+        # The model is compiled when it is first asked for: not whenever tasks are listed.
+        robot, settings, own = self._made_of
+        return GaitGuide(robot, build_model(robot, timestep=settings.timestep), settings, own)
+
+    def __call__(self, observation: Tensor) -> Tensor:
+        command = observation[:, self._command] / self._command_scale
+        # Normalising and back leaves a standing command a hair's breadth from zero.
+        command = torch.where(command.abs() < 1e-4, 0.0, command)
+        return self._guide(command, observation[:, self._clock])
+
+
+def _at_stance(robot: LeggedRobot, model: mujoco.MjModel) -> tuple[Array, list[Array]]:
+    """Feet [F, 3] in the base's frame, and their Jacobians [3, joints] each, m/rad."""
+    data = mujoco.MjData(model)
+    data.qpos[3:7] = (1.0, 0.0, 0.0, 0.0)
+    ids = [model.joint(joint).id for joint in robot.joints]
+    data.qpos[[int(model.jnt_qposadr[i]) for i in ids]] = robot.stance
+    mujoco.mj_kinematics(model, data)
+    mujoco.mj_comPos(model, data)
+    columns = [int(model.jnt_dofadr[i]) for i in ids]
+    base = data.body(robot.base).xpos
+    feet, jacobians = [], []
+    for foot in robot.feet:
+        geom = model.geom(foot)
+        place = data.geom(foot).xpos
+        full = np.zeros((3, model.nv))
+        mujoco.mj_jac(model, data, full, None, place, int(model.geom_bodyid[geom.id]))
+        feet.append(place - base)
+        jacobians.append(full[:, columns])
+    return np.array(feet), jacobians
