@@ -134,6 +134,7 @@ def observation_mirror(
     the observation, or the command, is not the same in the mirror up to order and signs.
     """
     generator = torch.Generator().manual_seed(0)
+    _check_command(action, mirror, generator)
     read = {name for term in terms for name in term.sensors}
     specs = [s for s in sensors if s.name in read]
     state = {s.name: _rows(s.reset, s.dim, s.name) for term in terms for s in term.states}
@@ -178,7 +179,9 @@ def truth_mirror(observe: Callable[[Truth], Tensor], example: Truth, mirror: Sig
         known = {name: value for name, value in values.items() if name in reader.names}
         flipped = _mirrored(known, mirror.truth, "truth")
         turned.append(observe(Truth({**values, **flipped})))
-    found = match_columns(torch.cat(straight), torch.cat(turned), what=lambda _: "the critic's observation")
+    found = match_columns(
+        torch.cat(straight), torch.cat(turned), what=lambda i: f"column {i} of the critic's observation"
+    )
     if not found.is_involution():
         raise UserError(
             "the critic observation's mirror is no involution: mirrored twice, a column is not where it was"
@@ -206,7 +209,7 @@ class _Reader(Truth):
 def match_columns(original: Tensor, mirrored: Tensor, what: Callable[[int], str]) -> SignedPermutation:
     """The signed permutation P with mirrored = P(original), both [rows, D] of random samples.
 
-    `what` names the part that a column belongs to, for the UserError when a column has no counterpart.
+    `what` says which column a number is, for the UserError when a column has no counterpart.
     """
     free = torch.ones(original.shape[1], dtype=torch.bool)
     source, sign = [], []
@@ -221,13 +224,22 @@ def match_columns(original: Tensor, mirrored: Tensor, what: Callable[[int], str]
         j = next((j for j in order if bool(same[j] | opposite[j])), None)
         if j is None:
             raise UserError(
-                f"column {i} of the observation, {what(i)}, has no counterpart in the mirror: it is not equivariant as "
-                "a signed permutation; leave it out, mend its mirror, or train with symmetry none"
+                f"{what(i)} has no counterpart in the mirror: it is not equivariant as a signed permutation; "
+                "leave it out, mend its mirror, or train with symmetry none"
             )
         free[j] = False
         source.append(j)
         sign.append(1.0 if bool(same[j]) else -1.0)
     return SignedPermutation(tuple(source), tuple(sign))
+
+
+def _check_command(action: ActionTerm, mirror: SignalMirror, generator: torch.Generator) -> None:
+    """Raise UserError unless a mirrored action commands the same as the action, up to order and signs."""
+    chosen = torch.rand(_ROWS, action.dim, generator=generator) * 2.0 - 1.0
+    # No action term of a robot that has a mirror reads its sensors.
+    straight, turned = (action(values, Sensors({})) for values in (chosen, mirror.action(chosen)))
+    for name, value in straight.items():
+        match_columns(value, turned[name], f"channel {{}} of command {name}".format)
 
 
 def _observe(terms: Sequence[ObservationTerm], sensors: Sensors, state: State) -> Tensor:
@@ -243,7 +255,7 @@ def _advance(terms: Sequence[ObservationTerm], sensors: Sensors, state: State, a
 
 def _names(terms: Sequence[ObservationTerm]) -> Callable[[int], str]:
     owner = [type(term).__name__ + str(tuple(term.sensors)) for term in terms for _ in range(term.dim)]
-    return lambda column: owner[column]
+    return lambda column: f"column {column} of the observation, {owner[column]},"
 
 
 def _rows(reset: float | tuple[float, ...], dim: int, name: str) -> Tensor:

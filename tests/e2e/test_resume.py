@@ -19,13 +19,18 @@ SMALL = {
     "ppo": "--num-worlds 64 --rollout-steps 8 --epochs 2 --minibatches 2 --iterations 120 --checkpoint-every 7",
     "flight": "--worlds 32 --horizon 20 --iterations 30 --warm-up-iterations 12 --warm-up-worlds 64"
     " --warm-up-updates 10 --warm-up-batch 256 --checkpoint-every 5",
+    "legged": "--num-worlds 16 --rollout-steps 8 --epochs 1 --minibatches 2 --iterations 50 --checkpoint-every 7"
+    " --symmetry augment --actor-hidden 16 --critic-hidden 16",
 }
+TASK = {"ppo": "crazyflie-hover", "flight": "crazyflie-hover", "legged": "go1-velocity-flat"}
+"""A training, by the name of its settings; a walking world has a curriculum, and a physics that keeps much."""
 
 pytestmark = pytest.mark.e2e
 
 
 def start(algorithm: str, run: Path, *more: str) -> subprocess.Popen[str]:
-    arguments = ["train", "crazyflie-hover", "--algorithm", algorithm, "--seed", "5", "--run-dir", str(run)]
+    name = "ppo" if algorithm == "legged" else algorithm
+    arguments = ["train", TASK[algorithm], "--algorithm", name, "--seed", "5", "--run-dir", str(run)]
     settings = [] if "--resume" in more else SMALL[algorithm].split()
     return subprocess.Popen(
         command([*arguments, *settings, *more]), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -49,7 +54,7 @@ def wait_for_lines(process: subprocess.Popen[str], run: Path, lines: int) -> Non
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize(("algorithm", "kills"), [("ppo", (4, 30)), ("flight", (9, 25))])
+@pytest.mark.parametrize(("algorithm", "kills"), [("ppo", (4, 30)), ("flight", (9, 25)), ("legged", (3, 20))])
 def test_killed_and_resumed_equals_uninterrupted(algorithm: str, kills: tuple[int, int], tmp_path: Path) -> None:
     straight, killed = tmp_path / "straight", tmp_path / "killed"
     assert finish(start(algorithm, straight)) == 0
