@@ -15,7 +15,8 @@ One iteration: N worlds act for T steps with the current policy (ppo_rollout.py)
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -127,7 +128,16 @@ class PpoConfig:
         require_widths(self, "critic_hidden")
 
 
-RECOMMENDED: dict[str, PpoConfig] = {}
+_WALKING = PpoConfig(
+    rollout_steps=24, epochs=4, minibatches=4, iterations=400, target_kl=0.015, entropy_coefficient=0.002,
+    initial_std=0.4, symmetry="augment", update_threads=2, actor_hidden=(128, 128, 64), critic_hidden=(128, 128, 64),
+    activation="elu",
+)  # fmt: skip
+RECOMMENDED: dict[str, PpoConfig] = {
+    "go1-velocity-flat": _WALKING,
+    "go1-velocity-rough": replace(_WALKING, iterations=1500),
+    "h1-velocity-flat": replace(_WALKING, iterations=800),
+}
 
 
 class PpoTrainer:
@@ -167,6 +177,10 @@ class PpoTrainer:
     @property
     def graph(self) -> PolicyGraph:
         return self._actor.graph
+
+    def keep_failures(self, folder: Path) -> None:
+        """Write the last states of worlds that fail in the physics into `folder`."""
+        self._collector.blocks.keep_failures(folder)
 
     @property
     def log_std(self) -> Tensor:

@@ -55,7 +55,7 @@ def test_a_mirror_that_forgets_to_swap_the_legs_is_refused() -> None:
     sensors = {**task.mirror.sensors, "joint_position": unswapped}
     wrong = dataclasses.replace(task, mirror=SignalMirror(sensors, joints, task.mirror.truth))
     # The stance of an unswapped robot is another one.
-    with pytest.raises(UserError, match="of the observation, Deviation.*no counterpart in the mirror"):
+    with pytest.raises(UserError, match=r"of the observation, Deviation.*no counterpart in the mirror"):
         PpoTrainer(SMALL, wrong, 1)
     wrong = dataclasses.replace(task, mirror=SignalMirror(task.mirror.sensors, unswapped, task.mirror.truth))
     with pytest.raises(UserError, match="of command joint_position_target has no counterpart in the mirror"):
