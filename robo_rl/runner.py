@@ -1,7 +1,7 @@
 """Runs a training: metrics, checkpoints, resume and the result file.
 
 A run is a folder: `config.yaml`, `checkpoint.pt`, `metrics.jsonl`, `tensorboard/` and, once training ended,
-`result.json`.
+`result.json`; `failed/` holds worlds whose physics failed, if any did.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from sim.tasks import find_task
 CONFIG, CHECKPOINT, METRICS, RESULT, TENSORBOARD = (
     "config.yaml", "checkpoint.pt", "metrics.jsonl", "result.json", "tensorboard",
 )  # fmt: skip
+FAILED = "failed"
+"""Folder of the last states of worlds that failed in the physics; made when one fails."""
 CURVE_POINTS = 200
 
 
@@ -109,6 +111,9 @@ def train(run_dir: Path, progress: Progress, import_seconds: float = 0.0) -> Out
     group = parallel.current()
     configuration = config.load(run_dir / CONFIG)
     algorithm = build(configuration)
+    keep_failures = getattr(algorithm, "keep_failures", None)
+    if keep_failures is not None:
+        keep_failures(run_dir / FAILED)
     seconds = _resume(run_dir, algorithm, group.rank == 0)
     wall = {"imports": import_seconds, "compile": time.perf_counter() - began}
     every = configuration.checkpoint_every

@@ -10,6 +10,7 @@ everything.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -151,6 +152,12 @@ class VectorEnvironment:
         finish = getattr(self.scenario, "finish_curriculum", None)
         if finish is not None:
             finish()
+
+    def keep_failures(self, folder: Path) -> None:
+        """Let physics that can fail write the last states of failed worlds into `folder`, for inspection."""
+        keep = getattr(self.scenario, "keep_failures", None)
+        if keep is not None:
+            keep(folder)
 
     def spread_ages(self) -> None:
         """Give each world a random age, so that episodes do not end in step."""

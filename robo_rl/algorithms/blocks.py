@@ -7,6 +7,7 @@ every block. Which process holds which blocks then changes nothing but the order
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -40,6 +41,7 @@ class WorldBlocks:
             )
         share = blocks // processes.size
         mine = range(processes.rank * share, (processes.rank + 1) * share)
+        self._mine = mine
         seeds = [seed if b == 0 else _SEEDS_OF_LATER_BLOCKS + MOST_BLOCKS * seed + b for b in mine]
         self.size = num_worlds // blocks
         self.num_worlds = self.size * share
@@ -80,6 +82,13 @@ class WorldBlocks:
             for i, environment in enumerate(self.environments)
         ]
         return torch.cat(parts)
+
+    def keep_failures(self, folder: Path) -> None:
+        """Let worlds that fail in the physics be written into `folder`, each block's into one of its own."""
+        for block, environment in zip(self._mine, self.environments, strict=True):
+            keep = getattr(environment, "keep_failures", None)
+            if keep is not None:
+                keep(folder / f"block-{block}")
 
     def metrics(self) -> dict[str, float]:
         """What the environments say of themselves, summed over the blocks of this process."""

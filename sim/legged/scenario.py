@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Protocol
 
 import mujoco
@@ -310,6 +311,10 @@ class LeggedScenario:
             ),
             -1,
         )
+
+    def keep_failures(self, folder: Path) -> None:
+        """Write the last states of failed worlds into `folder` (see sim.physics.mujoco.quarantine.read_dump)."""
+        self.physics.quarantine.folder = folder
 
     def metrics(self) -> dict[str, float]:
         """What a trainer reports beside its own figures."""

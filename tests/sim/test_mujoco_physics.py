@@ -13,6 +13,7 @@ from torch import Tensor
 from policies.errors import UserError
 from sim.physics.mujoco.physics import MujocoPhysics
 from sim.physics.mujoco.quarantine import MOST_DUMPS, read_dump
+from sim.physics.protocol import JointedPhysics
 
 MJCF = """
 <mujoco>
@@ -103,7 +104,7 @@ def test_worlds_step_as_mujoco_steps_each_of_them() -> None:
 
 
 def test_values_are_fresh_after_each_step() -> None:
-    physics = scattered()
+    physics: JointedPhysics = scattered()
     first = physics.values
     kept = first.clone()
     physics.step(torch.ones(N, 1))
@@ -338,7 +339,9 @@ def hills(places: np.ndarray) -> np.ndarray:
     i, j = y.astype(int), x.astype(int)
     a, b = x - j, y - i
     h00, h01, h10, h11 = heights[i, j], heights[i, j + 1], heights[i + 1, j], heights[i + 1, j + 1]
-    return np.where(a >= b, h00 + a * (h01 - h00) + b * (h11 - h01), h00 + b * (h10 - h00) + a * (h11 - h10))
+    below = h00 + a * (h01 - h00) + b * (h11 - h01)
+    above = h00 + b * (h10 - h00) + a * (h11 - h10)
+    return np.asarray(np.where(a >= b, below, above))
 
 
 def test_rays_of_some_worlds() -> None:
