@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.errors import UserError
-from real.recording import read_recording
 from robo_rl.files import write_atomically
 
 if TYPE_CHECKING:
@@ -62,8 +61,30 @@ REPORTED = (
 PANELS = 8
 
 
-def panels(curve: Sequence[dict[str, float]]) -> Figure:
-    """The most telling metrics of a training over its time, in two columns. Raises UserError when there are none."""
+def curves_svg(curve: Sequence[dict[str, float]]) -> str:
+    """The most telling metrics of a training over its time as SVG, the same text for the same curve.
+
+    Raises UserError when there are none.
+    """
+    import matplotlib
+
+    buffer = io.StringIO()
+    # matplotlib would write the time and random names into it, and letters as outlines.
+    with matplotlib.rc_context({"svg.hashsalt": "robo-rl", "svg.fonttype": "none", "font.family": "sans-serif"}):
+        _panels(curve).savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def fixed_width_font() -> Path:
+    """A TrueType font whose digits have one width; matplotlib brings it along."""
+    import matplotlib
+
+    return Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSansMono.ttf"
+
+
+def _panels(curve: Sequence[dict[str, float]]) -> Figure:
+    """The most telling metrics of a training over its time, in two columns."""
     from matplotlib.figure import Figure
 
     named = [name for name in REPORTED if _varies(curve, name)]
@@ -98,6 +119,9 @@ def flight(recording: Path, title: str, path: Path) -> None:
 
     Time starts with the flight under the policy; the landing is shaded. Raises UserError when nothing was flown.
     """
+    # Recordings need mcap, of the extra `robot`; curves and films do without.
+    from real.recording import read_recording
+
     try:
         topics = read_recording(recording)
     except (OSError, ValueError) as error:

@@ -33,7 +33,6 @@ class Arguments:
 def run(argv: Sequence[str]) -> int:
     arguments = parse(Arguments, "report", argv)
     folder = arguments.run
-    out = _target(arguments.out or folder / "report.html")
     from robo_rl import runner
     from robo_rl.locomotion import judge
     from robo_rl.view import report
@@ -42,6 +41,7 @@ def run(argv: Sequence[str]) -> int:
     if not (folder / runner.CONFIG).is_file():
         wrong = "is no run" if folder.exists() else "does not exist"
         raise UserError(f"{folder} {wrong}; name a folder that `robo-rl train` wrote")
+    out = _target(arguments.out or folder / "report.html")
     report.read_curves(folder)
     if not arguments.no_video:
         from robo_rl.view.film import FilmSettings

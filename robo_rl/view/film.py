@@ -130,13 +130,18 @@ def check_target(path: Path) -> None:
     try:
         folder = path.is_dir()
         path.parent.mkdir(parents=True, exist_ok=True)
-        place = path if path.exists() else path.parent
+        # Only an attempt says whether it is allowed: to root, for one, everything seems to be.
+        trial = _temporary(path)
+        trial.touch()
+        trial.unlink()
     except OSError as error:
         raise UserError(f"--video {path} can't be written ({error.strerror}); name another file") from None
     if folder:
         raise UserError(f"--video {path} is a folder; name a file")
-    if not os.access(place, os.W_OK):
-        raise UserError(f"--video {path} is not yours to write; name another file")
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.stem}.{os.getpid()}{SUFFIX}")
 
 
 @contextmanager
@@ -147,7 +152,7 @@ def encoder(path: Path, settings: FilmSettings, fps: float) -> Iterator[Callable
     """
     import imageio_ffmpeg
 
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{SUFFIX}")
+    temporary = _temporary(path)
     try:
         writer: Any = imageio_ffmpeg.write_frames(
             str(temporary),
@@ -158,7 +163,7 @@ def encoder(path: Path, settings: FilmSettings, fps: float) -> Iterator[Callable
             pix_fmt_out="yuv420p",
             quality=None,
             macro_block_size=2,
-            ffmpeg_log_level="error",
+            ffmpeg_log_level="quiet",
             output_params=["-crf", "21", "-preset", "veryfast", "-movflags", "+faststart"],
         )
         try:
@@ -168,7 +173,8 @@ def encoder(path: Path, settings: FilmSettings, fps: float) -> Iterator[Callable
             writer.close()
         os.replace(temporary, path)
     except OSError as error:
-        reason = (error.strerror or str(error)).strip().splitlines()
-        raise UserError(f"can't write the film {path} ({reason[-1] if reason else 'no reason given'})") from None
+        # What the encoder itself runs into it does not tell: mostly a full disk.
+        reason = error.strerror or "the encoder could not go on; is there room?"
+        raise UserError(f"can't write the film {path} ({reason})") from None
     finally:
         temporary.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.signals import Truth
+from robo_rl.plots import fixed_width_font
 
 COMMANDED = (0.10, 0.72, 0.32, 1.0)
 MEASURED = (0.15, 0.45, 0.95, 1.0)
@@ -107,8 +108,7 @@ def write_lines(picture: NDArray[np.uint8], lines: list[Line]) -> NDArray[np.uin
 
 @cache
 def _font(size: int) -> Any:
-    """Digits of one width, so that lines do not jitter; matplotlib brings the font along."""
-    import matplotlib
+    """Digits of one width, so that lines do not jitter."""
     from PIL import ImageFont
 
-    return ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSansMono.ttf", size)
+    return ImageFont.truetype(str(fixed_width_font()), size)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import html
-import io
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +14,7 @@ import yaml
 from policies.errors import UserError
 from robo_rl import config, results, runner
 from robo_rl.files import write_text
-from robo_rl.plots import panels
+from robo_rl.plots import curves_svg
 from robo_rl.tables import evaluation_rows, terrain_rows
 
 Rows = Sequence[Sequence[str]]
@@ -51,8 +49,8 @@ def gather(run_dir: Path, evaluation: Mapping[str, Any], film: bytes | None) -> 
         ("steps", f"{int(last['steps']):,}"),
         ("training time", duration(float(last["seconds"]))),
         ("machine", f"{origin['machine']['processor']}, {origin['machine']['cores']} cores"),
-        ("code", origin["git_commit"] or "outside git"),
-        ("written", origin["written"]),
+        ("code", _short(origin["git_commit"])),
+        ("written", str(origin["written"])[:16].replace("T", " ") + " UTC"),
     )
     settings = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
     return Content(task.name, task.summary, facts, curves_svg(lines), evaluation, film, settings)
@@ -66,17 +64,8 @@ def read_curves(run_dir: Path) -> list[dict[str, float]]:
     return lines
 
 
-def curves_svg(lines: Sequence[dict[str, float]]) -> str:
-    """The training's curves as SVG, whose text stays text."""
-    import matplotlib
-
-    buffer = io.StringIO()
-    # Same curves, same page: matplotlib would put the time and random names into it.
-    with matplotlib.rc_context({"svg.hashsalt": "robo-rl", "svg.fonttype": "none", "font.family": "sans-serif"}):
-        figure = panels(lines)
-        figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
-    text = buffer.getvalue()
-    return text[text.index("<svg") :]
+def _short(commit: str | None) -> str:
+    return "outside git" if commit is None else commit[:10] + ("-dirty" if commit.endswith("-dirty") else "")
 
 
 def duration(seconds: float) -> str:
@@ -133,10 +122,6 @@ def table(heads: Sequence[str], rows: Rows) -> str:
     top = "".join(f"<th>{html.escape(head)}</th>" for head in heads)
     body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def finite(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
 
 
 STYLE = """
