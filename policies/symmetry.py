@@ -8,7 +8,7 @@ order and with other signs, or the terms are refused.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -201,9 +201,6 @@ class _Reader(Truth):
     def __getitem__(self, name: str) -> Tensor:
         self.names.add(name)
         return super().__getitem__(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return super().__iter__()
 
 
 def match_columns(original: Tensor, mirrored: Tensor, what: Callable[[int], str]) -> SignedPermutation:
