@@ -45,6 +45,7 @@ class Imperfections:
         self._longest = round(settings.delay * scale / physics.dt)
         model = physics.model
         self._base = int(model.body(robot.base).id)
+        self._dofs = np.array([int(model.jnt_dofadr[model.joint(joint).id]) for joint in robot.joints])
         owners = np.asarray(model.geom_bodyid)
         self._geoms = np.flatnonzero(owners > 0)
         self._links = np.array([b for b in range(1, model.nbody) if b != self._base])
@@ -58,13 +59,13 @@ class Imperfections:
             return
         s, scale, k = self._settings, self._scale, len(ids)
         joints, links = self.joint_offset.shape[1], len(self._links)
-        u = 2.0 * torch.rand(k, 4 + 4 + 4 * joints + links, generator=generator) - 1.0
-        single, centre, per_joint, per_link = u.split([4, 4, 4 * joints, links], -1)
-        stiff, damp, offset, viscous = per_joint.split(joints, -1)
+        u = 2.0 * torch.rand(k, 4 + 3 + 5 * joints + links, generator=generator) - 1.0
+        single, centre, per_joint, per_link = u.split([4, 3, 5 * joints, links], -1)
+        stiff, damp, offset, viscous, rotor = per_joint.split(joints, -1)
         rows = ids.numpy()
         self.delay[ids] = ((single[:, 3] + 1.0) * 0.5 * (self._longest + 1)).long().clamp(max=self._longest)
         self.joint_offset[ids] = offset * (s.joint_offset * scale)
-        self.parameters[ids] = torch.cat((single[:, :3], single[:, 3:]), -1)
+        self.parameters[ids] = single
 
         friction = _factor(single[:, 0:1], s.friction * scale)
         self._write("geom_friction", rows, friction[:, :, None], at=self._geoms)
@@ -75,14 +76,10 @@ class Imperfections:
         self._write("actuator_gainprm", rows, stiffness[:, :, None])
         bias = np.stack((stiffness, stiffness, damping), -1)
         self._physics.expand("actuator_biasprm")[rows, :, :3] = self._physics.nominal("actuator_biasprm")[:, :3] * bias
-        self._joint_damping(rows, _factor(viscous, s.joint_damping * scale))
-        self._masses(rows, single[:, 2].numpy() * s.base_mass * scale, centre[:, :3].numpy() * s.centre * scale,
+        self._write("dof_damping", rows, _factor(viscous, s.joint_damping * scale), at=self._dofs)
+        self._write("dof_armature", rows, _factor(rotor, s.armature * scale), at=self._dofs)
+        self._masses(rows, single[:, 2].numpy() * s.base_mass * scale, centre.numpy() * s.centre * scale,
                      _factor(per_link, s.link_mass * scale))  # fmt: skip
-
-    def _joint_damping(self, rows: NDArray[np.int64], factor: NDArray[np.float64]) -> None:
-        joints = factor.shape[1]
-        damping = self._physics.expand("dof_damping")
-        damping[rows, -joints:] = self._physics.nominal("dof_damping")[-joints:] * factor
 
     def _masses(
         self,
@@ -165,7 +162,7 @@ def _factor(u: Tensor, share: float) -> NDArray[np.float64]:
 
 
 _FIELDS = (
-    "geom_friction", "actuator_forcerange", "actuator_gainprm", "actuator_biasprm", "dof_damping", "body_mass",
-    "body_inertia", "body_ipos",
+    "geom_friction", "actuator_forcerange", "actuator_gainprm", "actuator_biasprm", "dof_damping",
+    "dof_armature", "body_mass", "body_inertia", "body_ipos",
 )  # fmt: skip
 assert set(_FIELDS) <= set(mujoco.batch.MODEL_FIELDS)

@@ -118,6 +118,8 @@ class ImperfectionSettings:
     """Share by which the ground's friction differs from its nominal 0.8."""
     joint_damping: float = 0.5
     """Share by which each joint's viscous friction differs."""
+    armature: float = 0.1
+    """Share by which each motor's rotor inertia differs."""
     base_mass: float = 1.0
     """Mass in kg by which the base differs."""
     link_mass: float = 0.05

@@ -1,0 +1,261 @@
+"""The walking world: truth that stays, ends, rewards, commands, and joints by name."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields, replace
+
+import mujoco
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from policies.proprioception import GaitClock
+from policies.rotation import rotate
+from policies.signals import Commands, Sensors, State
+from sim.environment import VectorEnvironment
+from sim.legged.commands import VelocityCommands
+from sim.legged.gait import Gait
+from sim.legged.rewards import OTHERS, SQUARES, Now, Rewards
+from sim.legged.scenario import LeggedScenario
+from sim.legged.settings import CommandSettings, LeggedSettings, RewardSettings
+from sim.legged.walking import PERIOD, flat_task, make_environment
+from sim.robots.go1 import GO1
+from sim.robots.h1 import H1
+from sim.robots.legged import LeggedRobot, Mirror
+from sim.tasks import find_task
+
+TROT = LeggedSettings(gait=(0.0, 0.5, 0.5, 0.0))
+
+
+def world(n: int, robot: LeggedRobot = GO1, settings: LeggedSettings = TROT, imperfections: float = 0.0,
+          randomized: bool = True, seed: int = 0) -> tuple[VectorEnvironment, LeggedScenario]:  # fmt: skip
+    environment = make_environment(
+        n, seed, of=robot, settings=settings, randomized=randomized, imperfections=imperfections
+    )
+    scenario = environment.scenario
+    assert isinstance(scenario, LeggedScenario)
+    environment.reset()
+    return environment, scenario
+
+
+def stand(n: int, robot: LeggedRobot = GO1) -> Commands:
+    return Commands({"joint_position_target": torch.tensor([robot.stance]).repeat(n, 1)})
+
+
+@pytest.mark.parametrize("robot", [GO1, H1], ids=lambda robot: robot.name)
+def test_truth_is_what_the_robot_does(robot: LeggedRobot) -> None:
+    environment, _ = world(16, robot, replace(TROT, gait=(0.0, 0.5) * (len(robot.feet) // 2)))
+    before = environment.step(stand(16, robot))
+    after = environment.step(stand(16, robot))
+    a, b = before.truth, after.truth
+    velocity = (b["base_position"] - a["base_position"]) / PERIOD
+    mean = 0.5 * (rotate(a["orientation"], a["linear_velocity"]) + rotate(b["orientation"], b["linear_velocity"]))
+    # A landing within the step is a jump that the mean of its two ends misses.
+    assert float((velocity - mean).abs().median()) < 0.01 and float((velocity - mean).abs().max()) < 0.2
+    down = torch.tensor([0.0, 0.0, -1.0]).expand(16, 3)
+    torch.testing.assert_close(rotate(b["orientation"], b["gravity"]), down, atol=1e-5, rtol=0.0)
+    torch.testing.assert_close(b["base_height"], b["base_position"][:, 2:])
+    assert environment.critic_observation(b).shape == (16, flat_task(robot, TROT).critic_dim)
+
+
+def test_what_a_step_returned_is_not_changed_by_later_ones() -> None:
+    environment, _ = world(32, imperfections=1.0)
+    environment.spread_ages()
+    kept = []
+    g = torch.Generator().manual_seed(0)
+    for _ in range(60):
+        target = torch.tensor([GO1.stance]) + torch.randn(32, 12, generator=g)
+        step = environment.step(Commands({"joint_position_target": target}))
+        for part in (step.truth, step.terminal_truth, step.sensors, step.terminal_sensors):
+            kept += [(value, value.clone()) for value in part.values()]
+    assert all(torch.equal(value, copy) for value, copy in kept)
+
+
+def test_a_robot_that_stands_lives_to_its_time_limit_and_one_that_tips_over_ends() -> None:
+    environment, scenario = world(8)
+    for _ in range(100):
+        step = environment.step(stand(8))
+        assert not bool(step.terminated.any())
+    # Laid on its side, world 3 falls; low enough, world 5 does.
+    scenario.physics.qpos[3, 3:7] = (math.cos(0.7), math.sin(0.7), 0.0, 0.0)
+    scenario.physics.qpos[5, 2] = 0.1
+    step = environment.step(stand(8))
+    assert step.terminated.tolist() == [False, False, False, True, False, True, False, False]
+    assert bool((step.truth["base_height"][step.terminated] > 0.25).all())
+    assert float(step.reward[3]) < -0.9 and float(step.reward[0]) > -0.1
+
+
+def test_a_world_that_explodes_ends_alone_and_is_counted() -> None:
+    environment, scenario = world(4, imperfections=1.0)
+    scenario.physics.qvel[2, 3] = float("nan")
+    step = environment.step(stand(4))
+    assert step.terminated.tolist() == [False, False, True, False]
+    assert environment.metrics()["failed_worlds"] == 1.0
+    assert all(bool(torch.isfinite(v).all()) for part in (step.sensors, step.truth) for v in part.values())
+    assert bool(torch.isfinite(step.reward).all())
+
+
+def random_now(n: int, joints: int, feet: int) -> Now:
+    g = torch.Generator().manual_seed(0)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(n, *shape, generator=g)
+
+    bits = {name: (draw(feet) > 0.0).float() for name in ("contact", "wanted")}
+    shapes = {
+        "error": (2,), "velocity": (3,), "rates": (3,), "gravity": (3,), "height_error": (1,), "foot_height": (feet,),
+        "lift_error": (feet,), "foot_speed": (feet,), "air_time": (feet,),
+    }  # fmt: skip
+    values = {name: draw(*shapes.get(name, (joints,))) for name in Now.__dataclass_fields__}
+    values |= bits | {
+        "error": values["error"].abs(), "foot_speed": values["foot_speed"].abs(), "tracking": draw().exp(),
+        "limits": torch.tensor([[-0.5] * joints, [0.5] * joints]), "standing": (draw(1) > 0.0).float(),
+        "fallen": draw() > 1.0,
+    }  # fmt: skip
+    return Now(**values)
+
+
+def test_the_reward_is_the_weighted_sum_of_its_terms_one_by_one() -> None:
+    now = random_now(16, 12, 4)
+    g = torch.Generator().manual_seed(1)
+    names = [field.name for field in fields(RewardSettings)]
+    weights = dict(zip(names, torch.randn(len(names), generator=g).tolist(), strict=True))
+    reward, parts = Rewards(RewardSettings(**weights), 0.02)(now)
+    expected = sum(0.02 * weights[name] * term(now) for name, term in OTHERS.items())
+    expected = expected + sum(0.02 * weights[name] * term(now).square().sum(-1) for name, term in SQUARES.items())
+    torch.testing.assert_close(reward, expected, rtol=1e-4, atol=1e-5)
+    rewards = Rewards(replace(RewardSettings(), gait=0.0), 0.02)
+    rewards(now)
+    assert "gait" not in rewards.names and parts.shape == (16, len(names))
+
+
+def test_following_the_command_pays_more_than_standing_and_standing_more_than_the_wrong_way() -> None:
+    now = random_now(3, 12, 4)
+    error = torch.tensor([[0.0, 0.0], [1.0, 0.0], [4.0, 0.0]])
+    now = replace(now, error=error, tracking=torch.exp(-error[:, 0] / 0.25))
+    weights = dict.fromkeys((field.name for field in fields(RewardSettings)), 0.0)
+    for name in ("track_velocity", "track_velocity_finely", "track_yaw"):
+        weights[name] = getattr(RewardSettings(), name)
+    reward, _ = Rewards(RewardSettings(**weights), 0.02)(now)
+    assert float(reward[0]) > float(reward[1]) > float(reward[2])
+
+
+def test_the_world_and_the_policy_keep_the_same_clock() -> None:
+    term, gait = GaitClock(2.5, PERIOD), Gait((0.0, 0.5), 2.5, 0.55, PERIOD)
+    state = State({term.state: torch.tensor([[0.0, 1.0]])})
+    for t in range(400):
+        steps = torch.tensor([t])
+        torch.testing.assert_close(term(Sensors({}), state), gait.clock(steps), atol=1e-4, rtol=0.0)
+        # No foot is asked to be in the air and on the ground at once, and some foot always carries.
+        assert bool(((gait.lift(steps) > 1e-6) <= (gait.wanted(steps) == 0.0)).all())
+        assert bool(gait.wanted(steps).any())
+        state = State(term.advance(Sensors({}), state, torch.zeros(1, 2)))
+
+
+def test_commands_fill_their_ranges_and_some_ask_to_stand() -> None:
+    n, g = 20000, torch.Generator().manual_seed(0)
+    commands = VelocityCommands(CommandSettings(), n, PERIOD, curriculum=False)
+    commands.begin(torch.arange(n), g)
+    values = commands.values
+    assert values.abs().amax(0).tolist() == pytest.approx([1.5, 0.8, 1.2], rel=0.01)
+    standing = (values == 0.0).all(-1)
+    assert 0.1 <= float(standing.float().mean()) < 0.12
+
+
+def test_commands_change_when_their_time_is_over_and_headings_are_steered_to() -> None:
+    settings = CommandSettings(standing=0.0, heading=1.0, interval=(1.0, 1.0))
+    commands, g = VelocityCommands(settings, 4, 0.1, curriculum=False), torch.Generator().manual_seed(0)
+    commands.begin(torch.arange(4), g)
+    first, heading = commands.values[:, :2], torch.zeros(4)
+    for _ in range(8):
+        commands.advance(heading, g)
+        heading = heading + 0.1 * commands.values[:, 2]
+        assert torch.equal(commands.values[:, :2], first)
+    assert float(commands.values[:, 2].abs().max()) <= 1.2 + 1e-6
+    for _ in range(3):
+        commands.advance(heading, g)
+    assert not torch.equal(commands.values[:, :2], first)
+    commands.hold(torch.tensor([1]), torch.tensor([0.3, 0.0, 0.1]))
+    for _ in range(30):
+        commands.advance(heading, g)
+    assert commands.values[1].tolist() == pytest.approx([0.3, 0.0, 0.1])
+
+
+def test_the_ranges_grow_with_tracking_alone_up_to_the_full_ones() -> None:
+    settings = CommandSettings(start=0.5, growth=0.2, promotion=0.6)
+    commands = VelocityCommands(settings, 8, PERIOD, curriculum=True)
+    commands.learn(torch.full((8,), 0.5))
+    assert commands.range == 0.5
+    for wanted in (0.7, 0.9, 1.0, 1.0):
+        commands.learn(torch.full((8,), 0.9))
+        assert commands.range == pytest.approx(wanted)
+    fresh = VelocityCommands(settings, 8, PERIOD, curriculum=True)
+    fresh.finish_curriculum()
+    assert fresh.range == 1.0
+
+
+def test_the_command_that_is_judged_is_the_one_the_policy_was_told() -> None:
+    environment, _ = world(64, settings=replace(TROT, commands=CommandSettings(interval=(0.2, 0.5))))
+    told, changed = environment.step(stand(64)).sensors["velocity_command"], 0
+    for _ in range(40):
+        step = environment.step(stand(64))
+        assert torch.equal(step.terminal_truth["velocity_command"], told)
+        changed += int((step.sensors["velocity_command"] != told).any(-1).sum())
+        told = step.sensors["velocity_command"]
+    assert changed > 64
+
+
+def permuted(robot: LeggedRobot, order: list[int]) -> LeggedRobot:
+    """The same robot with its joints listed in another order."""
+
+    def pick(values: tuple[float, ...]) -> tuple[float, ...]:
+        return tuple(values[i] for i in order)
+
+    place = {old: new for new, old in enumerate(order)}
+    mirror = Mirror(
+        tuple(place[robot.mirror.joint_from[i]] for i in order), pick(robot.mirror.joint_sign), robot.mirror.foot_from
+    )
+    return replace(
+        robot, joints=tuple(robot.joints[i] for i in order), mirror=mirror, stance=pick(robot.stance),
+        lying=pick(robot.lying), stiffness=pick(robot.stiffness), damping=pick(robot.damping),
+        torque_limit=pick(robot.torque_limit), joint_low=pick(robot.joint_low), joint_high=pick(robot.joint_high),
+        joint_speed=pick(robot.joint_speed), action_scale=pick(robot.action_scale),
+    )  # fmt: skip
+
+
+def test_joints_go_by_name_whatever_order_they_are_listed_in() -> None:
+    order = [int(i) for i in np.random.default_rng(0).permutation(12)]
+    worlds = [world(4), world(4, permuted(GO1, order))]
+    g = torch.Generator().manual_seed(2)
+    qpos = np.tile(worlds[0][1].physics.model.qpos0, (4, 1))
+    model = worlds[0][1].physics.model
+    for name, angle in zip(GO1.joints, GO1.stance, strict=True):
+        qpos[:, model.joint(name).qposadr[0]] = angle
+    for _, scenario in worlds:
+        assert isinstance(scenario.physics.model, mujoco.MjModel)
+        ids = torch.arange(4)
+        scenario.physics.write(ids, qpos, np.zeros((4, model.nv)))
+        scenario.physics.refresh(ids)
+    for _ in range(25):
+        action = 0.2 * torch.randn(4, 12, generator=g)
+        steps = [
+            environment.step(
+                Commands({"joint_position_target": (torch.tensor([GO1.stance]) + action)[:, torch.tensor(picked)]})
+            )
+            for (environment, _), picked in zip(worlds, (list(range(12)), order), strict=True)
+        ]
+    a, b = (step.terminal_truth for step in steps)
+    torch.testing.assert_close(a["base_position"], b["base_position"], atol=1e-4, rtol=0.0)
+    torch.testing.assert_close(a["joint_position"][:, order], b["joint_position"], atol=1e-4, rtol=0.0)
+    torch.testing.assert_close(a["joint_torque"][:, order], b["joint_torque"], atol=1e-2, rtol=0.0)
+
+
+@pytest.mark.parametrize("name", ["go1-velocity-flat", "h1-velocity-flat"])
+def test_a_task_lets_its_policy_see_only_what_a_robot_has(name: str) -> None:
+    task = find_task(name)
+    read = {sensor for term in task.observation for sensor in term.sensors}
+    assert read == {"orientation", "angular_velocity", "joint_position", "joint_velocity", "velocity_command"}
+    assert next(s for s in task.sensors if s.name == "joint_position").labels == task.commands[0].labels
+    assert task.mirror is not None and task.joints is not None and task.evaluate_randomized
