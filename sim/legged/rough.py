@@ -59,8 +59,7 @@ def make_environment(
     scan: ScanSettings,
 ) -> VectorEnvironment:
     """Worlds on shared terrain. `randomized` draws each episode's body and motors and lets the curriculum run."""
-    if robot not in ("", of.name):
-        raise KeyError(robot)
+    walking.check_world(of, settings, device, robot, imperfections)
     ground = build_terrain(terrain)
     physics = MujocoPhysics(
         build_model(of, ground, timestep=settings.timestep),

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
+from policies.errors import UserError
+
 Range = tuple[float, float]
 
 
 def _require(holds: bool, message: str) -> None:
     if not holds:
-        raise ValueError(message)
+        raise UserError(message)
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,17 @@ class CommandSettings:
 
     def __post_init__(self) -> None:
         for name in ("forward", "sideways", "yaw"):
-            _require(getattr(self, name) >= 0.0, f"CommandSettings.{name} must not be negative")
+            value = getattr(self, name)
+            _require(0.0 < value < math.inf, f"CommandSettings.{name} must be above 0 and finite, got {value}")
+        for name in ("heading_gain", "growth"):
+            value = getattr(self, name)
+            _require(0.0 <= value < math.inf, f"CommandSettings.{name} must be at least 0 and finite, got {value}")
         for name in ("standing", "heading", "promotion"):
-            _require(0.0 <= getattr(self, name) <= 1.0, f"CommandSettings.{name} must lie in [0, 1]")
+            value = getattr(self, name)
+            _require(0.0 <= value <= 1.0, f"CommandSettings.{name} must lie in [0, 1], got {value}")
         _require(0.0 < self.start <= 1.0, f"CommandSettings.start must lie in (0, 1], got {self.start}")
-        _require(0.0 < self.interval[0] <= self.interval[1], "CommandSettings.interval needs 0 < low <= high")
+        low, high = self.interval
+        _require(0.0 < low <= high, f"CommandSettings.interval needs 0 < low <= high, got {self.interval}")
 
 
 @dataclass(frozen=True)
@@ -96,6 +104,11 @@ class RewardSettings:
     """Sum over feet that touch down of the time they were in the air less 0.25 s; nothing when commanded to stand"""
     fall: float = -50.0
     """A fall, in one step of 0.02 s: -1 in all"""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            _require(math.isfinite(value), f"RewardSettings.{field.name} must be finite, got {value}")
 
 
 @dataclass(frozen=True)
@@ -154,8 +167,11 @@ class ImperfectionSettings:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            low = value[0] if isinstance(value, tuple) else value
-            _require(low >= 0.0 and math.isfinite(low), f"ImperfectionSettings.{field.name} must not be negative")
+            low, high = value if isinstance(value, tuple) else (value, value)
+            _require(
+                0.0 <= low <= high < math.inf,
+                f"ImperfectionSettings.{field.name} must not be negative, and finite, got {value}",
+            )
 
 
 @dataclass(frozen=True)
@@ -179,3 +195,15 @@ class LeggedSettings:
     commands: CommandSettings = CommandSettings()
     rewards: RewardSettings = RewardSettings()
     imperfections: ImperfectionSettings = ImperfectionSettings()
+
+    def __post_init__(self) -> None:
+        for name in ("frequency", "clearance", "timestep"):
+            value = getattr(self, name)
+            _require(0.0 < value < math.inf, f"LeggedSettings.{name} must be above 0 and finite, got {value}")
+        _require(0.0 < self.duty < 1.0, f"LeggedSettings.duty must lie between 0 and 1, got {self.duty}")
+        _require(0.0 < self.max_tilt < math.pi, f"LeggedSettings.max_tilt must lie in (0, pi), got {self.max_tilt}")
+        _require(0.0 <= self.min_height < 1.0, f"LeggedSettings.min_height must lie in [0, 1), got {self.min_height}")
+        _require(
+            bool(self.gait) and all(0.0 <= phase < 1.0 for phase in self.gait),
+            f"LeggedSettings.gait needs a phase in [0, 1) for each foot, got {self.gait}",
+        )

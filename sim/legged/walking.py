@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
+import torch
+
+from policies.errors import UserError
 from policies.observations import ActionHistory, ObservationTerm, Reading
 from policies.proprioception import Deviation, GaitClock, History, PoseCommand, ProjectedGravity
 from policies.specs import CommandSpec, JointSpec, SafetyEnvelope, SensorSpec
@@ -122,6 +126,21 @@ def sensor_models(noise: ImperfectionSettings, scale: float) -> tuple[SensorMode
     )
 
 
+def check_world(of: LeggedRobot, settings: LeggedSettings, device: str, robot: str, imperfections: float) -> None:
+    """Raise UserError when a walking world can't be made of these; KeyError when `robot` names another robot."""
+    if robot not in ("", of.name):
+        raise KeyError(robot)
+    if torch.device(device).type != "cpu":
+        raise UserError(f"walking worlds run in MuJoCo on the CPU, got device {device}; use cpu")
+    if not 0.0 <= imperfections < math.inf:
+        raise UserError(f"imperfections must be at least 0 and finite, got {imperfections}")
+    if len(settings.gait) != len(of.feet):
+        raise UserError(f"gait needs a phase for each of the {len(of.feet)} feet of {of.name}, got {settings.gait}")
+    substeps = PERIOD / settings.timestep
+    if substeps < 0.999 or abs(substeps - round(substeps)) > 1e-6:
+        raise UserError(f"timestep must divide the control period of {PERIOD} s, got {settings.timestep}")
+
+
 def make_environment(
     num_worlds: int,
     seed: int,
@@ -134,8 +153,7 @@ def make_environment(
     settings: LeggedSettings,
 ) -> VectorEnvironment:
     """A flat world. `randomized` draws each episode's body and motors; `imperfections` 0 is the model itself."""
-    if robot not in ("", of.name):
-        raise KeyError(robot)
+    check_world(of, settings, device, robot, imperfections)
     physics = MujocoPhysics(
         build_model(of, timestep=settings.timestep), num_worlds, substeps=round(PERIOD / settings.timestep)
     )

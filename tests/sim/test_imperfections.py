@@ -178,8 +178,3 @@ def test_the_critic_is_told_what_was_drawn() -> None:
     foot = scenario.physics.model.geom("FR_foot").id
     friction = torch.from_numpy(of_worlds(scenario.physics, "geom_friction")[:, foot, 0].copy()).float()
     assert float(torch.corrcoef(torch.stack((friction, told[:, PARAMETERS.index("friction")])))[0, 1]) > 0.99
-
-
-def test_a_negative_range_is_refused() -> None:
-    with pytest.raises(ValueError, match="friction must not be negative"):
-        ImperfectionSettings(friction=-0.1)
