@@ -10,6 +10,7 @@ from policies.symmetry import SignalMirror, SignedPermutation
 from sim.actuators import ActuatorModels
 from sim.environment import VectorEnvironment
 from sim.legged import walking
+from sim.legged.guide import GaitSettings, ObservedGuide
 from sim.legged.scenario import critic_dim
 from sim.legged.settings import LeggedSettings
 from sim.legged.terrain_curriculum import TerrainCurriculum
@@ -87,15 +88,22 @@ def make_environment(
     )
 
 
-def rough_task(robot: LeggedRobot, settings: LeggedSettings, terrain: TerrainSettings, scan: ScanSettings) -> Task:
-    """`ROBOT-velocity-rough`."""
+def rough_task(
+    robot: LeggedRobot,
+    settings: LeggedSettings,
+    terrain: TerrainSettings,
+    scan: ScanSettings,
+    guide: GaitSettings | None = None,
+) -> Task:
+    """`ROBOT-velocity-rough`; with a `guide`, learning may start from a scripted gait."""
     points = len(scan.grid)
+    observation = (*walking.observation(robot, settings), Reading("height_scan", points, 2.0))
     return Task(
         name=f"{robot.name}-velocity-rough",
         summary=f"Walk a {robot.name} over rough ground, slopes, stairs, blocks and gaps at a commanded velocity.",
         sensors=sensors(robot, settings, scan),
         commands=walking.commands(robot),
-        observation=(*walking.observation(robot, settings), Reading("height_scan", points, 2.0)),
+        observation=observation,
         action=walking.action(robot),
         period=walking.PERIOD,
         episode_steps=walking.EPISODE_STEPS,
@@ -104,5 +112,6 @@ def rough_task(robot: LeggedRobot, settings: LeggedSettings, terrain: TerrainSet
         make_environment=partial(make_environment, of=robot, settings=settings, terrain=terrain, scan=scan),
         joints=walking.joints(robot),
         mirror=mirror(robot, scan),
+        guide=None if guide is None else ObservedGuide(robot, settings, guide, observation),
         evaluate_randomized=True,
     )

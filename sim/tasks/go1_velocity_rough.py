@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sim.legged.guide import GaitSettings
 from sim.legged.rough import rough_task
 from sim.legged.settings import CommandSettings, LeggedSettings, RewardSettings
 from sim.legged.terrain_ground import ScanSettings
@@ -17,4 +18,4 @@ SETTINGS = LeggedSettings(
 )
 """The ground under the body changes by a step at once, so height, tilt and the gait's clock count for less."""
 
-GO1_VELOCITY_ROUGH = rough_task(GO1, SETTINGS, TerrainSettings(), ScanSettings())
+GO1_VELOCITY_ROUGH = rough_task(GO1, SETTINGS, TerrainSettings(), ScanSettings(), GaitSettings(lift=0.1))

@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from policies.errors import UserError
+from sim.legged.guide import GaitSettings
 from sim.legged.rough import rough_task
 from sim.legged.settings import LeggedSettings
 from sim.legged.terrain_ground import ScanSettings
@@ -22,9 +23,10 @@ from sim.terrain.terrain import TerrainSettings
 
 SWING = 0.07
 """Height in m to which the gait lifts a foot."""
+GUIDE = GaitSettings(drift=0.0)
 KINDS: dict[str, Callable[[LeggedRobot, LeggedSettings], Task]] = {
-    "velocity-flat": flat_task,
-    "velocity-rough": lambda robot, settings: rough_task(robot, settings, TerrainSettings(), ScanSettings()),
+    "velocity-flat": lambda robot, settings: flat_task(robot, settings, GUIDE),
+    "velocity-rough": lambda robot, settings: rough_task(robot, settings, TerrainSettings(), ScanSettings(), GUIDE),
 }
 
 
