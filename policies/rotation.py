@@ -25,10 +25,17 @@ def rotation_matrix(q: Tensor) -> Tensor:
     return torch.addmm(_IDENTITY.to(q), products, _PRODUCTS.to(q))
 
 
+_OFFSET, _SCALE = torch.tensor([[0.0, 0.0, -1.0]]), torch.tensor([[2.0, -2.0, 2.0]])
+
+
 def gravity_direction(q: Tensor) -> Tensor:
     """World -z in the body frame [N, 3] for unit quaternions [N, 4]: the rotation matrix's last row, turned round."""
     w, x, y, z = q.split(1, -1)
-    return torch.cat((2.0 * (w * y - x * z), -2.0 * (y * z + w * x), 2.0 * (x * x + y * y) - 1.0), -1)
+    # Fused products and a single scaling: this is reckoned several times in every step of thousands of worlds.
+    halves = torch.cat(
+        (torch.addcmul(w * y, x, z, value=-1.0), torch.addcmul(y * z, w, x), torch.addcmul(x * x, y, y)), -1
+    )
+    return torch.addcmul(_OFFSET.to(q), halves, _SCALE.to(q))
 
 
 def rotate(q: Tensor, v: Tensor) -> Tensor:
