@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +20,8 @@ def test_a_failed_world_ends_alone_and_is_written_by_block(tmp_path: Path) -> No
     blocks = WorldBlocks(task, 8, 2, 0, "cpu", True, parallel.current())
     blocks.reset()
     blocks.keep_failures(tmp_path / "failed")
-    blocks.environments[1].scenario.physics.qvel[2] = np.nan
+    second: Any = blocks.environments[1]
+    second.scenario.physics.qvel[2] = np.nan
     (command,) = task.commands
     step = blocks.step(Commands({command.name: torch.zeros(8, command.dim)}))
     assert step.terminated.nonzero().tolist() == [[6]]
