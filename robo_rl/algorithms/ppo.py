@@ -80,6 +80,8 @@ class PpoConfig:
     """Standard deviation of the normalised action at the start."""
     imitation: int = 0
     """Iterations at the start that learn to act as the task's scripted guide would; the critic learns as ever."""
+    imitation_minibatches: int = 32
+    """Minibatches of each pass while imitating: many small steps, for there is no policy gradient to be noisy."""
     imitation_coefficient: float = 10.0
     """Weight of the imitation loss, the mean squared difference of normalised actions."""
     symmetry: Literal["none", "augment", "loss"] = "none"
@@ -115,6 +117,7 @@ class PpoConfig:
         for field in ("target_kl", "value_clip", "value_coefficient", "entropy_coefficient", "symmetry_coefficient"):
             require(self, field, low=0.0)
         require(self, "imitation", low=0)
+        require(self, "imitation_minibatches", low=1)
         require(self, "imitation_coefficient", above=0.0)
         rows = max(1, self.num_worlds // self.blocks) * (1 if self.actor == "gru" else self.rollout_steps)
         require(self, "minibatches", high=rows)
@@ -129,14 +132,14 @@ class PpoConfig:
 
 
 _WALKING = PpoConfig(
-    rollout_steps=24, epochs=4, minibatches=4, iterations=400, target_kl=0.015, entropy_coefficient=0.002,
-    initial_std=0.4, symmetry="augment", update_threads=2, actor_hidden=(128, 128, 64), critic_hidden=(128, 128, 64),
+    rollout_steps=24, epochs=4, minibatches=4, iterations=400, target_kl=0.02, entropy_coefficient=0.002,
+    initial_std=0.25, imitation=10, symmetry="augment", update_threads=2, actor_hidden=(128, 128, 64), critic_hidden=(128, 128, 64),
     activation="elu",
 )  # fmt: skip
 RECOMMENDED: dict[str, PpoConfig] = {
     "go1-velocity-flat": _WALKING,
     "go1-velocity-rough": replace(_WALKING, iterations=1500),
-    "h1-velocity-flat": replace(_WALKING, iterations=800),
+    "h1-velocity-flat": replace(_WALKING, iterations=800, initial_std=0.4, imitation=0),
 }
 
 

@@ -96,11 +96,12 @@ class Updater:
         done = 0
         per_world = 1 if self.actor.recurrent else rollout.done.shape[0]
         coins: Tensor | None = None
+        parts = c.minibatches if self.guide is None else max(c.minibatches, c.imitation_minibatches)
         for _ in range(c.epochs):
             if rollout.table.shape[1] > rollout.done.shape[1]:
                 # Of a row and its mirror image each epoch takes one, the next epoch the other.
                 coins = self._blocks.coins(per_world) if coins is None else 1 - coins
-            for picked in self._blocks.shuffled(per_world, c.minibatches):
+            for picked in self._blocks.shuffled(per_world, parts):
                 metrics, fault = self._step(rollout, picked, coins)
                 if fault:
                     skipped[fault] = skipped.get(fault, 0) + 1

@@ -92,6 +92,7 @@ OTHERS: dict[str, Term] = {
     "track_velocity_finely": lambda n: torch.exp(n.error[:, 0] * (-1.0 / FINE)),
     "velocity_error": lambda n: n.error[:, 0].sqrt(),
     "track_yaw": lambda n: torch.exp(n.error[:, 1] * (-1.0 / YAW)),
+    "yaw_error": lambda n: n.error[:, 1].sqrt(),
     "gait": lambda n: 1.0 - (n.contact - n.wanted).abs().mean(-1),
     "slip": lambda n: (n.foot_speed * n.contact).sum(-1),
     "clearance": lambda n: (n.foot_height.square() * n.foot_speed.sqrt() * (1.0 - n.wanted)).sum(-1),

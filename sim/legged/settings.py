@@ -67,6 +67,8 @@ class RewardSettings:
     """|v_xy - command|, m/s"""
     track_yaw: float = 0.75
     """exp(-(yaw rate - command)^2 / 0.25)"""
+    yaw_error: float = 0.0
+    """|yaw rate - command|, rad/s"""
     gait: float = 0.5
     """Share of feet whose contact is what the gait's clock asks for; of all feet on the ground when standing."""
     vertical_velocity: float = -1.0
@@ -115,8 +117,8 @@ class RewardSettings:
 class ImperfectionSettings:
     """What differs between worlds and from the model; ranges are half-widths around nominal or (low, high).
 
-    All are drawn anew at each restart, always from the model's stored values. `imperfections` of the environment
-    scales every half-width and noise.
+    All are drawn anew at each restart, masses, centres and rotor inertias at a quarter of them, always from the model's
+    stored values. `imperfections` of the environment scales every half-width and noise.
     """
 
     delay: float = 0.01
