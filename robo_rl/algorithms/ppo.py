@@ -133,7 +133,8 @@ class PpoConfig:
 
 _WALKING = PpoConfig(
     rollout_steps=24, epochs=4, minibatches=4, iterations=400, target_kl=0.02, entropy_coefficient=0.002,
-    initial_std=0.25, imitation=10, symmetry="augment", update_threads=2, actor_hidden=(128, 128, 64), critic_hidden=(128, 128, 64),
+    initial_std=0.25, imitation=10, symmetry="augment", update_threads=2,
+    actor_hidden=(128, 128, 64), critic_hidden=(128, 128, 64),
     activation="elu",
 )  # fmt: skip
 RECOMMENDED: dict[str, PpoConfig] = {
