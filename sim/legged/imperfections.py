@@ -1,4 +1,4 @@
-"""What differs between robots of one kind and from the model: drawn anew at each restart, always from stored nominal
+"""What differs between robots of one kind and from the model: drawn anew at restarts, always from stored nominal
 values, so that nothing accumulates."""
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from sim.legged.settings import ImperfectionSettings
 from sim.physics.mujoco.physics import MujocoPhysics
 from sim.robots.legged import LeggedRobot
 
+BODIES = 0.25
+"""Share of the restarts that bring another body: masses cost MuJoCo a pass over the model (`set_const`), motors and
+friction nothing."""
 PARAMETERS = ("friction", "strength", "base_mass", "delay")
 """What a critic is told of a world, each scaled to about -1..1."""
 
@@ -42,6 +45,7 @@ class Imperfections:
         self.delay = torch.zeros(n, dtype=torch.int64)
         self.joint_offset = torch.zeros(n, joints)
         self.parameters = torch.zeros(n, len(PARAMETERS))
+        self._has_body = torch.zeros(n, dtype=torch.bool)
         self._longest = round(settings.delay * scale / physics.dt)
         model = physics.model
         self._base = int(model.body(robot.base).id)
@@ -54,17 +58,19 @@ class Imperfections:
                 physics.expand(field)
 
     def draw(self, ids: Tensor, generator: torch.Generator) -> None:
-        """New bodies and motors for the worlds `ids` [K]."""
+        """New motors, friction and delays for the worlds `ids` [K], and new bodies for a share of them."""
         if not self.active:
             return
         s, scale, k = self._settings, self._scale, len(ids)
         joints, links = self.joint_offset.shape[1], len(self._links)
-        u = 2.0 * torch.rand(k, 4 + 3 + 5 * joints + links, generator=generator) - 1.0
-        single, centre, per_joint, per_link = u.split([4, 3, 5 * joints, links], -1)
+        u = 2.0 * torch.rand(k, 4 + 4 + 5 * joints + links, generator=generator) - 1.0
+        single, centre, per_joint, per_link = u.split([4, 4, 5 * joints, links], -1)
         stiff, damp, offset, viscous, rotor = per_joint.split(joints, -1)
+        fresh = ~self._has_body[ids] | (centre[:, 3] < 2.0 * BODIES - 1.0)
         rows = ids.numpy()
         self.delay[ids] = ((single[:, 3] + 1.0) * 0.5 * (self._longest + 1)).long().clamp(max=self._longest)
         self.joint_offset[ids] = offset * (s.joint_offset * scale)
+        single[:, 2] = torch.where(fresh, single[:, 2], self.parameters[ids, 2])
         self.parameters[ids] = single
 
         friction = _factor(single[:, 0:1], s.friction * scale)
@@ -77,25 +83,23 @@ class Imperfections:
         bias = np.stack((stiffness, stiffness, damping), -1)
         self._physics.expand("actuator_biasprm")[rows, :, :3] = self._physics.nominal("actuator_biasprm")[:, :3] * bias
         self._write("dof_damping", rows, _factor(viscous, s.joint_damping * scale), at=self._dofs)
-        self._write("dof_armature", rows, _factor(rotor, s.armature * scale), at=self._dofs)
-        self._masses(rows, single[:, 2].numpy() * s.base_mass * scale, centre.numpy() * s.centre * scale,
-                     _factor(per_link, s.link_mass * scale))  # fmt: skip
+        if bool(fresh.any()):
+            self._has_body[ids] = True
+            self._body(rows[fresh.numpy()], *(part[fresh] for part in (single[:, 2], centre[:, :3], per_link, rotor)))
 
-    def _masses(
-        self,
-        rows: NDArray[np.int64],
-        base: NDArray[np.float32],
-        centre: NDArray[np.float32],
-        links: NDArray[np.float64],
-    ) -> None:
+    def _body(self, rows: NDArray[np.int64], base: Tensor, centre: Tensor, links: Tensor, rotor: Tensor) -> None:
+        """Other masses and rotor inertias for the worlds `rows`, of numbers in -1..1."""
+        s, scale = self._settings, self._scale
+        self._write("dof_armature", rows, _factor(rotor, s.armature * scale), at=self._dofs)
         physics, body = self._physics, self._base
         mass, inertia = physics.nominal("body_mass"), physics.nominal("body_inertia")
-        heavier = np.maximum(0.2, (mass[body] + base) / mass[body])
+        heavier = np.maximum(0.2, 1.0 + base.double().numpy() * (s.base_mass * scale / mass[body]))
         physics.expand("body_mass")[rows, body] = mass[body] * heavier
         physics.expand("body_inertia")[rows, body] = inertia[body] * heavier[:, None]
-        physics.expand("body_ipos")[rows, body] = physics.nominal("body_ipos")[body] + centre
-        physics.expand("body_mass")[rows[:, None], self._links] = mass[self._links] * links
-        physics.expand("body_inertia")[rows[:, None], self._links] = inertia[self._links] * links[:, :, None]
+        physics.expand("body_ipos")[rows, body] = physics.nominal("body_ipos")[body] + centre.numpy() * s.centre * scale
+        share = _factor(links, s.link_mass * scale)
+        physics.expand("body_mass")[rows[:, None], self._links] = mass[self._links] * share
+        physics.expand("body_inertia")[rows[:, None], self._links] = inertia[self._links] * share[:, :, None]
         physics.set_const(rows)
 
     def _write(
@@ -113,9 +117,11 @@ class Imperfections:
             "delay": self.delay.clone(),
             "joint_offset": self.joint_offset.clone(),
             "parameters": self.parameters.clone(),
+            "has_body": self._has_body.clone(),
         }
 
     def restore(self, snapshot: Mapping[str, Tensor]) -> None:
+        self._has_body = snapshot["has_body"].clone()
         self.delay = snapshot["delay"].clone()
         self.joint_offset = snapshot["joint_offset"].clone()
         self.parameters = snapshot["parameters"].clone()

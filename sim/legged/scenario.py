@@ -92,6 +92,7 @@ class LeggedScenario:
         self._last_action = torch.zeros(n, joints)
         self._older_action = torch.zeros(n, joints)
         self._air = torch.zeros(n, len(robot.feet))
+        self._gravity = torch.zeros(n, 3)
         self._last_velocity = torch.zeros(n, joints)
         self._tracked = torch.zeros(n)
         # Its own, so that a snapshot restored elsewhere goes on with the same draws.
@@ -173,6 +174,8 @@ class LeggedScenario:
             values.index_fill(0, ids, 0.0)
             for values in (self._action, self._last_action, self._older_action, self._last_velocity, self._air)
         )
+        started = self.physics.values[ids, self._columns["orientation"]]
+        self._gravity = self._gravity.index_copy(0, ids, gravity_direction(started))
         self._followed = self._followed.index_copy(0, ids, self.commands.values[ids])
 
     def advance(self, commands: Commands, differentiable: bool) -> None:
@@ -192,6 +195,7 @@ class LeggedScenario:
         # The motors' encoders have the zero errors, too: what is commanded in their angle is another true one.
         self.physics.step(target - noisy.joint_offset, noisy.delay if noisy.active else None)
         self._steps += 1
+        self._gravity = gravity_direction(self.physics.values[:, self._columns["orientation"]])
         if due:
             w, x, y, z = self.physics.values[:, self._columns["orientation"]].unbind(-1)
             heading = torch.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
@@ -211,7 +215,7 @@ class LeggedScenario:
         return Truth(
             {
                 **parts,
-                "gravity": gravity_direction(parts["orientation"]),
+                "gravity": self._gravity,
                 "measured_position": parts["joint_position"] + self.imperfections.joint_offset,
                 "foot_contact": parts["foot_contact"] > 0.0,
                 "foot_height": foot_height,
@@ -371,6 +375,7 @@ class LeggedScenario:
         self._generator.set_state(snapshot["generator"])
         self._seeded = True
         self._judged = None
+        self._gravity = gravity_direction(self.physics.values[:, self._columns["orientation"]])
         self.physics.restore(part("physics."))
         self.commands.restore(part("commands."))
         self.imperfections.restore(part("robot."))
