@@ -129,6 +129,15 @@ class GaitClock:
     dim: int = 2
     state: str = "gait_phase"
 
+    _turn: ClassVar[Tensor]
+    _ones: ClassVar[Tensor]
+
+    def __post_init__(self) -> None:
+        angle = 2.0 * math.pi * self.frequency * self.period
+        turn = torch.tensor([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+        object.__setattr__(self, "_turn", turn)
+        object.__setattr__(self, "_ones", torch.ones(2, 2))
+
     @property
     def sensors(self) -> tuple[str, ...]:
         return ()
@@ -141,18 +150,10 @@ class GaitClock:
         return state[self.state]
 
     def advance(self, sensors: Sensors, state: State, action: Tensor) -> dict[str, Tensor]:
-        angle = 2.0 * math.pi * self.frequency * self.period
-        sine, cosine = state[self.state].split(1, -1)
-        turned = torch.cat(
-            (
-                sine * math.cos(angle) + cosine * math.sin(angle),
-                cosine * math.cos(angle) - sine * math.sin(angle),
-            ),
-            -1,
-        )
-        # One Newton step towards length 1 keeps rounding from adding up over hours.
-        # Added by hand: small targets have no operator that sums along an axis.
-        length = turned[:, :1].square() + turned[:, 1:].square()
+        turned = state[self.state] @ self._turn.to(action)
+        # One Newton step towards length 1 keeps rounding from adding up over hours. The products with constants are
+        # sums along an axis, for which small targets have no operator of their own.
+        length = (turned * turned) @ self._ones.to(action)
         return {self.state: turned * (1.5 - 0.5 * length)}
 
     def mirrored_reset(self, values: dict[str, Tensor]) -> dict[str, Tensor]:

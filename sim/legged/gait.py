@@ -23,21 +23,19 @@ class Gait:
         self._length = turns.denominator
         turn = torch.arange(self._length, dtype=torch.float64) * turns.numerator / turns.denominator
         angle = 2.0 * math.pi * turn
-        self._clock = torch.stack((torch.sin(angle), torch.cos(angle)), -1).float()
+        clock = torch.stack((torch.sin(angle), torch.cos(angle)), -1)
         # A hair's breadth keeps rounding from choosing at the very edge.
         phase = torch.remainder(turn[:, None] + torch.tensor(phases, dtype=torch.float64) + 1e-9, 1.0)
-        self._wanted = (phase < duty).float()
-        swing = ((phase - duty) / max(1.0 - duty, 1e-9)).clamp(0.0, 1.0)
-        self._lift = torch.sin(math.pi * swing).float()
+        swing = ((phase - duty) / (1.0 - duty)).clamp(0.0, 1.0)
+        self._table = torch.cat((clock, phase < duty, torch.sin(math.pi * swing)), -1).float()
+        self._feet = len(phases)
 
-    def clock(self, steps: Tensor) -> Tensor:
-        """(sin, cos) of the phase [N, 2] after `steps` [N] since the restart."""
-        return self._clock[steps % self._length]
+    def __call__(self, steps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The clock, the wanted contacts and lifts after `steps` [N] since the restart.
 
-    def wanted(self, steps: Tensor) -> Tensor:
-        """1 for feet that should be on the ground [N, F], 0 for the others."""
-        return self._wanted[steps % self._length]
-
-    def lift(self, steps: Tensor) -> Tensor:
-        """How high each foot should be [N, F], as a share of the height in mid-swing: half a sine while in the air."""
-        return self._lift[steps % self._length]
+        (sin, cos) of the phase [N, 2]; 1 for feet that should be on the ground, 0 for the others [N, F]; how high each
+        foot should be as a share of the height in mid-swing [N, F]: half a sine while in the air.
+        """
+        rows = self._table[steps % self._length]
+        clock, wanted, lift = rows.split([2, self._feet, self._feet], -1)
+        return clock, wanted, lift

@@ -18,14 +18,33 @@ COARSE, FINE, YAW = 0.25, 0.03, 0.25
 """Widths of the tracking kernels, (m/s)^2 and (rad/s)^2."""
 
 
+class Tracking:
+    """How well a command is followed, in few operations.
+
+    Called with the velocity and the rates in the base's frame and the command [N, 3] each: the kernels
+    exp(-e^2 / width) of the horizontal velocity, coarse and fine, and of the yaw rate, then both errors, m/s and
+    rad/s: [N, 5].
+    """
+
+    def __init__(self) -> None:
+        self._sums = torch.zeros(3, 5)
+        self._sums[:2, 0], self._sums[:2, 1], self._sums[2, 2] = -1.0 / COARSE, -1.0 / FINE, -1.0 / YAW
+        self._sums[:2, 3], self._sums[2, 4] = 1.0, 1.0
+
+    def __call__(self, velocity: Tensor, rates: Tensor, command: Tensor) -> Tensor:
+        off = torch.cat((velocity[:, :2], rates[:, 2:]), -1) - command
+        result = off.square_() @ self._sums
+        result[:, :3].exp_()
+        result[:, 3:].sqrt_()
+        return result
+
+
 @dataclass(frozen=True)
 class Now:
     """What the terms read; N worlds, J joints, F feet."""
 
-    error: Tensor
-    """Squared errors [N, 2] of the horizontal velocity, (m/s)^2, and of the yaw rate, (rad/s)^2."""
     tracking: Tensor
-    """exp(-velocity error / COARSE) [N]."""
+    """As `Tracking` gives it [N, 5]."""
     velocity: Tensor
     """Of the base in its own frame [N, 3], m/s."""
     rates: Tensor
@@ -88,11 +107,11 @@ SQUARES: dict[str, Term] = {
 """Terms that are the sum of the squares of these columns [N, k]."""
 
 OTHERS: dict[str, Term] = {
-    "track_velocity": lambda n: n.tracking,
-    "track_velocity_finely": lambda n: torch.exp(n.error[:, 0] * (-1.0 / FINE)),
-    "velocity_error": lambda n: n.error[:, 0].sqrt(),
-    "track_yaw": lambda n: torch.exp(n.error[:, 1] * (-1.0 / YAW)),
-    "yaw_error": lambda n: n.error[:, 1].sqrt(),
+    "track_velocity": lambda n: n.tracking[:, 0],
+    "track_velocity_finely": lambda n: n.tracking[:, 1],
+    "track_yaw": lambda n: n.tracking[:, 2],
+    "velocity_error": lambda n: n.tracking[:, 3],
+    "yaw_error": lambda n: n.tracking[:, 4],
     "gait": lambda n: 1.0 - (n.contact - n.wanted).abs().mean(-1),
     "slip": lambda n: (n.foot_speed * n.contact).sum(-1),
     "clearance": lambda n: (n.foot_height.square() * n.foot_speed.sqrt() * (1.0 - n.wanted)).sum(-1),

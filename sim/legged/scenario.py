@@ -17,7 +17,7 @@ from policies.signals import Commands, Truth
 from sim.legged.commands import VelocityCommands
 from sim.legged.gait import Gait
 from sim.legged.imperfections import PARAMETERS, Imperfections, Pushes
-from sim.legged.rewards import COARSE, Now, Rewards
+from sim.legged.rewards import Now, Rewards, Tracking
 from sim.legged.settings import LeggedSettings
 from sim.physics.mujoco.physics import MujocoPhysics
 from sim.robots.legged import LeggedRobot
@@ -76,6 +76,7 @@ class LeggedScenario:
         self.pushes = Pushes(settings.imperfections, n, EVENTS * period, imperfections)
         self.ground = ground
         self._settings = settings
+        self._tracking = Tracking()
         self._rewards = Rewards(settings.rewards, period)
         self._period = period
         self._stance = torch.tensor(robot.stance)
@@ -222,7 +223,7 @@ class LeggedScenario:
                 "base_height": base_height,
                 "velocity_command": self._followed,
                 "next_command": self.commands.values,
-                "gait_clock": self._gait.clock(self._steps),
+                "gait_clock": self._gait(self._steps)[0],
                 "last_action": self._action,
                 "parameters": self.imperfections.parameters.clone(),
             }
@@ -244,15 +245,12 @@ class LeggedScenario:
         velocity, rates = truth["linear_velocity"], truth["angular_velocity"]
         standing = (command.abs().sum(-1, keepdim=True) == 0.0).float()
         contact = truth["foot_contact"].float()
-        off = velocity[:, :2] - command[:, :2]
-        turning = rates[:, 2] - command[:, 2]
-        error = torch.stack((off[:, 0].square() + off[:, 1].square(), turning.square()), -1)
-        tracking = torch.exp(error[:, 0] * (-1.0 / COARSE))
-        self._tracked += tracking
+        tracking = self._tracking(velocity, rates, command)
+        self._tracked += tracking[:, 0]
+        _, wanted, lift = self._gait(self._steps)
         position, rewarded = truth["joint_position"], self._rewards.names
         reward, _ = self._rewards(
             Now(
-                error=error,
                 tracking=tracking,
                 velocity=velocity,
                 rates=rates,
@@ -267,9 +265,9 @@ class LeggedScenario:
                 last_action_change=self._last_action - self._older_action if "action_jerk" in rewarded else _NOTHING,
                 limits=self._limits,
                 contact=contact,
-                wanted=torch.maximum(self._gait.wanted(self._steps), standing),
+                wanted=torch.maximum(wanted, standing),
                 foot_height=truth["foot_height"] - self._settings.clearance,
-                lift_error=self._lift_error(truth["foot_height"], standing) if "swing" in rewarded else _NOTHING,
+                lift_error=self._lift_error(truth["foot_height"], lift, standing) if "swing" in rewarded else _NOTHING,
                 foot_speed=_speed(truth["foot_velocity"]),
                 air_time=self._airborne(contact) if "air_time" in rewarded else _NOTHING,
                 standing=standing,
@@ -279,8 +277,8 @@ class LeggedScenario:
         # A world in quarantine has been put back: what it shows is not what it did.
         return torch.where(self.physics.failed, 0.0, reward)
 
-    def _lift_error(self, foot_height: Tensor, standing: Tensor) -> Tensor:
-        wanted = self._gait.lift(self._steps) * (1.0 - standing)
+    def _lift_error(self, foot_height: Tensor, lift: Tensor, standing: Tensor) -> Tensor:
+        wanted = lift * (1.0 - standing)
         return foot_height - torch.add(self._rest, wanted, alpha=self._settings.clearance - self._rest)
 
     def _airborne(self, contact: Tensor) -> Tensor:

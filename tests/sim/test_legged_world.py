@@ -17,7 +17,7 @@ from policies.signals import Commands, Sensors, State
 from sim.environment import VectorEnvironment
 from sim.legged.commands import VelocityCommands
 from sim.legged.gait import Gait
-from sim.legged.rewards import OTHERS, SQUARES, Now, Rewards
+from sim.legged.rewards import OTHERS, SQUARES, Now, Rewards, Tracking
 from sim.legged.scenario import LeggedScenario
 from sim.legged.settings import CommandSettings, LeggedSettings, RewardSettings
 from sim.legged.walking import PERIOD, flat_task, make_environment
@@ -105,12 +105,12 @@ def random_now(n: int, joints: int, feet: int) -> Now:
 
     bits = {name: (draw(feet) > 0.0).float() for name in ("contact", "wanted")}
     shapes = {
-        "error": (2,), "velocity": (3,), "rates": (3,), "gravity": (3,), "height_error": (1,), "foot_height": (feet,),
-        "lift_error": (feet,), "foot_speed": (feet,), "air_time": (feet,),
+        "tracking": (5,), "velocity": (3,), "rates": (3,), "gravity": (3,), "height_error": (1,),
+        "foot_height": (feet,), "lift_error": (feet,), "foot_speed": (feet,), "air_time": (feet,),
     }  # fmt: skip
     values = {name: draw(*shapes.get(name, (joints,))) for name in Now.__dataclass_fields__}
     values |= bits | {
-        "error": values["error"].abs(), "foot_speed": values["foot_speed"].abs(), "tracking": draw().exp(),
+        "foot_speed": values["foot_speed"].abs(),
         "limits": torch.tensor([[-0.5] * joints, [0.5] * joints]), "standing": (draw(1) > 0.0).float(),
         "fallen": draw() > 1.0,
     }  # fmt: skip
@@ -132,14 +132,23 @@ def test_the_reward_is_the_weighted_sum_of_its_terms_one_by_one() -> None:
 
 
 def test_following_the_command_pays_more_than_standing_and_standing_more_than_the_wrong_way() -> None:
-    now = random_now(3, 12, 4)
-    error = torch.tensor([[0.0, 0.0], [1.0, 0.0], [4.0, 0.0]])
-    now = replace(now, error=error, tracking=torch.exp(-error[:, 0] / 0.25))
-    weights = dict.fromkeys((field.name for field in fields(RewardSettings)), 0.0)
-    for name in ("track_velocity", "track_velocity_finely", "track_yaw"):
-        weights[name] = getattr(RewardSettings(), name)
-    reward, _ = Rewards(RewardSettings(**weights), 0.02)(now)
+    command = torch.tensor([[1.0, 0.0, 0.5]]).repeat(3, 1)
+    velocity = torch.tensor([[1.0, 0.0, 0.3], [0.0, 0.0, 0.0], [-1.0, 0.0, 0.0]])
+    rates = torch.tensor([[0.2, 0.0, 0.5], [0.0, 0.0, 0.0], [0.0, 0.0, -0.5]])
+    tracking = Tracking()(velocity, rates, command)
+    torch.testing.assert_close(tracking[:, 3], torch.tensor([0.0, 1.0, 2.0]))
+    torch.testing.assert_close(tracking[:, 4], torch.tensor([0.0, 0.5, 1.0]))
+    torch.testing.assert_close(tracking[1, :3], torch.exp(-torch.tensor([1.0 / 0.25, 1.0 / 0.03, 0.25 / 0.25])))
+    settings = RewardSettings()
+    paid = {name: getattr(settings, name) for name in fields_of_tracking()}
+    weights = dict.fromkeys((field.name for field in fields(RewardSettings)), 0.0) | paid
+    reward, _ = Rewards(RewardSettings(**weights), 0.02)(replace(random_now(3, 12, 4), tracking=tracking))
     assert float(reward[0]) > float(reward[1]) > float(reward[2])
+
+
+def fields_of_tracking() -> tuple[str, ...]:
+    """The reward terms that are columns of `Tracking`, in its order."""
+    return ("track_velocity", "track_velocity_finely", "track_yaw", "velocity_error", "yaw_error")
 
 
 def test_the_world_and_the_policy_keep_the_same_clock() -> None:
@@ -147,10 +156,11 @@ def test_the_world_and_the_policy_keep_the_same_clock() -> None:
     state = State({term.state: torch.tensor([[0.0, 1.0]])})
     for t in range(400):
         steps = torch.tensor([t])
-        torch.testing.assert_close(term(Sensors({}), state), gait.clock(steps), atol=1e-4, rtol=0.0)
+        clock, wanted, lift = gait(steps)
+        torch.testing.assert_close(term(Sensors({}), state), clock, atol=1e-4, rtol=0.0)
         # No foot is asked to be in the air and on the ground at once, and some foot always carries.
-        assert bool(((gait.lift(steps) > 1e-6) <= (gait.wanted(steps) == 0.0)).all())
-        assert bool(gait.wanted(steps).any())
+        assert bool(((lift > 1e-6) <= (wanted == 0.0)).all())
+        assert bool(wanted.any())
         state = State(term.advance(Sensors({}), state, torch.zeros(1, 2)))
 
 
