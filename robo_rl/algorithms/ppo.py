@@ -14,6 +14,7 @@ One iteration: N worlds act for T steps with the current policy (ppo_rollout.py)
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -78,6 +79,9 @@ class PpoConfig:
     """How a Gaussian sample becomes an action in [-1, 1]: cut off, or through tanh."""
     initial_std: float = 0.5
     """Standard deviation of the normalised action at the start."""
+    final_std: float = 0.0
+    """Bound of the standard deviation from half of the iterations on, reached exponentially; 0 leaves
+    it to the gradient. A policy that learns among large random actions compensates for them, and errs without them."""
     imitation: int = 0
     """Iterations at the start that learn to act as the task's scripted guide would; the critic learns as ever."""
     imitation_minibatches: int = 32
@@ -116,6 +120,7 @@ class PpoConfig:
             require(self, field, above=0.0)
         for field in ("target_kl", "value_clip", "value_coefficient", "entropy_coefficient", "symmetry_coefficient"):
             require(self, field, low=0.0)
+        require(self, "final_std", low=0.0, high=self.initial_std)
         require(self, "imitation", low=0)
         require(self, "imitation_minibatches", low=1)
         require(self, "imitation_coefficient", above=0.0)
@@ -132,15 +137,15 @@ class PpoConfig:
 
 
 _WALKING = PpoConfig(
-    rollout_steps=24, epochs=4, minibatches=4, iterations=400, target_kl=0.02, entropy_coefficient=0.002,
-    initial_std=0.25, imitation=10, symmetry="augment", update_threads=2,
+    rollout_steps=24, epochs=4, minibatches=4, iterations=220, target_kl=0.02,
+    initial_std=0.25, final_std=0.08, imitation=10, symmetry="augment", update_threads=2,
     actor_hidden=(128, 128, 64), critic_hidden=(128, 128, 64),
     activation="elu",
 )  # fmt: skip
 RECOMMENDED: dict[str, PpoConfig] = {
     "go1-velocity-flat": _WALKING,
-    "go1-velocity-rough": replace(_WALKING, iterations=1500),
-    "h1-velocity-flat": replace(_WALKING, iterations=800, initial_std=0.4, imitation=0),
+    "go1-velocity-rough": replace(_WALKING, iterations=1500, final_std=0.1),
+    "h1-velocity-flat": replace(_WALKING, iterations=800, initial_std=0.4, final_std=0.0, imitation=0),
 }
 
 
@@ -209,11 +214,20 @@ class PpoTrainer:
         self._updater.guide = self._imitated if self.iteration < self.config.imitation else None
         rollout, metrics = self._collector.collect(self.config.discount, self.config.gae_lambda)
         metrics.update(self._updater.update(rollout, self.iteration))
+        self._bound_std()
         # Only now, so that the first update sees exactly the observations that the rollout's policy saw.
         self._collector.update_normalizers(rollout.fault)
         self.iteration += 1
         self.steps += self.config.num_worlds * self.config.rollout_steps
         return metrics
+
+    def _bound_std(self) -> None:
+        c = self.config
+        if c.final_std > 0.0:
+            progress = min(1.0, 2.0 * self.iteration / c.iterations)
+            bound = math.log(c.initial_std) + progress * math.log(c.final_std / c.initial_std)
+            with torch.no_grad():
+                self.log_std.clamp_(max=bound)
 
     def _imitated(self, batch: Minibatch) -> Tensor:
         normalizer = self.graph.normalizer

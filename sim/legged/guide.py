@@ -32,12 +32,14 @@ class GaitSettings:
 
     lift: float = 0.08
     """Height in m of a swinging foot's arc."""
-    press: float = 0.01
+    press: float = 0.0
     """Way in m that a standing foot is pushed into the ground, against the weight on it."""
     lead: float = 1.0
     """Angle in rad of the gait's turn by which the motors lag behind their targets."""
     gain: float = 1.25
     """How much faster the feet go than the command, for motors that fall short."""
+    turn_gain: float = 1.5
+    """How much faster they go around than the commanded yaw rate."""
     drift: float = 0.2
     """Speed in m/s that trotting on the spot goes backwards by."""
 
@@ -69,7 +71,7 @@ class GaitGuide:
         height = torch.where(
             down, -own.press * torch.sin(math.pi * phase / s.duty), own.lift * torch.sin(math.pi * swing)
         )
-        velocity = command * own.gain
+        velocity = command * torch.tensor([own.gain, own.gain, own.turn_gain])
         x = velocity[:, 0:1] + own.drift - velocity[:, 2:3] * self._feet[:, 1]
         y = velocity[:, 1:2] + velocity[:, 2:3] * self._feet[:, 0]
         length = way * (s.duty / s.frequency)
