@@ -1,4 +1,4 @@
-"""`robo-rl sim2sim BUNDLE --backend pybullet`: does it walk in an engine it was not trained in?"""
+"""`robo-rl sim2sim BUNDLE`: does it walk in an engine it was not trained in?"""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Arguments:
     bundle: tyro.conf.Positional[Folder]
     """Folder that `robo-rl export` wrote, of a legged robot's flat task."""
     backend: str = "pybullet"
-    """Engine to compare with MuJoCo."""
+    """What to compare the task's own MuJoCo with: pybullet, or mujoco-hard, which has contacts nearly as hard."""
     robots: int = 20
     """Robots, each with its own start and commands."""
     seconds: float = 20.0

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
-import mujoco
 import pytest
 import torch
 from torch import Tensor, nn
@@ -22,7 +21,6 @@ from robo_rl.cli.main import main
 from robo_rl.sim2sim import MEASURES, Comparison, Settings, Walk, _Tally, command_schedule, compare, legged_world
 from robo_rl.trained import visit
 from sim.legged.scenario import LeggedScenario
-from sim.physics.mujoco.physics import MujocoPhysics
 from sim.tasks import find_task
 from tests.robo_rl.trot_policy import trot
 
@@ -88,7 +86,7 @@ def test_a_trotting_robot_moves_alike_where_contacts_are_alike() -> None:
     MuJoCo's contacts are made nearly as hard as Bullet's here: what is left in common is the whole model of the robot.
     """
     commands = torch.tensor([[-0.5, 0.0, 0.0], [0.5, 0.0, 0.0], [0.0, 0.4, 0.0]])
-    found = [trotting(backend, commands) for backend in ("mujoco", "pybullet")]
+    found = [trotting(backend, commands) for backend in ("mujoco-hard", "pybullet")]
     torch.testing.assert_close(found[0][0], found[1][0], atol=0.08, rtol=0.0)
     torch.testing.assert_close(found[0][1], found[1][1], atol=0.0, rtol=0.05)
 
@@ -98,12 +96,6 @@ def trotting(backend: str, command: Tensor) -> tuple[Tensor, Tensor]:
     task, settings = find_task(TASK), Settings(robots=len(command))
     world = legged_world(task, settings, backend)
     scenario = cast(LeggedScenario, world.scenario)
-    if backend == "mujoco":
-        model = scenario.physics.model
-        model.opt.timestep, substeps = 0.001, round(1000 * task.period)
-        model.opt.cone, model.opt.impratio, model.opt.iterations = mujoco.mjtCone.mjCONE_ELLIPTIC, 10.0, 50
-        model.geom_solref[:, 0] = 0.005
-        scenario.physics = MujocoPhysics(model, len(command), substeps=substeps, threads=1)
     graph = trot()
     sensors, state = world.reset()[0], graph.initial_state(len(command))
     velocities, torques = [], []
@@ -173,7 +165,7 @@ def test_the_bar_is_falls_and_the_ratio_of_errors(falls: float, error: float, ho
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--backend", "bulet"], "backend must be one of pybullet, got 'bulet'"),
+        (["--backend", "bulet"], "backend must be one of pybullet, mujoco-hard, got 'bulet'"),
         (["--robots", "0"], "robots must be at least 1, got 0"),
         (["--seconds", "nan"], "seconds must be at least 1.0, got nan"),
     ],
