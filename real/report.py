@@ -5,15 +5,16 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from real.events import Event
-from real.recorder import RecorderReport
-from real.recording import plain
 from real.robot import Array
 from real.schedule import ScheduleStatistics, percentile_ms
+
+if TYPE_CHECKING:
+    from real.recorder import RecorderReport
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,8 @@ class FlightReport:
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain JSON data; what is not finite is null."""
+        from real.recording import plain
+
         data: dict[str, Any] = plain(asdict(self))
         return data
 

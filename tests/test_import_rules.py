@@ -29,12 +29,12 @@ class Rule:
 # The first rule that fits a module holds for it, so the narrower ones stand first.
 RULES = (
     Rule("policies", ("torch", "policies")),
-    Rule("sim", ("torch", "numpy", "warp", "policies", "sim")),
+    Rule("sim", ("torch", "numpy", "warp", "mujoco", "mujoco_menagerie", "pybullet", "yaml", "policies", "sim")),
     *(Rule(module, ("torch", "numpy", "onnx", "onnxscript", "policies", "deploy")) for module in EXPORTER),
     # Verification looks deeper into the graph where onnx is installed, as the exporter's machine has it.
     Rule("deploy.verify", ("numpy", "deploy"), forbidden=("deploy.export",)),
     Rule("deploy", ("numpy", "onnxruntime", "deploy"), forbidden=EXPORTER),
-    Rule("real.simulated", ("torch", *ROBOT_LIBRARIES, "sim", "policies", "real")),
+    Rule("real.simulated", ("torch", "mujoco", *ROBOT_LIBRARIES, "sim", "policies", "real")),
     # The robot's side does not know that a simulated robot exists.
     Rule("real", (*ROBOT_LIBRARIES, "deploy", "real"), forbidden=(*EXPORTER, "real.simulated")),
 )
@@ -80,6 +80,7 @@ def test_a_forbidden_import_is_found(module: str, source: str) -> None:
 # Where each heavy library may be used at all. Torch has no line: the rooms' rules above hold it.
 HEAVY = {
     "warp": ("sim.physics",),
+    "mujoco": ("sim", "real.simulated", "robo_rl.view", "robo_rl.bench.env", "robo_rl.sim2sim"),
     "onnx": EXPORTER,
     "onnxruntime": ("deploy.runtime",),
     "roslibpy": ("real",),

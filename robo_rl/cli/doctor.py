@@ -14,14 +14,20 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "base": ("numpy", "tyro", "rich", "pyyaml", "cattrs"),
     "robot": ("onnxruntime", "roslibpy", "websockets", "mcap"),
     "train": ("torch", "warp-lang", "tensorboard", "onnx", "onnxscript", "onnxruntime", "matplotlib", "mujoco"),
+    "view": ("viser", "mjviser", "imageio-ffmpeg", "pillow"),
     "sim2sim": ("pybullet",),
+    "doors": ("gymnasium", "rsl-rl-lib", "tensordict"),
+    "menagerie": ("mujoco-menagerie",),
     "dev": ("pytest", "hypothesis", "ruff", "mypy"),
 }
 USES = {
     "base": "doctor, help",
     "robot": "verify, bridge, deploy",
     "train": "tasks, train, eval, export, robot, bench; demo and the loop benchmark together with robot",
+    "view": "play, report; together with train",
     "sim2sim": "sim2sim, together with train",
+    "doors": "gymnasium and rsl_rl on our tasks, bench ppo; together with train",
+    "menagerie": "train --robot.mjcf menagerie:NAME",
     "dev": "make test, make lint",
 }
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
+from websockets.sync.connection import Connection
 
 from real.bridge.server import running
 from real.bridge.settings import BridgeSettings
@@ -61,7 +62,7 @@ class BareClient:
 
     def __init__(self, address: str, **options: Any) -> None:
         self._stack = contextlib.ExitStack()
-        self.connection: ClientConnection = self._stack.enter_context(connect(address, compression=None, **options))
+        self.connection: Connection = self._stack.enter_context(connect(address, compression=None, **options))
 
     def send(self, operation: Any) -> None:
         self.connection.send(operation if isinstance(operation, str) else json.dumps(operation))
