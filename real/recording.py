@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -171,7 +172,8 @@ def read_recording(path: Path) -> dict[str, list[tuple[float, dict[str, Any]]]]:
         try:
             for _schema, channel, message in NonSeekingReader(stream).iter_messages(log_time_order=False):
                 topics.setdefault(channel.topic, []).append((1e-9 * message.log_time, json.loads(message.data)))
-        except (McapError, EOFError) as error:
+        except (McapError, EOFError, struct.error) as error:
+            # The reader raises struct.error where the cut falls inside a record's length.
             if not topics:
                 raise ValueError(f"{path} is no readable recording: {error}") from None
     return topics

@@ -70,7 +70,7 @@ MISTAKES = {
     "robot anymal": "there is no robot 'anymal'; robots: crazyflie",
     "robot crazyflie --parameters big": "invalid choice 'big'",
     "robot crazyflie --url here": "url is 'here', expected ws://HOST:PORT",
-    "bench": "the benchmark's name is missing; benchmarks: hover, track, rotor, loop, all",
+    "bench": "the benchmark's name is missing; benchmarks: hover, track, rotor, loop, env, walk, ppo, rough, all",
     "bench speed": "there is no benchmark 'speed'",
     "bench loop --rates 0": "rates must be above 0 Hz",
     "bench loop --bundle nowhere": "nowhere does not exist; expected the folder that `robo-rl export` wrote",
