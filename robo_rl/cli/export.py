@@ -9,7 +9,7 @@ import tyro
 
 from robo_rl.cli.common import Folder
 from robo_rl.cli.parsing import parse
-from robo_rl.tables import between
+from robo_rl.tables import evaluation_rows
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,6 @@ def run(argv: Sequence[str]) -> int:
         f"torch and onnxruntime differ by at most {worst.normalised:.1e} of the range "
         f"({worst.output}, {done.report.visited} states)"
     )
-    if "success_at_0.1" in done.evaluation:
-        print(f"success at 0.1 m: {between(done.evaluation['success_at_0.1'], '%', 1)}")
-    print(f"survival: {between(done.evaluation['survival'], '%', 1)}")
+    for measure, value in evaluation_rows(done.evaluation):
+        print(f"{measure}: {value}")
     return 0

@@ -248,3 +248,15 @@ def test_a_process_that_does_not_start_says_why(tmp_path: Path) -> None:
     bridge = running(["bridge", "--port", "70000"], "bridge ready", tmp_path / "log")
     with pytest.raises(ProcessFailed, match=r"robo-rl bridge ended with 2: .*expected 0 to 65535"), bridge:
         pass
+
+
+def test_a_walking_run_is_exported_with_its_evaluation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    small = ["--num-worlds", "16", "--rollout-steps", "4", "--iterations", "1", "--final-std", "0"]
+    assert main(["train", "go1-velocity-flat", "--run-dir", "run", *small]) == 0
+    assert main(["export", "run", "--out", "bundle", "--episodes", "8"]) == 0
+    printed = capsys.readouterr().out
+    assert "falls, of all episodes" in printed and "|v_xy - command|" in printed
+    assert main(["verify", "bundle"]) == 0
