@@ -322,7 +322,7 @@ def _manifest(
             )
             for c in policy.commands
         ),
-        states=tuple(StateEntry(s.name, s.dim, expand(s.reset, s.dim, s.name)) for s in policy.states),
+        states=tuple(StateEntry(s.name, s.dim, expand(s.reset, s.dim, s.name), s.between) for s in policy.states),
         safety=Safety(
             safety.max_tilt, safety.max_position_error, safety.max_speed, safety.geofence_low, safety.geofence_high
         ),

@@ -14,7 +14,7 @@ from typing import Any
 from deploy.errors import BundleError
 from deploy.strict_json import JsonError, decode, encode, parse
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _NO_DIGEST = "0" * 64
 _HEX = frozenset("0123456789abcdef")
 _EXPORT_AGAIN = "export the policy again"
@@ -107,17 +107,24 @@ class CommandEntry:
 
 @dataclass(frozen=True)
 class StateEntry:
-    """One carried tensor: ONNX input `state.<name>` and output `next_state.<name>`, both [batch, dim]."""
+    """One carried tensor: ONNX input `state.<name>` and output `next_state.<name>`, both [batch, dim].
+
+    `between` is what it becomes when the policy is called several times a control period: the "mean" of the calls' next
+    states, or that of the "first" call."""
 
     name: str
     dim: int
     reset: tuple[float, ...]
+    between: str
 
     def __post_init__(self) -> None:
         what = f"state {self.name!r}"
         _require(self.name.isidentifier(), f"{what}: the name must be an identifier such as 'action_history'")
         _require(self.dim >= 1, f"{what}: dim is {self.dim}, expected at least 1")
         _require(len(self.reset) == self.dim, f"{what}: reset has {len(self.reset)} values, expected {self.dim}")
+        _require(
+            self.between in ("mean", "first"), f"{what}: between is {self.between!r}, expected 'mean' or 'first'"
+        )
 
 
 @dataclass(frozen=True)

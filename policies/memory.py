@@ -3,6 +3,9 @@
 `forward` maps observations [N, inputs] and the memory, by name, to outputs and the next memory; `latent` does the same
 before the output is squashed. They are built of plain layers, so a microcontroller needs no operator of its own for
 them.
+
+Called several times a control period, both remember what the period's first call gave them: the memory then runs
+through the values that it would have at the rate it was trained at, and has no meaning between them.
 """
 
 from __future__ import annotations
@@ -51,7 +54,7 @@ class GruNetwork(nn.Module):
 
     @property
     def states(self) -> tuple[StateSpec, ...]:
-        return (StateSpec(self.STATE, self.memory),)
+        return (StateSpec(self.STATE, self.memory, between="first"),)
 
     def forward(self, x: Tensor, state: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         y, following = self.latent(x, state)
@@ -118,7 +121,7 @@ class HistoryNetwork(nn.Module):
 
     @property
     def states(self) -> tuple[StateSpec, ...]:
-        return (StateSpec(self.STATE, self.length * self.inputs),)
+        return (StateSpec(self.STATE, self.length * self.inputs, between="first"),)
 
     def forward(self, x: Tensor, state: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         y, following = self.latent(x, state)

@@ -102,6 +102,7 @@ class ActionHistory:
     """The last `length` normalised actions of `action_dim` channels, oldest first: [N, length * action_dim].
 
     With a motor lag of many control periods the history is what makes visible the rotor speeds, which no sensor gives.
+    Called several times a period, a slot is the mean of the period's actions: what a lag makes of them, near enough.
     """
 
     length: int
@@ -123,7 +124,7 @@ class ActionHistory:
 
     @property
     def states(self) -> tuple[StateSpec, ...]:
-        return (StateSpec(self.state, self.dim, self.reset),)
+        return (StateSpec(self.state, self.dim, self.reset, between="mean"),)
 
     def __call__(self, sensors: Sensors, state: State) -> Tensor:
         return state[self.state]
@@ -137,7 +138,8 @@ class ErrorIntegral:
     """The time integral of a sensor minus its target, clamped to +-`limit` (unit times s), times `scale`: [N, dim].
 
     It is what lets a policy remove the offset that a constant disturbance or a heavier vehicle leaves. `period` s is
-    the control period.
+    the control period: called several times in one, each call adds a whole period's error, and their mean is the
+    integral in finer steps.
     """
 
     sensor: str
@@ -154,7 +156,7 @@ class ErrorIntegral:
 
     @property
     def states(self) -> tuple[StateSpec, ...]:
-        return (StateSpec(self.state, self.dim),)
+        return (StateSpec(self.state, self.dim, between="mean"),)
 
     def __call__(self, sensors: Sensors, state: State) -> Tensor:
         return state[self.state] * self.scale
@@ -169,7 +171,10 @@ class RateOfChange:
     """How fast a smooth sensor changes, from its last two values, clipped to +-`limit` (unit per s), times `scale`:
     [N, dim].
 
-    Zero in the first step after a reset, when there is no last value yet: the state's last channel tells.
+    Zero in the first step after a reset, when there is no last value yet: the state's last channel tells. Called
+    several times a period, the last value is the mean of the last period's: as the present one runs through its period,
+    the two are one `period`, by which the term divides, apart on average; from the last period's first value they would
+    be up to nearly two.
     """
 
     sensor: str
@@ -188,7 +193,7 @@ class RateOfChange:
 
     @property
     def states(self) -> tuple[StateSpec, ...]:
-        return (StateSpec(self.state, self.dim + 1),)
+        return (StateSpec(self.state, self.dim + 1, between="mean"),)
 
     def __call__(self, sensors: Sensors, state: State) -> Tensor:
         last, known = state[self.state][:, : self.dim], state[self.state][:, self.dim :]

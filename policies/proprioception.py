@@ -79,7 +79,9 @@ class Deviation:
 class History:
     """What `terms` gave in the last `length` steps before this one, oldest first: [N, length * sum of their widths].
 
-    Zero in the steps before a reset; the terms themselves must carry no state.
+    Zero in the steps before a reset; the terms themselves must carry no state. Called several times a period, a slot is
+    what the period's first call saw: a sample a period, with its noise, is what the policy was trained on, and a mean
+    of directions or angles is none. Actions belong into an `ActionHistory`, which keeps their mean.
     """
 
     terms: tuple[ObservationTerm, ...]
@@ -107,7 +109,7 @@ class History:
 
     @property
     def states(self) -> tuple[StateSpec, ...]:
-        return (StateSpec(self.state, self.dim),)
+        return (StateSpec(self.state, self.dim, between="first"),)
 
     def __call__(self, sensors: Sensors, state: State) -> Tensor:
         return state[self.state]
@@ -122,6 +124,7 @@ class GaitClock:
     """(sin, cos) of a phase that turns at `frequency` Hz from 0 at a reset, `period` s a step: [N, 2].
 
     The pair itself is the state and is turned by a fixed rotation each step, then brought back to unit length.
+    Called several times a period, every call turns it alike and the first will do; a mean would only round.
     """
 
     frequency: float
@@ -144,7 +147,7 @@ class GaitClock:
 
     @property
     def states(self) -> tuple[StateSpec, ...]:
-        return (StateSpec(self.state, 2, (0.0, 1.0)),)
+        return (StateSpec(self.state, 2, (0.0, 1.0), between="first"),)
 
     def __call__(self, sensors: Sensors, state: State) -> Tensor:
         return state[self.state]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 Bounds = float | tuple[float, ...]
+Between = Literal["mean", "first"]
+"""What becomes of a state when a policy is called several times within one of its control periods."""
 
 
 def expand(value: Bounds, dim: int, what: str) -> tuple[float, ...]:
@@ -72,13 +75,22 @@ class CommandSpec:
 
 @dataclass(frozen=True)
 class StateSpec:
-    """A state tensor that the policy graph carries from step to step, [batch, dim], and its value after a reset."""
+    """A state tensor that the policy graph carries from step to step, [batch, dim], and its value after a reset.
+
+    `between` says what the state becomes when the policy is called n times within one of its control periods, all of
+    them from the same state. "mean": the mean of the n next states, right for what sums up the period as a whole, such
+    as the action that drove the actuators through it or an integral over it. "first": the next state of the period's
+    first call, right for what is a sample at one moment.
+    """
 
     name: str
     dim: int
     reset: Bounds = 0.0
+    between: Between = field(kw_only=True)
 
     def __post_init__(self) -> None:
+        if self.between not in get_args(Between):
+            raise ValueError(f"state {self.name}: between is {self.between!r}, expected 'mean' or 'first'")
         if self.dim < 1:
             raise ValueError(f"state {self.name}: dim must be at least 1, got {self.dim}")
         expand(self.reset, self.dim, f"state {self.name}: reset")

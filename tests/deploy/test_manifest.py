@@ -92,10 +92,10 @@ def test_every_field_of_another_type_is_refused_by_name(text: str) -> None:
             Manifest.from_json(seal(document))
 
 
-@pytest.mark.parametrize("version", [0, SCHEMA_VERSION + 1, "1", None, True])
+@pytest.mark.parametrize("version", [0, SCHEMA_VERSION - 1, SCHEMA_VERSION + 1, "1", None, True])
 def test_another_schema_version_is_refused_whatever_else_it_holds(version: Any) -> None:
     text = json.dumps({"schema_version": version, "shape_of_things": "to come"})
-    with pytest.raises(BundleError, match=r"schema_version is .*, this robo-rl reads version 2; install"):
+    with pytest.raises(BundleError, match=r"schema_version is .*, this robo-rl reads version 3; install"):
         Manifest.from_json(text)
 
 
@@ -125,6 +125,7 @@ def test_numbers_that_are_not_finite_are_refused(text: str, field: str, number: 
         (("commands", 0, "rate_limit"), 0, "expected more than 0 rad/s/s"),
         (("states", 0, "reset"), [0.0], "reset has 1 values, expected 12"),
         (("states", 0, "name"), "a b", "must be an identifier"),
+        (("states", 0, "between"), "last", "between is 'last', expected 'mean' or 'first'"),
         (("safety", "max_tilt"), -1.0, "safety.max_tilt is -1.0"),
         (("safety", "geofence_low"), [0.0, 0.0], "geofence_low has 2 values, expected 3"),
         (("safety", "geofence_low"), [5.0, -1.0, -1.0], "must be below safety.geofence_high"),
@@ -143,8 +144,8 @@ def test_values_that_make_no_sense_are_refused(text: str, path: tuple[Any, ...],
         ("", "is not JSON"),
         ("[1, 2]", "holds a list, expected an object"),
         ("null", "holds a NoneType, expected an object"),
-        ('{"schema_version": 2}', "digest is missing"),
-        ('{"schema_version": 2, "schema_version": 2}', "schema_version is given twice"),
+        ('{"schema_version": 3}', "digest is missing"),
+        ('{"schema_version": 3, "schema_version": 3}', "schema_version is given twice"),
         ("[" * 100_000, "too deep to read"),
         ("1" * 10_000, "number too long"),
     ],

@@ -51,7 +51,7 @@ class Phase:
     @property
     def states(self) -> tuple[StateSpec, ...]:
         # Every foot is on the ground here, so that the policy takes over a standing robot without a jump.
-        return (StateSpec("phase", 2, (1.0, 0.0)),)
+        return (StateSpec("phase", 2, (1.0, 0.0), between="first"),)
 
     def __call__(self, sensors: Sensors, state: State) -> Tensor:
         return state["phase"]

@@ -56,7 +56,14 @@ def test_command_refuses(change: dict[str, Any], message: str) -> None:
 
 def test_state_refuses_a_reset_of_another_width() -> None:
     with pytest.raises(ValueError, match="reset has 3 values, expected 1 or 4"):
-        StateSpec("memory", 4, (0.0, 0.0, 0.0))
+        StateSpec("memory", 4, (0.0, 0.0, 0.0), between="first")
+
+
+def test_a_state_says_what_it_becomes_between_two_control_periods() -> None:
+    with pytest.raises(ValueError, match="between is 'last', expected 'mean' or 'first'"):
+        StateSpec("memory", 4, between="last")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="between"):
+        StateSpec("memory", 4)  # type: ignore[call-arg]
 
 
 def test_one_number_holds_for_every_channel() -> None:

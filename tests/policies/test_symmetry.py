@@ -41,7 +41,7 @@ class Clock:
 
     @property
     def states(self) -> tuple[StateSpec, ...]:
-        return (StateSpec("phase", 2, (1.0, 0.0)),)
+        return (StateSpec("phase", 2, (1.0, 0.0), between="first"),)
 
     def __call__(self, sensors: Sensors, state: State) -> Tensor:
         return state["phase"]
