@@ -122,9 +122,7 @@ class StateEntry:
         _require(self.name.isidentifier(), f"{what}: the name must be an identifier such as 'action_history'")
         _require(self.dim >= 1, f"{what}: dim is {self.dim}, expected at least 1")
         _require(len(self.reset) == self.dim, f"{what}: reset has {len(self.reset)} values, expected {self.dim}")
-        _require(
-            self.between in ("mean", "first"), f"{what}: between is {self.between!r}, expected 'mean' or 'first'"
-        )
+        _require(self.between in ("mean", "first"), f"{what}: between is {self.between!r}, expected 'mean' or 'first'")
 
 
 @dataclass(frozen=True)
