@@ -14,7 +14,7 @@ from tests.imports import imports, imports_at_once, is_below, modules
 ROOT = Path(__file__).parent.parent
 
 EXPORTER = ("deploy.export", "deploy.onnx_graph")
-ROBOT_LIBRARIES = ("numpy", "onnxruntime", "roslibpy", "websockets", "mcap")
+ROBOT_LIBRARIES = ("numpy", "onnxruntime", "roslibpy", "websockets", "mcap", "serial")
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,7 @@ HEAVY = {
     "onnx": EXPORTER,
     "onnxruntime": ("deploy.runtime",),
     "roslibpy": ("real",),
+    "serial": ("real.robots.serial_link",),
     "websockets": ("real",),
     "mcap": ("real.recorder", "real.recording"),
     "matplotlib": ("robo_rl.plots",),
@@ -97,7 +98,7 @@ HEAVY = {
     "tensordict": ("robo_rl.doors",),
 }
 # Imported where they are used, because most of what their modules are imported for does without.
-LAZY = ("roslibpy", "matplotlib")
+LAZY = ("roslibpy", "matplotlib", "serial")
 # What `robo-rl` imports before it knows what is asked for, and what reads and writes result files.
 LIGHT = (
     "robo_rl.cli",

@@ -21,7 +21,7 @@ from tests.imports import ROOMS, imports, modules
 ROOT = Path(__file__).parent.parent
 
 # Where the import name is not the name of the distribution.
-DISTRIBUTIONS = {"warp": "warp-lang", "yaml": "pyyaml", "PIL": "pillow", "rsl_rl": "rsl-rl-lib"}
+DISTRIBUTIONS = {"serial": "pyserial", "warp": "warp-lang", "yaml": "pyyaml", "PIL": "pillow", "rsl_rl": "rsl-rl-lib"}
 USERS = ("", "robot", "train", "view", "sim2sim", "doors", "menagerie")
 """The core and the extras of those who use the project; dev is for those who work on it."""
 

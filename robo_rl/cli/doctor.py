@@ -12,7 +12,7 @@ from robo_rl.cli.parsing import parse
 
 NEEDS: dict[str, tuple[str, ...]] = {
     "base": ("numpy", "tyro", "rich", "pyyaml", "cattrs"),
-    "robot": ("onnxruntime", "roslibpy", "websockets", "mcap"),
+    "robot": ("onnxruntime", "roslibpy", "websockets", "mcap", "pyserial"),
     "train": ("torch", "warp-lang", "tensorboard", "onnx", "onnxscript", "onnxruntime", "matplotlib", "mujoco"),
     "view": ("viser", "mjviser", "imageio-ffmpeg", "pillow"),
     "sim2sim": ("pybullet",),
