@@ -61,32 +61,63 @@ class PolicySession:
 
 
 class PolicyRuntime:
-    """A policy that controls one robot and carries its state from step to step."""
+    """A policy that controls one robot and carries its state from step to step.
 
-    def __init__(self, session: PolicySession) -> None:
+    It is called `substeps` times a control period, 1 by default. All calls of a period read the same state, which then
+    becomes what each state's `between` says: docs/bundle.md, "Calling faster".
+    """
+
+    def __init__(self, session: PolicySession, substeps: int = 1) -> None:
+        if substeps < 1:
+            raise BundleError(f"a policy is called at least once a control period, got {substeps} times")
         self.session = session
         self.manifest = session.manifest
+        self.substeps = substeps
         self.reset()
 
+    def with_substeps(self, substeps: int) -> PolicyRuntime:
+        """The same policy, reset, to be called `substeps` times a control period."""
+        return PolicyRuntime(self.session, substeps)
+
     def reset(self) -> None:
-        """Set every state to its reset value; do so whenever the policy takes over."""
+        """Set every state to its reset value and begin a period; do so whenever the policy takes over."""
         self._state = self.session.initial_state(1)
+        self._pooled: dict[str, Floats] = {}
+        self.substep = 0
+        """The calls made so far in the present period."""
 
     @property
     def state(self) -> dict[str, Floats]:
-        """A copy of the carried state, every array [dim]."""
+        """A copy of the state that the next step starts from, every array [dim]."""
         return {name: value[0].copy() for name, value in self._state.items()}
 
     def step(self, sensors: Mapping[str, NDArray[np.floating]]) -> dict[str, Floats]:
-        """One control period: commands by name [dim] float32 for sensors by name [dim], in the manifest's units.
+        """One call: commands by name [dim] float32 for sensors by name [dim], in the manifest's units.
 
         Sensors that the policy does not read are ignored. Raises PolicyInputError, and leaves the state as it was, when
         a sensor is missing, of the wrong shape or not finite. Commands are as the network gave them: limits are checked
         by the safety supervisor.
         """
         row = {s.name: _row(sensors, s.name, s.dim) for s in self.manifest.sensors}
-        commands, self._state = self.session.evaluate(row, self._state)
+        commands, following = self.session.evaluate(row, self._state)
+        self._carry(following)
         return {name: value[0] for name, value in commands.items()}
+
+    def _carry(self, following: dict[str, Floats]) -> None:
+        """Pool what a call leaves behind, and take it for the state when the period is over."""
+        if self.substeps == 1:
+            self._state = following
+            return
+        means = [s.name for s in self.manifest.states if s.between == "mean"]
+        # Starting from the first call, "first" states are pooled already.
+        pooled = following if self.substep == 0 else self._pooled
+        if self.substep:
+            pooled |= {name: pooled[name] + following[name] for name in means}
+        self._pooled = pooled
+        self.substep += 1
+        if self.substep == self.substeps:
+            self._state = pooled | {name: pooled[name] / np.float32(self.substeps) for name in means}
+            self.substep = 0
 
     def warm(self, steps: int = 100) -> None:
         """Run `steps` steps on mid-range sensors, so that the first real step is as fast as any, then reset."""
