@@ -10,7 +10,7 @@ ROOMS := policies sim robo_rl deploy real
 # A bare `make` explains itself.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test lint format bench tables robot-install-check browser clean
+.PHONY: help venv demo test lint format bench tables robot-install-check browser mcu-tools clean
 
 help: ## show what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -65,6 +65,18 @@ browser: ## install what films and the browser's tests need beside Python (Debia
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(BROWSER_PACKAGES) >/dev/null; \
 	else \
 		echo "== not root: run  sudo apt-get install $(BROWSER_PACKAGES)  or the tests of films and browser are skipped"; \
+	fi
+
+MCU_PACKAGES := gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm cppcheck gcc libc6-dev clang
+MCU_TOOLS := arm-none-eabi-gcc qemu-system-arm cppcheck gcc clang
+mcu-tools: ## install what generated C is compiled, emulated and checked with (Debian's packages; as root)
+	@if (for tool in $(MCU_TOOLS); do command -v $$tool >/dev/null || exit 1; done); then \
+		echo "== $(MCU_TOOLS) are here"; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "== installing $(MCU_PACKAGES)"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(MCU_PACKAGES) >/dev/null; \
+	else \
+		echo "== not root: run  sudo apt-get install $(MCU_PACKAGES)  or the tests of generated C are skipped"; \
 	fi
 
 clean: ## remove caches and builds; .venv, runs and results stay

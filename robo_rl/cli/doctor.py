@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +32,9 @@ USES = {
     "dev": "make test, make lint",
 }
 
+TOOLS = ("gcc", "clang", "arm-none-eabi-gcc", "qemu-system-arm", "cppcheck")
+"""Programs beside Python: compilers for generated C, the microcontroller's emulator, and a checker."""
+
 
 @dataclass(frozen=True)
 class Arguments:
@@ -53,23 +57,29 @@ def run(argv: Sequence[str]) -> int:
 
 
 def examine() -> dict[str, Any]:
-    """Every extra with its packages' versions (None where missing), and notes on this machine. Imports none of them."""
+    """Every extra with its packages' versions (None where missing), tools, notes on this machine. Imports none of them."""
     extras: dict[str, Any] = {}
     for extra, packages in NEEDS.items():
         versions = {package: results.installed_version(package) for package in packages}
         missing = [package for package, version in versions.items() if version is None]
         extras[extra] = {"usable": not missing, "missing": missing, "versions": versions, "for": USES[extra]}
+    tools = {tool: shutil.which(tool) is not None for tool in TOOLS}
     machine = results.machine()
     usable = extras["base"]["usable"] and (extras["robot"]["usable"] or extras["train"]["usable"])
-    return {"ok": usable, "extras": extras, "machine": machine, "notes": _notes(extras, machine)}
+    return {"ok": usable, "extras": extras, "tools": tools, "machine": machine, "notes": _notes(extras, tools, machine)}
 
 
-def _notes(extras: dict[str, Any], machine: dict[str, Any]) -> list[str]:
+def _notes(extras: dict[str, Any], tools: dict[str, bool], machine: dict[str, Any]) -> list[str]:
     notes = []
     for extra, found in extras.items():
         if found["missing"]:
             install = "robo-rl" if extra == "base" else f"'robo-rl[{extra}]'"
             notes.append(f"for {found['for']}: pip install {install} (lacks {', '.join(found['missing'])})")
+    absent = [tool for tool, there in tools.items() if not there]
+    if absent:
+        notes.append(
+            f"to compile and emulate generated C, and for bench mcu: make mcu-tools (lacks {', '.join(absent)})"
+        )
     torch = extras["train"]["versions"]["torch"]
     if machine["gpus"] and torch is not None and torch.endswith("+cpu"):
         notes.append(f"there is a GPU, but torch {torch} is built for the CPU; install a CUDA build to use it")

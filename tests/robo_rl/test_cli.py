@@ -194,6 +194,14 @@ def test_doctor_names_what_to_install(monkeypatch: pytest.MonkeyPatch, capsys: p
     assert "pip install 'robo-rl[train]' (lacks torch)" in out
 
 
+def test_doctor_names_the_tools_of_generated_c(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda tool: None if tool == "qemu-system-arm" else f"/bin/{tool}")
+    assert main(["doctor"]) == 0
+    assert "make mcu-tools (lacks qemu-system-arm)" in " ".join(capsys.readouterr().out.split())
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_subcommand_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     try:
