@@ -373,8 +373,8 @@ class LeggedScenario:
         self._generator.set_state(snapshot["generator"])
         self._seeded = True
         self._judged = None
-        self._gravity = gravity_direction(self.physics.values[:, self._columns["orientation"]])
         self.physics.restore(part("physics."))
+        self._gravity = gravity_direction(self.physics.values[:, self._columns["orientation"]])
         self.commands.restore(part("commands."))
         self.imperfections.restore(part("robot."))
         self.pushes.restore(part("push."))

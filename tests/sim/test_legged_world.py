@@ -73,6 +73,19 @@ def test_what_a_step_returned_is_not_changed_by_later_ones() -> None:
     assert all(torch.equal(value, copy) for value, copy in kept)
 
 
+def test_truth_right_after_a_restore_is_that_of_the_snapshot() -> None:
+    environment, scenario = world(4, imperfections=1.0)
+    g = torch.Generator().manual_seed(1)
+    for _ in range(20):
+        target = torch.tensor([GO1.stance]) + 0.3 * torch.randn(4, 12, generator=g)
+        environment.step(Commands({"joint_position_target": target}))
+    saved, before = environment.snapshot(), scenario.truth()
+    other, restored = world(4, imperfections=1.0, seed=5)
+    other.restore(saved)
+    after = restored.truth()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
 def test_a_robot_that_stands_lives_to_its_time_limit_and_one_that_tips_over_ends() -> None:
     environment, scenario = world(8)
     for _ in range(100):
