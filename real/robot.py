@@ -63,6 +63,8 @@ class LinkStatus:
     """Joint -> stiffness in Nm/rad and damping in Nm s/rad that its motor is set to; empty when not told."""
     faults: Mapping[str, int] = field(default_factory=dict)
     """Readings that the driver dropped since the connection was made, counted by cause, such as "odometry: null"."""
+    cause: str = ""
+    """Why the robot last left what its host wanted, in its own words; "" when it does not tell."""
 
 
 class Robot(Protocol):

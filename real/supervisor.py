@@ -31,7 +31,7 @@ class SupervisorSettings:
     heartbeat_timeout: float = 0.5
     """Largest time since the robot's last status message; at most 2 s."""
     silence_timeout: float = 0.15
-    """Largest time in flight without a command sent; at most 1 s, and raised to 2.5 periods of a slow policy."""
+    """Largest time in flight without a command sent; at most 1 s, and raised to 2.5 ticks of a slow policy."""
     ownership_grace: float = 0.5
     """Time from the first command until the robot must report that it obeys us; at most 2 s."""
 
@@ -62,10 +62,16 @@ class Verdict:
 
 
 class Supervisor:
-    """Supervises one flight. `writer` is the driver's identity, which the robot must report as its owner."""
+    """Supervises one flight. `writer` is the driver's identity, which the robot must report as its owner; `period` s is
+    the time between two ticks, the policy's own where it is not given."""
 
     def __init__(
-        self, manifest: Manifest, writer: str, log: EventLog, settings: SupervisorSettings | None = None
+        self,
+        manifest: Manifest,
+        writer: str,
+        log: EventLog,
+        settings: SupervisorSettings | None = None,
+        period: float | None = None,
     ) -> None:
         settings = settings or SupervisorSettings()
         self._envelope = envelope_of(manifest)
@@ -75,7 +81,8 @@ class Supervisor:
         self._writer = writer
         self._log = log
         self._settings = settings
-        self._silence_timeout = max(settings.silence_timeout, 2.5 * manifest.timing.period)
+        self._period = manifest.timing.period if period is None else period
+        self._silence_timeout = max(settings.silence_timeout, 2.5 * self._period)
         self._first_sent: float | None = None
         self._last_sent = math.nan
         self._previous: Mapping[str, Array] | None = None
@@ -196,7 +203,8 @@ class Supervisor:
             age = link.heartbeat_age if math.isfinite(link.heartbeat_age) else None
             faults.append(Fault("heartbeat_lost", age, self._settings.heartbeat_timeout))
         if link.robot_state in NOT_OBEYING:
-            faults.append(Fault("robot_failsafe", detail=f"it reports {link.robot_state}"))
+            why = f", for {link.cause}" if link.cause else ""
+            faults.append(Fault("robot_failsafe", detail=f"it reports {link.robot_state}{why}"))
         claimed = self._first_sent is not None and now - self._first_sent > self._settings.ownership_grace
         if link.owner != self._writer and (link.owner or claimed):
             faults.append(Fault("not_owner", detail=f"it obeys {link.owner or 'nobody'}"))
@@ -238,8 +246,8 @@ class Supervisor:
     def _limit_rate(self, now: float, state: State, entry: CommandEntry, clamped: Array, quiet: bool) -> Array:
         assert self._previous is not None
         low, high = np.array(entry.low), np.array(entry.high)
-        # A gap gives no licence to jump: the change allowed is that of two periods at most.
-        step = entry.rate_limit * min(now - self._last_sent, 2.0 * self._timing.period)
+        # A gap gives no licence to jump: the change allowed is that of two ticks at most.
+        step = entry.rate_limit * min(now - self._last_sent, 2.0 * self._period)
         previous = self._previous[entry.name]
         limited = np.clip(np.clip(clamped, previous - step, previous + step), low, high)
         change = np.abs(clamped - limited)

@@ -129,6 +129,7 @@ class RosbridgeRobot:
                 boot=values.get("boot", ""),
                 gains=_gains(values),
                 faults=dict(self._faults),
+                cause=values.get("cause", ""),
             )
 
     def write(self, command: Mapping[str, Array], reading: Reading) -> None:

@@ -57,6 +57,7 @@ class ChipFault(IntFlag):
     RATE_LIMITED = 32
     GEOFENCE = 64
     POSITION_ERROR = 128
+    SPEED = 256
 
 
 class Ask(IntEnum):

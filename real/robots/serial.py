@@ -1,0 +1,294 @@
+"""A microcontroller that flies the policy itself, reached over a serial link: setpoints out, odometry and status in.
+
+The chip's watchdog must see a host that hangs. So nothing leaves here on its own: heartbeats go out only while the
+control loop keeps asking this driver for readings, and none after the chip was told to stop.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from deploy.manifest import Manifest
+from real.clock_offset import ClockOffset
+from real.robot import ESTOPPED, FAILSAFE, LANDED, RESTING, Array, LinkDown, LinkStatus, Reading
+from real.robots.serial_frames import (
+    LINK_VERSION,
+    Ask,
+    ChipFault,
+    ChipState,
+    FrameError,
+    FromChip,
+    Heartbeat,
+    Hello,
+    Info,
+    Odometry,
+    Request,
+    Setpoint,
+    Status,
+)  # fmt: skip
+from real.robots.serial_link import SerialLink
+
+POSITION_TARGET, VELOCITY_TARGET = "position_target", "velocity_target"
+"""The command: [3] m and [3] m/s, along the world's axes."""
+CHIP_SENSORS = ("position", "orientation", "linear_velocity", "angular_velocity")
+"""What the chip's odometry holds, beside its own command."""
+HEARTBEAT_PERIOD = 0.04
+"""Time in s between heartbeats."""
+LOOP_ALIVE = 0.1
+"""A control loop that has not asked for this long, in s, hangs: it gets no heartbeats."""
+_ASK_AGAIN = 0.2
+_HARMLESS = ChipFault.SETPOINT_REFUSED | ChipFault.RATE_LIMITED
+_STATES: Mapping[int, str] = {
+    ChipState.IDLE: RESTING,
+    ChipState.READY: "ready",
+    ChipState.FLYING: "flying",
+    ChipState.FAILSAFE: FAILSAFE,
+    ChipState.LANDED: LANDED,
+}
+
+
+@dataclass(frozen=True)
+class SerialSettings:
+    """How to reach the chip. Raises ValueError, in one line, for a setting that can't hold."""
+
+    port: str = "/dev/ttyACM0"
+    """Serial port, or socket://HOST:PORT."""
+    baud: int = 115200
+    """Bits a second of the port; a USB port takes any."""
+    name: str = "chip"
+    """What reports and recordings call this robot."""
+    max_age: float = 0.1
+    """Age in s beyond which a reading is too old to send a setpoint for."""
+    reconnect_delay: float = 0.3
+    """Time in s between two attempts to open a lost port again."""
+
+    def __post_init__(self) -> None:
+        if "://" in self.port and not self.port.startswith("socket://"):
+            raise ValueError(f"port is {self.port!r}, expected one such as /dev/ttyACM0, or socket://HOST:PORT")
+        if not 9600 <= self.baud <= 12_000_000:
+            raise ValueError(f"baud is {self.baud}, expected 9600 to 12000000 bit/s")
+        for field, highest in (("max_age", 1.0), ("reconnect_delay", 10.0)):
+            if not 0.0 < getattr(self, field) <= highest:
+                raise ValueError(f"{field} is {getattr(self, field)} s, expected above 0 and up to {highest:g}")
+
+
+class SerialRobot:
+    """Satisfies `real.robot.Robot`: the sensors `CHIP_SENSORS` and the chip's own command, the commands above.
+
+    The chip knows one host, so "who is obeyed" is read off the sequence number that it accepted last.
+    """
+
+    def __init__(self, settings: SerialSettings, manifest: Manifest) -> None:
+        """`manifest` of the bundle that the chip must fly; any other policy is refused."""
+        self.name = settings.name
+        self.writer = f"{settings.name}-{uuid.uuid4().hex[:8]}"
+        self._settings = settings
+        self._manifest = manifest
+        self._model = int(manifest.identity.policy_sha256[:8], 16)
+        self._link: SerialLink | None = None
+        self._lock = threading.Lock()
+        self._arrived = threading.Condition(self._lock)
+        self._clock = _ChipClock()
+        self._offset = ClockOffset()
+        self._info: Info | None = None
+        self._reading: Reading | None = None
+        self._status: tuple[Status, float, float] | None = None
+        self._asked = -math.inf
+        self._beat = -math.inf
+        self._released = False
+
+    def connect(self, timeout: float) -> None:
+        """Open the port, ask which policy the chip flies, and wait for the first reading and status.
+
+        Raises ConnectionError after `timeout` s, and at once for a port that can't be opened, another policy than the
+        bundle's, and a chip whose self-test failed.
+        """
+        if self._link is not None:
+            raise RuntimeError("connect is called once; make a new driver to connect again")
+        s = self._settings
+        self._link = SerialLink(s.port, s.baud, s.reconnect_delay, self._ask_info, self._take, self._each_round)
+        try:
+            self._wait_for_chip(self._link, timeout)
+        except ConnectionError:
+            self.close()
+            raise
+
+    def arm(self) -> None:
+        """Ask the chip to obey setpoints; it decides."""
+        if not self._released:
+            self._send(Request(Ask.ARM))
+
+    def read(self) -> Reading | None:
+        """The newest reading, or None before the first."""
+        self._asked = time.monotonic()
+        return self._reading
+
+    def link(self) -> LinkStatus:
+        """The link as of now."""
+        now = self._asked = time.monotonic()
+        link = self._link
+        with self._lock:
+            known = self._status
+            flies_ours = self._info is not None and self._mismatch(self._info) == ""
+            connected = link is not None and link.connected and flies_ours
+            if known is None or link is None:
+                return LinkStatus(connected, math.inf, "", "", 0, 0)
+            status, stamp, received = known
+            # A status that was long under way is no fresh sign of life.
+            age = max(now - received, self._offset.age(stamp, now))
+            faults = link.faults
+            if status.bad_frames:
+                faults["damaged frame at the chip"] = status.bad_frames
+            return LinkStatus(
+                connected=connected,
+                heartbeat_age=age,
+                owner=self.writer if link.is_ours(status.last_sequence) and status.silence_ms < 500 else "",
+                robot_state=_STATES.get(status.state, ESTOPPED),
+                rejected=status.rejected,
+                other_writers=0,
+                boot=f"{status.boot_id:08x}",
+                faults=faults,
+                cause=_words(status.faults),
+            )
+
+    def write(self, command: Mapping[str, Array], reading: Reading) -> None:
+        """Send a setpoint; raises LinkDown when the port is closed or full, `reading` is older than `max_age`, the
+        values are not finite, or the chip was told to stop before."""
+        now = self._asked = time.monotonic()
+        if self._released:
+            raise LinkDown("the chip was told to stop; make a new driver to fly again")
+        age = self._offset.age(reading.stamp, now)
+        if age > self._settings.max_age:
+            raise LinkDown(f"the reading is {age:.3f} s old, the limit is {self._settings.max_age} s")
+        setpoint = Setpoint(_three(command[POSITION_TARGET]), _three(command[VELOCITY_TARGET]), _milliseconds(now))
+        try:
+            if not self._send(setpoint):
+                raise LinkDown(f"{self._settings.port} is closed or takes no more")
+        except FrameError as error:
+            raise LinkDown(str(error)) from None
+
+    def stop(self) -> None:
+        """Ask the chip for its own fail-safe; neither setpoints nor heartbeats leave any more."""
+        self._released = True
+        self._send(Request(Ask.STOP))
+
+    def emergency_stop(self) -> None:
+        """Ask the chip to cut its motors; neither setpoints nor heartbeats leave any more."""
+        self._released = True
+        self._send(Request(Ask.EMERGENCY_STOP))
+
+    def close(self) -> None:
+        """Close the port; the chip's watchdog sees the silence."""
+        if self._link is not None:
+            self._link.close()
+
+    def _send(self, message: Heartbeat | Setpoint | Request | Hello) -> bool:
+        return self._link is not None and self._link.send(message)
+
+    def _ask_info(self) -> None:
+        self._send(Hello())
+
+    def _wait_for_chip(self, link: SerialLink, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        asked = -math.inf
+        while True:
+            now = time.monotonic()
+            if self._info is None and now - asked >= _ASK_AGAIN:
+                asked = now
+                link.send(Hello())  # Beyond the lock: the link's thread holds it while it hands a message over.
+            with self._lock:
+                if self._info is not None and (wrong := self._mismatch(self._info)):
+                    raise ConnectionError(wrong)
+                if self._status is not None and self._status[0].state == ChipState.REFUSED:
+                    raise ConnectionError(
+                        "the chip refuses to fly: its self-test at boot failed; flash the firmware again"
+                    )
+                if self._info is not None and self._status is not None and self._reading is not None:
+                    return
+                if now >= deadline:
+                    raise ConnectionError(self._failure(timeout))
+                self._arrived.wait(min(_ASK_AGAIN, deadline - now))
+
+    def _failure(self, timeout: float) -> str:
+        port = self._settings.port
+        if self._info is None and self._status is None and self._reading is None:
+            return (
+                f"nobody answers at {port} within {timeout:g} s: is that the chip's port, and is its baud rate right?"
+            )
+        parts = (("info", self._info), ("status", self._status), ("odometry", self._reading))
+        missing = " and ".join(name for name, value in parts if value is None)
+        return f"the chip at {port} sent no {missing} within {timeout:g} s; does its firmware speak this link?"
+
+    def _mismatch(self, info: Info) -> str:
+        """Why this chip must not be flown with the bundle; "" when it may."""
+        if info.link_version != LINK_VERSION:
+            return f"the chip speaks version {info.link_version} of the link, this robo-rl version {LINK_VERSION}"
+        if info.model_word != self._model:
+            return (
+                f"the chip flies policy {info.model_word:08x}, the bundle is {self._model:08x} "
+                f"({self._manifest.identity.name}); flash the bundle's firmware, or name the chip's bundle"
+            )
+        return ""
+
+    def _take(self, message: FromChip, received: float) -> None:
+        with self._lock:
+            if isinstance(message, Info):
+                self._info = message
+            else:
+                stamp = self._clock.seconds(message.time_us)
+                self._offset.observe(stamp, received)
+                if isinstance(message, Status):
+                    self._status = (message, stamp, received)
+                else:
+                    sequence = 1 if self._reading is None else self._reading.sequence + 1
+                    self._reading = Reading(self._sensors(message), stamp, received, sequence)
+            self._arrived.notify_all()
+
+    def _sensors(self, odometry: Odometry) -> dict[str, Array]:
+        sensors = {name: np.array(getattr(odometry, name)) for name in CHIP_SENSORS}
+        return sensors | {self._manifest.commands[0].name: np.array(odometry.command)}
+
+    def _each_round(self) -> None:
+        now = time.monotonic()
+        due = now - self._beat >= HEARTBEAT_PERIOD
+        if due and now - self._asked < LOOP_ALIVE and not self._released:
+            self._beat = now
+            self._send(Heartbeat(_milliseconds(now)))
+
+
+class _ChipClock:
+    """The chip's microseconds, which start anew every 71 minutes, as seconds that go on."""
+
+    def __init__(self) -> None:
+        self._total: int | None = None
+
+    def seconds(self, time_us: int) -> float:
+        """Messages may be up to half a turn apart, and come out of order by as much."""
+        if self._total is None:
+            self._total = time_us
+        ahead = (time_us - self._total) & 0xFFFFFFFF
+        total = self._total + (ahead if ahead < 1 << 31 else ahead - (1 << 32))
+        self._total = max(self._total, total)
+        return total * 1e-6
+
+
+def _milliseconds(now: float) -> int:
+    return int(now * 1e3) & 0xFFFFFFFF
+
+
+def _three(value: Array) -> tuple[float, float, float]:
+    x, y, z = (float(v) for v in np.asarray(value).reshape(-1))
+    return x, y, z
+
+
+def _words(faults: int) -> str:
+    """What made the chip act on its own, in words, such as "watchdog, tilt"."""
+    acting = (fault for fault in ChipFault if faults & fault and fault not in _HARMLESS)
+    return ", ".join((fault.name or "").lower().replace("_", " ") for fault in acting)
