@@ -1,0 +1,153 @@
+"""pilot_config.h: what the pilot in C must know of a bundle's manifest, and how its sensors are filled."""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from collections.abc import Iterable
+
+from deploy.errors import BundleError
+from deploy.manifest import CommandEntry, Manifest, SensorEntry
+
+DESCENT_SPEED = 0.3
+"""m/s, as in common/pilot.c."""
+SHORTEST_DESCENT = 12.0
+"""s after which the chip's own descent ends in any case; a higher geofence gets more."""
+VEHICLE = {
+    "position": (3, "m"),
+    "orientation": (4, "1"),
+    "linear_velocity": (3, "m/s"),
+    "angular_velocity": (3, "rad/s"),
+}
+"""What the chip knows of the vehicle: sensor -> dim and unit, members of pilot_vehicle."""
+SETPOINT = {"target_position": (3, "m", "position"), "target_velocity": (3, "m/s", "velocity")}
+"""Sensors that are the host's setpoint: name -> dim, unit and member of pilot_setpoint."""
+FRAMES = {"linear_velocity": "world", "angular_velocity": "body"}
+"""Frames that the pilot relies on."""
+
+
+def pilot_config(manifest: Manifest) -> str:
+    """The text of pilot_config.h. Raises BundleError, one line, for a robot that the pilot can't fly."""
+    safety = manifest.safety
+    if manifest.joints is not None:
+        raise BundleError("the firmware flies rotor craft, this bundle drives joints; choose another bundle")
+    error, speed, low, high = (
+        safety.max_position_error,
+        safety.max_speed,
+        safety.geofence_low,
+        safety.geofence_high,
+    )
+    if error is None or speed is None or low is None or high is None:
+        raise BundleError(
+            "its safety envelope has no geofence, speed or position error, which the firmware needs; "
+            "export the policy with them"
+        )
+    command = _motor_command(manifest)
+    moves = "\n".join(_filled(sensor) for sensor in manifest.sensors)
+    follows = any(_follows(sensor) for sensor in manifest.sensors)
+    descent = max(SHORTEST_DESCENT, high[2] / DESCENT_SPEED + 5.0)
+    bounds = {sensor.name: sensor for sensor in manifest.sensors}
+    return f"""\
+/* Written by robo-rl from the manifest of {_comment(manifest.identity.name)}. Do not edit: build the firmware again. */
+#ifndef PILOT_CONFIG_H
+#define PILOT_CONFIG_H
+
+#include "policy.h"
+#include "vehicle.h"
+
+#define PILOT_STEP_S ({_float(manifest.timing.period)} / (float)POLICY_SUBSTEPS)
+
+/* The command that drives the motors, in {_comment(command.unit)}, and its rate limit in {_comment(command.unit)}/s. */
+#define PILOT_COMMAND {command.name}
+#define PILOT_RATE_LIMIT {_float(command.rate_limit)}
+
+/* The safety envelope: cos(max_tilt), m from the setpoint, m/s, and m from where it was armed. */
+#define PILOT_COS_MAX_TILT {_float(math.cos(min(safety.max_tilt, math.pi)))}
+#define PILOT_MAX_POSITION_ERROR {_float(error)}
+#define PILOT_MAX_SPEED {_float(speed)}
+#define PILOT_FENCE_LOW {_floats(low)}
+#define PILOT_FENCE_HIGH {_floats(high)}
+
+/* Beyond these the policy would take a setpoint for a faulty sensor. */
+#define PILOT_TARGET_POSITION_LOW {_floats(_bound(bounds, "target_position", "low"))}
+#define PILOT_TARGET_POSITION_HIGH {_floats(_bound(bounds, "target_position", "high"))}
+#define PILOT_TARGET_VELOCITY_LOW {_floats(_bound(bounds, "target_velocity", "low"))}
+#define PILOT_TARGET_VELOCITY_HIGH {_floats(_bound(bounds, "target_velocity", "high"))}
+
+/* Whether the policy flies to a setpoint, so that it can fly the chip's own descent, and how long that may take. */
+#define PILOT_FOLLOWS_SETPOINT {int(follows)}
+#define PILOT_DESCENT_US {round(descent * 1e6)}u
+
+/* The policy's sensors from the vehicle's state and the setpoint. */
+static inline void pilot_sensors(const pilot_vehicle *vehicle, const pilot_setpoint *setpoint,
+                                 policy_sensors *sensors) {{
+    (void)setpoint;
+{moves}
+}}
+
+#endif
+"""
+
+
+def _motor_command(manifest: Manifest) -> CommandEntry:
+    if len(manifest.commands) != 1 or manifest.commands[0].dim != 4:
+        found = ", ".join(f"{c.name}[{c.dim}]" for c in manifest.commands)
+        raise BundleError(f"the firmware drives four motors by one command, this bundle has {found}; choose another")
+    return manifest.commands[0]
+
+
+def _follows(sensor: SensorEntry) -> bool:
+    return sensor.name == "target_position" or (sensor.name == "position" and sensor.relative_to == "target")
+
+
+def _filled(sensor: SensorEntry) -> str:
+    """The C statements that fill one sensor."""
+    expected = VEHICLE.get(sensor.name) or SETPOINT.get(sensor.name)
+    if expected is None:
+        known = ", ".join((*VEHICLE, *SETPOINT))
+        raise BundleError(f"the chip does not know the sensor {sensor.name!r}; the firmware has {known}")
+    if (sensor.dim, sensor.unit) != expected[:2]:
+        raise BundleError(
+            f"sensor {sensor.name!r} has {sensor.dim} values in {sensor.unit!r}, the firmware gives {expected[0]} in "
+            f"{expected[1]!r}; export the policy with that"
+        )
+    frame = FRAMES.get(sensor.name, "")
+    if not sensor.frame.startswith(frame):
+        raise BundleError(f"sensor {sensor.name!r} is in the frame {sensor.frame!r}, the firmware gives {frame!r}")
+    if sensor.name in SETPOINT:
+        value = f"setpoint->{SETPOINT[sensor.name][2]}[{{}}]"
+    else:
+        value = f"vehicle->{sensor.name}[{{}}]"
+        if sensor.relative_to == "target":
+            value += f" - setpoint->{_subtracted(sensor)}[{{}}]"
+    return "\n".join(f"    sensors->{sensor.name}[{i}] = {value.replace('{}', str(i))};" for i in range(sensor.dim))
+
+
+def _subtracted(sensor: SensorEntry) -> str:
+    member = {"position": "position", "linear_velocity": "velocity"}.get(sensor.name)
+    if member is None:
+        raise BundleError(f"sensor {sensor.name!r} can't be relative to the target; only position and velocity can")
+    return member
+
+
+def _bound(sensors: dict[str, SensorEntry], name: str, side: str) -> tuple[float, ...]:
+    """A limit of a sensor, or for a policy without that sensor the largest number there is."""
+    if name in sensors:
+        return tuple(getattr(sensors[name], side))
+    return (-1e38 if side == "low" else 1e38,) * 3
+
+
+def _floats(values: Iterable[float]) -> str:
+    return "{" + ", ".join(_float(value) for value in values) + "}"
+
+
+def _float(value: float) -> str:
+    """A C literal for exactly the float32 nearest to `value`."""
+    nearest = struct.unpack("<f", struct.pack("<f", value))[0]
+    return re.sub(r"\.?0*p", "p", float.hex(nearest)) + "f"
+
+
+def _comment(text: str) -> str:
+    """`text` so that it can't end a comment."""
+    return text.replace("*/", "* /").replace("\n", " ")

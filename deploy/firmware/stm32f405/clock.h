@@ -1,0 +1,18 @@
+/* The clocks of the real-time image: 168 MHz from the internal oscillator, which every board has. */
+#ifndef CLOCK_H
+#define CLOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define CLOCK_CORE_MHZ 168u
+#define CLOCK_APB2_HZ 84000000u
+#define CLOCK_BAUD 921600u
+
+/* Set up the clocks; false when the oscillator did not lock. An emulator without clock registers counts as clocked. */
+bool clock_begin(void);
+
+/* A number that differs from boot to boot: random where the chip's generator answers, else a count kept in RAM. */
+uint32_t clock_boot_id(void);
+
+#endif

@@ -1,0 +1,41 @@
+/* The few registers that are used, with their addresses from RM0090 and the ARMv7-M manual. */
+#ifndef REGISTERS_H
+#define REGISTERS_H
+
+#include <stdint.h>
+
+#define REGISTER(address) (*(volatile uint32_t *)(uintptr_t)(address))
+
+/* Core */
+#define CPACR REGISTER(0xE000ED88u)
+#define VTOR REGISTER(0xE000ED08u)
+#define SYSTICK_CSR REGISTER(0xE000E010u)
+#define SYSTICK_RVR REGISTER(0xE000E014u)
+#define SYSTICK_CVR REGISTER(0xE000E018u)
+#define NVIC_ISER1 REGISTER(0xE000E104u)
+
+/* Clocks and flash */
+#define RCC_CR REGISTER(0x40023800u)
+#define RCC_PLLCFGR REGISTER(0x40023804u)
+#define RCC_CFGR REGISTER(0x40023808u)
+#define RCC_AHB1ENR REGISTER(0x40023830u)
+#define RCC_AHB2ENR REGISTER(0x40023834u)
+#define RCC_APB2ENR REGISTER(0x40023844u)
+#define FLASH_ACR REGISTER(0x40023C00u)
+
+/* Pins, serial port, independent watchdog, random numbers */
+#define GPIOA_MODER REGISTER(0x40020000u)
+#define GPIOA_PUPDR REGISTER(0x4002000Cu)
+#define GPIOA_AFRH REGISTER(0x40020024u)
+#define USART1_SR REGISTER(0x40011000u)
+#define USART1_DR REGISTER(0x40011004u)
+#define USART1_BRR REGISTER(0x40011008u)
+#define USART1_CR1 REGISTER(0x4001100Cu)
+#define IWDG_KR REGISTER(0x40003000u)
+#define IWDG_PR REGISTER(0x40003004u)
+#define IWDG_RLR REGISTER(0x40003008u)
+#define RNG_CR REGISTER(0x50060800u)
+#define RNG_SR REGISTER(0x50060804u)
+#define RNG_DR REGISTER(0x50060808u)
+
+#endif
