@@ -62,6 +62,7 @@ class MujocoPhysics:
         self._stage = 0 if self._state_sensors.complete else int(mujoco.mjtStage.mjSTAGE_VEL)
         self.qpos: Array = self.batch.bind("qpos")
         self.qvel: Array = self.batch.bind("qvel")
+        self._speeds = torch.from_numpy(self.qvel)
         self._control: Array = self.batch.bind("ctrl")
         self._force: Array = self.batch.bind("xfrc_applied")
         self._columns = {
@@ -70,6 +71,7 @@ class MujocoPhysics:
         }
         self._base = int(model.jnt_bodyid[0]) if model.njnt else 1
         self._nominal: dict[str, Array] = {}
+        self._default = self.batch.state[0].copy()
         self._previous = np.zeros_like(self._control)
         self._schedule = np.zeros((num_worlds, substeps, model.nu))
         self._rays: StaticRays | None = None
@@ -153,15 +155,17 @@ class MujocoPhysics:
         """The commands [N, substeps, nu] of every substep."""
         if delay.shape != (self.num_worlds,):
             raise ValueError(f"delay must be [{self.num_worlds}], got {list(delay.shape)}")
-        waits = np.arange(self.substeps) < delay.numpy()[:, None]
         self._schedule[:] = fresh[:, None]
-        np.copyto(self._schedule, self._previous[:, None], where=waits[:, :, None])
+        late = delay.numpy()
+        for substep in range(self.substeps):
+            waiting = np.flatnonzero(late > substep)
+            self._schedule[waiting, substep] = self._previous[waiting]
         return self._schedule
 
     def _inspect(self, commands: Array) -> None:
         # The highest speed and, should anything not be finite, nan or infinity: comparisons with those are false.
-        sound = (self.values.sum(1).abs() < _ENORMOUS).numpy() & (np.abs(self.qvel).max(1) < SPEED_LIMIT)
-        ids = self.quarantine.collect(sound, commands)
+        sound = (self.values.sum(1).abs() < _ENORMOUS) & (self._speeds.abs().amax(1) < SPEED_LIMIT)
+        ids = self.quarantine.collect(sound.numpy(), commands)
         if not len(ids):
             return
         self.batch.reset(ids, stage=0)
@@ -179,7 +183,9 @@ class MujocoPhysics:
         """Set positions [K, nq] and velocities [K, nv] of the worlds `ids` [K], at rest otherwise: time 0, no warm
         start, no wrench, no command on its way. Call `refresh` when all is written."""
         rows = np.asarray(ids)
-        self.batch.reset(np.sort(rows), stage=0)
+        # What `Batch.reset` would do, at a fiftieth of its cost for a few worlds.
+        self.batch.state[rows] = self._default
+        self.batch.warning[rows] = 0
         self.qpos[rows] = qpos
         self.qvel[rows] = qvel
 

@@ -90,11 +90,26 @@ def _runs(pairs: list[tuple[int, int]]) -> list[tuple[slice, slice]]:
     return [(slice(at, at + count), slice(of, of + count)) for at, of, count in runs]
 
 
-def _rotate_inverse(quaternion: Array, vector: Array) -> Array:
+def _rotate_inverse(quaternion: Array, vector: Array) -> NDArray[np.float32]:
     """Vectors [N, 3] from world to body axes by unit quaternions w, x, y, z [N, 4]."""
-    w, x, y, z = np.ascontiguousarray(quaternion.T)
-    a, b, c = np.ascontiguousarray(vector.T)
-    # Twice the cross product of the vector with the quaternion's axis, then the same once more.
-    i, j, k = 2.0 * (b * z - c * y), 2.0 * (c * x - a * z), 2.0 * (a * y - b * x)
-    turned = (a + w * i + j * z - k * y, b + w * j + k * x - i * z, c + w * k + i * y - j * x)
-    return np.stack(turned, -1)
+    real = quaternion[:, 0].astype(np.float32)
+    axis, v = _around(quaternion[:, 1:].T), _around(vector.T)
+    twice = _around(2.0 * _cross(v, axis))
+    turned = v[:3] + real * twice[:3]
+    turned += _cross(twice, axis)
+    return turned.T
+
+
+def _around(rows: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """x, y, z, x, y [5, N] of x, y, z [3, N]: so that each axis's next two follow it."""
+    result = np.empty((5, rows.shape[1]), np.float32)
+    result[:3] = rows
+    result[3:] = result[:2]
+    return result
+
+
+def _cross(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The cross products [3, N] of vectors as `_around` gives them [5, N]."""
+    product = a[1:4] * b[2:5]
+    product -= a[2:5] * b[1:4]
+    return product
