@@ -174,7 +174,8 @@ class ControlLoop:
     def _align(self, now: float) -> None:
         gate = self._supervisor.gate
         if gate.newest is not None:
-            shift = self._aligner.correction(now - gate.newest.received, gate.reading_period)
+            age = now - gate.newest.received
+            shift = self._aligner.correction(age, gate.reading_period, self._schedule.period)
             self._schedule.shift(shift)
 
     def _note_host(self, tick: Tick) -> None:

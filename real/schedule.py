@@ -147,8 +147,9 @@ class PhaseAligner:
     loop.
 
     A tick that finds a reading `age` s after its arrival should have begun `age - margin` s earlier. Since readings
-    come every `reading_period` s, that is the same as some time later, so the error is wrapped to the nearer side. A
-    small gain and the bound of `largest` s a tick keep single late messages from moving the grid.
+    come every `reading_period` s, that is the same as some time later, so the error is wrapped to the nearer side;
+    by the ticks' own period where that is shorter, for then any of them may be the one to begin in time. A small gain
+    and the bound of `largest` s a tick keep single late messages from moving the grid.
     """
 
     def __init__(self, margin: float = 0.001, gain: float = 0.05, largest: float = 0.0002) -> None:
@@ -158,14 +159,14 @@ class PhaseAligner:
         self._gain = gain
         self._largest = largest
 
-    def correction(self, age: float, reading_period: float) -> float:
-        """The shift in s for a tick that began `age` s after its newest reading arrived.
+    def correction(self, age: float, reading_period: float, period: float = math.inf) -> float:
+        """The shift in s for a tick that began `age` s after its newest reading arrived; ticks are `period` s apart.
 
         It is 0 while the period is unknown, and while readings are missing, whose arrival then says nothing.
         """
         if not (0.0 < reading_period < math.inf and 0.0 <= age <= 2.0 * reading_period < math.inf):
             return 0.0
-        error = math.remainder(age - self._margin, reading_period)
+        error = math.remainder(age - self._margin, min(reading_period, period))
         return min(max(-self._gain * error, -self._largest), self._largest)
 
 

@@ -11,7 +11,9 @@ from typing import Protocol
 
 import numpy as np
 
+from deploy.errors import BundleError
 from deploy.manifest import Manifest
+from deploy.rates import substeps_at
 from real.envelope import envelope_of
 from real.events import Event, EventLog, Fault
 from real.flight import Flight
@@ -33,6 +35,8 @@ from real.supervisor import Supervisor, SupervisorSettings
 from real.velocity import VELOCITY_COMMAND, VelocitySource
 from real.walk import LEGGED_SENSORS, Walk, WalkTimes
 
+FASTEST = 1000.0
+"""The highest control rate in Hz: a loop in Python on a host with an ordinary kernel keeps no higher one."""
 READY_FOR = 0.3
 """How long, in s, every check must hold without a break before the flight: also how long the clocks' offset is
 learned."""
@@ -43,9 +47,10 @@ class SettingsError(ValueError):
 
 
 class WarmPolicy(Policy, Protocol):
-    """A policy that can be warmed up before the flight."""
+    """A policy that can be warmed up before the flight, and called several times a control period."""
 
     def warm(self, steps: int = ..., /) -> None: ...
+    def with_substeps(self, substeps: int, /) -> WarmPolicy: ...
 
 
 class Bundle(Protocol):
@@ -65,8 +70,9 @@ class SessionSettings:
     """Time under the policy before the robot is brought to rest."""
     record: Path | None = None
     """The recording's file, in MCAP; None records nothing."""
-    period: float | None = None
-    """Time between two ticks; None takes the policy's own. A policy is only as good as tested at another one."""
+    rate: float | None = None
+    """Ticks a second, in Hz: a whole multiple of the policy's own rate, whose states go on counting its own periods;
+    None takes its own."""
     connect_timeout: float = 10.0
     """Longest wait for the robot's first reading and status."""
     arm_timeout: float = 10.0
@@ -160,11 +166,14 @@ def run_session(
 ) -> FlightReport:
     """Run `mission` with `bundle` on `robot`, as `fly` does; the caller has checked that they suit each other."""
     clock = clock or MonotonicClock()
-    period = _period(bundle.manifest, settings)
+    substeps = _substeps(bundle.manifest, settings)
+    policy = bundle.policy.with_substeps(substeps)
     # Before the robot is touched: the first steps of a policy allocate and are slow.
-    bundle.policy.warm()
+    policy.warm()
     recorder = _open_recorder(settings.record)
-    session = _Session(bundle, robot, mission, settings, clock, requests or StopRequests(clock), recorder, period)
+    period = bundle.manifest.timing.period / substeps
+    requests = requests or StopRequests(clock)
+    session = _Session(bundle.manifest, policy, robot, mission, settings, clock, requests, recorder, period)
     recording: RecorderReport | None = None
     with session.requests:
         try:
@@ -183,7 +192,8 @@ class _Session:
 
     def __init__(
         self,
-        bundle: Bundle,
+        manifest: Manifest,
+        policy: Policy,
         robot: Robot,
         mission: Mission,
         settings: SessionSettings,
@@ -193,7 +203,8 @@ class _Session:
         period: float,
     ) -> None:
         self.requests = requests
-        self._bundle = bundle
+        self._manifest = manifest
+        self._policy = policy
         self._robot = robot
         self._mission = mission
         self._settings = settings
@@ -231,11 +242,12 @@ class _Session:
         if refusal is not None:
             self._log.record(self._clock.now(), State.IDLE, refusal, Trigger.END)
             return None
-        supervisor = Supervisor(self._bundle.manifest, self._robot.writer, self._log, self._settings.supervisor)
+        settings, period = self._settings.supervisor, self._schedule.period
+        supervisor = Supervisor(self._manifest, self._robot.writer, self._log, settings, period)
         if not self._arm(supervisor):
             return None
         return ControlLoop(
-            self._bundle.manifest, self._bundle.policy, self._robot, supervisor, self._machine, self._log,
+            self._manifest, self._policy, self._robot, supervisor, self._machine, self._log,
             self._schedule, self._clock, self._mission, self.requests, self._trace, self._recorder,
         )  # fmt: skip
 
@@ -247,7 +259,7 @@ class _Session:
 
     def report(self, recording: RecorderReport | None) -> FlightReport:
         """The report of what was flown."""
-        identity = self._bundle.manifest.identity
+        identity = self._manifest.identity
         success, outcome = self._judge()
         return FlightReport(
             success=success,
@@ -322,14 +334,17 @@ class _Session:
             self._recorder.put(state_message(self._clock.now(), self._machine.state, cause))
 
 
-def _period(manifest: Manifest, settings: SessionSettings) -> float:
-    own = manifest.timing.period
-    period = own if settings.period is None else settings.period
-    if not 0.25 * own <= period <= 4.0 * own:
-        raise SettingsError(
-            f"period must lie within {0.25 * own:g} and {4.0 * own:g} s for this policy, got {period:g}"
-        )
-    return period
+def _substeps(manifest: Manifest, settings: SessionSettings) -> int:
+    """How many ticks there are in one of the policy's control periods."""
+    if settings.rate is None:
+        return 1
+    try:
+        substeps = substeps_at(settings.rate, manifest.timing.period)
+    except BundleError as error:
+        raise SettingsError(str(error)) from None
+    if substeps > 1 and settings.rate > FASTEST:
+        raise SettingsError(f"a rate of {settings.rate:g} Hz is more than this loop keeps, {FASTEST:g} Hz; choose less")
+    return substeps
 
 
 def _check_setpoint(manifest: Manifest, settings: FlightSettings) -> None:

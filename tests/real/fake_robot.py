@@ -86,10 +86,15 @@ class FakePolicy:
     def __init__(self) -> None:
         self.steps = 0
         self.warmed = False
+        self.substeps = 1
         self.spoil: Callable[[Mapping[str, Array], dict[str, Any]], dict[str, Any]] = lambda sensors, command: command
 
     def warm(self, steps: int = 100) -> None:
         self.warmed = True
+
+    def with_substeps(self, substeps: int) -> FakePolicy:
+        self.substeps = substeps
+        return self
 
     def reset(self) -> None:
         self.steps = 0

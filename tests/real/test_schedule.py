@@ -91,6 +91,25 @@ def test_the_ticks_move_to_just_after_the_readings(start: float, ratio: int) -> 
     assert ages[-1] == pytest.approx(0.001, abs=1e-4)
 
 
+@pytest.mark.parametrize("start", [0.0, 0.0012, 0.0025, 0.0049])
+@pytest.mark.parametrize("ratio", [2, 5])
+def test_of_ticks_more_frequent_than_readings_one_moves_to_just_after_each(start: float, ratio: int) -> None:
+    period = PERIOD / ratio
+    clock = FakeClock()
+    schedule = Schedule(period, clock)
+    aligner = PhaseAligner(margin=0.001)
+    arrival = clock.now() - start
+    ages, shifts = [], []
+    for _ in range(400 * ratio):
+        tick = schedule.wait()
+        ages.append((tick.began - arrival) % PERIOD)
+        shifts.append(aligner.correction(ages[-1], PERIOD, period))
+        schedule.shift(shifts[-1])
+    assert min(ages[-ratio:]) == pytest.approx(0.001, abs=1e-4)
+    # Once there, the ticks between two readings leave the grid where it is.
+    assert max(np.abs(shifts[-ratio:])) < 1e-5
+
+
 @given(st.floats(allow_nan=True), st.floats(allow_nan=True))
 def test_no_input_moves_the_grid_by_more_than_the_bound(age: float, reading_period: float) -> None:
     assert abs(PhaseAligner(largest=0.0002).correction(age, reading_period)) <= 0.0002

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from deploy.bundle import Bundle as LoadedBundle
@@ -163,7 +164,10 @@ def test_a_latched_robot_is_armed_again_and_flown() -> None:
         ({"setpoint": Step(1.0, (0.7, 0.0, 0.0))}, "jumps by 0.7 m; choose less than .* 0.5 m"),
         ({"setpoint": Lissajous(15.0, 3.0), "duration": 16.0}, "keep it inside the policy's geofence"),
         ({"setpoint": Lissajous(2.0, 1.0), "duration": 6.0}, "choose less than the policy's largest speed"),
-        ({"period": 1.0}, "period must lie within 0.0025 and 0.04 s"),
+        ({"rate": 150.0}, "150 Hz is no whole multiple of the policy's own 100 Hz; choose 100 or 200 Hz"),
+        ({"rate": 50.0}, "50 Hz is no whole multiple of the policy's own 100 Hz; choose 100 or 200 Hz"),
+        ({"rate": 0.0}, "0 Hz is no whole multiple"),
+        ({"rate": 1100.0}, "1100 Hz is more than this loop keeps, 1000 Hz"),
         ({"ground": float("inf")}, "ground must be a height"),
         ({"record": Path("/proc/nowhere/flight.mcap")}, "can't record to"),
     ],
@@ -225,10 +229,17 @@ def test_the_recording_tells_the_whole_flight(tmp_path: Path) -> None:
     assert times == sorted(times)
 
 
-def test_a_flight_may_be_run_at_another_rate_than_the_policy_s() -> None:
-    report, _ = fly_fake(period=0.005, duration=1.0)
-    assert report.success
-    assert report.schedule.period_ms == 5.0
+@pytest.mark.parametrize(("rate", "substeps"), [(None, 1), (100.0, 1), (200.0, 2), (500.0, 5)])
+def test_a_faster_loop_calls_the_policy_several_times_a_period(rate: float | None, substeps: int) -> None:
+    bundle = FakeBundle()
+    report, robot = fly_fake(bundle=bundle, rate=rate, duration=1.0)
+    assert report.success, report.outcome
+    assert bundle.policy.substeps == substeps
+    assert report.schedule.period_ms == pytest.approx(10.0 / substeps)
+    times = np.array([t for t, _ in robot.commands])
+    assert np.median(np.diff(times)) == pytest.approx(0.01 / substeps, rel=0.05)
+    # A change that one slow tick allows takes several fast ones: limits are in units a second.
+    assert {event.cause for event in report.events} <= {"duration_over", "command_rate_clamped"}
 
 
 def test_a_request_can_come_from_the_program_itself() -> None:

@@ -43,9 +43,9 @@ def link(**changes: Any) -> LinkStatus:
 class Flight:
     """A supervisor in flight, its clock, and its log."""
 
-    def __init__(self, listener: Listener | None = None) -> None:
+    def __init__(self, listener: Listener | None = None, period: float | None = None) -> None:
         self.log = EventLog(listener)
-        self.supervisor = Supervisor(MANIFEST, US, self.log)
+        self.supervisor = Supervisor(MANIFEST, US, self.log, period=period)
         self.now = 0.0
         self.sequence = 0
         self.supervisor.arming_faults(0.0, reading(0, 0.0), link())
@@ -93,6 +93,17 @@ def test_every_command_that_leaves_is_finite_within_limits_and_changes_slowly(ou
         if previous is not None:
             assert (np.abs(command - previous) <= RATE * PERIOD * (1.0 + 1e-9)).all()
         previous = command
+
+
+@pytest.mark.parametrize(("period", "change"), [(None, RATE * 2.0 * PERIOD), (0.002, RATE * 0.004)])
+def test_a_gap_allows_the_change_of_two_ticks_whatever_they_last(period: float | None, change: float) -> None:
+    flight = Flight(period=period)
+    flight.tick()
+    before = flight.send(np.full(4, 1000.0)).command["rotor_speed"]
+    for _ in range(5):
+        flight.tick()
+    command = flight.send(np.full(4, 2000.0)).command["rotor_speed"]
+    assert command - before == pytest.approx(np.full(4, min(change, 1000.0)))
 
 
 @given(anything, st.sampled_from([s for s in State if s not in ACTIVE]))

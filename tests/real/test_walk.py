@@ -59,6 +59,9 @@ class LegPolicy:
         self.output = np.array([-1.0, 0.2])
 
     def warm(self, steps: int = 100) -> None: ...
+    def with_substeps(self, substeps: int) -> LegPolicy:
+        return self
+
     def reset(self) -> None:
         self.resets += 1
 
