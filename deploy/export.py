@@ -311,7 +311,7 @@ def _manifest(
         sensors=tuple(
             SensorEntry(
                 s.name, s.dim, s.unit, s.frame,
-                expand(s.low, s.dim, s.name), expand(s.high, s.dim, s.name), s.relative_to, s.labels,
+                expand(s.low, s.dim, s.name), expand(s.high, s.dim, s.name), s.relative_to, s.labels, s.rate_limit,
             )
             for s in policy.used_sensors
         ),

@@ -55,7 +55,8 @@ class Timing:
 class SensorEntry:
     """One ONNX input [batch, dim]. A healthy sensor stays within low and high; `relative_to` "target" asks the robot
     side to subtract the target first. `labels` name the channels in order where a robot knows them by name, as it does
-    joints; empty elsewhere."""
+    joints; empty elsewhere. `rate_limit`, in unit/s, bounds the changes of a goal such as a velocity command; empty for
+    what is measured."""
 
     name: str
     dim: int
@@ -65,6 +66,7 @@ class SensorEntry:
     high: tuple[float, ...]
     relative_to: str
     labels: tuple[str, ...]
+    rate_limit: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         _check_signal(f"sensor {self.name!r}", self.name, self.dim, self.low, self.high)
@@ -75,6 +77,10 @@ class SensorEntry:
         _require(
             self.relative_to in ("", "target"),
             f"sensor {self.name!r}: relative_to is {self.relative_to!r}, expected '' or 'target'",
+        )
+        _require(
+            not self.rate_limit or (len(self.rate_limit) == self.dim and all(rate > 0.0 for rate in self.rate_limit)),
+            f"sensor {self.name!r}: rate_limit is {self.rate_limit}, expected none or {self.dim} positive rates",
         )
 
 

@@ -25,6 +25,8 @@ class SensorSpec:
     `low` and `high` are the values a healthy sensor can report, one per channel or one for all: the robot side treats
     anything beyond them as a fault. `relative_to` names what the robot side subtracts first: "" (nothing) or "target".
     `labels` name the channels in order where a robot knows them by name, as it does joints; empty elsewhere.
+    `rate_limit` belongs to a sensor that is a goal, such as a velocity command: the largest change per second, one per
+    channel, that the policy was trained with; empty elsewhere.
     """
 
     name: str
@@ -35,6 +37,7 @@ class SensorSpec:
     high: Bounds
     relative_to: str = ""
     labels: tuple[str, ...] = ()
+    rate_limit: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         _check_signal(self.name, self.dim, self.low, self.high)
@@ -42,6 +45,8 @@ class SensorSpec:
             raise ValueError(f"sensor {self.name}: labels must be {self.dim} different names, got {self.labels}")
         if self.relative_to not in ("", "target"):
             raise ValueError(f"sensor {self.name}: relative_to is {self.relative_to!r}, expected '' or 'target'")
+        if self.rate_limit and not (len(self.rate_limit) == self.dim and all(rate > 0.0 for rate in self.rate_limit)):
+            raise ValueError(f"sensor {self.name}: rate_limit must be {self.dim} positive rates, got {self.rate_limit}")
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,6 @@ from real.robot import Array
 VELOCITY_COMMAND = "velocity_command"
 CMD_VEL_TIMEOUT = 0.5
 """Age in s beyond which a velocity command from /cmd_vel counts as zero."""
-ACCELERATION = (1.5, 1.5, 4.0)
-"""Largest change of the velocity command per second: forward and left m/s^2, yaw rad/s^2."""
 HEADING_GAIN = 2.0
 """Yaw rate in rad/s for each rad of heading error, in a program that holds its heading."""
 STOPPING = np.zeros(3)
@@ -127,10 +125,11 @@ class CmdVel:
 
 
 class VelocityLimiter:
-    """Keeps velocity commands within [low, high] and lets them change no faster than ACCELERATION."""
+    """Keeps velocity commands within [low, high] and lets them change no faster than `rate` [3]: forward and left
+    m/s^2, yaw rad/s^2."""
 
-    def __init__(self, low: Array, high: Array) -> None:
-        self._low, self._high = low, high
+    def __init__(self, low: Array, high: Array, rate: Array) -> None:
+        self._low, self._high, self._rate = low, high, rate
         self._last = np.zeros(3)
         self._time = math.nan
 
@@ -141,7 +140,7 @@ class VelocityLimiter:
     def __call__(self, now: float, wanted: Array) -> Array:
         """The command to follow at `now` s; a gap in time is no licence to jump."""
         elapsed = 0.02 if math.isnan(self._time) else min(max(now - self._time, 0.0), 0.1)
-        step = elapsed * np.array(ACCELERATION)
+        step = elapsed * self._rate
         wanted = np.clip(wanted, self._low, self._high)
         self._last = np.clip(wanted, self._last - step, self._last + step)
         self._time = now

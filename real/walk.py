@@ -66,6 +66,8 @@ class Walk:
         command = next((s for s in manifest.sensors if s.name == VELOCITY_COMMAND), None)
         if command is None or command.dim != 3:
             raise ValueError(f"it reads no {VELOCITY_COMMAND} [3]")
+        if not command.rate_limit:
+            raise ValueError(f"its {VELOCITY_COMMAND} has no rate_limit, so nothing says how fast it may change")
         labels = next(c.labels for c in manifest.commands if c.name == JOINT_COMMAND)
         order = [manifest.joints.names.index(label) for label in labels]
         self._stance, self._lying = np.array(manifest.joints.stance)[order], np.array(manifest.joints.lying)[order]
@@ -75,7 +77,7 @@ class Walk:
         self._source = source
         self._duration = duration
         self._times = times or WalkTimes()
-        self._limiter = VelocityLimiter(np.array(command.low), np.array(command.high))
+        self._limiter = VelocityLimiter(*(np.array(part) for part in (command.low, command.high, command.rate_limit)))
         self._state: State | None = None
         self._since = math.nan
         self._from: Array | None = None

@@ -109,7 +109,7 @@ class Show:
         """Hold the given command, which the scenario forgets with each new episode."""
         if self._command is None:
             return
-        self._scenario.commands.hold(torch.arange(self.worlds), self._command)
+        self._scenario.commands.ask(torch.arange(self.worlds), self._command)
         held = {"velocity_command": self._command.expand(self.worlds, -1).clone()}
         self.sensors, self.truth = Sensors({**self.sensors, **held}), Truth({**self.truth, **held})
 

@@ -13,13 +13,17 @@ from sim.legged.settings import CommandSettings
 class VelocityCommands:
     """The commands of N worlds. `values` [N, 3]: forward and left m/s, yaw rate rad/s, in the base's frame.
 
-    With a curriculum the ranges start at a share of the full ones and grow while the worlds track them.
+    What is asked for changes at once; `values` follow it no faster than the settings' `acceleration`, as on the robot's
+    side, where the same limit comes from the bundle. Episodes start from standing. With a curriculum the ranges start
+    at a share of the full ones and grow while the worlds track them.
     """
 
     def __init__(self, settings: CommandSettings, num_worlds: int, period: float, curriculum: bool) -> None:
         self.settings = settings
         self.range = settings.start if curriculum else 1.0
         self.values = torch.zeros(num_worlds, 3)
+        self._asked = torch.zeros(num_worlds, 3)
+        self._step = torch.tensor(settings.acceleration) * period
         self._period = period
         self._heading = torch.zeros(num_worlds)
         self._steers = torch.zeros(num_worlds, dtype=torch.bool)
@@ -30,7 +34,11 @@ class VelocityCommands:
         self._limits = torch.tensor([settings.forward, settings.sideways, settings.yaw])
 
     def begin(self, ids: Tensor, generator: torch.Generator) -> None:
-        """New commands for the worlds `ids` [K]."""
+        """New commands for the worlds `ids` [K], which stand."""
+        self.values = self.values.index_fill(0, ids, 0.0)
+        self._draw(ids, generator)
+
+    def _draw(self, ids: Tensor, generator: torch.Generator) -> None:
         s = self.settings
         u = torch.rand(len(ids), 7, generator=generator)
         command = (2.0 * u[:, :3] - 1.0) * self._limits * self.range
@@ -38,9 +46,7 @@ class VelocityCommands:
         # Slow commands ask for neither walking nor standing: they stand.
         stands |= (command[:, :2].norm(dim=-1) < 0.1) & (command[:, 2].abs() < 0.1)
         command[stands] = 0.0
-        values = self.values.clone()
-        values[ids] = command
-        self.values = values
+        self._asked[ids] = command
         self._steers[ids] = (u[:, 4] < s.heading) & ~stands
         self._heading[ids] = (2.0 * u[:, 5] - 1.0) * torch.pi
         self._left[ids] = s.interval[0] + u[:, 6] * (s.interval[1] - s.interval[0])
@@ -51,20 +57,26 @@ class VelocityCommands:
         self._left -= self._period
         over = ((self._left <= 0.0) & ~self._held).nonzero()[:, 0]
         if len(over):
-            self.begin(over, generator)
+            self._draw(over, generator)
         error = torch.remainder(self._heading - heading + torch.pi, 2.0 * torch.pi) - torch.pi
         limit = float(self._limits[2]) * self.range
         steered = (self.settings.heading_gain * error).clamp(-limit, limit)
-        yaw = torch.where(self._steers & ~self._held, steered, self.values[:, 2])
+        yaw = torch.where(self._steers & ~self._held, steered, self._asked[:, 2])
+        asked = torch.cat((self._asked[:, :2], yaw[:, None]), -1)
         # A new tensor each step, for whoever keeps the last one.
-        self.values = torch.cat((self.values[:, :2], yaw[:, None]), -1)
+        self.values = torch.minimum(torch.maximum(asked, self.values - self._step), self.values + self._step)
+
+    def ask(self, ids: Tensor, command: Tensor) -> None:
+        """Ask the worlds `ids` [K] by hand for [K, 3] or [3], until they restart."""
+        self._asked[ids] = command
+        self._held[ids] = True
 
     def hold(self, ids: Tensor, command: Tensor) -> None:
-        """Command the worlds `ids` [K] by hand, [K, 3] or [3], until they restart."""
+        """As `ask`, but at once, for whoever limits the changes of commands himself."""
+        self.ask(ids, command)
         values = self.values.clone()
         values[ids] = command
         self.values = values
-        self._held[ids] = True
 
     def learn(self, tracking: Tensor) -> None:
         """Widen the ranges once as many episodes as there are worlds were tracked well on average.
@@ -85,6 +97,7 @@ class VelocityCommands:
     def snapshot(self) -> dict[str, Tensor]:
         return {
             "command": self.values.clone(),
+            "command_asked": self._asked.clone(),
             "command_heading": self._heading.clone(),
             "command_steers": self._steers.clone(),
             "command_left": self._left.clone(),
@@ -94,6 +107,7 @@ class VelocityCommands:
 
     def restore(self, snapshot: Mapping[str, Tensor]) -> None:
         self.values = snapshot["command"].clone()
+        self._asked = snapshot["command_asked"].clone()
         self._heading = snapshot["command_heading"].clone()
         self._steers = snapshot["command_steers"].clone()
         self._left = snapshot["command_left"].clone()

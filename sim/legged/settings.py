@@ -33,6 +33,8 @@ class CommandSettings:
     """Yaw rate in rad/s per rad of heading error."""
     interval: Range = (5.0, 10.0)
     """Time in s between new commands."""
+    acceleration: tuple[float, float, float] = (3.0, 3.0, 8.0)
+    """Largest change of a command per second, in simulation and on the robot: m/s^2, m/s^2, rad/s^2."""
     start: float = 0.5
     """Share of the full ranges that training starts with."""
     growth: float = 0.1
@@ -51,6 +53,10 @@ class CommandSettings:
             value = getattr(self, name)
             _require(0.0 <= value <= 1.0, f"CommandSettings.{name} must lie in [0, 1], got {value}")
         _require(0.0 < self.start <= 1.0, f"CommandSettings.start must lie in (0, 1], got {self.start}")
+        _require(
+            all(0.0 < value < math.inf for value in self.acceleration),
+            f"CommandSettings.acceleration must be above 0 and finite, got {self.acceleration}",
+        )
         low, high = self.interval
         _require(0.0 < low <= high, f"CommandSettings.interval needs 0 < low <= high, got {self.interval}")
 

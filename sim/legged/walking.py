@@ -47,7 +47,7 @@ def sensors(robot: LeggedRobot, settings: LeggedSettings) -> tuple[SensorSpec, .
         SensorSpec("joint_velocity", n, "rad/s", "joint", tuple(-v for v in speed), speed, labels=robot.joints),
         SensorSpec(
             "velocity_command", 3, "m/s, m/s, rad/s", "body", tuple(-v for v in limits), limits,
-            labels=("forward", "left", "yaw"),
+            labels=("forward", "left", "yaw"), rate_limit=c.acceleration,
         ),
     )  # fmt: skip
 

@@ -31,7 +31,9 @@ def leg_manifest(**changes: Any) -> Manifest:
     """Two joints, in another order for the command and for each sensor."""
 
     def sensor(name: str, dim: int, bound: float, labels: tuple[str, ...] = ()) -> SensorEntry:
-        return SensorEntry(name, dim, "1", "body", (-bound,) * dim, (bound,) * dim, "", labels)
+        return SensorEntry(
+            name, dim, "1", "body", (-bound,) * dim, (bound,) * dim, "", labels, (1.5,) * dim if dim == 3 else ()
+        )
 
     back = NAMES[::-1]
     joints = Joints(
@@ -246,7 +248,7 @@ def test_cmd_vel_counts_as_zero_after_its_time_out() -> None:
 
 @given(st.lists(st.tuples(st.floats(0.0, 1.0), st.floats(-9.0, 9.0), st.floats(-9.0, 9.0)), max_size=30))
 def test_velocity_commands_never_jump(wanted: list[tuple[float, float, float]]) -> None:
-    limiter = VelocityLimiter(np.array([-0.5, -0.2, -1.0]), np.array([1.0, 0.2, 1.0]))
+    limiter = VelocityLimiter(np.array([-0.5, -0.2, -1.0]), np.array([1.0, 0.2, 1.0]), np.array([1.5, 1.5, 4.0]))
     now, last = 0.0, np.zeros(3)
     for elapsed, forward, yaw in wanted:
         now += elapsed

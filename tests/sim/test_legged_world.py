@@ -181,6 +181,9 @@ def test_commands_fill_their_ranges_and_some_ask_to_stand() -> None:
     n, g = 20000, torch.Generator().manual_seed(0)
     commands = VelocityCommands(CommandSettings(), n, PERIOD, curriculum=False)
     commands.begin(torch.arange(n), g)
+    assert not commands.values.any()
+    for _ in range(round(0.6 / PERIOD)):
+        commands.advance(torch.zeros(n), g)
     values = commands.values
     assert values.abs().amax(0).tolist() == pytest.approx([1.5, 0.8, 1.2], rel=0.01)
     standing = (values == 0.0).all(-1)
@@ -188,11 +191,14 @@ def test_commands_fill_their_ranges_and_some_ask_to_stand() -> None:
 
 
 def test_commands_change_when_their_time_is_over_and_headings_are_steered_to() -> None:
-    settings = CommandSettings(standing=0.0, heading=1.0, interval=(1.0, 1.0))
+    fast = (50.0, 50.0, 50.0)
+    settings = CommandSettings(standing=0.0, heading=1.0, interval=(1.0, 1.0), acceleration=fast)
     commands, g = VelocityCommands(settings, 4, 0.1, curriculum=False), torch.Generator().manual_seed(0)
     commands.begin(torch.arange(4), g)
-    first, heading = commands.values[:, :2], torch.zeros(4)
-    for _ in range(8):
+    heading = torch.zeros(4)
+    commands.advance(heading, g)
+    first = commands.values[:, :2]
+    for _ in range(7):
         commands.advance(heading, g)
         heading = heading + 0.1 * commands.values[:, 2]
         assert torch.equal(commands.values[:, :2], first)
@@ -204,6 +210,21 @@ def test_commands_change_when_their_time_is_over_and_headings_are_steered_to() -
     for _ in range(30):
         commands.advance(heading, g)
     assert commands.values[1].tolist() == pytest.approx([0.3, 0.0, 0.1])
+
+
+def test_no_command_changes_faster_than_its_limit_however_it_comes_about() -> None:
+    settings = CommandSettings(interval=(0.2, 0.4), acceleration=(3.0, 2.0, 8.0))
+    commands, g = VelocityCommands(settings, 64, PERIOD, curriculum=False), torch.Generator().manual_seed(0)
+    commands.begin(torch.arange(64), g)
+    last, most = commands.values, torch.zeros(3)
+    for step in range(100):
+        if step == 50:
+            commands.ask(torch.arange(8), torch.tensor([-1.5, 0.8, 1.2]))
+        commands.advance(torch.zeros(64), g)
+        most = torch.maximum(most, (commands.values - last).abs().amax(0))
+        last = commands.values
+    assert most.tolist() == pytest.approx([3.0 * PERIOD, 2.0 * PERIOD, 8.0 * PERIOD], rel=1e-4)
+    torch.testing.assert_close(last[:8], torch.tensor([[-1.5, 0.8, 1.2]]).expand(8, 3))
 
 
 def test_the_ranges_grow_with_tracking_alone_up_to_the_full_ones() -> None:
