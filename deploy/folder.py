@@ -11,18 +11,20 @@ from pathlib import Path
 from deploy.errors import BundleError
 
 
-def check_replaceable(out: Path, own: frozenset[str]) -> None:
-    """Raise BundleError when `out` exists and holds anything but files named in `own`, which writing would destroy."""
+def check_replaceable(
+    out: Path, own: frozenset[str], what: str = "a bundle", mend: str = "choose another --out"
+) -> None:
+    """Raise BundleError when `out` exists and holds anything but what `own` names, which writing would destroy."""
     if out.is_symlink() or (out.exists() and not out.is_dir()):
-        raise BundleError(f"{out} exists and is no folder; choose another --out")
+        raise BundleError(f"{out} exists and is no folder; {mend}")
     if out.is_dir():
         foreign = sorted(entry.name for entry in out.iterdir() if entry.name not in own)
         if foreign:
-            raise BundleError(f"{out} holds {foreign[0]!r}, which is no part of a bundle; choose another --out")
+            raise BundleError(f"{out} holds {foreign[0]!r}, which is no part of {what}; {mend}")
 
 
 def replace_folder(out: Path, files: Mapping[str, bytes], check: Callable[[Path], object]) -> None:
-    """Write `files` as the folder `out`, replacing an old one whole.
+    """Write `files` (path inside it -> bytes) as the folder `out`, replacing an old one whole.
 
     The files go to a temporary folder beside `out`, reach the disk, pass `check`, and take the name by a rename. On any
     failure the temporary folder is removed and `out` is what it was; a full disk or a missing right is a BundleError.
@@ -44,6 +46,7 @@ def _replace(out: Path, files: Mapping[str, bytes], check: Callable[[Path], obje
     try:
         fresh.mkdir()
         for name, data in files.items():
+            (fresh / name).parent.mkdir(parents=True, exist_ok=True)
             with (fresh / name).open("wb") as stream:
                 stream.write(data)
                 stream.flush()

@@ -151,3 +151,28 @@ def _float(value: float) -> str:
 def _comment(text: str) -> str:
     """`text` so that it can't end a comment."""
     return text.replace("*/", "* /").replace("\n", " ")
+
+
+def thrust_header(manifest: Manifest, thrust: tuple[float, float, float]) -> str:
+    """The text of thrust.h: the share of a motor's largest force as a polynomial of its command's share.
+
+    Raises BundleError for a command that is no rotor speed, or a polynomial that does not rise from 0 to 1.
+    """
+    command = _motor_command(manifest)
+    if command.unit != "rad/s":
+        raise BundleError(f"this target turns rotor speeds into forces, the command is in {command.unit!r}")
+    total = sum(thrust)
+    if not (total > 0.0 and min(thrust) >= 0.0 and math.isfinite(total)):
+        raise BundleError(f"the thrust polynomial is {thrust}, expected numbers of at least 0 and not all 0")
+    c0, c1, c2 = (value / total for value in thrust)
+    return f"""\
+/* Written by robo-rl. The share of a motor's largest force at the share u of its highest speed: c0 + c1 u + c2 u^2. */
+#ifndef THRUST_H
+#define THRUST_H
+
+#define THRUST_C0 {_float(c0)}
+#define THRUST_C1 {_float(c1)}
+#define THRUST_C2 {_float(c2)}
+
+#endif
+"""

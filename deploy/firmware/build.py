@@ -1,0 +1,234 @@
+"""A bundle as firmware: the folders of `robo-rl firmware`, and the image for an STM32F405, compiled here."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from deploy.bundle import MANIFEST_FILE, load_bundle, parse_manifest
+from deploy.errors import BundleError
+from deploy.firmware.config import pilot_config, thrust_header
+from deploy.folder import check_replaceable, replace_folder
+from deploy.manifest import Manifest
+
+HERE = Path(__file__).parent
+COMPILER = "arm-none-eabi-gcc"
+MCU_FLAGS = ("-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard")
+WARNINGS = ("-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wdouble-promotion", "-Wundef")
+"""What every C file here keeps to, on every compiler."""
+IMAGE_FLAGS = ("-O2", "-ffp-contract=off", "-ffunction-sections", "-fdata-sections")
+LINKER_FLAGS = ("-nostartfiles", "--specs=nano.specs", "-Wl,--gc-sections", "-Wl,--build-id=none")
+ELF, BIN, README = "firmware.elf", "firmware.bin", "README.md"
+GENERATED = ("policy.h", "policy.c", "policy_selftest.c")
+SHARED = ("exact.h", "vehicle.h", "guard.h", "guard.c")
+"""What every target has of common/; those that speak the serial link have all of it."""
+PILOT = ("link.h", "link.c", "pilot.h", "pilot.c")
+_BARE = ("startup.c", "registers.h", "board.h", "memory.ld")
+_STM32 = {
+    "lockstep": (*_BARE, "semihosting.h", "semihosting.c", "exchange.h", "exchange.c", "lockstep_main.c"),
+    "uart": (*_BARE, "clock.h", "clock.c", "bench_board.c", "uart_main.c"),
+}
+
+Link = Literal["lockstep", "uart"]
+Target = Literal["stm32f405", "crazyflie", "cmake", "zephyr", "px4"]
+_OWN: dict[Target, frozenset[str]] = {
+    "stm32f405": frozenset({"src", "Makefile", README, ELF, BIN}),
+    "crazyflie": frozenset({"src", "Makefile", "Kbuild", "app-config", README, "build"}),
+    "cmake": frozenset({"src", "CMakeLists.txt", "selftest.c", README, "build"}),
+    "zephyr": frozenset({"src", "zephyr", "sample", "CMakeLists.txt", README, "build"}),
+    "px4": frozenset({"src", "CMakeLists.txt", "Kconfig", "RoboRlPolicy.cpp", "RoboRlPolicy.hpp", README}),
+}
+"""What a folder of each target may hold, so that writing it again destroys nothing else."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A policy in C with its manifest: file name -> bytes."""
+
+    manifest: Manifest
+    files: dict[str, bytes]
+
+
+def build_firmware(
+    source: Path | str,
+    out: Path | str,
+    link: Link = "lockstep",
+    kernel: str = "c",
+    rate: float | None = None,
+    manifest: Manifest | None = None,
+) -> Path:
+    """Write the STM32F405 image of a bundle, with its sources, into the folder `out`; returns the path of the ELF file.
+
+    `source` is a bundle, or a folder that `robo-rl codegen` wrote, and then the bundle's `manifest.json` must lie in it
+    or `manifest` be given. `link` "lockstep" flies in step with a simulator over two FIFOs, "uart" runs in real time.
+    `kernel` and `rate` (Hz, of the steps) go to the generator. Beside the ELF lies firmware.bin, as it goes to flash.
+
+    Raises:
+        BundleError: In one line: a bundle that can't be flown by this firmware, a folder that must not be replaced, or
+            a compiler that is missing or fails.
+    """
+    return write_firmware(source, out, "stm32f405", link, kernel, rate, manifest=manifest) / ELF
+
+
+def write_firmware(
+    source: Path | str,
+    out: Path | str,
+    target: Target = "stm32f405",
+    link: Link = "lockstep",
+    kernel: str = "c",
+    rate: float | None = None,
+    thrust: tuple[float, float, float] = (0.0, 0.0, 1.0),
+    manifest: Manifest | None = None,
+) -> Path:
+    """Write the folder of a `target`, whole or not at all, and return it; see `build_firmware`.
+
+    `thrust` (c0, c1, c2) is what a motor's command means to a target that commands forces: the share of the largest
+    force is (c0 + c1 u + c2 u^2) / (c0 + c1 + c2), with u the command over its highest value.
+    """
+    folder = Path(out)
+    check_replaceable(folder, _OWN[target], f"firmware for {target}", "choose another folder")
+    policy = policy_in_c(Path(source), kernel, rate, manifest)
+    files = target_files(policy, target, link, thrust)
+    if target == "stm32f405":
+        files |= compile_image(files)
+    files[README] = _readme(policy, target, link, files).encode()
+    replace_folder(folder, files, lambda fresh: None)
+    return folder
+
+
+def policy_in_c(source: Path, kernel: str = "c", rate: float | None = None, manifest: Manifest | None = None) -> Policy:
+    """The generated C of a bundle, or of a folder that holds it already, with the manifest it belongs to."""
+    if (source / GENERATED[1]).is_file():
+        if rate is not None or kernel != "c":
+            raise BundleError(f"{source} is generated already; name the bundle to choose another kernel or rate")
+        policy = Policy(manifest or _manifest_beside(source), _read_generated(source))
+    else:
+        bundle = load_bundle(source)
+        with tempfile.TemporaryDirectory() as scratch:
+            generated = Path(scratch) / "generated"
+            _generate(source, generated, kernel, rate)
+            policy = Policy(bundle.manifest, _read_generated(generated))
+    _check_same(policy, source)
+    return policy
+
+
+def target_files(
+    policy: Policy, target: Target, link: Link = "lockstep", thrust: tuple[float, float, float] = (0.0, 0.0, 1.0)
+) -> dict[str, bytes]:
+    """Every file of a target but its README and what a compiler makes: path in the folder -> bytes."""
+    files = {f"src/{name}": data for name, data in policy.files.items()}
+    files["src/pilot_config.h"] = pilot_config(policy.manifest).encode()
+    speaks_link = target in ("stm32f405", "cmake", "zephyr")
+    for name in SHARED + (PILOT if speaks_link else ()):
+        files[f"src/{name}"] = (HERE / "common" / name).read_bytes()
+    if target == "stm32f405":
+        for name in _STM32[link]:
+            files[f"src/{name}"] = (HERE / "stm32f405" / name).read_bytes()
+        files["Makefile"] = _makefile().encode()
+        return files
+    root = HERE / target
+    for path in sorted(root.rglob("*")):
+        if path.is_file() and path.name != README:
+            files[str(path.relative_to(root))] = path.read_bytes()
+    if target in ("crazyflie", "px4"):
+        files["src/thrust.h"] = thrust_header(policy.manifest, thrust).encode()
+        for name in ("motors.h", "motors.c"):
+            files[f"src/{name}"] = (HERE / "common" / name).read_bytes()
+    return files
+
+
+def compile_image(files: dict[str, bytes]) -> dict[str, bytes]:
+    """The ELF image of the C files in `files`, and the bytes that go to flash."""
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, data in files.items():
+            path = Path(scratch) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        sources = sorted(name for name in files if name.endswith(".c"))
+        _run(COMPILER, *_compiler_arguments(), *sources, *_linker_arguments(), "-o", ELF, cwd=scratch)
+        _run("arm-none-eabi-objcopy", "-O", "binary", ELF, BIN, cwd=scratch)
+        return {name: (Path(scratch) / name).read_bytes() for name in (ELF, BIN)}
+
+
+def _compiler_arguments() -> tuple[str, ...]:
+    return (*MCU_FLAGS, *WARNINGS, *IMAGE_FLAGS, "-Isrc")
+
+
+def _linker_arguments() -> tuple[str, ...]:
+    return (*LINKER_FLAGS, "-T", "src/memory.ld")
+
+
+def _run(tool: str, *arguments: str, cwd: str) -> None:
+    if shutil.which(tool) is None:
+        raise BundleError(
+            f"{tool} is not installed; "
+            "`make mcu-tools` installs it (Debian: gcc-arm-none-eabi and libnewlib-arm-none-eabi)"
+        )
+    done = subprocess.run([tool, *arguments], cwd=cwd, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        lines = [line for line in done.stderr.splitlines() if "error" in line or "overflowed" in line]
+        cause = lines[0] if lines else (done.stderr.splitlines() or ["no message"])[-1]
+        raise BundleError(f"{tool} failed: {cause.strip()}; is it version 10 or newer?")
+
+
+def _makefile() -> str:
+    return f"""\
+# Build the image again as robo-rl built it: make; flash it: make flash (with st-flash, over SWD).
+{ELF}: $(wildcard src/*.c) $(wildcard src/*.h) src/memory.ld
+\t{COMPILER} {" ".join(_compiler_arguments())} $(sort $(wildcard src/*.c)) {" ".join(_linker_arguments())} -o $@
+\tarm-none-eabi-objcopy -O binary $@ {BIN}
+
+.PHONY: flash
+flash: {ELF}
+\tst-flash write {BIN} 0x08000000
+"""
+
+
+def _generate(bundle: Path, out: Path, kernel: str, rate: float | None) -> None:
+    from deploy.codegen.generate import generate  # type: ignore[import-not-found, unused-ignore]
+
+    generate(bundle, out, kernel=kernel, rate=rate)
+
+
+def _read_generated(folder: Path) -> dict[str, bytes]:
+    missing = [name for name in GENERATED if not (folder / name).is_file()]
+    if missing:
+        raise BundleError(f"{folder} lacks {', '.join(missing)}; generate it anew with `robo-rl codegen`")
+    return {name: (folder / name).read_bytes() for name in GENERATED}
+
+
+def _manifest_beside(folder: Path) -> Manifest:
+    path = folder / MANIFEST_FILE
+    if not path.is_file():
+        raise BundleError(f"{folder} lacks {MANIFEST_FILE}; copy that of the bundle there, or name the bundle itself")
+    return parse_manifest(path.read_bytes())
+
+
+def _check_same(policy: Policy, source: Path) -> None:
+    """Refuse C of another bundle, or a period that the firmware's microseconds can't tell."""
+    header = policy.files["policy.h"].decode()
+    found = re.search(r'^#define POLICY_MODEL_SHA256 "([0-9a-f]{64})"', header, re.MULTILINE)
+    if found is None or found.group(1) != policy.manifest.identity.policy_sha256:
+        raise BundleError(f"{source}: policy.h is not of the manifest's policy; generate both from one bundle")
+    period = re.search(r"^#define POLICY_PERIOD_US (\d+)", header, re.MULTILINE)
+    wanted = policy.manifest.timing.period * 1e6
+    if period is None or abs(int(period.group(1)) - wanted) > 0.5:
+        raise BundleError(f"{source}: policy.h has another period than the manifest's {wanted:g} us")
+
+
+def _readme(policy: Policy, target: Target, link: Link, files: dict[str, bytes]) -> str:
+    identity = policy.manifest.identity
+    lines = [
+        f"# {identity.name} for {target}",
+        "",
+        f"Written by `robo-rl firmware`. Task {identity.task}, policy {identity.policy_sha256}.",
+        "",
+    ]
+    if target == "stm32f405":
+        lines += [f"Link: {link}. {BIN} has {len(files[BIN])} bytes of 1048576.", ""]
+    return "\n".join(lines) + (HERE / target / README).read_text(encoding="utf-8")
