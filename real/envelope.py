@@ -16,6 +16,8 @@ from real.setpoint import Target
 from real.state_machine import State
 
 JOINT_COMMAND = "joint_position_target"
+POSITION_TARGET = "position_target"
+"""The command of a robot that flies itself: where to be, in m along the world's axes."""
 GROUND_MARGIN = 0.5
 """How far, in m, below the assumed ground a landing may go: the ground's height is known no better."""
 
@@ -98,8 +100,16 @@ class PlaceEnvelope:
         return faults
 
     def limit(self, entry: CommandEntry, value: Array, reading: Reading) -> tuple[Array, Fault | None]:
-        """Nothing beyond the limits of the bundle."""
-        return value, None
+        """A target stays where the vehicle may be, and above the lowest point of a landing; rotor speeds are free."""
+        if entry.name != POSITION_TARGET or self._origin is None:
+            return value, None
+        low, high = self._origin + self._fence[0], self._origin + self._fence[1]
+        low[2] = min(low[2], self._ground - GROUND_MARGIN)
+        inside = np.clip(value, low, high)
+        axis = int(np.argmax(np.abs(value - inside)))
+        if value[axis] == inside[axis]:
+            return value, None
+        return inside, Fault("command_clamped", float(value[axis]), float(inside[axis]), f"{entry.name} {'xyz'[axis]}")
 
 
 class JointEnvelope:

@@ -13,7 +13,7 @@ from real.landing import Landing
 from real.mission import Advance, Goal, OwnCommand
 from real.report import FlightTrace, PositionError
 from real.robot import Array, LinkStatus, Reading
-from real.setpoint import Setpoint, Step, Target
+from real.setpoint import Setpoint, Target, jump_time
 from real.state_machine import FLIGHT, State, Trigger
 
 
@@ -65,7 +65,7 @@ class Flight:
     ) -> Sequence[Advance]:
         """Begin a landing where the target is, notice its end, and give it up when it takes too long."""
         if state != State.LAND:
-            return []
+            return self.notices(now, state)
         if self._landing is None:
             assert isinstance(goal, Target)
             height = float(goal.position[2] if newest is None else newest.sensors["position"][2])
@@ -74,7 +74,16 @@ class Flight:
             fault = Fault("land_timeout", self._landing.longest, self._landing.longest)
             return [Advance(Trigger.DAMP, fault.cause, fault)]
         elif usable is not None and self._landing.landed(now, usable):
-            self._ramping_down = True
+            return self.touched_down()
+        return []
+
+    def notices(self, now: float, state: State) -> Sequence[Advance]:
+        """What a flight gives cause to record under the policy: nothing."""
+        return []
+
+    def touched_down(self) -> Sequence[Advance]:
+        """The vehicle stands on the ground: the command goes to its safe value."""
+        self._ramping_down = True
         return []
 
     def own_command(self, now: float, state: State, reading: Reading) -> OwnCommand | None:
@@ -94,4 +103,5 @@ class Flight:
 
     def after_step(self, trace: FlightTrace) -> PositionError | None:
         """From the step on."""
-        return trace.position_error(self._setpoint.time) if isinstance(self._setpoint, Step) else None
+        time = jump_time(self._setpoint)
+        return None if time is None else trace.position_error(time)

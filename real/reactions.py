@@ -182,6 +182,16 @@ _TABLE = (
         "0.5 s", "1 tick",
         None, "the policy's commands, for a velocity of zero",
     ),
+    Reaction(
+        "setpoint_lost", "time since the last pose, while flying by poses from a topic",
+        "0.5 s", "1 tick",
+        None, "a target that stops where it is",
+    ),
+    Reaction(
+        "setpoint_clamped", "a pose near or beyond the geofence, or near the ground",
+        "0.3 m inside the geofence, 0.1 m above the ground", "1 tick",
+        None, "a target inside the limits",
+    ),
     # The host itself.
     Reaction(
         "loop_exception", "an error in the loop, the policy or the driver",

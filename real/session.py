@@ -116,10 +116,10 @@ def fly(
     the recording can't be begun.
     """
     settings, manifest = settings or FlightSettings(), bundle.manifest
-    _check_signals(manifest)
+    check_signals(manifest)
     if manifest.joints is not None:
         raise SettingsError(f"policy {manifest.identity.name} walks and can't be flown")
-    _check_setpoint(manifest, settings)
+    check_setpoint(manifest, settings)
     mission = Flight(manifest, settings.setpoint, settings.duration, settings.ground)
     return run_session(bundle, robot, mission, settings, clock, requests)
 
@@ -142,7 +142,7 @@ def walk(
 ) -> FlightReport:
     """Stand up, walk `bundle` by `source` on `robot`, halt and lie down; the rest is as in `fly`."""
     settings, manifest = settings or WalkSettings(), bundle.manifest
-    _check_signals(manifest)
+    check_signals(manifest)
     missing = [s.name for s in manifest.sensors if s.name not in LEGGED_SENSORS | {VELOCITY_COMMAND}]
     if missing:
         raise SettingsError(
@@ -347,7 +347,7 @@ def _substeps(manifest: Manifest, settings: SessionSettings) -> int:
     return substeps
 
 
-def _check_setpoint(manifest: Manifest, settings: FlightSettings) -> None:
+def check_setpoint(manifest: Manifest, settings: FlightSettings) -> None:
     """Refuse a setpoint that would end the flight by itself."""
     setpoint, safety = settings.setpoint, manifest.safety
     assert safety.max_position_error is not None and safety.max_speed is not None
@@ -373,7 +373,7 @@ def _check_setpoint(manifest: Manifest, settings: FlightSettings) -> None:
         )
 
 
-def _check_signals(manifest: Manifest) -> None:
+def check_signals(manifest: Manifest) -> None:
     """Refuse a policy whose sensors this side can't feed or supervise."""
     try:
         PolicyInput(manifest.sensors)

@@ -73,6 +73,35 @@ class Step:
 
 
 @dataclass(frozen=True)
+class TakeOff:
+    """Rise `height` m at `rate` m/s, and follow `then` from there."""
+
+    height: float
+    then: Setpoint
+    rate: float = 0.3
+
+    def __post_init__(self) -> None:
+        for name, unit in (("height", "m"), ("rate", "m/s")):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0.0):
+                raise ValueError(f"{name} of a take-off must be above 0 {unit}, got {value}")
+
+    @property
+    def duration(self) -> float:
+        """Time in s until it follows `then`."""
+        return self.height / self.rate
+
+    def at(self, t: float) -> Target:
+        if t < self.duration:
+            return Target(np.array([0.0, 0.0, self.rate * max(t, 0.0)]), np.array([0.0, 0.0, self.rate]))
+        target = self.then.at(t - self.duration)
+        return Target(target.position + np.array([0.0, 0.0, self.height]), target.velocity)
+
+    def largest_jump(self) -> float:
+        return self.then.largest_jump()
+
+
+@dataclass(frozen=True)
 class Lissajous:
     """A figure of eight in the horizontal plane, once in `interval` s, `size` m to each side.
 
@@ -132,3 +161,11 @@ class Descend:
 
     def largest_jump(self) -> float:
         return 0.0
+
+
+def jump_time(setpoint: Setpoint) -> float | None:
+    """When, in s after the start, a setpoint jumps; None for one that does not."""
+    if isinstance(setpoint, TakeOff):
+        later = jump_time(setpoint.then)
+        return None if later is None else setpoint.duration + later
+    return setpoint.time if isinstance(setpoint, Step) else None

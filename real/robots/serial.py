@@ -17,6 +17,7 @@ import numpy as np
 
 from deploy.manifest import Manifest
 from real.clock_offset import ClockOffset
+from real.envelope import POSITION_TARGET
 from real.robot import ESTOPPED, FAILSAFE, LANDED, RESTING, Array, LinkDown, LinkStatus, Reading
 from real.robots.serial_frames import (
     LINK_VERSION,
@@ -35,8 +36,8 @@ from real.robots.serial_frames import (
 )  # fmt: skip
 from real.robots.serial_link import SerialLink
 
-POSITION_TARGET, VELOCITY_TARGET = "position_target", "velocity_target"
-"""The command: [3] m and [3] m/s, along the world's axes."""
+VELOCITY_TARGET = "velocity_target"
+"""What a command holds beside the `POSITION_TARGET`: [3] m/s along the world's axes."""
 CHIP_SENSORS = ("position", "orientation", "linear_velocity", "angular_velocity")
 """What the chip's odometry holds, beside its own command."""
 HEARTBEAT_PERIOD = 0.04

@@ -48,8 +48,7 @@ class ChipStandIn:
         self.heard: list[Message] = []
         self.command = command
         self.mute = False
-        self.time_us = 0xFFFFFFFF - 1_000_000
-        """Begins a second before the counter starts anew."""
+        self._begun = time.monotonic()
         self.garble: Callable[[bytes], bytes] = lambda data: data
         self._sequence = 0
         self._last = 0
@@ -64,6 +63,11 @@ class ChipStandIn:
     @property
     def url(self) -> str:
         return f"socket://127.0.0.1:{self._server.getsockname()[1]}"
+
+    @property
+    def time_us(self) -> int:
+        """Its clock: begins a second before the counter starts anew."""
+        return (0xFFFFFFFF - 1_000_000 + round((time.monotonic() - self._begun) * 1e6)) & 0xFFFFFFFF
 
     def hang_up(self) -> None:
         """Cut the connection, as an unplugged cable does."""
@@ -83,7 +87,6 @@ class ChipStandIn:
         tick = 0
         while not self._end.is_set():
             tick += 1
-            self.time_us = (self.time_us + round(TICK * 1e6)) & 0xFFFFFFFF
             due = time.monotonic() + TICK
             while (rest := due - time.monotonic()) > 0.0:
                 self._listen(rest)
