@@ -16,6 +16,7 @@ from deploy.bundle import Bundle
 from deploy.manifest import CommandEntry, SensorEntry
 from policies.errors import UserError
 from policies.graph import PolicyGraph
+from policies.multirate import MultiRate
 from policies.signals import Commands, Sensors, State
 from policies.specs import CommandSpec, SensorSpec
 from robo_rl.results import plain
@@ -38,6 +39,18 @@ class BatchPolicy(Protocol):
 
     def initial_state(self, batch: int, device: str) -> State: ...
     def step(self, sensors: Sensors, state: State) -> tuple[Commands, State]: ...
+
+
+@dataclass(frozen=True)
+class Calls:
+    """How often a policy is called a control period. Without `keeps_states` every call moves the states on by a whole
+    period, as a loop does that knows nothing of them: right for one call a period only."""
+
+    substeps: int = 1
+    keeps_states: bool = True
+
+
+ONCE = Calls()
 
 
 @dataclass(frozen=True)
@@ -100,17 +113,20 @@ def evaluate(
     device: str = "cpu",
     robot: str = "",
     imperfections: float = 1.0,
+    calls: Calls = ONCE,
 ) -> Evaluation:
     """Fly one episode from each of `episodes` starts, which depend on the task and `seed` alone.
 
     `robot` names a parameter set other than the task's own; `imperfections` scales noise, disturbances and whatever
-    else is imperfect in the task's world: 0 is none of it, 1 the task's own.
+    else is imperfect in the task's world: 0 is none of it, 1 the task's own. `calls` says how often a period the policy
+    is called; physics and sensors are then stepped as often, and rewards count for as much less.
 
-    Raises UserError when the policy was made for other sensors or commands than the task's, or `episodes` is below 1.
+    Raises UserError when the policy was made for other sensors or commands than the task's, the task can't be stepped
+    so, or `episodes` is below 1.
     """
     if episodes < 1:
         raise UserError(f"episodes must be at least 1, got {episodes}")
-    pilot = pilot_for(policy, task)
+    pilot, task = pilot_for(policy, task, calls), task.stepped(calls.substeps)
     environment = make_world(task, episodes, seed, device, robot=robot, imperfections=imperfections)
     sensors, _ = environment.reset()
     state = pilot.initial_state(episodes, device)
@@ -138,12 +154,13 @@ def evaluate(
             break
     if bool(alive.any()):
         raise RuntimeError(f"{task.name}: {int(alive.sum())} episodes went on after {task.episode_steps} steps")
-    return _summarise(task, seed, survived, total, (squares / length).sqrt(), recent.nanmean(0))
+    return _summarise(task, seed, survived, total / calls.substeps, (squares / length).sqrt(), recent.nanmean(0))
 
 
-def pilot_for(policy: PolicyGraph | Bundle, task: Task) -> BatchPolicy:
+def pilot_for(policy: PolicyGraph | Bundle, task: Task, calls: Calls = ONCE) -> BatchPolicy:
     """The policy as something to fly in `task`. Raises UserError when it was made for other sensors or commands."""
-    return BundlePolicy(policy, task) if isinstance(policy, Bundle) else GraphPolicy(policy, task)
+    pilot = BundlePolicy(policy, task) if isinstance(policy, Bundle) else GraphPolicy(policy, task)
+    return MultiRate(pilot.step, pilot.states, calls.substeps) if calls.keeps_states else pilot
 
 
 def make_world(
@@ -221,6 +238,7 @@ class GraphPolicy:
     def __init__(self, graph: PolicyGraph, task: Task) -> None:
         _check_signals("the policy", (*graph.used_sensors, *graph.commands), task)
         self._graph = graph
+        self.states = graph.states
 
     def initial_state(self, batch: int, device: str) -> State:
         return self._graph.initial_state(batch, device)
@@ -237,6 +255,7 @@ class BundlePolicy:
         made_for = f"{bundle.path}, made for {bundle.manifest.identity.task},"
         _check_signals(made_for, (*bundle.manifest.sensors, *bundle.manifest.commands), task)
         self._session = bundle.policy.session
+        self.states = bundle.manifest.states
 
     def initial_state(self, batch: int, device: str) -> State:
         return State({name: torch.from_numpy(v) for name, v in self._session.initial_state(batch).items()})

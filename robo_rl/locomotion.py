@@ -28,7 +28,9 @@ from policies.graph import PolicyGraph
 from policies.signals import Truth
 from robo_rl.evaluate import (
     HELD_OUT_SEED,
+    ONCE,
     BatchPolicy,
+    Calls,
     Evaluation,
     Floats,
     Interval,
@@ -132,10 +134,11 @@ def judge(
     *,
     robot: str = "",
     imperfections: float = 1.0,
+    calls: Calls = ONCE,
 ) -> Evaluation | WalkingEvaluation:
     """The evaluation that suits the task: walking by how it follows its commands, all else by `evaluate`."""
     evaluation = evaluate_walking if walks(task) else evaluate
-    return evaluation(policy, task, episodes, seed, device, robot=robot, imperfections=imperfections)
+    return evaluation(policy, task, episodes, seed, device, robot=robot, imperfections=imperfections, calls=calls)
 
 
 def walks(task: Task) -> bool:
@@ -153,11 +156,12 @@ def evaluate_walking(
     *,
     robot: str = "",
     imperfections: float = 1.0,
+    calls: Calls = ONCE,
 ) -> WalkingEvaluation:
     """Walk one episode in each of `worlds` worlds, whose starts and commands depend on the task and `seed` alone.
 
     The policy acts deterministically. `imperfections` scales noise, delays, randomization and pushes: 0 switches them
-    off, 1 is the task's own. A bundle runs in onnxruntime.
+    off, 1 is the task's own. A bundle runs in onnxruntime. `calls` are as in `evaluate`.
 
     Raises UserError when the task is not one of walking, the policy was made for other signals, or `worlds` < 1.
     """
@@ -165,7 +169,7 @@ def evaluate_walking(
         raise UserError(f"{task.name} is no task of walking: it has no sensor {COMMAND}")
     if worlds < 1:
         raise UserError(f"episodes must be at least 1, got {worlds}")
-    pilot = pilot_for(policy, task)
+    pilot, task = pilot_for(policy, task, calls), task.stepped(calls.substeps)
     environment = make_world(task, worlds, seed, device, robot=robot, imperfections=imperfections)
     if isinstance(environment, WithCurriculum):
         environment.finish_curriculum()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from torch import Tensor, nn
 
 from policies.actions import ActionTerm
+from policies.errors import UserError
 from policies.graph import PolicyGraph
 from policies.observations import ObservationTerm
 from policies.signals import Commands, Sensors, Truth
@@ -63,7 +65,8 @@ class MakeEnvironment(Protocol):
     """`robot` names a parameter set other than the task's own; `randomized` draws dynamics anew each episode.
 
     `imperfections` scales the ranges of noise, disturbance, delay and randomization: 0 is the nominal world, 1 the
-    task's own, more is harder.
+    task's own, more is harder. A task with `any_rate` takes `substeps` besides: its environment is then stepped so many
+    times a control period.
     """
 
     def __call__(
@@ -103,6 +106,8 @@ class Task:
     """Whether evaluations, too, draw the dynamics anew each episode."""
     mirror: SignalMirror | None = None
     """How the robot's signals look in a mirror (sim.symmetry.legged_mirror); None for a robot without equal sides."""
+    any_rate: bool = False
+    """Whether the task's physics can be stepped several times a control period."""
 
     def policy_graph(self, network: nn.Module, normalizer: nn.Module | None = None) -> PolicyGraph:
         """The policy graph of this task around a network [N, observation_dim] -> [N, action.dim]."""
@@ -111,3 +116,21 @@ class Task:
     @property
     def observation_dim(self) -> int:
         return sum(term.dim for term in self.observation)
+
+    def stepped(self, substeps: int) -> Task:
+        """The same world stepped `substeps` times a control period, to fly policies of this one in: its `period` and
+        `episode_steps` are those of the steps. UserError where the physics can't."""
+        if substeps == 1:
+            return self
+        if not self.any_rate:
+            raise UserError(
+                f"{self.name} is stepped at its own {1.0 / self.period:g} Hz only: its physics moves in whole control "
+                "periods; leave out --rate, or take a quadrotor task"
+            )
+        make: Callable[..., Environment] = self.make_environment
+        return replace(
+            self,
+            period=self.period / substeps,
+            episode_steps=self.episode_steps * substeps,
+            make_environment=partial(make, substeps=substeps),
+        )

@@ -35,6 +35,12 @@ class Arguments:
     """Fly in the nominal world: no noise, delay, disturbance, push or randomization."""
     stress: bool = False
     """Fly in a harder world: noise, delays, disturbances, pushes and randomization 1.5 times as wide."""
+    rate: float | None = None
+    """Rate in Hz at which the policy is called, a whole multiple of its own, which it is when not given; physics and
+    sensors are stepped as often. Quadrotor tasks only."""
+    naive: bool = False
+    """With --rate: let every call move the policy's states on, as a loop does that is only faster. It shows what that
+    costs."""
     json: OptionalFile = None
     """File for the result, as JSON."""
 
@@ -44,7 +50,9 @@ def run(argv: Sequence[str]) -> int:
     check_writable(arguments.json)
     if arguments.nominal and arguments.stress:
         raise UserError("--nominal and --stress are opposites; give one of them")
-    from robo_rl.evaluate import HELD_OUT_SEED
+    if arguments.naive and arguments.rate is None:
+        raise UserError("--naive says how to call a policy at another rate; give --rate, too")
+    from robo_rl.evaluate import HELD_OUT_SEED, Calls
     from robo_rl.locomotion import judge
     from sim.tasks import find_task
 
@@ -52,7 +60,10 @@ def run(argv: Sequence[str]) -> int:
     task = find_task(arguments.task or own_task)
     seed = HELD_OUT_SEED if arguments.seed is None else arguments.seed
     imperfections = 0.0 if arguments.nominal else STRESS if arguments.stress else 1.0
-    evaluation = judge(policy, task, arguments.episodes, seed, robot=arguments.robot, imperfections=imperfections)
+    calls = Calls(_substeps(arguments.rate, task.period), not arguments.naive)
+    evaluation = judge(
+        policy, task, arguments.episodes, seed, robot=arguments.robot, imperfections=imperfections, calls=calls
+    )
     _print(evaluation.summary())
     write_json(
         arguments.json,
@@ -60,10 +71,25 @@ def run(argv: Sequence[str]) -> int:
             "policy": str(arguments.run_or_bundle),
             "robot": arguments.robot,
             "imperfections": imperfections,
+            "substeps": calls.substeps,
+            "naive": arguments.naive,
             **evaluation.summary(),
         },
     )
     return 0
+
+
+def _substeps(rate: float | None, period: float) -> int:
+    """How many calls there are in a control period of `period` s. UserError when that is no whole number."""
+    if rate is None:
+        return 1
+    from deploy.errors import BundleError
+    from deploy.rates import substeps_at
+
+    try:
+        return substeps_at(rate, period)
+    except BundleError as error:
+        raise UserError(str(error)) from None
 
 
 def _print(summary: Mapping[str, Any]) -> None:

@@ -106,11 +106,14 @@ def make_environment(
     settings: QuadrotorSettings | None = None,
     episode_steps: int = 500,
     actuators: tuple[ActuatorModel, ...] = (),
+    substeps: int = 1,
 ) -> VectorEnvironment:
     """The Crazyflie world; `randomized` draws other dynamics for a share of the episodes, for training.
 
-    `imperfections` scales sensor noise and the disturbance by force and torque.
+    `imperfections` scales sensor noise and the disturbance by force and torque. An environment step is a control period
+    divided by `substeps`, and as long an integration step of the physics; `episode_steps` are control periods.
     """
+    period = PERIOD / substeps
     settings = settings or QuadrotorSettings()
     start = replace(
         settings.start, force=imperfections * settings.start.force, torque=imperfections * settings.start.torque
@@ -119,7 +122,7 @@ def make_environment(
     scenario = QuadrotorScenario(
         num_worlds,
         PARAMETERS[robot],
-        PERIOD,
+        period,
         device,
         replace(settings, start=start),
         figures,
@@ -130,7 +133,7 @@ def make_environment(
     return VectorEnvironment(
         scenario,
         SensorModels(noise, dims, num_worlds, device),
-        ActuatorModels(actuators, rest, PERIOD, num_worlds),
-        episode_steps,
+        ActuatorModels(actuators, rest, period, num_worlds),
+        episode_steps * substeps,
         seed,
     )

@@ -16,9 +16,10 @@ def make_environment(
     robot: str = "crazyflie",
     randomized: bool = False,
     imperfections: float = 1.0,
+    substeps: int = 1,
 ) -> VectorEnvironment:
     return crazyflie.make_environment(
-        num_worlds, seed, device, robot=robot, randomized=randomized, imperfections=imperfections
+        num_worlds, seed, device, robot=robot, randomized=randomized, imperfections=imperfections, substeps=substeps
     )
 
 
@@ -34,4 +35,5 @@ CRAZYFLIE_HOVER = Task(
     critic_dim=CRITIC_DIM,
     safety=crazyflie.SAFETY,
     make_environment=make_environment,
+    any_rate=True,
 )

@@ -23,6 +23,7 @@ def make_environment(
     robot: str = "crazyflie",
     randomized: bool = False,
     imperfections: float = 1.0,
+    substeps: int = 1,
 ) -> VectorEnvironment:
     """Training (`randomized`) starts tumbling anywhere on any figure; otherwise see `figure_environment`."""
     if randomized:
@@ -34,8 +35,9 @@ def make_environment(
             randomized=True,
             imperfections=imperfections,
             figures=TRAINING_FIGURES,
+            substeps=substeps,
         )
-    return figure_environment(num_worlds, seed, (PERIODS[-1], PERIODS[0]), device, robot, imperfections)
+    return figure_environment(num_worlds, seed, (PERIODS[-1], PERIODS[0]), device, robot, imperfections, substeps)
 
 
 def figure_environment(
@@ -45,6 +47,7 @@ def figure_environment(
     device: str = "cpu",
     robot: str = "crazyflie",
     imperfections: float = 1.0,
+    substeps: int = 1,
 ) -> VectorEnvironment:
     """Figures with intervals within `interval` s, flown from rest: 2 s to join, then 15 s at full speed."""
     return crazyflie.make_environment(
@@ -56,6 +59,7 @@ def figure_environment(
         figures=Figures(interval=interval),
         settings=CALM,
         episode_steps=1700,
+        substeps=substeps,
     )
 
 
@@ -71,4 +75,5 @@ CRAZYFLIE_TRACK = Task(
     critic_dim=CRITIC_DIM,
     safety=crazyflie.SAFETY,
     make_environment=make_environment,
+    any_rate=True,
 )
