@@ -1,4 +1,4 @@
-"""Which level of terrain each world walks on: up when it walked off its tile as told, down when it fell short."""
+"""Which level of terrain each world walks on: up when it walks off its tile as told, down when it falls short."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SUCCESS = 0.7
 """Share of the commanded way that a world must have gone, without a fall, to move up."""
 FAILURE = 0.4
 """Share of the commanded way below which a world moves down; so does one that fell."""
-FIRST_LEVELS = 2
+FIRST_LEVELS = 4
 """Worlds start on the first levels, spread evenly."""
 
 
@@ -44,6 +44,11 @@ class TerrainCurriculum:
         self._away += moved
         self._walked |= True
 
+    def cross(self, ids: Tensor, generator: torch.Generator) -> None:
+        """The worlds `ids` [K] have walked off their tiles: those that did as told go on a level higher."""
+        up = (self._gone[ids] >= SUCCESS * self._asked[ids]) & (not self.fixed)
+        self._move(ids, up.long(), generator)
+
     def finish(self, ids: Tensor, fell: Tensor, generator: torch.Generator) -> None:
         """The worlds `ids` [K] end their episodes; `fell` [K] says which of them by a fall. Choose their next level."""
         asked, gone = self._asked[ids], self._gone[ids]
@@ -51,7 +56,10 @@ class TerrainCurriculum:
         up = ~fell & crossed & (gone >= SUCCESS * asked)
         down = (fell & ~crossed) | (~fell & (asked > self._tile / 4) & (gone < FAILURE * asked))
         moves = self._walked[ids] & (not self.fixed)
-        level = self.levels[ids] + (up & moves).long() - (down & ~up & moves).long()
+        self._move(ids, (up & moves).long() - (down & ~up & moves).long(), generator)
+
+    def _move(self, ids: Tensor, by: Tensor, generator: torch.Generator) -> None:
+        level = self.levels[ids] + by
         anywhere = torch.randint(0, self.rows, level.shape, generator=generator)
         self.levels[ids] = torch.where(level >= self.rows, anywhere, level.clamp_min(0))
         for sums in (self._asked, self._gone, self._away, self._walked):

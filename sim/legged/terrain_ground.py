@@ -75,7 +75,7 @@ class TerrainGround:
         self._drift_scale = torch.tensor([scan.drift, scan.drift, scan.height_drift]) * scale
         self.drift = torch.zeros(num_worlds, 3)
         self.levels = curriculum.levels.clone()
-        """Level [N] that each world's present episode is on; the curriculum's are those of the next ones."""
+        """Level [N] of the tile that each world is on; the curriculum's are those of the tiles to come."""
 
     def begin(self, ids: Tensor, generator: torch.Generator) -> Tensor:
         """Start on the middle of each world's tile; draw a new drift of the map."""
@@ -87,6 +87,13 @@ class TerrainGround:
         points = self.origins[levels[ids], self.curriculum.columns[ids]].clone()
         points[:, :2] += u * START_SPREAD
         return points
+
+    def follow(self, ids: Tensor) -> None:
+        """The worlds `ids` [K] go on on their curriculum's level, unless it was fixed for the next episodes."""
+        if not self.curriculum.fixed:
+            levels = self.levels.clone()
+            levels[ids] = self.curriculum.levels[ids]
+            self.levels = levels
 
     def middles(self) -> Tensor:
         """Middles [N, 2] of the tiles the worlds are on, m."""

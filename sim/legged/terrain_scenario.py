@@ -18,7 +18,8 @@ from sim.robots.legged import LeggedRobot
 
 class TerrainScenario(LeggedScenario):
     """A robot that leaves its tile comes back in at the opposite edge, where the ground has the same height: so an
-    episode, however far it goes, is all on one kind and level. Its base_position jumps by one tile then.
+    episode, however far it goes, is all on one kind, and on one level unless the curriculum moves it up there. Its
+    base_position jumps then.
 
     Truth has `height_scan` [N, k] m, exact.
     """
@@ -71,12 +72,15 @@ class TerrainScenario(LeggedScenario):
         self._come_back(after)
 
     def _come_back(self, position: Tensor) -> None:
-        """Move robots that left their tile by one tile."""
-        tile = self.tiles.terrain.tile
-        off = position - self.tiles.middles()
+        """Move robots that left their tile to the opposite edge of the one they go on on."""
+        tile, middles = self.tiles.terrain.tile, self.tiles.middles()
+        off = position - middles
         jump = -tile * (off > tile / 2).float() + tile * (off < -tile / 2).float()
         ids = (jump.any(-1) & ~self.physics.failed).nonzero()[:, 0]
         if len(ids):
+            self.tiles.curriculum.cross(ids, self._generator)
+            self.tiles.follow(ids)
+            jump += self.tiles.middles() - middles
             self.physics.qpos[ids.numpy(), :2] += jump[ids].double().numpy()
             # The sensors of this step follow, so that heights are looked up where the robot now is.
             values = self.physics.values.clone()

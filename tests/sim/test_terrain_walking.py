@@ -143,6 +143,25 @@ def test_a_robot_that_leaves_its_tile_comes_back_at_the_opposite_edge() -> None:
     assert not bool(after.terminated.any())
 
 
+def test_a_robot_that_crosses_its_tile_as_told_goes_on_a_level_higher_at_the_opposite_edge() -> None:
+    environment, scenario = small(imperfections=0.0)
+    environment.reset()
+    physics, tile, tiles = scenario.physics, TERRAIN.tile, scenario.tiles
+    before, curriculum = tiles.levels.clone(), tiles.curriculum
+    told = torch.arange(6) % 2 == 0
+    curriculum.advance(
+        torch.tensor([[1.0, 0.0]]).expand(6, 2), told[:, None] * torch.tensor([1.0, 0.0]), torch.zeros(6, 2), 5.0
+    )
+    physics.qpos[:, :2] = (tiles.middles() + torch.tensor([tile / 2 + 0.01, 0.5])).double().numpy()
+    physics.qpos[:, 2] = 0.27
+    step = environment.step(stand(environment))
+    assert (tiles.levels - before).tolist() == told.long().tolist()
+    place = step.truth["base_position"][:, :2] - tiles.middles()
+    assert place[:, 0] == pytest.approx(torch.full((6,), -tile / 2 + 0.01), abs=0.03)
+    assert step.truth["base_height"].min() > 0.2
+    assert torch.equal(scenario.terrain_level, curriculum.levels)
+
+
 def test_scans_by_look_up_are_scans_by_ray_casts() -> None:
     environment, scenario = small(12)
     _, truth = environment.reset()
