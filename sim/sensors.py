@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from policies.signals import Sensors
+from sim.rows import side_by_side
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ class SensorModels:
         self._bias = torch.zeros(num_worlds, sum(self._widths), device=device)
         self._lag = torch.zeros_like(self._bias)
         self._last = torch.zeros_like(self._bias)
+        owners = [index for index, width in enumerate(self._widths) for _ in range(width)]
+        self._owner = torch.tensor(owners, dtype=torch.int64, device=device)
         self._lags = any(self._models[name].lag > 0.0 for name in self._flat)
         self._past = {
             m.sensor: torch.zeros(m.delay + 1, num_worlds, dims[m.sensor], device=device) for m in models if m.delay > 0
@@ -84,7 +87,7 @@ class SensorModels:
         """
         values = dict(true)
         if self._flat:
-            flat = torch.cat([true[name] for name in self._flat], -1)
+            flat = side_by_side([true[name] for name in self._flat])
             late = torch.lerp(flat, self._last, self._lag) if self._lags else flat
             self._last = flat.detach()
             values |= self._disturb(late, self._bias, generator)
@@ -102,14 +105,14 @@ class SensorModels:
         """Start the worlds `ids` [K] anew: new biases, empty delay lines. Returns their first readings [K, dim]."""
         values = dict(true)
         if self._flat:
-            flat = torch.cat([true[name] for name in self._flat], -1)
-            self._bias[ids] = torch.randn(flat.shape, generator=generator, device=flat.device) * self._spread
+            flat = side_by_side([true[name] for name in self._flat])
+            bias = torch.randn(flat.shape, generator=generator, device=flat.device) * self._spread
+            self._bias[ids] = bias
             if self._lags:
                 self._last = self._last.index_copy(0, ids, flat.detach())
                 share = torch.rand(len(ids), len(self._flat), generator=generator, device=flat.device)
-                columns = torch.repeat_interleave(share, torch.tensor(self._widths, device=flat.device), -1)
-                self._lag[ids] = columns * self._longest
-            values |= self._disturb(flat, self._bias[ids], generator)
+                self._lag[ids] = share[:, self._owner] * self._longest
+            values |= self._disturb(flat, bias, generator)
         for name, past in self._past.items():
             past[:, ids] = values[name].detach()
         for name, held in self._held.items():

@@ -14,6 +14,9 @@ from torch import Tensor
 from sim.legged.settings import ImperfectionSettings
 from sim.physics.mujoco.physics import MujocoPhysics
 from sim.robots.legged import LeggedRobot
+from sim.rows import with_rows
+
+Array = NDArray[np.float64]
 
 BODIES = 0.25
 """Share of the restarts that bring another body: masses cost MuJoCo a pass over the model (`set_const`), motors and
@@ -61,17 +64,17 @@ class Imperfections:
         """New motors, friction and delays for the worlds `ids` [K], and new bodies for a share of them."""
         if not self.active:
             return
-        s, scale, k = self._settings, self._scale, len(ids)
-        joints, links = self.joint_offset.shape[1], len(self._links)
-        u = 2.0 * torch.rand(k, 4 + 4 + 5 * joints + links, generator=generator) - 1.0
-        single, centre, per_joint, per_link = u.split([4, 4, 5 * joints, links], -1)
-        stiff, damp, offset, viscous, rotor = per_joint.split(joints, -1)
-        fresh = ~self._has_body[ids] | (centre[:, 3] < 2.0 * BODIES - 1.0)
-        rows = ids.numpy()
-        self.delay[ids] = ((single[:, 3] + 1.0) * 0.5 * (self._longest + 1)).long().clamp(max=self._longest)
-        self.joint_offset[ids] = offset * (s.joint_offset * scale)
-        single[:, 2] = torch.where(fresh, single[:, 2], self.parameters[ids, 2])
-        self.parameters[ids] = single
+        s, scale, rows = self._settings, self._scale, ids.numpy()
+        k, joints, links = len(rows), self.joint_offset.shape[1], len(self._links)
+        u = 2.0 * _uniform(k, 4 + 4 + 5 * joints + links, generator) - 1.0
+        single, centre, per_link = u[:, :4], u[:, 4:8], u[:, 8 + 5 * joints :]
+        stiff, damp, offset, viscous, rotor = u[:, 8 : 8 + 5 * joints].reshape(k, 5, joints).swapaxes(0, 1)
+        fresh = ~self._has_body.numpy()[rows] | (centre[:, 3] < 2.0 * BODIES - 1.0)
+        late = ((single[:, 3] + 1.0) * 0.5 * (self._longest + 1)).astype(np.int64)
+        self.delay.numpy()[rows] = np.minimum(late, self._longest)
+        self.joint_offset.numpy()[rows] = offset * (s.joint_offset * scale)
+        single[:, 2] = np.where(fresh, single[:, 2], self.parameters.numpy()[rows, 2])
+        self.parameters = with_rows(self.parameters, rows, single)
 
         friction = _factor(single[:, 0:1], s.friction * scale)
         self._write("geom_friction", rows, friction[:, :, None], at=self._geoms)
@@ -83,20 +86,20 @@ class Imperfections:
         bias = np.stack((stiffness, stiffness, damping), -1)
         self._physics.expand("actuator_biasprm")[rows, :, :3] = self._physics.nominal("actuator_biasprm")[:, :3] * bias
         self._write("dof_damping", rows, _factor(viscous, s.joint_damping * scale), at=self._dofs)
-        if bool(fresh.any()):
-            self._has_body[ids] = True
-            self._body(rows[fresh.numpy()], *(part[fresh] for part in (single[:, 2], centre[:, :3], per_link, rotor)))
+        if fresh.any():
+            self._has_body.numpy()[rows] = True
+            self._body(rows[fresh], single[fresh, 2], centre[fresh, :3], per_link[fresh], rotor[fresh])
 
-    def _body(self, rows: NDArray[np.int64], base: Tensor, centre: Tensor, links: Tensor, rotor: Tensor) -> None:
+    def _body(self, rows: NDArray[np.int64], base: Array, centre: Array, links: Array, rotor: Array) -> None:
         """Other masses and rotor inertias for the worlds `rows`, of numbers in -1..1."""
         s, scale = self._settings, self._scale
         self._write("dof_armature", rows, _factor(rotor, s.armature * scale), at=self._dofs)
         physics, body = self._physics, self._base
         mass, inertia = physics.nominal("body_mass"), physics.nominal("body_inertia")
-        heavier = np.maximum(0.2, 1.0 + base.double().numpy() * (s.base_mass * scale / mass[body]))
+        heavier = np.maximum(0.2, 1.0 + base * (s.base_mass * scale / mass[body]))
         physics.expand("body_mass")[rows, body] = mass[body] * heavier
         physics.expand("body_inertia")[rows, body] = inertia[body] * heavier[:, None]
-        physics.expand("body_ipos")[rows, body] = physics.nominal("body_ipos")[body] + centre.numpy() * s.centre * scale
+        physics.expand("body_ipos")[rows, body] = physics.nominal("body_ipos")[body] + centre * s.centre * scale
         share = _factor(links, s.link_mass * scale)
         physics.expand("body_mass")[rows[:, None], self._links] = mass[self._links] * share
         physics.expand("body_inertia")[rows[:, None], self._links] = inertia[self._links] * share[:, :, None]
@@ -142,7 +145,7 @@ class Pushes:
         """Draw the time of the next push of the worlds `ids` [K]."""
         if self._scale > 0.0:
             low, high = self._settings.push_interval
-            self._left[ids] = low + torch.rand(len(ids), generator=generator) * (high - low)
+            self._left.numpy()[ids.numpy()] = low + _uniform(len(ids), 1, generator)[:, 0] * (high - low)
 
     def advance(self, physics: MujocoPhysics, generator: torch.Generator) -> None:
         """One control period."""
@@ -162,9 +165,14 @@ class Pushes:
         self._left = snapshot["push_left"].clone()
 
 
-def _factor(u: Tensor, share: float) -> NDArray[np.float64]:
-    """1 + u * share, no less than a tenth, as float64."""
-    return np.maximum(0.1, 1.0 + u.numpy().astype(np.float64) * share)
+def _uniform(count: int, width: int, generator: torch.Generator) -> Array:
+    """Numbers in 0..1 [count, width]."""
+    return torch.rand(count, width, generator=generator).numpy().astype(np.float64)
+
+
+def _factor(u: Array, share: float) -> Array:
+    """1 + u * share, no less than a tenth."""
+    return np.maximum(0.1, 1.0 + u * share)
 
 
 _FIELDS = (

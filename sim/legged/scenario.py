@@ -17,10 +17,12 @@ from policies.signals import Commands, Truth
 from sim.legged.commands import VelocityCommands
 from sim.legged.gait import Gait
 from sim.legged.imperfections import PARAMETERS, Imperfections, Pushes
+from sim.legged.layout import Layout
 from sim.legged.rewards import Now, Rewards, Tracking
 from sim.legged.settings import LeggedSettings
 from sim.physics.mujoco.physics import MujocoPhysics
 from sim.robots.legged import LeggedRobot
+from sim.rows import with_rows
 
 _NOTHING = torch.empty(0)
 EVENTS = 5
@@ -102,7 +104,11 @@ class LeggedScenario:
         self._ticks = 0
         self._judged: Truth | None = None
         self._fallen = torch.zeros(n, dtype=torch.bool)
-        self._find_columns()
+        self._layout = Layout(physics, robot)
+        self._columns = self._layout.columns
+        model = physics.model
+        self._qpos = np.array([int(model.jnt_qposadr[model.joint(joint).id]) for joint in robot.joints])
+        self._stride = self._gait(self._steps)
         self._rest = self._resting_height()
 
     def _resting_height(self) -> float:
@@ -113,25 +119,6 @@ class LeggedScenario:
         data.qpos[2] = robot.stand_height
         mujoco.mj_kinematics(model, data)
         return min(float(data.geom(foot).xpos[2]) for foot in robot.feet)
-
-    def _find_columns(self) -> None:
-        physics, robot = self.physics, self.robot
-        columns = physics.columns
-        self._columns = {
-            "orientation": columns("imu_orientation"),
-            "angular_velocity": columns("imu_gyro"),
-            "linear_acceleration": columns("imu_accelerometer"),
-            "joint_position": physics.group([f"{joint}_position" for joint in robot.joints]),
-            "joint_velocity": physics.group([f"{joint}_velocity" for joint in robot.joints]),
-            "joint_torque": physics.group([f"{joint}_torque" for joint in robot.joints]),
-            "base_position": columns("base_position"),
-            "linear_velocity": columns("base_linear_velocity"),
-            "foot_contact": physics.group([f"{foot}_contact" for foot in robot.feet]),
-            "foot_position": physics.group([f"{foot}_position" for foot in robot.feet]),
-            "foot_velocity": physics.group([f"{foot}_velocity" for foot in robot.feet]),
-        }
-        model = physics.model
-        self._qpos = np.array([int(model.jnt_qposadr[model.joint(joint).id]) for joint in robot.joints])
 
     @property
     def num_worlds(self) -> int:
@@ -147,37 +134,36 @@ class LeggedScenario:
         if not self._seeded:
             self._generator.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
             self._seeded = True
-        k, joints = len(ids), len(self.robot.joints)
-        ended = ids[self._steps[ids] > 0]
+        rows, k, joints = ids.numpy(), len(ids), len(self.robot.joints)
+        steps, tracked = self._steps.numpy(), self._tracked.numpy()
+        ended = rows[steps[rows] > 0]
         if len(ended):
-            self.commands.learn(self._tracked[ended] / self._steps[ended])
+            self.commands.learn(torch.from_numpy(tracked[ended] / steps[ended]))
+        steps[rows], tracked[rows] = 0, 0.0
         points = torch.zeros(k, 3) if self.ground is None else self.ground.begin(ids, generator)
         self.imperfections.draw(ids, generator)
         self.pushes.begin(ids, generator)
         self.commands.begin(ids, generator)
-        u = 2.0 * torch.rand(k, 7 + 2 * joints, generator=generator) - 1.0
+        u = 2.0 * torch.rand(k, 7 + 2 * joints, generator=generator).numpy() - 1.0
         heading = u[:, 0] * math.pi
         qpos = np.tile(self.physics.model.qpos0, (k, 1))
         qpos[:, :3] = points.numpy()
         qpos[:, 2] += self.robot.stand_height + 0.01
-        qpos[:, 3] = torch.cos(0.5 * heading).numpy()
-        qpos[:, 6] = torch.sin(0.5 * heading).numpy()
-        pose = self._stance + 0.1 * u[:, 7 : 7 + joints]
-        qpos[:, self._qpos] = pose.numpy()
+        qpos[:, 3], qpos[:, 6] = np.cos(0.5 * heading), np.sin(0.5 * heading)
+        stance = self._stance.numpy()
+        qpos[:, self._qpos] = stance + 0.1 * u[:, 7 : 7 + joints]
         qvel = np.zeros((k, self.physics.model.nv))
-        qvel[:, :6] = 0.3 * u[:, 1:7].numpy()
+        qvel[:, :6] = 0.3 * u[:, 1:7]
         self.physics.write(ids, qpos, qvel)
-        self.physics.refresh(ids, self._stance.expand(k, -1).numpy())
-        for values in (self._steps, self._tracked):
-            values[ids] = 0
-        # What a Truth may hold is replaced, not written into.
-        self._action, self._last_action, self._older_action, self._last_velocity, self._air = (
-            values.index_fill(0, ids, 0.0)
-            for values in (self._action, self._last_action, self._older_action, self._last_velocity, self._air)
+        self.physics.refresh(ids, np.tile(stance, (k, 1)))
+        self._action, self._last_action, self._air = (
+            with_rows(values, rows, 0.0) for values in (self._action, self._last_action, self._air)
         )
         started = self.physics.values[ids, self._columns["orientation"]]
-        self._gravity = self._gravity.index_copy(0, ids, gravity_direction(started))
-        self._followed = self._followed.index_copy(0, ids, self.commands.values[ids])
+        self._gravity = with_rows(self._gravity, rows, gravity_direction(started).numpy())
+        self._followed = with_rows(self._followed, rows, self.commands.values.numpy()[rows])
+        self._layout.set_zeros(self.imperfections.joint_offset)
+        self._stride = self._gait(self._steps)
 
     def advance(self, commands: Commands, differentiable: bool) -> None:
         """One control period of MuJoCo; it has no gradients."""
@@ -196,6 +182,7 @@ class LeggedScenario:
         # The motors' encoders have the zero errors, too: what is commanded in their angle is another true one.
         self.physics.step(target - noisy.joint_offset, noisy.delay if noisy.active else None)
         self._steps += 1
+        self._stride = self._gait(self._steps)
         self._gravity = gravity_direction(self.physics.values[:, self._columns["orientation"]])
         if due:
             w, x, y, z = self.physics.values[:, self._columns["orientation"]].unbind(-1)
@@ -207,7 +194,7 @@ class LeggedScenario:
 
     def truth(self) -> Truth:
         values = self.physics.values
-        parts = {name: values[:, columns] for name, columns in self._columns.items()}
+        parts = self._layout.parts(values)
         feet = parts["foot_position"].view(self.num_worlds, -1, 3)
         foot_height, base_height = feet[:, :, 2], parts["base_position"][:, 2:3]
         if self.ground is not None:
@@ -217,15 +204,14 @@ class LeggedScenario:
             {
                 **parts,
                 "gravity": self._gravity,
-                "measured_position": parts["joint_position"] + self.imperfections.joint_offset,
                 "foot_contact": parts["foot_contact"] > 0.0,
                 "foot_height": foot_height,
                 "base_height": base_height,
                 "velocity_command": self._followed,
                 "next_command": self.commands.values,
-                "gait_clock": self._gait(self._steps)[0],
+                "gait_clock": self._stride[0],
                 "last_action": self._action,
-                "parameters": self.imperfections.parameters.clone(),
+                "parameters": self.imperfections.parameters,
             }
         )
 
@@ -247,7 +233,7 @@ class LeggedScenario:
         contact = truth["foot_contact"].float()
         tracking = self._tracking(velocity, rates, command)
         self._tracked += tracking[:, 0]
-        _, wanted, lift = self._gait(self._steps)
+        _, wanted, lift = self._stride
         position, rewarded = truth["joint_position"], self._rewards.names
         reward, _ = self._rewards(
             Now(
@@ -338,8 +324,6 @@ class LeggedScenario:
             "steps": self._steps.clone(),
             "action": self._action.clone(),
             "last_action": self._last_action.clone(),
-            "last_velocity": self._last_velocity.clone(),
-            "older_action": self._older_action.clone(),
             "followed": self._followed.clone(),
             "air": self._air.clone(),
             "tracked": self._tracked.clone(),
@@ -364,8 +348,6 @@ class LeggedScenario:
         self._steps = snapshot["steps"].clone()
         self._action = snapshot["action"].clone()
         self._last_action = snapshot["last_action"].clone()
-        self._last_velocity = snapshot["last_velocity"].clone()
-        self._older_action = snapshot["older_action"].clone()
         self._followed = snapshot["followed"].clone()
         self._air = snapshot["air"].clone()
         self._tracked = snapshot["tracked"].clone()
@@ -377,6 +359,8 @@ class LeggedScenario:
         self._gravity = gravity_direction(self.physics.values[:, self._columns["orientation"]])
         self.commands.restore(part("commands."))
         self.imperfections.restore(part("robot."))
+        self._layout.set_zeros(self.imperfections.joint_offset)
+        self._stride = self._gait(self._steps)
         self.pushes.restore(part("push."))
         if self.ground is not None:
             self.ground.restore(part("ground."))

@@ -30,6 +30,7 @@ from sim.physics.mujoco.quarantine import Quarantine
 from sim.physics.mujoco.rays import StaticRays
 from sim.physics.mujoco.silence import silence
 from sim.physics.mujoco.state_sensors import StateSensors
+from sim.rows import with_rows
 
 Array = NDArray[np.float64]
 Ids = Tensor | NDArray[np.integer[Any]]
@@ -196,12 +197,11 @@ class MujocoPhysics:
             self._control[np.asarray(ids)] = command
             self._previous[np.asarray(ids)] = command
         self.batch.forward(rows)
-        fresh = torch.from_numpy(self._data[rows]).to(torch.float32)
+        fresh = self._data[rows].astype(np.float32)
         if len(rows) == self.num_worlds:
-            self.values = fresh
-            return
-        # What a step has returned stays as it was.
-        self.values = self.values.index_copy(0, torch.from_numpy(rows), fresh)
+            self.values = torch.from_numpy(fresh)
+        else:
+            self.values = with_rows(self.values, rows, fresh)
 
     def nominal(self, field: str) -> Array:
         """The model's own values of a field, whatever randomization has written since; do not write them."""

@@ -1,0 +1,58 @@
+"""Where a legged robot's sensors stand in the rows that MuJoCo gives: found once by name, then taken in slices."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sim.physics.mujoco.physics import MujocoPhysics
+from sim.robots.legged import LeggedRobot
+
+_FELT = ("orientation", "angular_velocity", "linear_acceleration", "joint_position", "joint_velocity")
+
+
+class Layout:
+    """`columns`: the slice of each named group of sensors in the physics' values [N, S].
+
+    `zeros` [N, F] are the encoders' zero errors in rad among all that the robot feels; 0 for what is no joint angle.
+    """
+
+    def __init__(self, physics: MujocoPhysics, robot: LeggedRobot) -> None:
+        joints, feet = robot.joints, robot.feet
+        groups = {
+            "orientation": ["imu_orientation"],
+            "angular_velocity": ["imu_gyro"],
+            "linear_acceleration": ["imu_accelerometer"],
+            "joint_position": [f"{joint}_position" for joint in joints],
+            "joint_velocity": [f"{joint}_velocity" for joint in joints],
+            "joint_torque": [f"{joint}_torque" for joint in joints],
+            "base_position": ["base_position"],
+            "linear_velocity": ["base_linear_velocity"],
+            "foot_contact": [f"{foot}_contact" for foot in feet],
+            "foot_position": [f"{foot}_position" for foot in feet],
+            "foot_velocity": [f"{foot}_velocity" for foot in feet],
+        }
+        self.columns = {name: physics.group(sensors) for name, sensors in groups.items()}
+        self._names = tuple(groups)
+        self._whole = physics.group([sensor for sensors in groups.values() for sensor in sensors])
+        self._widths = [columns.stop - columns.start for columns in self.columns.values()]
+        self._felt = sum(self._widths[: len(_FELT)])
+        start = self.columns["joint_position"].start - self._whole.start
+        self._joints = slice(start, start + len(joints))
+        self.zeros = torch.zeros(physics.num_worlds, self._felt)
+
+    def set_zeros(self, offset: Tensor) -> None:
+        """Zero errors [N, joints] in rad."""
+        self.zeros[:, self._joints] = offset
+
+    def parts(self, values: Tensor) -> dict[str, Tensor]:
+        """The groups [N, .] of a physics' values [N, S], and `measured_position`: the joints' as the encoders show it.
+
+        All that the robot feels lies side by side, so that it is one tensor on its way through the sensors' models.
+        """
+        whole = values[:, self._whole]
+        parts = dict(zip(self._names, whole.split(self._widths, -1), strict=True))
+        felt = (whole[:, : self._felt] + self.zeros).split(self._widths[: len(_FELT)], -1)
+        for name, part in zip(_FELT, felt, strict=True):
+            parts["measured_position" if name == "joint_position" else name] = part
+        return parts
