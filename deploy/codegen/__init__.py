@@ -1,0 +1,1 @@
+"""A bundle as C99 for microcontrollers."""

@@ -1,0 +1,58 @@
+"""What a kernel for dense layers is, and the kernels by name."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from deploy.codegen.kernels.constants import ConstantArray, Floats
+from deploy.codegen.kernels.packed import PackedC
+
+
+class DenseKernel(Protocol):
+    """Writes C for target = activation(weight @ source + bias).
+
+    The C needs <stdint.h>, the functions of `c_math` that it names, and no contraction to fused multiply-add.
+    """
+
+    @property
+    def name(self) -> str:
+        """What `--kernel` calls it."""
+        ...
+
+    def arrays(self, symbol: str, weight: Floats, bias: Floats) -> list[ConstantArray]:
+        """The constants of one layer; their names begin with `symbol`. A check sum may go over their contents.
+
+        Args:
+            symbol: C identifier, unique in the file.
+            weight: Shape [outputs, inputs].
+            bias: Shape [outputs].
+        """
+        ...
+
+    def constants(self, symbol: str, weight: Floats, bias: Floats) -> str:
+        """The C definitions of `arrays`."""
+        ...
+
+    def functions(self) -> str:
+        """Static helper functions, to stand once in a file that has at least one layer."""
+        ...
+
+    def call(self, symbol: str, source: str, target: str, inputs: int, outputs: int, activation: str) -> str:
+        """C statements that compute one layer, at block scope.
+
+        Args:
+            symbol: That given to `arrays`.
+            source: Expression of a pointer to `inputs` floats.
+            target: Expression of a pointer to `outputs` floats that don't overlap `source`.
+            inputs: Columns of the weight matrix.
+            outputs: Its rows.
+            activation: "" or a name of `c_math.MATH` such as "tanh".
+        """
+        ...
+
+    def scratch(self, inputs: int, outputs: int) -> int:
+        """Bytes that a call puts on the stack beside its registers."""
+        ...
+
+
+KERNELS: dict[str, DenseKernel] = {kernel.name: kernel for kernel in (PackedC(),)}
