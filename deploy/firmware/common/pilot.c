@@ -89,9 +89,9 @@ static bool held_by_ground(const pilot *self) {
     return still && (!PILOT_FOLLOWS_SETPOINT || self->setpoint.position[2] < self->vehicle.position[2] - LANDED_GAP);
 }
 
-static void settle(pilot *self, uint32_t passed_us) {
+static void settle(pilot *self, uint32_t passed_us, uint32_t moved_us) {
     self->descent_us = sum(self->descent_us, passed_us);
-    self->still_us = held_by_ground(self) ? sum(self->still_us, passed_us) : 0u;
+    self->still_us = held_by_ground(self) ? sum(self->still_us, moved_us) : 0u;
     if (self->still_us >= LANDED_US || self->descent_us > PILOT_DESCENT_US) {
         enter(self, PILOT_LANDED);
     }
@@ -256,8 +256,10 @@ static bool fly(pilot *self, policy_commands *wanted, uint32_t passed_us) {
 
 static void drive(pilot *self, uint32_t passed_us) {
     const bool descends = self->state == PILOT_FAILSAFE;
+    /* A gap moves no setpoint and proves no rest: of it the time of two steps counts. */
+    const uint32_t moved_us = passed_us < 2u * PILOT_STEP_US ? passed_us : 2u * PILOT_STEP_US;
     if (descends) {
-        sink(self, passed_us);
+        sink(self, moved_us);
     }
     bool flown = false;
     policy_commands wanted;
@@ -267,7 +269,7 @@ static void drive(pilot *self, uint32_t passed_us) {
         self->policy_status = (uint8_t)(self->sound ? POLICY_OK : POLICY_BAD_SENSOR);
     }
     if (descends && self->state == PILOT_FAILSAFE) {
-        settle(self, passed_us);
+        settle(self, passed_us, moved_us);
     }
     if (flown && (self->state == PILOT_FLYING || self->state == PILOT_FAILSAFE)) {
         if (guard_limit(&self->commands, &wanted)) {
