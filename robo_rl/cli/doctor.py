@@ -57,7 +57,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def examine() -> dict[str, Any]:
-    """Every extra with its packages' versions (None where missing), tools and notes on this machine. Imports nothing."""
+    """Every extra with its packages' versions (None where missing), tools, notes on this machine; imports nothing."""
     extras: dict[str, Any] = {}
     for extra, packages in NEEDS.items():
         versions = {package: results.installed_version(package) for package in packages}

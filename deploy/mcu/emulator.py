@@ -1,0 +1,124 @@
+"""A program under test on the emulated STM32F405 (QEMU's netduinoplus2): its results, instructions and stack.
+
+With `-icount shift=3` every instruction takes exactly 8 ns of guest time, which the program reads from a timer, so that
+counts are exact and the same on every machine. They are instructions, not cycles: see `deploy.mcu.cycles`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from deploy.mcu.cases import Floats, read_words, write_cases
+from deploy.mcu.toolchain import run_tool, write_sources
+
+HERE = Path(__file__).parent
+BOARD = HERE.parent / "firmware" / "stm32f405"
+COMPILER = "arm-none-eabi-gcc"
+EMULATOR = "qemu-system-arm"
+MCU_FLAGS = ("-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard")
+LINKER_FLAGS = ("-nostartfiles", "--specs=nano.specs", "-Wl,--gc-sections", "-Wl,--build-id=none")
+STACK_BYTES = 48 * 1024
+ELF = "program.elf"
+
+
+@dataclass(frozen=True)
+class Emulated:
+    """What the chip answered, and what each case cost."""
+
+    outputs: Floats
+    """Shape [cases, floats out]."""
+    instructions: npt.NDArray[np.int64]
+    """Instructions of each case, shape [cases]; the call's own are taken off, the return's are in it."""
+    stack_bytes: int
+    """Deepest stack below the call, over all cases: words that were written to."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sections of the compiled sources, without the harness."""
+
+    text_bytes: int
+    """Code and constants, in flash."""
+    data_bytes: int
+    bss_bytes: int
+    symbols: dict[str, int]
+    """Bytes of every function and object by name."""
+
+
+@dataclass(frozen=True)
+class M4fProgram:
+    """A compiled program in a folder that the caller owns."""
+
+    folder: Path
+    objects: tuple[str, ...]
+
+    def run(self, inputs: Floats, outputs: int, timeout: float = 60.0, extra: Sequence[str] = ()) -> Emulated:
+        """Run every case, shape [cases, floats in]; `extra` goes to the emulator's command line."""
+        write_cases(self.folder / "in", inputs, outputs)
+        semihosting = "enable=on,target=native,arg=in,arg=out"
+        run_tool(
+            [EMULATOR, "-M", "netduinoplus2", "-nographic", "-monitor", "none", "-serial", "null", *extra]
+            + ["-icount", "shift=3,sleep=off", "-semihosting-config", semihosting, "-kernel", ELF],
+            self.folder,
+            timeout,
+        )
+        words = read_words(self.folder / "out", len(inputs), outputs + 2)
+        return Emulated(
+            np.ascontiguousarray(words[:, :outputs]).view(np.float32),
+            words[:, outputs].astype(np.int64),
+            int(words[:, outputs + 1].max(initial=0)),
+        )
+
+    def sizes(self) -> Sizes:
+        """Sizes of the sources' sections and symbols."""
+        table = run_tool(["arm-none-eabi-size", *self.objects], self.folder, 10.0).splitlines()[1:]
+        columns = np.array([[int(word) for word in line.split()[:3]] for line in table]).sum(axis=0)
+        listing = run_tool(["arm-none-eabi-nm", "--print-size", "-t", "d", *self.objects], self.folder, 10.0)
+        symbols = {}
+        for line in listing.splitlines():
+            words = line.split()
+            if len(words) == 4:
+                symbols[words[3]] = int(words[1])
+        return Sizes(int(columns[0]), int(columns[1]), int(columns[2]), symbols)
+
+
+def build_m4f(
+    sources: Mapping[str, str], folder: Path, flags: Sequence[str] = ("-O2",), timeout: float = 120.0
+) -> M4fProgram:
+    """Compile C that defines `mcu_case` (cases.h) for the STM32F405, in `folder`.
+
+    `sources` maps file names to text; every .c is compiled with `flags`, headers lie beside them.
+
+    Raises:
+        BundleError: No cross compiler, or C that doesn't compile.
+    """
+    names = write_sources(folder, dict(sources))
+    includes = [f"-I{HERE}", f"-I{BOARD}"]
+    run_tool([COMPILER, *MCU_FLAGS, *flags, *includes, "-c", *names], folder, timeout)
+    objects = tuple(f"{Path(name).stem}.o" for name in names)
+    board = [BOARD / "semihosting.c", HERE / "emulated_main.c"]
+    run_tool(
+        [COMPILER, *MCU_FLAGS, "-O2", "-std=c99", *includes, *LINKER_FLAGS, f"-Wl,--defsym=stack_bytes={STACK_BYTES}"]
+        + [f"-T{BOARD / 'memory.ld'}", *board, *objects, "-o", ELF],
+        folder,
+        timeout,
+    )
+    return M4fProgram(folder, objects)
+
+
+def run_on_m4f(
+    sources: Mapping[str, str],
+    inputs: Floats,
+    outputs: int,
+    flags: Sequence[str] = ("-O2",),
+    timeout: float = 60.0,
+) -> Emulated:
+    """`build_m4f` and `M4fProgram.run` in a folder that goes afterwards."""
+    with tempfile.TemporaryDirectory() as scratch:
+        return build_m4f(sources, Path(scratch), flags).run(inputs, outputs, timeout)

@@ -1,0 +1,47 @@
+"""A program under test on this machine, to compare its bits with the chip's."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from deploy.mcu.cases import Floats, read_words, write_cases
+from deploy.mcu.toolchain import run_tool, write_sources
+
+HERE = Path(__file__).parent
+
+
+def run_on_host(
+    sources: Mapping[str, str],
+    inputs: Floats,
+    outputs: int,
+    flags: Sequence[str] = ("-O2",),
+    compiler: str = "gcc",
+    timeout: float = 60.0,
+) -> Floats:
+    """Compile C that defines `mcu_case` (cases.h) and run it on every case, one after another in one process.
+
+    Args:
+        sources: File name -> text; every .c is compiled, headers lie beside them.
+        inputs: Shape [cases, floats in].
+        outputs: Floats out of one case.
+        flags: Of the compiler.
+        compiler: "gcc" or "clang".
+        timeout: Seconds for each of compiler and program.
+
+    Returns:
+        Shape [cases, outputs].
+
+    Raises:
+        BundleError: No such compiler, C that doesn't compile, or a program that fails; a sanitizer's finding is one.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        names = write_sources(folder, dict(sources))
+        run_tool([compiler, *flags, f"-I{HERE}", *names, HERE / "host_main.c", "-o", "program"], folder, timeout)
+        write_cases(folder / "in", inputs, outputs)
+        run_tool([folder / "program", "in", "out"], folder, timeout)
+        return read_words(folder / "out", len(inputs), outputs).view(np.float32)
