@@ -12,10 +12,10 @@ import cattrs
 import yaml
 
 from policies.errors import UserError
+from policies.validation import require
 from robo_rl import results
 from robo_rl.algorithm import AlgorithmConfig, algorithm_name, find_algorithm
 from robo_rl.files import write_text
-from robo_rl.validation import require
 
 MAX_SEED = 9_999_999
 """Largest seed of a training; evaluations draw their starts from larger ones, which no training can have seen."""

@@ -21,10 +21,10 @@ from torch import Tensor
 from deploy.bundle import Bundle
 from policies.errors import UserError
 from policies.signals import Commands, Sensors, Truth
+from policies.validation import require, require_choice
 from robo_rl.evaluate import HELD_OUT_SEED, Interval, bootstrap_mean, pilot_for, wilson
 from robo_rl.locomotion import COMMAND, walks
 from robo_rl.results import plain
-from robo_rl.validation import require, require_choice
 from sim.environment import VectorEnvironment
 from sim.legged.commands import VelocityCommands
 from sim.legged.scenario import LeggedScenario

@@ -109,7 +109,7 @@ LIGHT = (
     "robo_rl.files",
     "robo_rl.processes",
     "robo_rl.results",
-    "robo_rl.validation",
+    "policies.validation",
 )
 
 

@@ -23,7 +23,7 @@ from policies.errors import UserError
 from policies.networks import MLP
 from policies.signals import Sensors, State, Truth
 from policies.specs import expand
-from robo_rl.validation import require, require_widths
+from policies.validation import require, require_widths
 from sim.controllers.cascaded import CascadedTeacher
 from sim.environment import VectorEnvironment
 from sim.physics.rotor.parameters import PARAMETERS

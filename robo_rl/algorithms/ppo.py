@@ -28,13 +28,13 @@ from policies.graph import PolicyGraph
 from policies.networks import Activation
 from policies.normalizer import RunningNormalizer
 from policies.signals import Truth
+from policies.validation import require, require_choice, require_widths
 from robo_rl import parallel
 from robo_rl.algorithms.blocks import MOST_BLOCKS, WorldBlocks
 from robo_rl.algorithms.ppo_actor import Actor, find_mirrors
 from robo_rl.algorithms.ppo_rollout import Collector
 from robo_rl.algorithms.ppo_update import AuxiliaryLoss, Minibatch, Updater
 from robo_rl.critic import Critic
-from robo_rl.validation import require, require_choice, require_widths
 from sim.task import Task
 
 

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from policies.errors import UserError
-from robo_rl.validation import require
+from policies.validation import require
 from sim.task import Environment, Task
 from sim.tasks import find_task
 

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from policies.validation import require
 from robo_rl.algorithms.flight import FlightConfig, FlightTrainer
 from robo_rl.bench.oracle import savable
 from robo_rl.evaluate import HELD_OUT_SEED, Evaluation, evaluate
-from robo_rl.validation import require
 from sim.tasks import find_task
 
 

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from policies.errors import UserError
+from policies.validation import require
 from robo_rl import runner
 from robo_rl.algorithm import find_algorithm
 from robo_rl.config import TrainConfig
 from robo_rl.evaluate import HELD_OUT_SEED, wilson
 from robo_rl.locomotion import WalkingEvaluation, evaluate_walking
-from robo_rl.validation import require
 from sim.tasks import find_task
 from sim.terrain.kinds import slope_angle, stair_height
 

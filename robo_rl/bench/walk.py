@@ -15,11 +15,11 @@ from typing import Any
 
 import torch
 
+from policies.validation import require
 from robo_rl.algorithm import TrainingDiverged, find_algorithm
 from robo_rl.algorithms.ppo import PpoConfig, PpoTrainer
 from robo_rl.evaluate import HELD_OUT_SEED
 from robo_rl.locomotion import DEVELOPMENT_SEED, WalkingEvaluation, evaluate_walking
-from robo_rl.validation import require
 from sim.tasks import find_task
 
 TASK = "go1-velocity-flat"

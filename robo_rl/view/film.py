@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.errors import UserError
-from robo_rl.validation import require
+from policies.validation import require
 from robo_rl.view.overlay import caption, velocity_arrows, write_lines
 from robo_rl.view.renderer import Image, Renderer
 from robo_rl.view.show import Show

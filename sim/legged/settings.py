@@ -5,14 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
-from policies.errors import UserError
+from policies.validation import check, require
 
 Range = tuple[float, float]
-
-
-def _require(holds: bool, message: str) -> None:
-    if not holds:
-        raise UserError(message)
 
 
 @dataclass(frozen=True)
@@ -43,22 +38,15 @@ class CommandSettings:
     """Mean tracking (1 is perfect) over an episode beyond which the ranges grow."""
 
     def __post_init__(self) -> None:
-        for name in ("forward", "sideways", "yaw"):
-            value = getattr(self, name)
-            _require(0.0 < value < math.inf, f"CommandSettings.{name} must be above 0 and finite, got {value}")
+        for name in ("forward", "sideways", "yaw", "acceleration", "interval"):
+            require(self, name, above=0.0)
         for name in ("heading_gain", "growth"):
-            value = getattr(self, name)
-            _require(0.0 <= value < math.inf, f"CommandSettings.{name} must be at least 0 and finite, got {value}")
+            require(self, name, low=0.0)
         for name in ("standing", "heading", "promotion"):
-            value = getattr(self, name)
-            _require(0.0 <= value <= 1.0, f"CommandSettings.{name} must lie in [0, 1], got {value}")
-        _require(0.0 < self.start <= 1.0, f"CommandSettings.start must lie in (0, 1], got {self.start}")
-        _require(
-            all(0.0 < value < math.inf for value in self.acceleration),
-            f"CommandSettings.acceleration must be above 0 and finite, got {self.acceleration}",
-        )
+            require(self, name, low=0.0, high=1.0)
+        require(self, "start", above=0.0, high=1.0)
         low, high = self.interval
-        _require(0.0 < low <= high, f"CommandSettings.interval needs 0 < low <= high, got {self.interval}")
+        check(low <= high, f"interval must be low, then high, got {self.interval}")
 
 
 @dataclass(frozen=True)
@@ -115,8 +103,7 @@ class RewardSettings:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            value = getattr(self, field.name)
-            _require(math.isfinite(value), f"RewardSettings.{field.name} must be finite, got {value}")
+            require(self, field.name)
 
 
 @dataclass(frozen=True)
@@ -175,11 +162,9 @@ class ImperfectionSettings:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            low, high = value if isinstance(value, tuple) else (value, value)
-            _require(
-                0.0 <= low <= high < math.inf,
-                f"ImperfectionSettings.{field.name} must not be negative, and finite, got {value}",
-            )
+            require(self, field.name, low=0.0)
+            if isinstance(value, tuple):
+                check(value[0] <= value[1], f"{field.name} must be low, then high, got {value}")
 
 
 @dataclass(frozen=True)
@@ -206,12 +191,9 @@ class LeggedSettings:
 
     def __post_init__(self) -> None:
         for name in ("frequency", "clearance", "timestep"):
-            value = getattr(self, name)
-            _require(0.0 < value < math.inf, f"LeggedSettings.{name} must be above 0 and finite, got {value}")
-        _require(0.0 < self.duty < 1.0, f"LeggedSettings.duty must lie between 0 and 1, got {self.duty}")
-        _require(0.0 < self.max_tilt < math.pi, f"LeggedSettings.max_tilt must lie in (0, pi), got {self.max_tilt}")
-        _require(0.0 <= self.min_height < 1.0, f"LeggedSettings.min_height must lie in [0, 1), got {self.min_height}")
-        _require(
-            bool(self.gait) and all(0.0 <= phase < 1.0 for phase in self.gait),
-            f"LeggedSettings.gait needs a phase in [0, 1) for each foot, got {self.gait}",
-        )
+            require(self, name, above=0.0)
+        require(self, "duty", above=0.0, below=1.0)
+        require(self, "max_tilt", above=0.0, below=math.pi)
+        require(self, "min_height", low=0.0, below=1.0)
+        check(bool(self.gait), "gait must hold a phase for each foot")
+        require(self, "gait", low=0.0, below=1.0)

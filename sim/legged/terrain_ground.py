@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from policies.signals import Truth
+from policies.validation import require
 from sim.legged.terrain_curriculum import TerrainCurriculum
 from sim.physics.mujoco.physics import MujocoPhysics
 from sim.terrain.heights import scan_grid, scan_places
@@ -46,11 +47,9 @@ class ScanSettings:
 
     def __post_init__(self) -> None:
         for name in ("length", "width", "spacing"):
-            if not getattr(self, name) > 0.0:
-                raise ValueError(f"ScanSettings.{name} must be above 0, got {getattr(self, name)}")
+            require(self, name, above=0.0)
         for name in ("noise", "drift", "height_drift", "dropout"):
-            if not getattr(self, name) >= 0.0:
-                raise ValueError(f"ScanSettings.{name} must be at least 0, got {getattr(self, name)}")
+            require(self, name, low=0.0)
 
     @property
     def grid(self) -> Tensor:
