@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from sim.legged.settings import CommandSettings
+from sim.rows import with_rows
 
 
 class VelocityCommands:
@@ -35,22 +37,22 @@ class VelocityCommands:
 
     def begin(self, ids: Tensor, generator: torch.Generator) -> None:
         """New commands for the worlds `ids` [K], which stand."""
-        self.values = self.values.index_fill(0, ids, 0.0)
+        self.values = with_rows(self.values, ids.numpy(), 0.0)
         self._draw(ids, generator)
 
     def _draw(self, ids: Tensor, generator: torch.Generator) -> None:
-        s = self.settings
-        u = torch.rand(len(ids), 7, generator=generator)
-        command = (2.0 * u[:, :3] - 1.0) * self._limits * self.range
+        s, rows = self.settings, ids.numpy()
+        u = torch.rand(len(rows), 7, generator=generator).numpy()
+        command = (2.0 * u[:, :3] - 1.0) * self._limits.numpy() * self.range
         stands = u[:, 3] < s.standing
         # Slow commands ask for neither walking nor standing: they stand.
-        stands |= (command[:, :2].norm(dim=-1) < 0.1) & (command[:, 2].abs() < 0.1)
+        stands |= (np.hypot(command[:, 0], command[:, 1]) < 0.1) & (np.abs(command[:, 2]) < 0.1)
         command[stands] = 0.0
-        self._asked[ids] = command
-        self._steers[ids] = (u[:, 4] < s.heading) & ~stands
-        self._heading[ids] = (2.0 * u[:, 5] - 1.0) * torch.pi
-        self._left[ids] = s.interval[0] + u[:, 6] * (s.interval[1] - s.interval[0])
-        self._held[ids] = False
+        self._asked.numpy()[rows] = command
+        self._steers.numpy()[rows] = (u[:, 4] < s.heading) & ~stands
+        self._heading.numpy()[rows] = (2.0 * u[:, 5] - 1.0) * np.pi
+        self._left.numpy()[rows] = s.interval[0] + u[:, 6] * (s.interval[1] - s.interval[0])
+        self._held.numpy()[rows] = False
 
     def advance(self, heading: Tensor, generator: torch.Generator) -> None:
         """One control period; `heading` [N] rad is where the bases point in the world."""

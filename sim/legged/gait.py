@@ -27,15 +27,15 @@ class Gait:
         # A hair's breadth keeps rounding from choosing at the very edge.
         phase = torch.remainder(turn[:, None] + torch.tensor(phases, dtype=torch.float64) + 1e-9, 1.0)
         swing = ((phase - duty) / (1.0 - duty)).clamp(0.0, 1.0)
-        self._table = torch.cat((clock, phase < duty, torch.sin(math.pi * swing)), -1).float()
+        self._table = torch.cat((clock, phase < duty, torch.sin(math.pi * swing)), -1).float().T.contiguous()
         self._feet = len(phases)
 
     def __call__(self, steps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The clock, the wanted contacts and lifts after `steps` [N] since the restart.
 
-        (sin, cos) of the phase [N, 2]; 1 for feet that should be on the ground, 0 for the others [N, F]; how high each
-        foot should be as a share of the height in mid-swing [N, F]: half a sine while in the air.
+        (sin, cos) of the phase [N, 2]; 1 for feet that should be on the ground, 0 for the others [F, N]; how high each
+        foot should be as a share of the height in mid-swing [F, N]: half a sine while in the air.
         """
-        rows = self._table[steps % self._length]
-        clock, wanted, lift = rows.split([2, self._feet, self._feet], -1)
-        return clock, wanted, lift
+        rows = self._table.index_select(1, steps % self._length)
+        clock, wanted, lift = rows.split([2, self._feet, self._feet])
+        return clock.T, wanted, lift

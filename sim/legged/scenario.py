@@ -79,7 +79,6 @@ class LeggedScenario:
         self.ground = ground
         self._settings = settings
         self._tracking = Tracking()
-        self._rewards = Rewards(settings.rewards, period)
         self._period = period
         self._stance = torch.tensor(robot.stance)
         self._per_scale = 1.0 / torch.tensor(robot.action_scale)
@@ -106,7 +105,9 @@ class LeggedScenario:
         self._fallen = torch.zeros(n, dtype=torch.bool)
         self._layout = Layout(physics, robot)
         self._columns = self._layout.columns
+        self._rewards = Rewards(settings.rewards, period, self._columns, physics.values.shape[1])
         model = physics.model
+        self._qpos0 = model.qpos0[None].copy()
         self._qpos = np.array([int(model.jnt_qposadr[model.joint(joint).id]) for joint in robot.joints])
         self._stride = self._gait(self._steps)
         self._rest = self._resting_height()
@@ -146,7 +147,7 @@ class LeggedScenario:
         self.commands.begin(ids, generator)
         u = 2.0 * torch.rand(k, 7 + 2 * joints, generator=generator).numpy() - 1.0
         heading = u[:, 0] * math.pi
-        qpos = np.tile(self.physics.model.qpos0, (k, 1))
+        qpos = np.repeat(self._qpos0, k, 0)
         qpos[:, :3] = points.numpy()
         qpos[:, 2] += self.robot.stand_height + 0.01
         qpos[:, 3], qpos[:, 6] = np.cos(0.5 * heading), np.sin(0.5 * heading)
@@ -155,12 +156,12 @@ class LeggedScenario:
         qvel = np.zeros((k, self.physics.model.nv))
         qvel[:, :6] = 0.3 * u[:, 1:7]
         self.physics.write(ids, qpos, qvel)
-        self.physics.refresh(ids, np.tile(stance, (k, 1)))
+        self.physics.refresh(ids, np.repeat(stance[None], k, 0))
         self._action, self._last_action, self._air = (
             with_rows(values, rows, 0.0) for values in (self._action, self._last_action, self._air)
         )
-        started = self.physics.values[ids, self._columns["orientation"]]
-        self._gravity = with_rows(self._gravity, rows, gravity_direction(started).numpy())
+        # Whatever the heading, the base starts level.
+        self._gravity = with_rows(self._gravity, rows, (0.0, 0.0, -1.0))
         self._followed = with_rows(self._followed, rows, self.commands.values.numpy()[rows])
         self._layout.set_zeros(self.imperfections.joint_offset)
         self._stride = self._gait(self._steps)
@@ -228,49 +229,48 @@ class LeggedScenario:
 
     def reward(self, truth: Truth, commands: Commands) -> Tensor:
         command = truth["velocity_command"]
-        velocity, rates = truth["linear_velocity"], truth["angular_velocity"]
-        standing = (command.abs().sum(-1, keepdim=True) == 0.0).float()
-        contact = truth["foot_contact"].float()
-        tracking = self._tracking(velocity, rates, command)
-        self._tracked += tracking[:, 0]
+        standing = (command == 0.0).all(-1).float()
+        contact = truth["foot_contact"].T.float()
+        velocity = truth["foot_velocity"].T.contiguous()
+        foot_height = truth["foot_height"].T
+        tracking = self._tracking(truth["linear_velocity"], truth["angular_velocity"], command)
+        self._tracked += tracking[0]
         _, wanted, lift = self._stride
         position, rewarded = truth["joint_position"], self._rewards.names
-        reward, _ = self._rewards(
+        reward = self._rewards(
             Now(
                 tracking=tracking,
-                velocity=velocity,
-                rates=rates,
+                values=self.physics.values,
                 gravity=truth["gravity"],
                 height_error=truth["base_height"] - self.robot.stand_height,
                 position=position,
                 deviation=position - self._stance,
                 joint_velocity=truth["joint_velocity"],
-                torque=truth["joint_torque"],
-                acceleration=(truth["joint_velocity"] - self._last_velocity) * (1.0 / self._period),
+                acceleration=(truth["joint_velocity"] - self._last_velocity).mul_(1.0 / self._period),
                 action_change=self._action - self._last_action,
                 last_action_change=self._last_action - self._older_action if "action_jerk" in rewarded else _NOTHING,
                 limits=self._limits,
                 contact=contact,
                 wanted=torch.maximum(wanted, standing),
-                foot_height=truth["foot_height"] - self._settings.clearance,
-                lift_error=self._lift_error(truth["foot_height"], lift, standing) if "swing" in rewarded else _NOTHING,
-                foot_speed=_speed(truth["foot_velocity"]),
+                foot_height=foot_height - self._settings.clearance,
+                lift_error=self._lift_error(foot_height, lift, standing) if "swing" in rewarded else _NOTHING,
+                foot_speed=velocity[0::3].square().addcmul_(velocity[1::3], velocity[1::3]),
                 air_time=self._airborne(contact) if "air_time" in rewarded else _NOTHING,
                 standing=standing,
                 fallen=self.failed(truth),
             )
         )
         # A world in quarantine has been put back: what it shows is not what it did.
-        return torch.where(self.physics.failed, 0.0, reward)
+        return reward.masked_fill_(self.physics.failed, 0.0)
 
     def _lift_error(self, foot_height: Tensor, lift: Tensor, standing: Tensor) -> Tensor:
         wanted = lift * (1.0 - standing)
         return foot_height - torch.add(self._rest, wanted, alpha=self._settings.clearance - self._rest)
 
     def _airborne(self, contact: Tensor) -> Tensor:
-        """How long each foot [N, F] that touches down now had been in the air, s; counts the others on."""
-        landed = self._air * contact
-        self._air = (self._air + self._period) * (1.0 - contact)
+        """How long each foot [F, N] that touches down now had been in the air, s; counts the others on."""
+        landed = self._air.T * contact
+        self._air = ((self._air.T + self._period) * (1.0 - contact)).T
         return landed
 
     def failed(self, truth: Truth) -> Tensor:
@@ -364,12 +364,6 @@ class LeggedScenario:
         self.pushes.restore(part("push."))
         if self.ground is not None:
             self.ground.restore(part("ground."))
-
-
-def _speed(velocity: Tensor) -> Tensor:
-    """Horizontal speeds, squared [N, F], of velocities [N, 3F]."""
-    x, y = velocity[:, 0::3], velocity[:, 1::3]
-    return x * x + y * y
 
 
 def critic_dim(robot: LeggedRobot) -> int:

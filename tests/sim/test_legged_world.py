@@ -17,7 +17,7 @@ from policies.signals import Commands, Sensors, State
 from sim.environment import VectorEnvironment
 from sim.legged.commands import VelocityCommands
 from sim.legged.gait import Gait
-from sim.legged.rewards import OTHERS, SQUARES, Now, Rewards, Tracking
+from sim.legged.rewards import OTHERS, READINGS, SQUARES, TERMS, Now, Rewards, Tracking
 from sim.legged.scenario import LeggedScenario
 from sim.legged.settings import CommandSettings, LeggedSettings, RewardSettings
 from sim.legged.walking import PERIOD, flat_task, make_environment
@@ -110,22 +110,29 @@ def test_a_world_that_explodes_ends_alone_and_is_counted() -> None:
     assert bool(torch.isfinite(step.reward).all())
 
 
+COLUMNS = {
+    "linear_velocity": slice(2, 5), "angular_velocity": slice(5, 8), "joint_torque": slice(8, 20),
+    "joint_velocity": slice(22, 34),
+}  # fmt: skip
+WIDTH = 40
+
+
 def random_now(n: int, joints: int, feet: int) -> Now:
     g = torch.Generator().manual_seed(0)
 
     def draw(*shape: int) -> Tensor:
-        return torch.randn(n, *shape, generator=g)
+        return torch.randn(shape, generator=g)
 
-    bits = {name: (draw(feet) > 0.0).float() for name in ("contact", "wanted")}
+    of_feet = ("contact", "wanted", "foot_height", "lift_error", "foot_speed", "air_time")
     shapes = {
-        "tracking": (5,), "velocity": (3,), "rates": (3,), "gravity": (3,), "height_error": (1,),
-        "foot_height": (feet,), "lift_error": (feet,), "foot_speed": (feet,), "air_time": (feet,),
+        "tracking": (5, n), "values": (n, WIDTH), "gravity": (n, 3), "height_error": (n, 1), "standing": (n,),
+        "fallen": (n,), "limits": (2, joints), **dict.fromkeys(of_feet, (feet, n)),
     }  # fmt: skip
-    values = {name: draw(*shapes.get(name, (joints,))) for name in Now.__dataclass_fields__}
-    values |= bits | {
-        "foot_speed": values["foot_speed"].abs(),
-        "limits": torch.tensor([[-0.5] * joints, [0.5] * joints]), "standing": (draw(1) > 0.0).float(),
-        "fallen": draw() > 1.0,
+    values = {name: draw(*shapes.get(name, (n, joints))) for name in Now.__dataclass_fields__}
+    values |= {name: (values[name] > 0.0).float() for name in ("contact", "wanted", "standing")}
+    values |= {
+        "foot_speed": values["foot_speed"].abs(), "fallen": values["fallen"] > 1.0,
+        "limits": torch.tensor([[-0.5] * joints, [0.5] * joints]),
     }  # fmt: skip
     return Now(**values)
 
@@ -135,13 +142,24 @@ def test_the_reward_is_the_weighted_sum_of_its_terms_one_by_one() -> None:
     g = torch.Generator().manual_seed(1)
     names = [field.name for field in fields(RewardSettings)]
     weights = dict(zip(names, torch.randn(len(names), generator=g).tolist(), strict=True))
-    reward, parts = Rewards(RewardSettings(**weights), 0.02)(now)
-    expected = sum(0.02 * weights[name] * term(now) for name, term in OTHERS.items())
-    expected = expected + sum(0.02 * weights[name] * term(now).square().sum(-1) for name, term in SQUARES.items())
-    torch.testing.assert_close(reward, expected, rtol=1e-4, atol=1e-5)
-    rewards = Rewards(replace(RewardSettings(), gait=0.0), 0.02)
-    rewards(now)
-    assert "gait" not in rewards.names and parts.shape == (16, len(names))
+    expected = torch.zeros(16)
+    for name in names:
+        alone = RewardSettings(**{**dict.fromkeys(names, 0.0), name: 1.0})
+        term = Rewards(alone, 1.0, COLUMNS, WIDTH)(now)
+        if name in OTHERS:
+            torch.testing.assert_close(term, OTHERS[name](now))
+        elif name in SQUARES:
+            torch.testing.assert_close(term, SQUARES[name](now).square().sum(-1))
+        else:
+            signal, part = READINGS[name]
+            torch.testing.assert_close(term, now.values[:, COLUMNS[signal]][:, part].square().sum(-1))
+        expected += 0.02 * weights[name] * term
+    rewards = Rewards(RewardSettings(**weights), 0.02, COLUMNS, WIDTH)
+    # Weights are taken up at the first call and hold for the next.
+    for _ in range(2):
+        torch.testing.assert_close(rewards(now), expected, rtol=1e-4, atol=1e-5)
+    assert rewards.names == TERMS
+    assert "gait" not in Rewards(replace(RewardSettings(), gait=0.0), 0.02, COLUMNS, WIDTH).names
 
 
 def test_following_the_command_pays_more_than_standing_and_standing_more_than_the_wrong_way() -> None:
@@ -149,13 +167,14 @@ def test_following_the_command_pays_more_than_standing_and_standing_more_than_th
     velocity = torch.tensor([[1.0, 0.0, 0.3], [0.0, 0.0, 0.0], [-1.0, 0.0, 0.0]])
     rates = torch.tensor([[0.2, 0.0, 0.5], [0.0, 0.0, 0.0], [0.0, 0.0, -0.5]])
     tracking = Tracking()(velocity, rates, command)
-    torch.testing.assert_close(tracking[:, 3], torch.tensor([0.0, 1.0, 2.0]))
-    torch.testing.assert_close(tracking[:, 4], torch.tensor([0.0, 0.5, 1.0]))
-    torch.testing.assert_close(tracking[1, :3], torch.exp(-torch.tensor([1.0 / 0.25, 1.0 / 0.03, 0.25 / 0.25])))
+    torch.testing.assert_close(tracking[3], torch.tensor([0.0, 1.0, 2.0]))
+    torch.testing.assert_close(tracking[4], torch.tensor([0.0, 0.5, 1.0]))
+    torch.testing.assert_close(tracking[:3, 1], torch.exp(-torch.tensor([1.0 / 0.25, 1.0 / 0.03, 0.25 / 0.25])))
     settings = RewardSettings()
     paid = {name: getattr(settings, name) for name in fields_of_tracking()}
     weights = dict.fromkeys((field.name for field in fields(RewardSettings)), 0.0) | paid
-    reward, _ = Rewards(RewardSettings(**weights), 0.02)(replace(random_now(3, 12, 4), tracking=tracking))
+    now = replace(random_now(3, 12, 4), tracking=tracking)
+    reward = Rewards(RewardSettings(**weights), 0.02, COLUMNS, WIDTH)(now)
     assert float(reward[0]) > float(reward[1]) > float(reward[2])
 
 
