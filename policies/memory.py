@@ -20,7 +20,20 @@ from policies.networks import MLP, Activation
 from policies.specs import StateSpec
 
 
-class GruNetwork(nn.Module):
+class _Remembering(nn.Module):
+    """A network whose `latent` carries a memory; where it has `squash`, its outputs go through a tanh."""
+
+    squash: bool
+
+    def latent(self, x: Tensor, state: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        raise NotImplementedError
+
+    def forward(self, x: Tensor, state: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        y, following = self.latent(x, state)
+        return (torch.tanh(y) if self.squash else y), following
+
+
+class GruNetwork(_Remembering):
     """A gated recurrent unit (Cho et al., arXiv 1406.1078) and an MLP on its hidden state: [N, inputs] -> [N, outputs].
 
     The gates follow the variant of torch.nn.GRU, whose reset gate acts after the recurrent matrix.
@@ -56,10 +69,6 @@ class GruNetwork(nn.Module):
     def states(self) -> tuple[StateSpec, ...]:
         return (StateSpec(self.STATE, self.memory, between="first"),)
 
-    def forward(self, x: Tensor, state: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        y, following = self.latent(x, state)
-        return (torch.tanh(y) if self.squash else y), following
-
     def latent(self, x: Tensor, state: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         hidden = self._remember(self.from_input(x), state[self.STATE])
         return self.head.latent(hidden), {self.STATE: hidden}
@@ -88,7 +97,7 @@ class GruNetwork(nn.Module):
         return candidate + update * (hidden - candidate)
 
 
-class HistoryNetwork(nn.Module):
+class HistoryNetwork(_Remembering):
     """An MLP on the present observation and on a code of the last `length` ones: [N, inputs] -> [N, outputs].
 
     The encoder sees each past observation through one layer shared by all (a convolution of width 1 over time) and
@@ -122,10 +131,6 @@ class HistoryNetwork(nn.Module):
     @property
     def states(self) -> tuple[StateSpec, ...]:
         return (StateSpec(self.STATE, self.length * self.inputs, between="first"),)
-
-    def forward(self, x: Tensor, state: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        y, following = self.latent(x, state)
-        return (torch.tanh(y) if self.squash else y), following
 
     def latent(self, x: Tensor, state: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         past = state[self.STATE]
