@@ -66,6 +66,22 @@ def create(run_dir: Path, configuration: TrainConfig) -> None:
         raise UserError(f"can't write into {run_dir} ({error.strerror}); name another --run-dir") from None
 
 
+@contextmanager
+def started(run_dir: Path, configuration: TrainConfig) -> Iterator[None]:
+    """Create a run's folder for the block that trains in it, and take it back if the run can't be started: a UserError
+    before the first iteration leaves nothing behind."""
+    new = not run_dir.exists()
+    create(run_dir, configuration)
+    try:
+        yield
+    except UserError:
+        if not any((run_dir / name).exists() for name in (CHECKPOINT, METRICS)):
+            (run_dir / CONFIG).unlink(missing_ok=True)
+            if new:
+                run_dir.rmdir()
+        raise
+
+
 def build(configuration: TrainConfig) -> Algorithm:
     """The algorithm of a configuration, at its very start. Sets torch's threads and every global random generator."""
     _check_device(configuration)

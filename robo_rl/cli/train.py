@@ -77,9 +77,8 @@ def run(argv: Sequence[str]) -> int:
     run_dir = arguments.run_dir or _default_run_dir(task.name, arguments.algorithm, arguments.seed)
     if saved is not None and (changed := config.differences(saved, given)):
         raise UserError(f"--resume goes on with the run's own settings, but {'; '.join(changed)}")
-    if saved is None and place.rank == 0:
-        runner.create(run_dir, given)
-    with place.joined(argv):
+    fresh = saved is None and place.rank == 0
+    with runner.started(run_dir, given) if fresh else nullcontext(), place.joined(argv):
         return train(run_dir)
 
 

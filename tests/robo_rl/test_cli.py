@@ -140,6 +140,25 @@ def test_resume_takes_the_run_s_own_settings(capsys: pytest.CaptureFixture[str])
     assert "seed is 4 in the run, 5 was given" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("point --algorithm flight", "the flight trainer needs a quadrotor task, point is none; use --algorithm ppo"),
+        ("point --imitation 5", "point has no guide to imitate; train it with imitation 0"),
+        ("point --num-worlds 10 --blocks 3", "10 worlds don't divide into 3 equal blocks"),
+    ],
+)
+def test_a_run_that_can_not_start_leaves_nothing_behind(
+    line: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "there").mkdir()
+    for folder in ("run", "there"):
+        assert main(["train", *line.split(), "--run-dir", folder]) == 2
+        assert words in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+    assert list((tmp_path / "there").iterdir()) == []
+
+
 def test_a_checkpoint_of_another_policy_is_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "point", "--run-dir", "run", *TINY]) == 0
     configuration = tmp_path / "run/config.yaml"
