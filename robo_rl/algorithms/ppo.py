@@ -232,7 +232,9 @@ class PpoTrainer:
     def _imitated(self, batch: Minibatch) -> Tensor:
         normalizer = self.graph.normalizer
         assert isinstance(normalizer, RunningNormalizer) and self._guide is not None
-        return self._guide(normalizer.inverse(batch.observation))
+        # A recurrent policy's rows are worlds, with their steps before them; a guide takes plain rows.
+        rows = batch.observation.flatten(0, -2)
+        return self._guide(normalizer.inverse(rows)).unflatten(0, batch.observation.shape[:-1])
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides the future, whole in process 0; every process must call it."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from policies.distributions import gaussian_kl
+from policies.distributions import ActionDistribution, gaussian_kl
 from robo_rl.algorithm import TrainingDiverged
 from robo_rl.algorithms.blocks import WorldBlocks
 from robo_rl.algorithms.ppo_actor import Actor, Mirrors
@@ -218,19 +218,16 @@ class Updater:
         with torch.enable_grad():
             means = self._means(batch)
             distribution = self.actor.distribution(means)
-            ratio = (distribution.log_prob(batch.action, batch.latent) - batch.log_probability).exp()
-            clipped = ratio.clamp(1.0 - c.clip, 1.0 + c.clip)
-            policy_loss = -torch.min(ratio * batch.advantage, clipped * batch.advantage).mean()
             value_loss = self._value_loss(batch)
             entropy = distribution.entropy(noise=batch.noise).mean()
-            loss = policy_loss + c.value_coefficient * value_loss - c.entropy_coefficient * entropy
-            extra = symmetry_loss = torch.zeros_like(loss)
+            policy_loss = extra = symmetry_loss = torch.zeros_like(value_loss)
             metrics: dict[str, float] = {}
-            if self.guide is not None:
+            if self.guide is None:
+                policy_loss = self._surrogate(batch, distribution)
+                loss = policy_loss + c.value_coefficient * value_loss - c.entropy_coefficient * entropy
+            else:
                 imitation = (means - self.guide(batch)).square().mean()
                 loss = c.imitation_coefficient * imitation + c.value_coefficient * value_loss
-                # The surrogate is not what is learned from, and its numbers would only mislead.
-                policy_loss = torch.zeros_like(loss)
                 metrics["imitation"] = float(imitation.detach())
             if self.auxiliary is not None:
                 extra, metrics = self.auxiliary(batch, distribution.deployed)
@@ -254,6 +251,11 @@ class Updater:
             return unrolled
         memory = {network.STATE: batch.past} if batch.past.shape[-1] else {}
         return self.actor.latent(batch.observation, memory)[0]
+
+    def _surrogate(self, batch: Minibatch, distribution: ActionDistribution) -> Tensor:
+        ratio = (distribution.log_prob(batch.action, batch.latent) - batch.log_probability).exp()
+        clipped = ratio.clamp(1.0 - self.config.clip, 1.0 + self.config.clip)
+        return -torch.min(ratio * batch.advantage, clipped * batch.advantage).mean()
 
     def _value_loss(self, batch: Minibatch) -> Tensor:
         value = self.critic.of_normalised(batch.critic_observation)

@@ -36,6 +36,26 @@ def test_it_learns_to_push_the_point_home(actor: Kind) -> None:
 
 
 @pytest.mark.parametrize("actor", ["gru", "history"])
+@pytest.mark.parametrize("parts", [4, 40])
+def test_it_imitates_a_guide_before_it_learns_by_itself(actor: Kind, parts: int) -> None:
+    """Also in more parts than a recurrent network has rows, which are worlds."""
+    task = dataclasses.replace(point_task(), guide=lambda observation: -2.0 * observation[:, :1])
+    config = dataclasses.replace(
+        SMALL, actor=actor, num_worlds=32, imitation=8, imitation_minibatches=parts, learning_rate=1e-2
+    )
+    trainer = PpoTrainer(config, task, 1)
+    spread = trainer.log_std.detach().clone()
+    metrics = [trainer.iterate() for _ in range(config.imitation)]
+    assert metrics[-1]["imitation"] < 0.1 * metrics[0]["imitation"]
+    assert all(m["policy_loss"] == 0.0 for m in metrics)
+    # No surrogate: nothing has told the policy how widely to explore.
+    assert torch.equal(trainer.log_std, spread)
+    learning = trainer.iterate()
+    assert "imitation" not in learning
+    assert learning["policy_loss"] != 0.0
+
+
+@pytest.mark.parametrize("actor", ["gru", "history"])
 @pytest.mark.parametrize("symmetry", ["none", "augment", "loss"])
 def test_the_first_gradient_step_sees_the_policy_that_acted(
     actor: Kind, symmetry: Literal["none", "augment", "loss"]
