@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from deploy.codegen.kernels.assembly import PackedAssembly
 from deploy.codegen.kernels.constants import ConstantArray, Floats
 from deploy.codegen.kernels.packed import PackedC
 
@@ -55,4 +56,4 @@ class DenseKernel(Protocol):
         ...
 
 
-KERNELS: dict[str, DenseKernel] = {kernel.name: kernel for kernel in (PackedC(),)}
+KERNELS: dict[str, DenseKernel] = {kernel.name: kernel for kernel in (PackedC(), PackedAssembly())}
