@@ -48,6 +48,7 @@ class PolicyGraph(nn.Module):
         self.period = period
         self.network_states: tuple[StateSpec, ...] = tuple(getattr(network, "states", ()))
         self.states = _states(self.observation, self.network_states)
+        self._rows: dict[torch.device, tuple[Tensor, ...]] = {}
         self._check()
 
     def _check(self) -> None:
@@ -78,7 +79,14 @@ class PolicyGraph(nn.Module):
 
     def initial_state(self, batch: int, device: torch.device | str = "cpu") -> State:
         """The state after a reset, for `batch` robots: every tensor [batch, dim]."""
-        return State({s.name: _reset_row(s, device).repeat(batch, 1) for s in self.states})
+        rows = zip(self.states, self._reset_rows(torch.device(device)), strict=True)
+        return State({s.name: row.repeat(batch, 1) for s, row in rows})
+
+    def _reset_rows(self, device: torch.device) -> tuple[Tensor, ...]:
+        """The states' reset values [1, dim], made once a device: some robot resets in almost every step of many."""
+        if device not in self._rows:
+            self._rows[device] = tuple(_reset_row(s, device) for s in self.states)
+        return self._rows[device]
 
     def reset_where(self, state: State, mask: Tensor) -> State:
         """`state` with the rows where `mask` [N] is true set to their reset value.
@@ -90,8 +98,8 @@ class PolicyGraph(nn.Module):
         if not len(ids):
             return state
         values = {s.name: state[s.name].clone() if state[s.name].requires_grad else state[s.name] for s in self.states}
-        for s in self.states:
-            values[s.name][ids] = _reset_row(s, mask.device)
+        for s, row in zip(self.states, self._reset_rows(mask.device), strict=True):
+            values[s.name][ids] = row
         return State(values)
 
     def observe(self, sensors: Sensors, state: State) -> Tensor:
@@ -101,7 +109,8 @@ class PolicyGraph(nn.Module):
                 f"a policy graph reads Sensors, got {type(sensors).__name__}: "
                 "what only a simulator knows can't be deployed"
             )
-        return torch.cat([term(sensors, state) for term in self.observation], -1)
+        terms = self.observation
+        return torch.cat([term(sensors, state) if term.states else sensors.once(term, state) for term in terms], -1)
 
     def act(self, observation: Tensor) -> Tensor:
         """The normalised action [N, A], not yet bounded, of a network without memory."""

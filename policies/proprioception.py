@@ -115,7 +115,7 @@ class History:
         return state[self.state]
 
     def advance(self, sensors: Sensors, state: State, action: Tensor) -> dict[str, Tensor]:
-        now = [term(sensors, state) for term in self.terms]
+        now = [sensors.once(term, state) for term in self.terms]
         return {self.state: torch.cat((state[self.state][:, self.width :], *now), -1)}
 
 

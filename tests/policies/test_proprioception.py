@@ -40,6 +40,22 @@ def test_a_history_holds_the_last_steps_oldest_first_and_nothing_from_before_a_r
         state = State(term.advance(sensors, state, torch.zeros(4, 1)))
 
 
+def test_a_term_is_reckoned_once_for_the_same_sensors_unless_gradients_are_recorded() -> None:
+    calls = []
+
+    def counted(sensors: Sensors, state: State) -> Tensor:
+        calls.append(sensors)
+        return sensors["a"] * 2.0
+
+    first, second = Sensors({"a": random(4, 2)}), Sensors({"a": random(4, 2, seed=1)})
+    with torch.no_grad():
+        assert torch.equal(first.once(counted, State({})), first.once(counted, State({})))
+        assert torch.equal(second.once(counted, State({})), second["a"] * 2.0)
+        assert calls == [first, second]
+    first["a"].requires_grad_()
+    assert first.once(counted, State({})).requires_grad and len(calls) == 3
+
+
 def test_a_history_refuses_terms_with_a_memory_of_their_own() -> None:
     with pytest.raises(ValueError, match="no state of their own"):
         History((ActionHistory(2, 1),), 2)
