@@ -1,15 +1,9 @@
-"""Rehearse a walk: bridge, simulated robot and deployed bundle as processes, a square and a push, and the path walked.
-
-python -m robo_rl.rehearse BUNDLE --out runs/rehearsal
-"""
+"""Rehearse a walk: bridge, simulated robot and bundle as processes, a square and a push, and the path walked."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +11,6 @@ import numpy as np
 
 from policies.errors import UserError
 from real.simulated.legged_log import read_path
-from robo_rl import results
 from robo_rl.processes import call, running
 
 
@@ -26,9 +19,9 @@ def rehearse(
 ) -> dict[str, Any]:
     """Walk a square of `side` m at `speed` m/s with a sideways push of `push` m/s; what the host and the robot say.
 
-    The path is the robot's true one, in m relative to where it stood up. Raises UserError when there was no walk.
+    The folder `out` takes logs, recording and report. The path is the robot's true one, in m relative to where it stood
+    up. Raises UserError when there was no walk.
     """
-    out.mkdir(parents=True, exist_ok=True)
     log, report_file = out / "walk.jsonl", out / "walk.json"
     for file in (log, report_file):
         file.unlink(missing_ok=True)
@@ -90,32 +83,3 @@ def _to_segment(points: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     along = np.clip((points - a) @ (b - a) / float((b - a) @ (b - a)), 0.0, 1.0)
     distance: np.ndarray = np.linalg.norm(points - (a + along[:, None] * (b - a)), axis=1)
     return distance
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; exit code 0 when the robot walked and lay down."""
-    parser = argparse.ArgumentParser(
-        prog="python -m robo_rl.rehearse", description=__doc__.splitlines()[0] if __doc__ else ""
-    )
-    parser.add_argument("bundle", type=Path, help="folder that `robo-rl export` wrote")
-    parser.add_argument(
-        "--out", type=Path, default=Path("runs/rehearsal"), help="folder for logs, recording and figures"
-    )
-    parser.add_argument("--robot", default="go1", help="simulated robot, by the names of `robo-rl robot`")
-    parser.add_argument("--side", type=float, default=1.0, help="side of the square in m")
-    parser.add_argument("--speed", type=float, default=0.5, help="speed along its sides in m/s")
-    parser.add_argument("--push", type=float, default=0.5, help="sideways push in m/s")
-    parser.add_argument("--push-at", type=float, default=8.0, help="when, in s after the first command")
-    given = parser.parse_args(argv)
-    try:
-        figures = rehearse(given.bundle, given.out, given.robot, given.side, given.speed, given.push, given.push_at)
-    except UserError as error:
-        print(f"robo-rl: error: {error}", file=sys.stderr)
-        return 2
-    results.write(given.out / "rehearsal.json", figures)
-    print(json.dumps(figures, indent=2))
-    return 0 if figures["exit_code"] == 0 else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

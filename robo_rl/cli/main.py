@@ -34,6 +34,7 @@ COMMANDS = {
     "bridge": "run the embedded rosbridge server, for machines without ROS",
     "robot": "run a simulated robot in real time behind a bridge",
     "deploy": "fly a bundle on a robot through a bridge",
+    "rehearse": "walk a bundle through bridge, robot and host on this machine",
     "demo": "train, export, verify and fly, and print one table",
     "bench": "measure, and write the result as JSON",
     "doctor": "say what is installed here and what is missing for what",

@@ -1,0 +1,68 @@
+"""`robo-rl rehearse BUNDLE`: walk a legged robot's bundle through the whole chain, with nothing but processes of this
+machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from policies.errors import UserError
+from policies.validation import require
+from robo_rl.cli.common import Folder, open_bundle, os_error
+from robo_rl.cli.parsing import parse
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Walk a bundle on a simulated robot behind a bridge, along a square and through a push, and report the path.
+
+    Bridge, robot and `robo-rl deploy` are processes of their own; the path is the robot's true one. Exit code 0 when
+    the robot walked and lay down.
+    """
+
+    bundle: tyro.conf.Positional[Folder]
+    """Folder that `robo-rl export` wrote, of a legged robot."""
+    out: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = Path("runs/rehearsal")
+    """Folder for logs, recording and figures."""
+    robot: str = "go1"
+    """Simulated robot, by the names of `robo-rl robot`."""
+    side: float = 1.0
+    """Side of the square in m."""
+    speed: float = 0.5
+    """Speed along its sides in m/s."""
+    push: float = 0.5
+    """Sideways push in m/s."""
+    push_at: float = 8.0
+    """When to push, in s after the first command."""
+
+    def __post_init__(self) -> None:
+        for name in ("side", "speed", "push_at"):
+            require(self, name, above=0.0)
+        require(self, "push")
+
+
+def run(argv: Sequence[str]) -> int:
+    arguments = parse(Arguments, "rehearse", argv)
+    bundle = open_bundle(arguments.bundle)
+    if bundle.manifest.joints is None:
+        raise UserError(
+            f"{arguments.bundle} flies, and rehearse walks; for a flight see `robo-rl demo`, or start "
+            "`robo-rl bridge`, `robo-rl robot crazyflie` and `robo-rl deploy`"
+        )
+    from robo_rl import results
+    from robo_rl.rehearse import rehearse
+
+    given = arguments
+    try:
+        given.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"can't write into {given.out} ({os_error(error)}); name another --out") from None
+    figures = rehearse(given.bundle, given.out, given.robot, given.side, given.speed, given.push, given.push_at)
+    results.write(given.out / "rehearsal.json", figures)
+    print(json.dumps(figures, indent=2))
+    return 0 if figures["exit_code"] == 0 else 1
