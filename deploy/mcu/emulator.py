@@ -36,7 +36,7 @@ class Emulated:
     instructions: npt.NDArray[np.int64]
     """Instructions of each case, shape [cases]; the call's own are taken off, the return's are in it."""
     stack_bytes: int
-    """Deepest stack below the call, over all cases: words that were written to."""
+    """Deepest stack below the call, over the first 32 cases: to the last word that was written."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,11 @@ class M4fProgram:
             words[:, outputs].astype(np.int64),
             int(words[:, outputs + 1].max(initial=0)),
         )
+
+    def undefined(self) -> set[str]:
+        """Symbols that the sources take from libraries or from each other's files."""
+        listing = run_tool(["arm-none-eabi-nm", "--undefined-only", *self.objects], self.folder, 10.0)
+        return {words[1] for line in listing.splitlines() if len(words := line.split()) == 2 and words[0] == "U"}
 
     def sizes(self) -> Sizes:
         """Sizes of the sources' sections and symbols."""
