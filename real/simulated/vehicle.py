@@ -10,14 +10,13 @@ ready   -> flying            an accepted command
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 
 from real.robot import ESTOPPED, FAILSAFE, LANDED, NOT_OBEYING
 from real.ros.messages import ActuatorSample, Array, rotation_matrix
 from real.simulated.acceptance import CommandGate, CommandLimits
+from real.simulated.ground import touch
 from real.simulated.onboard import OnboardController
 from real.simulated.rotor_log import RotorLog
 from sim.physics.rotor.parameters import GRAVITY, RotorParameters
@@ -129,21 +128,13 @@ class Vehicle:
         self._log.applied(now, source, speeds, self.gate.silence(now), state[0:3])
 
     def _touch_ground(self, now: float) -> None:
-        """A floor that lets nothing through and nothing slide; the vehicle stands up straight on it."""
-        if self._state[2] > 0.0:
+        met = touch(self._state)
+        if met is None:
             return
-        w, x, y, z = self._state[3:7]
-        upright = 1.0 - 2.0 * (x * x + y * y)
-        if self.mode != ESTOPPED and (-self._state[9] > HARD_IMPACT or upright < 0.5):
+        if self.mode != ESTOPPED and (met.speed > HARD_IMPACT or met.upright < 0.5):
             self._enter(ESTOPPED, now, "crashed")
         if self.mode == FAILSAFE:
             self._log.event(now, "failsafe has landed")
-        yaw = math.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
-        self._state[2] = 0.0
-        self._state[3:7] = (math.cos(0.5 * yaw), 0.0, 0.0, math.sin(0.5 * yaw))
-        self._state[7:9] = 0.0
-        self._state[9] = max(0.0, float(self._state[9]))
-        self._state[10:13] = 0.0
 
     def _put_at_start(self) -> None:
         hover = self._p.hover_fraction * self._p.max_speed

@@ -1,4 +1,4 @@
-"""The simulated robot's own connection to the bridge: a small second client, in a thread of its own.
+"""A robot's own connection to a bridge: a small client beside roslibpy, in a thread of its own.
 
 It keeps the newest message of a topic and no more, so that a bridge that was frozen gets no old readings.
 """
@@ -26,7 +26,7 @@ _WRITE_BUFFER_BYTES = 4096
 _RETRY_DELAY = 0.2  # s
 
 
-class RobotLink:
+class BridgeClient:
     """Publishes on `advertised` and listens to `subscribed` topics, each name -> type as the ROS version spells it.
 
     `on_first_connection` is called once, from the link's thread.

@@ -1,4 +1,4 @@
-"""The simulated robot's own connection: it finds the bridge, comes back after a loss, and keeps the newest only."""
+"""A robot's own connection: it finds the bridge, comes back after a loss, and keeps the newest only."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from real.bridge.client import BridgeClient
 from real.bridge.settings import BridgeSettings
-from real.simulated.link import RobotLink
 from tests.real.bridge.bridge_in_thread import BareClient, bridge, make_certificate
 
 STRING = "std_msgs/msg/String"
@@ -22,9 +22,9 @@ def eventually(condition: Callable[[], bool]) -> None:
         time.sleep(0.002)
 
 
-def make_link(url: str, token: str = "", ca_file: str = "") -> tuple[RobotLink, threading.Event]:
+def make_link(url: str, token: str = "", ca_file: str = "") -> tuple[BridgeClient, threading.Event]:
     connected = threading.Event()
-    return RobotLink(url, token, ca_file, {"/out": STRING}, {"/in": STRING}, connected.set), connected
+    return BridgeClient(url, token, ca_file, {"/out": STRING}, {"/in": STRING}, connected.set), connected
 
 
 def test_it_speaks_both_ways_over_tls_with_a_token(tmp_path: Path) -> None:
