@@ -1,0 +1,38 @@
+"""Settings of the simulated quadrotor whose flight computer is an emulated chip, checked when built."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class McuQuadSettings:
+    """A quadrotor flown by its own firmware on an emulated STM32F405. Raises ValueError, in one line, for a bad
+    setting."""
+
+    port: int = 5760
+    """TCP port on the loopback address that stands for the chip's serial port, for one host at a time; 0 takes any."""
+    parameters: Literal["crazyflie", "crazyflie-2025"] = "crazyflie-2025"
+    """Which quadrotor to simulate, by the names of sim.physics.rotor.parameters."""
+    seed: int = 0
+    """Seed of the sensor noise."""
+    noise: float = 1.0
+    """Sensor noise as a multiple of the published one; 0 is none."""
+    start: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Where it begins, in m: on the ground, or held in the air until the chip flies."""
+    as_fast: bool = False
+    """Fly as fast as the machine can, not in real time: for programs that keep the chip's time, not for people."""
+    log: str = ""
+    """JSON-lines file of every change of the chip's state and of the motor commands; empty writes none."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port < 65536:
+            raise ValueError(f"port is {self.port}, expected 0 to 65535")
+        if not 0.0 <= self.noise < math.inf:
+            raise ValueError(f"noise is {self.noise}, expected at least 0")
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}, expected at least 0")
+        if not all(math.isfinite(v) for v in self.start) or self.start[2] < 0.0:
+            raise ValueError(f"start is {self.start}, expected finite values and a height of at least 0 m")
