@@ -23,6 +23,7 @@ IMU = "sensor_msgs/Imu"
 ACTUATORS = "actuator_msgs/Actuators"
 STATUS = "diagnostic_msgs/DiagnosticArray"
 STRING = "std_msgs/String"
+POSE = "geometry_msgs/PoseStamped"
 
 
 @dataclass(frozen=True)
@@ -188,6 +189,11 @@ def parse_status(message: object, version: RosVersion) -> StatusSample:
         raise MalformedMessage("wrong type", "status.values is no list")
     pairs = {str(at(pair, "key")): str(at(pair, "value")) for pair in values}
     return StatusSample(stamp_of(message, version), str(at(entries[0], "message")), pairs)
+
+
+def parse_pose(message: object) -> tuple[str, Array]:
+    """Frame and position [3] m of a geometry_msgs/PoseStamped, its orientation left out; raises MalformedMessage."""
+    return str(at(message, "header", "frame_id")), vector(at(message, "pose", "position"), "position")
 
 
 def stop_message(writer: str, request: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from real.ros.legged_messages import JOINT_STATE, TWIST
-from real.ros.messages import ACTUATORS, IMU, ODOMETRY, STATUS, STRING
+from real.ros.messages import ACTUATORS, IMU, ODOMETRY, POSE, STATUS, STRING
 
 _NAMESPACE = re.compile(r"(/[A-Za-z][A-Za-z0-9_]*)*")
 
@@ -90,3 +90,22 @@ class LeggedTopics(Topics):
             self.status: STATUS,
             self.stop: STRING,
         }
+
+
+@dataclass(frozen=True)
+class CompanionTopics(Topics):
+    """The topics of a flying robot that runs its policy itself, as its host shows it on a bridge."""
+
+    @property
+    def odometry(self) -> str:
+        return f"{self.namespace}/odom"
+
+    @property
+    def setpoint(self) -> str:
+        """Where a person or a planner says where to fly; the host listens, not the robot."""
+        return f"{self.namespace}/setpoint_pose"
+
+    @property
+    def types(self) -> dict[str, str]:
+        """Topic name -> `package/Type`."""
+        return {self.odometry: ODOMETRY, self.setpoint: POSE, self.status: STATUS, self.stop: STRING}

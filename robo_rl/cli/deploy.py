@@ -1,9 +1,10 @@
-"""`robo-rl deploy BUNDLE`: fly or walk a bundle on a robot behind a rosbridge server; needs no torch."""
+"""`robo-rl deploy BUNDLE`: fly or walk a bundle on a robot behind a rosbridge server, or on a chip behind a serial
+port; needs no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 DURATION = 20.0
 """Time in s under the policy when nothing else is said."""
+CHIP_TAKEOFF = 0.5
+"""Height in m that a chip rises to when nothing else is said."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,16 @@ class Arguments:
     """Speed along the square in m/s."""
     turn_rate: float = 0.8
     """Yaw rate in rad/s at its corners."""
+    takeoff: float | None = None
+    """Height in m to rise to before the setpoint is followed; 0.5 for a chip and 0 elsewhere when not given."""
     ground: float = 0.0
     """Height of the ground in m, in the frame of the robot's position."""
+    serial: str | None = None
+    """Serial port, or socket://HOST:PORT, of a chip that runs the bundle itself and gets setpoints."""
+    baud: int = 115200
+    """Bits a second of the serial port; a USB port takes any."""
+    bridge: str | None = None
+    """With a serial port: address of a rosbridge server that shows the chip, and where poses and stops come from."""
     rate: float | None = None
     """Control rate in Hz: a whole multiple of the policy's own, which it is when not given."""
     record: OptionalFile = None
@@ -85,7 +96,12 @@ def run(argv: Sequence[str]) -> int:
     from real.session import SettingsError
 
     try:
-        report = _fly(arguments, bundle) if bundle.manifest.joints is None else _walk(arguments, bundle)
+        if arguments.serial is not None:
+            report = _guide(arguments, bundle)
+        elif arguments.bridge is not None:
+            raise SettingsError("--bridge goes with --serial; a robot behind a bridge is reached with --url")
+        else:
+            report = _fly(arguments, bundle) if bundle.manifest.joints is None else _walk(arguments, bundle)
     except SettingsError as error:
         raise UserError(str(error)) from None
     _print(report)
@@ -114,6 +130,36 @@ def _fly(arguments: Arguments, bundle: Bundle) -> FlightReport:
     return fly(bundle, RosbridgeRobot(arguments.robot), settings)
 
 
+def _guide(arguments: Arguments, bundle: Bundle) -> FlightReport:
+    """A chip flies the bundle; the host supervises it and sends setpoints."""
+    from real.guided import fly_guided
+    from real.poses import PoseFollower
+    from real.robot import Robot
+    from real.robots.companion import CompanionRobot
+    from real.robots.serial import SerialRobot, SerialSettings
+    from real.session import FlightSettings, SettingsError
+    from real.setpoint import TakeOff
+    from real.stop_requests import StopRequests
+
+    assert arguments.serial is not None
+    duration = DURATION if arguments.duration is None else arguments.duration
+    setpoint = _setpoint(arguments, duration)
+    settings = FlightSettings(setpoint=setpoint, ground=arguments.ground, **_session(arguments, duration))
+    try:
+        reach = SerialSettings(arguments.serial, arguments.baud, max_age=arguments.robot.max_age)
+        on_bridge = replace(arguments.robot, url=arguments.bridge) if arguments.bridge is not None else None
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+    requests = StopRequests()
+    robot: Robot = SerialRobot(reach, bundle.manifest)
+    follower = None
+    if on_bridge is not None:
+        robot = companion = CompanionRobot(robot, on_bridge, requests)
+        rising = setpoint.duration if isinstance(setpoint, TakeOff) else 0.0
+        follower = PoseFollower(bundle.manifest, lambda: companion.pose, rising)
+    return fly_guided(bundle.manifest, robot, settings, follower, requests=requests)
+
+
 def _walk(arguments: Arguments, bundle: Bundle) -> FlightReport:
     from real.robots.legged_wire import LeggedWire
     from real.robots.rosbridge import RosbridgeRobot
@@ -139,15 +185,19 @@ def _walk(arguments: Arguments, bundle: Bundle) -> FlightReport:
 
 
 def _setpoint(arguments: Arguments, duration: float) -> Setpoint:
-    from real.setpoint import Hold, Lissajous, Step
+    from real.setpoint import Hold, Lissajous, Step, TakeOff
 
+    height = arguments.takeoff
+    if height is None:
+        height = 0.0 if arguments.serial is None else CHIP_TAKEOFF
     try:
+        setpoint: Setpoint = Hold()
         if arguments.setpoint == "step":
             time = 0.5 * duration if arguments.step_time is None else arguments.step_time
-            return Step(time, arguments.step_offset)
-        if arguments.setpoint == "lissajous":
-            return Lissajous(arguments.figure_period, arguments.figure_size)
-        return Hold()
+            setpoint = Step(time, arguments.step_offset)
+        elif arguments.setpoint == "lissajous":
+            setpoint = Lissajous(arguments.figure_period, arguments.figure_size)
+        return setpoint if height == 0.0 else TakeOff(height, setpoint)
     except ValueError as error:
         raise UserError(str(error)) from None
 

@@ -1,0 +1,156 @@
+"""A robot that is reached otherwise, shown on a bridge: its odometry and status go there, and setpoints and requests to
+stop come from there.
+
+The host stays the only one who commands the robot. What comes from the bridge is a wish: the mission keeps it within
+limits, and the supervisor judges it as it does any other.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+
+from real.bridge.client import BridgeClient
+from real.robot import ESTOPPED, FAILSAFE, Array, LinkStatus, Reading, Robot
+from real.ros import messages
+from real.ros.connection import RosbridgeConnection
+from real.ros.messages import MalformedMessage, OdometrySample, StatusSample
+from real.ros.topics import CompanionTopics
+from real.ros.version import type_name
+from real.stop_requests import StopRequests
+
+STATUS_PERIOD = 0.05
+"""Time in s between two status messages."""
+WORLD_FRAMES = ("", "world", "map", "odom")
+"""What a pose's frame may be called: the frame of the robot's odometry."""
+
+
+class CompanionRobot:
+    """Satisfies `real.robot.Robot` with another robot's readings and commands."""
+
+    def __init__(self, robot: Robot, settings: RosbridgeConnection, requests: StopRequests) -> None:
+        """`requests` gets what is asked for on the bridge: the first "stop" lands, an "estop" cuts the actuators."""
+        self.name, self.writer = robot.name, robot.writer
+        self.pose: tuple[Array, float] | None = None
+        """The newest setpoint, [3] m in the world frame, and when it came in s of the host's clock."""
+        self._robot = robot
+        self._settings = settings
+        self._requests = requests
+        self._topics = CompanionTopics(settings.namespace)
+        self._found = threading.Event()
+        self._client: BridgeClient | None = None
+        self._faults: Counter[str] = Counter()
+        self._shown = -1
+        self._told = 0.0
+
+    def connect(self, timeout: float) -> None:
+        """Connect to the robot, then to the bridge; ConnectionError for either, the robot's first."""
+        self._robot.connect(timeout)
+        types = {name: type_name(kind, self._settings.ros_version) for name, kind in self._topics.types.items()}
+        heard = (self._topics.setpoint, self._topics.stop)
+        self._client = BridgeClient(
+            self._settings.url,
+            self._settings.token,
+            self._settings.ca_file,
+            advertised={name: kind for name, kind in types.items() if name not in heard},
+            subscribed={name: types[name] for name in heard},
+            on_first_connection=self._found.set,
+        )
+        if not self._found.wait(timeout):
+            self.close()
+            raise ConnectionError(
+                f"no connection to the bridge {self._settings.url} within {timeout:g} s: "
+                "is a bridge running there (robo-rl bridge), and are token and ca_file right?"
+            )
+
+    def arm(self) -> None:
+        """Ask the robot."""
+        self._robot.arm()
+
+    def read(self) -> Reading | None:
+        """The robot's newest reading; a new one is shown on the bridge, and what has come from there is heeded."""
+        self._listen()
+        reading = self._robot.read()
+        if reading is not None and reading.sequence != self._shown:
+            self._shown = reading.sequence
+            odometry = self._odometry(reading)
+            message = messages.odometry_message(odometry, self._settings.ros_version, reading.sequence)
+            self._publish(self._topics.odometry, message)
+        return reading
+
+    def link(self) -> LinkStatus:
+        """The robot's link, which the bridge's is no part of."""
+        link, now = self._robot.link(), time.monotonic()
+        if now - self._told >= STATUS_PERIOD:
+            self._told = now
+            level = 2 if link.robot_state in (FAILSAFE, ESTOPPED) else 0
+            message = messages.status_message(_status(link), self._settings.ros_version, level)
+            self._publish(self._topics.status, message)
+        return replace(link, faults={**link.faults, **self._faults})
+
+    def write(self, command: Mapping[str, Array], reading: Reading) -> None:
+        """To the robot."""
+        self._robot.write(command, reading)
+
+    def stop(self) -> None:
+        """Ask the robot."""
+        self._robot.stop()
+
+    def emergency_stop(self) -> None:
+        """Ask the robot."""
+        self._robot.emergency_stop()
+
+    def close(self) -> None:
+        """Leave both."""
+        self._robot.close()
+        if self._client is not None:
+            self._client.close()
+
+    def _publish(self, topic: str, message: Mapping[str, object]) -> None:
+        if self._client is not None:
+            self._client.publish({topic: message})
+
+    def _listen(self) -> None:
+        for topic, message in self._client.take() if self._client is not None else ():
+            try:
+                if topic == self._topics.stop:
+                    self._heed(messages.parse_stop(message)[1])
+                elif topic == self._topics.setpoint:
+                    self.pose = self._position(message), time.monotonic()
+            except MalformedMessage as error:
+                self._faults[f"bridge: {error.cause}"] += 1
+
+    def _heed(self, request: str) -> None:
+        # Whoever asks sends it more than once, so a second stop is no emergency.
+        if request == "stop" and self._requests.count == 0:
+            self._requests.ask()
+        while request == "estop" and self._requests.count < 2:
+            self._requests.ask()
+
+    def _position(self, message: object) -> Array:
+        frame, position = messages.parse_pose(message)
+        if frame not in WORLD_FRAMES:
+            raise MalformedMessage("wrong frame", f"{frame!r}, expected one of {WORLD_FRAMES}")
+        return position
+
+    def _odometry(self, reading: Reading) -> OdometrySample:
+        s = reading.sensors
+        # A chip counts from its boot; on the bridge a stamp is a time of day, that of the arrival here.
+        stamp = time.time_ns() - round((time.monotonic() - reading.received) * 1e9)
+        return OdometrySample(stamp, s["position"], s["orientation"], s["linear_velocity"], s["angular_velocity"])
+
+
+def _status(link: LinkStatus) -> StatusSample:
+    values = {
+        "owner": link.owner,
+        "connected": str(int(link.connected)),
+        "silence": f"{link.heartbeat_age:.4f}",
+        "rejected": str(link.rejected),
+        "cause": link.cause,
+        "boot": link.boot,
+        **{f"fault: {name}": str(count) for name, count in link.faults.items()},
+    }
+    return StatusSample(time.time_ns(), link.robot_state, values)
