@@ -9,7 +9,7 @@
 #define PLL_READY (1u << 25)
 #define PLL_SELECTED 2u
 
-static bool wait_for(volatile uint32_t *status, uint32_t mask, uint32_t wanted) {
+static bool wait_for(const volatile uint32_t *status, uint32_t mask, uint32_t wanted) {
     for (uint32_t i = 0u; i < PATIENCE; i++) {
         if ((*status & mask) == wanted) {
             return true;

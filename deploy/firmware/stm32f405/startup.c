@@ -3,7 +3,7 @@
 #include "registers.h"
 
 /* Symbols of the linker script: their addresses count. */
-extern uint32_t stack_top, data_source, data_begin, data_end, bss_begin, bss_end;
+extern uint32_t stack_top[], data_source[], data_begin[], data_end[], bss_begin[], bss_end[];
 
 int main(void);
 void reset_handler(void);
@@ -33,7 +33,7 @@ extern const vector_table vectors;
 #define FAULTS_4 FAULT, FAULT, FAULT, FAULT
 #define FAULTS_16 FAULTS_4, FAULTS_4, FAULTS_4, FAULTS_4
 __attribute__((section(".vectors"), used)) const vector_table vectors = {
-    &stack_top,
+    stack_top,
     {reset_handler,
      FAULT /* 2 NMI */, FAULT /* 3 HardFault */, FAULT /* 4 MemManage */, FAULT /* 5 BusFault */,
      FAULT /* 6 UsageFault */, FAULTS_4 /* 7 to 10 */, FAULT /* 11 SVCall */, FAULT, FAULT, FAULT /* 14 PendSV */,
@@ -46,11 +46,11 @@ void reset_handler(void) {
     CPACR |= 0xFu << 20; /* full access to the floating-point unit, before any code that might use it */
     __asm__ volatile("dsb\n isb" ::: "memory");
     VTOR = (uint32_t)(uintptr_t)&vectors;
-    const uint32_t *source = &data_source;
-    for (uint32_t *target = &data_begin; target < &data_end; target++) {
+    const uint32_t *source = data_source;
+    for (uint32_t *target = data_begin; (uintptr_t)target < (uintptr_t)data_end; target++) {
         *target = *source++;
     }
-    for (uint32_t *target = &bss_begin; target < &bss_end; target++) {
+    for (uint32_t *target = bss_begin; (uintptr_t)target < (uintptr_t)bss_end; target++) {
         *target = 0u;
     }
     (void)main();

@@ -65,6 +65,16 @@ static void send_waiting(void) {
     }
 }
 
+/* Sleep until an interrupt, unless the next step is due. With interrupts held back one that comes between the question
+ * and the sleep still ends the sleep. */
+static void sleep_until_due(uint32_t done) {
+    __asm__ volatile("cpsid i" ::: "memory");
+    if (ticks == done) {
+        __asm__ volatile("wfi");
+    }
+    __asm__ volatile("cpsie i" ::: "memory");
+}
+
 static size_t take_received(uint8_t *bytes) {
     const uint32_t until = received_count;
     size_t count = 0u;
@@ -90,7 +100,11 @@ int main(void) {
     for (;;) {
         const uint32_t now = ticks;
         if (now == done) {
-            send_waiting();
+            if (self.queue.count > 0u) {
+                send_waiting();
+            } else {
+                sleep_until_due(done);
+            }
             continue;
         }
         done = now; /* after a step that took too long the next one is late, never two at once */

@@ -1,4 +1,4 @@
-"""A host and a vehicle full of trouble: random messages, noise on the wire, sensors that fail. The same for one seed."""
+"""A host and a vehicle full of trouble: random messages, noise on the wire, failing sensors. The same for one seed."""
 
 from __future__ import annotations
 

@@ -1,0 +1,2 @@
+/* A stand-in for a header of crazyflie-firmware. Tests only. */
+void appMain(void);
