@@ -137,14 +137,14 @@ class PpoConfig:
 
 
 _WALKING = PpoConfig(
-    rollout_steps=24, epochs=4, minibatches=4, iterations=220, target_kl=0.02,
+    rollout_steps=24, epochs=4, minibatches=4, iterations=260, target_kl=0.02,
     initial_std=0.25, final_std=0.08, imitation=10, symmetry="augment", update_threads=2,
     actor_hidden=(128, 128, 64), critic_hidden=(128, 128, 64),
     activation="elu",
 )  # fmt: skip
 RECOMMENDED: dict[str, PpoConfig] = {
     "go1-velocity-flat": _WALKING,
-    "go1-velocity-rough": replace(_WALKING, iterations=480, final_std=0.1),
+    "go1-velocity-rough": replace(_WALKING, iterations=480, initial_std=0.18, final_std=0.07),
     "h1-velocity-flat": replace(_WALKING, iterations=800, initial_std=0.4, final_std=0.0, imitation=0),
 }
 
