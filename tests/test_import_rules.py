@@ -14,6 +14,8 @@ from tests.imports import imports, imports_at_once, is_below, modules
 ROOT = Path(__file__).parent.parent
 
 EXPORTER = ("deploy.export", "deploy.onnx_graph")
+# The C generator reads graphs with onnx, in one module of its own.
+GRAPH_READER = "deploy.codegen.onnx_reader"
 ROBOT_LIBRARIES = ("numpy", "onnxruntime", "roslibpy", "websockets", "mcap", "serial")
 
 
@@ -31,12 +33,14 @@ RULES = (
     Rule("policies", ("torch", "policies")),
     Rule("sim", ("torch", "numpy", "warp", "mujoco", "mujoco_menagerie", "pybullet", "yaml", "policies", "sim")),
     *(Rule(module, ("torch", "numpy", "onnx", "onnxscript", "policies", "deploy")) for module in EXPORTER),
+    Rule(GRAPH_READER, ("numpy", "onnx", "deploy.errors", "deploy.onnx_graph")),
+    Rule("deploy.codegen", ("numpy", "deploy"), forbidden=EXPORTER),
     # Verification looks deeper into the graph where onnx is installed, as the exporter's machine has it.
     Rule("deploy.verify", ("numpy", "deploy"), forbidden=("deploy.export",)),
     Rule("deploy", ("numpy", "onnxruntime", "deploy"), forbidden=EXPORTER),
     Rule("real.simulated", ("torch", "mujoco", *ROBOT_LIBRARIES, "sim", "policies", "real")),
     # The robot's side does not know that a simulated robot exists.
-    Rule("real", (*ROBOT_LIBRARIES, "deploy", "real"), forbidden=(*EXPORTER, "real.simulated")),
+    Rule("real", (*ROBOT_LIBRARIES, "deploy", "real"), forbidden=(*EXPORTER, "deploy.codegen", "real.simulated")),
 )
 
 
@@ -65,6 +69,9 @@ def test_module_keeps_the_rule_of_its_room(module: str) -> None:
         ("deploy.bundle", "def f():\n    import torch"),
         ("deploy.bundle", "from deploy.export import export_bundle"),
         ("deploy.verify", "from deploy.export import export_bundle"),
+        ("deploy.codegen.lower", "import onnx"),
+        ("deploy.codegen.onnx_reader", "import torch"),
+        ("real.loop", "from deploy.codegen.generate import generate"),
         ("real.loop", "from deploy import export"),
         ("deploy.export", "from sim.task import Task"),
         ("real.loop", "import torch.nn"),
@@ -81,7 +88,7 @@ def test_a_forbidden_import_is_found(module: str, source: str) -> None:
 HEAVY = {
     "warp": ("sim.physics",),
     "mujoco": ("sim", "real.simulated", "robo_rl.view", "robo_rl.bench.env", "robo_rl.sim2sim"),
-    "onnx": EXPORTER,
+    "onnx": (*EXPORTER, GRAPH_READER),
     "onnxruntime": ("deploy.runtime",),
     "roslibpy": ("real",),
     "serial": ("real.robots.serial_link",),

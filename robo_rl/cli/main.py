@@ -28,6 +28,7 @@ COMMANDS = {
     "play": "look at a run or a bundle: a film, or your browser",
     "report": "write one page about a run: curves, evaluation, film",
     "export": "turn a run into a bundle that a robot loads",
+    "codegen": "turn a bundle into C99 for a microcontroller",
     "firmware": "turn a bundle into firmware for a microcontroller",
     "sim2sim": "walk a bundle in another physics engine and compare",
     "verify": "check a bundle: hashes, schema, shapes, golden replay",

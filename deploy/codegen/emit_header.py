@@ -1,0 +1,142 @@
+"""policy.h: the interface of a generated policy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from textwrap import indent, wrap
+
+from deploy.codegen.names import member
+from deploy.codegen.sources import Design
+from deploy.manifest import CommandEntry, SensorEntry, StateEntry
+
+_API = """\
+/* Status bits of policy_step. */
+#define POLICY_OK 0u
+#define POLICY_BAD_SENSOR 1u /* a sensor is not finite or beyond its limits */
+#define POLICY_BAD_OUTPUT 2u /* a result was not finite */
+
+/* What a robot that must do nothing is sent, and the commands' limits. */
+extern const policy_commands policy_safe;
+extern const policy_commands policy_low;
+extern const policy_commands policy_high;
+
+/* Set the state to that of a policy that has just taken over, and begin a control period. */
+void policy_reset(policy_state *state);
+
+/* One call; POLICY_SUBSTEPS of them make a control period. Gives status bits. Unless it is POLICY_OK, the commands are
+   policy_safe and the state is as it was. Commands are always finite and within policy_low and policy_high. */
+uint32_t policy_step(policy_state *state, const policy_sensors *sensors, policy_commands *commands);
+
+/* Run at boot, and don't fly unless it is 0. Bits: 1 the constants are damaged (CRC-32), 2 commands differ from the
+   recorded ones, 4 a reset doesn't reset. */
+uint32_t policy_selftest(void);
+
+/* CRC-32 over all constants of policy.c; for policy_selftest. */
+uint32_t policy_constants_crc32(void);
+"""
+
+
+def header(design: Design) -> str:
+    """The text of policy.h."""
+    manifest = design.manifest
+    digest = manifest.identity.policy_sha256
+    period = manifest.timing.period
+    lines = [
+        f"/* The policy {_comment(manifest.identity.name)} as C99: a robot's step from sensors to commands, SI units.",
+        "",
+        "   Written by `robo-rl codegen`; don't edit, generate it again. */",
+        "#ifndef POLICY_H",
+        "#define POLICY_H",
+        "",
+        "#include <stdint.h>",
+        "",
+        "#ifdef __cplusplus",
+        'extern "C" {',
+        "#endif",
+        "",
+        f"#define POLICY_SCHEMA_VERSION {manifest.schema_version}u /* of the bundle's manifest */",
+        f'#define POLICY_MODEL_SHA256 "{digest}"',
+        f"#define POLICY_MODEL_WORD 0x{digest[:8]}u /* its first digits, to report over a link */",
+        f"#define POLICY_NAME {_string(manifest.identity.name)}",
+        f"#define POLICY_TASK {_string(manifest.identity.task)}",
+        f"#define POLICY_PERIOD_US {round(period * 1e6)}u /* the control period of the training */",
+        f"#define POLICY_SUBSTEPS {design.substeps}u /* calls of policy_step in a control period */",
+        f"#define POLICY_SENSOR_FLOATS {sum(s.dim for s in manifest.sensors)}u",
+        f"#define POLICY_COMMAND_FLOATS {sum(c.dim for c in manifest.commands)}u",
+        f"#define POLICY_STATE_FLOATS {design.state_floats}u /* held from period to period */",
+        "",
+        *_struct("policy_sensors", [(s, _sensor(s)) for s in manifest.sensors]),
+        "",
+        *_struct("policy_commands", [(c, _command(c)) for c in manifest.commands]),
+        "",
+        "/* What the policy remembers; the caller owns it, one for each robot. */",
+        *_state(design),
+        "",
+        "",
+    ]
+    return "\n".join(lines) + _API + "\n#ifdef __cplusplus\n}\n#endif\n\n#endif\n"
+
+
+def _struct(name: str, entries: Sequence[tuple[SensorEntry | CommandEntry, str]]) -> list[str]:
+    kind = "sensor" if name == "policy_sensors" else "command"
+    lines = []
+    for entry, text in entries:
+        wrapped = wrap(text, 110, break_long_words=False, break_on_hyphens=False)
+        comment = f"/* {text} */" if len(wrapped) == 1 else "/*\n" + indent("\n".join(wrapped), " " * 8) + " */"
+        lines.append(f"    float {member(kind, entry.name)}[{entry.dim}]; {comment}")
+    return ["typedef struct {", *lines, f"}} {name};"]
+
+
+def _state(design: Design) -> list[str]:
+    states: Sequence[StateEntry] = design.manifest.states
+    held = [f"    float {member('state', s.name)}[{s.dim}];" for s in states]
+    if design.substeps == 1:
+        return [
+            "typedef struct {",
+            *(held or ["    uint32_t unused; /* this policy remembers nothing */"]),
+            "} policy_state;",
+        ]
+    pools = [
+        f"        float {s.name}[{s.dim}]; /* {'the sum so far' if s.between == 'mean' else 'of the first call'} */"
+        for s in states
+    ]
+    pooled = ["    struct {", *pools, "    } pooled; /* next states of the period's calls */"] if pools else []
+    return [
+        "typedef struct {",
+        *held,
+        *pooled,
+        "    uint32_t substep; /* calls made in this period */",
+        "} policy_state;",
+    ]
+
+
+def _sensor(sensor: SensorEntry) -> str:
+    target = ", minus the target's" if sensor.relative_to == "target" else ""
+    frame = "" if sensor.frame in ("", "none") else f", {sensor.frame}"
+    return _comment(f"{sensor.unit}{frame}{target}{_range(sensor)}{_labels(sensor.labels)}")
+
+
+def _command(command: CommandEntry) -> str:
+    return _comment(f"{command.unit}{_range(command)}{_labels(command.labels)}")
+
+
+def _range(entry: SensorEntry | CommandEntry) -> str:
+    if len(set(entry.low)) > 1 or len(set(entry.high)) > 1:
+        return ""
+    return f", {entry.low[0]:g} to {entry.high[0]:g}"
+
+
+def _labels(labels: Sequence[str]) -> str:
+    return f": {', '.join(labels)}" if labels else ""
+
+
+def _comment(text: str) -> str:
+    """Text that can't end a comment, in ASCII."""
+    return text.replace("*/", "* /").replace("/*", "/ *").encode("ascii", "replace").decode()
+
+
+def _string(text: str) -> str:
+    """A C string literal, in ASCII."""
+    plain = text.encode("ascii", "replace").decode()
+    # Two question marks can begin a trigraph.
+    return '"' + plain.replace("\\", "\\\\").replace('"', '\\"').replace("?", "\\?") + '"'

@@ -1,0 +1,229 @@
+"""policy.c: constants, the graph, and everything around it that keeps a step safe."""
+
+from __future__ import annotations
+
+import re
+
+from deploy.codegen.c_math import MATH, dependencies
+from deploy.codegen.expressions import helpers, math_names
+from deploy.codegen.ir import Buffer, View, flat, reads, writes
+from deploy.codegen.kernels.constants import c_number
+from deploy.codegen.sources import Design, members
+from deploy.codegen.statements import StatementWriter, indent, pointer
+from deploy.codegen.templates import CRC, FINITE, HEAD, MEAN, POOL, RESET
+
+
+def source(design: Design) -> str:
+    """The text of policy.c."""
+    used = design.functions()
+    parts = [
+        HEAD,
+        *(MATH[name] for name in dependencies(math_names(used))),
+        *helpers(used),
+        design.kernel.functions() if design.layers else "",
+        _limits(design),
+        "\n".join(array.definition() for array in design.constants()),
+        FINITE,
+        _graph(design),
+        _carry(design),
+        _reset(design),
+        _step(design),
+        CRC,
+        _checksum(design),
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _limits(design: Design) -> str:
+    lines = []
+    for kind, name, entries, values in design.limits():
+        rows = [f"    {{{', '.join(c_number(v) for v in part)}}}," for _, part in members(entries, values)]
+        lines += [f"{kind} {name} = {{", *rows, "};"]
+    return "\n".join(lines) + "\n"
+
+
+def _graph(design: Design) -> str:
+    """The function that fills scratch; each buffer has a pointer of its name, declared before its first use."""
+    writer = StatementWriter(design.kernel)
+    declared: set[Buffer] = set()
+    body: list[str] = []
+    for statement in design.program.statements:
+        lines = writer.lines(statement)
+        for view in (*writes(statement), *reads(statement)):
+            buffer = view.buffer
+            if buffer.kind == "scratch" and buffer not in declared and _mentions(lines, buffer.name):
+                declared.add(buffer)
+                body.append(f"float *const {buffer.name} = {_at(design, View(buffer, 0, (), ()))};")
+        body += lines
+    kinds = {view.buffer.kind for s in flat(design.program.statements) for view in reads(s)}
+    unused = [f"(void){name};" for name, kind in (("state", "state"), ("sensors", "sensor")) if kind not in kinds]
+    return "\n".join(
+        [
+            "/* The network with its observations and actions: fills `scratch` and changes nothing else. */",
+            "static void policy_graph(const policy_state *state, const policy_sensors *sensors, float *scratch)",
+            "{",
+            *indent(unused + body),
+            "}\n",
+        ]
+    )
+
+
+def _mentions(lines: list[str], name: str) -> bool:
+    return any(re.search(rf"(?<![\w>.]){re.escape(name)}\b", line) for line in lines)
+
+
+def _at(design: Design, view: View) -> str:
+    """A view's memory seen from policy_step."""
+    if view.buffer.root()[0].kind == "scratch":
+        position = design.layout.position(view)
+        return f"scratch + {position}u" if position else "scratch"
+    return pointer(view)
+
+
+def _carry(design: Design) -> str:
+    """The function that makes the next state the present one."""
+    states = {state.name: state for state in design.manifest.states}
+    if not states:
+        return ""
+    once, many, ends = [], [], []
+    for piece in design.program.pieces:
+        source, size = _at(design, piece.source), piece.source.size
+        own = piece.source.buffer.kind == "state"
+        place = f" + {piece.offset}u" if piece.offset else ""
+        if design.substeps > 1:
+            pool = f"state->pooled.{piece.state}{place}"
+            if states[piece.state].between == "mean":
+                many.append(f"policy_pool({pool}, {source}, {size}u, state->substep);")
+            else:
+                once.append(f"policy_pool({pool}, {source}, {size}u, 0u);")
+        elif not (own and piece.source.offset == piece.offset):
+            # A state that moves within itself moves towards its beginning, before what follows it is written.
+            once.append(
+                f"mem{'move' if own else 'cpy'}(state->{piece.state}{place}, {source}, {size}u * sizeof(float));"
+            )
+    if design.substeps > 1:
+        for name, state in states.items():
+            held, pool = f"state->{name}", f"state->pooled.{name}"
+            mean = state.between == "mean"
+            ends.append(
+                f"policy_mean({held}, {pool}, {state.dim}u);" if mean else f"memcpy({held}, {pool}, sizeof({held}));"
+            )
+        first = ["if (state->substep == 0u) {", *indent(once), "}"] if once else []
+        last = [
+            "state->substep++;",
+            "if (state->substep == POLICY_SUBSTEPS) {",
+            *indent(["state->substep = 0u;", *ends]),
+            "}",
+        ]
+        once = [*first, *many, *last]
+    used = any(piece.source.buffer.root()[0].kind == "scratch" for piece in design.program.pieces)
+    sensed = any(piece.source.buffer.kind == "sensor" for piece in design.program.pieces)
+    unused = [f"(void){name};" for name, kept in (("sensors", sensed), ("scratch", used)) if not kept]
+    unused += [] if any("state->" in line for line in once) else ["(void)state;"]
+    helpers = [POOL] if design.substeps > 1 else []
+    helpers += [MEAN] if helpers and any(state.between == "mean" for state in states.values()) else []
+    return "\n".join(
+        [
+            *helpers,
+            "/* Makes of what the graph left in `scratch` the state that the next call starts from. */",
+            "static void policy_carry(policy_state *state, const policy_sensors *sensors, const float *scratch)",
+            "{",
+            *indent(unused + once),
+            "}\n",
+        ]
+    )
+
+
+def _reset(design: Design) -> str:
+    lines = []
+    start = 0
+    for state in design.manifest.states:
+        if any(state.reset):
+            place = f" + {start}u" if start else ""
+            lines.append(f"memcpy(state->{state.name}, policy_reset_values{place}, sizeof(state->{state.name}));")
+        start += state.dim
+    return RESET.format(lines="".join(f"    {line}\n" for line in lines))
+
+
+def _step(design: Design) -> str:
+    program = design.program
+    checked = [program.commands, *(p.source for p in program.pieces if p.source.buffer.root()[0].kind == "scratch")]
+    finite = sorted({(design.layout.position(view), view.size) for view in checked})
+    tests = [f"!policy_finite(scratch{f' + {start}u' if start else ''}, {size}u)" for start, size in _joined(finite)]
+    result = _at(design, program.commands)
+    carry = ["policy_carry(state, sensors, scratch);"] if design.manifest.states else []
+    counts = design.substeps > 1 and not design.manifest.states
+    lines = [
+        f"float scratch[{max(design.layout.size, 1)}];",
+        f"const float *const result = {result};",
+        "const float *const low = (const float *)&policy_low, *const high = (const float *)&policy_high;",
+        "float *const command = (float *)commands;",
+        "const float *const sensed = (const float *)sensors;",
+        "if (!policy_finite(sensed, POLICY_SENSOR_FLOATS) ||",
+        "    !policy_within(sensed, (const float *)&policy_sensor_low, (const float *)&policy_sensor_high)) {",
+        "    *commands = policy_safe;",
+        "    return POLICY_BAD_SENSOR;",
+        "}",
+        "policy_graph(state, sensors, scratch);",
+        f"if ({(' ||' + chr(10) + '        ').join(tests)}) {{",
+        "    *commands = policy_safe;",
+        "    return POLICY_BAD_OUTPUT;",
+        "}",
+        *carry,
+        *(["state->substep = (state->substep + 1u) % POLICY_SUBSTEPS;"] if counts else []),
+        "for (uint32_t i = 0u; i < POLICY_COMMAND_FLOATS; i++) {",
+        "    const float x = result[i];",
+        "    command[i] = x < low[i] ? low[i] : x > high[i] ? high[i] : x;",
+        "}",
+        "return POLICY_OK;",
+    ]
+    return "\n".join(
+        [
+            "uint32_t policy_step(policy_state *state, const policy_sensors *sensors, policy_commands *commands)",
+            "{",
+            *indent(lines),
+            "}\n",
+        ]
+    )
+
+
+def _joined(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Ascending (start, size) with neighbours and overlaps as one."""
+    joined: list[tuple[int, int]] = []
+    for start, size in ranges:
+        if joined and start <= sum(joined[-1]):
+            before, length = joined[-1]
+            joined[-1] = before, max(length, start + size - before)
+        else:
+            joined.append((start, size))
+    return joined
+
+
+def checked_constants(design: Design) -> list[tuple[str, bytes]]:
+    """Every constant that the check sum covers: the C of its address, and its bytes in a little-endian memory."""
+    tables = [(f"&{name}", values.astype("<f4").tobytes()) for _, name, _, values in design.limits()]
+    return tables + [(array.name, array.content()) for array in design.constants()]
+
+
+def _checksum(design: Design) -> str:
+    rows = [
+        f"        {{{name}, sizeof({name.removeprefix('&')})}}," for name, _ in checked_constants(design)
+    ]  # fmt: skip
+    return "\n".join(
+        [
+            "uint32_t policy_constants_crc32(void)",
+            "{",
+            "    static const struct {",
+            "        const void *start;",
+            "        size_t size;",
+            "    } constants[] = {",
+            *rows,
+            "    };",
+            "    uint32_t crc = 0xffffffffu;",
+            "    for (size_t i = 0u; i < sizeof(constants) / sizeof(constants[0]); i++) {",
+            "        crc = policy_crc32(crc, (const unsigned char *)constants[i].start, constants[i].size);",
+            "    }",
+            "    return ~crc;",
+            "}\n",
+        ]
+    )

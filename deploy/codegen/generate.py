@@ -1,0 +1,83 @@
+"""From a bundle to a folder of C99: policy.h, policy.c, policy_selftest.c and a README with sizes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.bundle import GOLDEN_FILE, POLICY_FILE, load_bundle, read_files
+from deploy.codegen.emit_header import header
+from deploy.codegen.emit_selftest import record, selftest
+from deploy.codegen.emit_source import source
+from deploy.codegen.kernels.base import KERNELS
+from deploy.codegen.lower import lower
+from deploy.codegen.memory import plan
+from deploy.codegen.onnx_reader import read_graph
+from deploy.codegen.readme import readme
+from deploy.codegen.sizes import Measured, measure
+from deploy.codegen.sources import Design
+from deploy.errors import BundleError
+from deploy.folder import check_replaceable, replace_folder
+from deploy.golden import Golden
+from deploy.manifest import Manifest
+from deploy.rates import substeps_at
+
+HEADER, SOURCE, SELFTEST, README = "policy.h", "policy.c", "policy_selftest.c", "README.md"
+FILES = (HEADER, SOURCE, SELFTEST, README)
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What was written, in numbers; bytes are those of a 32-bit machine, `measured` is there with a cross compiler."""
+
+    path: Path
+    multiply_accumulates: int
+    constant_bytes: int
+    state_bytes: int
+    scratch_bytes: int
+    substeps: int
+    measured: Measured | None
+
+
+def generate(bundle: Path | str, out: Path | str, kernel: str = "c", rate: float | None = None) -> Generated:
+    """Write the C of the bundle's policy to the folder `out`, replacing an older one there whole.
+
+    `kernel` is one of `KERNELS`; `rate` Hz, a whole multiple of the training's rate, is how often the C will be called.
+    Raises BundleError, one line, and leaves `out` as it was, for a damaged bundle, a policy that can't become C,
+    another rate, or a folder that holds something else.
+    """
+    folder = Path(out)
+    if kernel not in KERNELS:
+        raise BundleError(f"there is no kernel {kernel!r}; choose one of {', '.join(KERNELS)}")
+    check_replaceable(folder, frozenset(FILES))
+    loaded = load_bundle(bundle)
+    manifest = loaded.manifest
+    files = read_files(loaded.path)
+    substeps = 1 if rate is None else substeps_at(rate, manifest.timing.period)
+    design = design_of(files[POLICY_FILE], manifest, kernel, substeps)
+    recorded = record(design, loaded.policy, Golden.from_bytes(files[GOLDEN_FILE], manifest))
+    texts = {HEADER: header(design), SOURCE: source(design), SELFTEST: selftest(design, recorded)}
+    measured = measure(texts)
+    done = Generated(
+        path=folder,
+        multiply_accumulates=design.multiply_accumulates,
+        constant_bytes=sum(array.values.nbytes for array in design.constants()),
+        state_bytes=design.state_bytes,
+        scratch_bytes=design.scratch_bytes,
+        substeps=substeps,
+        measured=measured,
+    )
+    texts[README] = readme(design, done.constant_bytes, measured)
+    replace_folder(folder, {name: text.encode("ascii") for name, text in texts.items()}, check=lambda path: None)
+    return done
+
+
+def design_of(model: bytes, manifest: Manifest, kernel: str = "c", substeps: int = 1) -> Design:
+    """The program of policy.onnx's bytes, placed in memory, for one kernel."""
+    program = lower(
+        read_graph(model),
+        {sensor.name: sensor.dim for sensor in manifest.sensors},
+        {state.name: state.dim for state in manifest.states},
+        {command.name: command.dim for command in manifest.commands},
+    )
+    return Design(manifest, program, plan(program), KERNELS[kernel], substeps)

@@ -1,0 +1,98 @@
+"""From an ONNX graph to the program of one step: what is computed, which vector the commands are, what is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from deploy.codegen import lower_elementwise, lower_layers, lower_recurrent, lower_shape
+from deploy.codegen.builder import Builder, Joined
+from deploy.codegen.ir import Buffer, Expression, Load, Map, Piece, Program, View, whole
+from deploy.codegen.names import Names
+from deploy.codegen.onnx_reader import Graph
+
+_OPERATORS = {**lower_shape.OPERATORS, **lower_layers.OPERATORS, **lower_recurrent.OPERATORS}
+OPERATORS = frozenset({*_OPERATORS, *lower_elementwise.OPERATORS})
+"""All that can become C, beside what is constant."""
+
+
+def lower(graph: Graph, sensors: Mapping[str, int], states: Mapping[str, int], commands: Mapping[str, int]) -> Program:
+    """The program of a graph whose inputs are `sensors` and `state.<name>`, whose outputs `commands` and
+    `next_state.<name>`, all by name with their sizes. Raises BundleError for a node that can't become C."""
+    builder = Builder(graph, Names())
+    for name, size in sensors.items():
+        builder.values[name] = Load(whole(Buffer("sensor", name, size), graph.shapes[name]))
+    for name, size in states.items():
+        key = f"state.{name}"
+        builder.values[key] = Load(whole(Buffer("state", name, size), graph.shapes[key]))
+    for node in graph.nodes:
+        if all(name in builder.absorbed for name in node.outputs):
+            continue
+        if node.operator in _OPERATORS:
+            _OPERATORS[node.operator](node, builder)
+        elif node.operator in lower_elementwise.OPERATORS:
+            builder.store(node.outputs[0], lower_elementwise.lower(node, builder))
+        else:
+            raise node.refused(f"this operator is not known; known are {', '.join(sorted(OPERATORS))}")
+    vector = _commands(builder, commands)
+    pieces = [piece for name in states for piece in _pieces(builder, name)]
+    return Program(builder.statements, vector, tuple(_merged(pieces)))
+
+
+def _commands(builder: Builder, commands: Mapping[str, int]) -> View:
+    vector = builder.scratch((sum(commands.values()),), "result")
+    start = 0
+    for name, size in commands.items():
+        target = vector.sliced(0, start, size)
+        for value in _parts(builder, name):
+            part = target.sliced(0, 0, _size(value))
+            builder.fill(replace(part, shape=value.shape, strides=part.reshaped(value.shape).strides), value)
+            target = target.sliced(0, part.size, target.size - part.size)
+        start += size
+    return vector
+
+
+def _pieces(builder: Builder, name: str) -> list[Piece]:
+    """What the next value of a state is made of. A piece of a state itself may only move towards its beginning, since
+    the pieces are written in ascending order; any other is copied to scratch first."""
+    pieces: list[Piece] = []
+    start = 0
+    for value in _parts(builder, f"next_state.{name}"):
+        view = builder.contiguous(value, f"next_{name}")
+        view = view.reshaped((view.size,))
+        if view.buffer.kind == "state" and (view.buffer.name != name or view.offset < start):
+            target = builder.scratch(view.shape, f"next_{name}")
+            builder.emit(Map(target, Load(view)))
+            view = target
+        pieces.append(Piece(name, start, view))
+        start += view.size
+    return pieces
+
+
+def _parts(builder: Builder, name: str) -> tuple[Expression, ...]:
+    value = builder.values[name] if name in builder.values else builder.value(name)
+    return value.parts if isinstance(value, Joined) else (value,)
+
+
+def _size(value: Expression) -> int:
+    size = 1
+    for length in value.shape:
+        size *= length
+    return size
+
+
+def _merged(pieces: list[Piece]) -> list[Piece]:
+    """Neighbours that lie beside each other in memory as one piece each."""
+    merged: list[Piece] = []
+    for piece in pieces:
+        owner, start = piece.source.buffer.root()
+        at = start + piece.source.offset
+        last = merged[-1] if merged else None
+        if last is not None and last.state == piece.state and last.source.buffer is owner:
+            end = last.source.offset + last.source.size
+            if end == at:
+                size = last.source.size + piece.source.size
+                merged[-1] = replace(last, source=replace(last.source, shape=(size,)))
+                continue
+        merged.append(Piece(piece.state, piece.offset, View(owner, at, (piece.source.size,), (1,))))
+    return merged

@@ -1,0 +1,158 @@
+"""Reads an ONNX model as a graph for one robot: batch 1, every shape known, everything constant computed.
+
+The only module of the generator that imports `onnx`. Shapes are found by running each node on ones with ONNX's own
+reference implementation, so a shape that is computed within the graph (Shape, Gather, Concat, Reshape) needs no rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+from deploy import onnx_graph
+from deploy.errors import BundleError
+
+Shape = tuple[int, ...]
+Array = NDArray[Any]
+_RANDOM = ("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli")
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operation; an optional input or output that is absent is ""."""
+
+    operator: str
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, Any]
+    described: str
+    """The node in one phrase, for messages: name, operator, shapes of its inputs."""
+
+    def refused(self, reason: str) -> BundleError:
+        """The error that says why this node can't become C."""
+        return BundleError(f"{self.described} can't become C: {reason}")
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Nodes in an order of evaluation. `shapes` and `booleans` (names of bool values) cover all but the constants."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    constants: Mapping[str, Array]
+    shapes: Mapping[str, Shape]
+    booleans: frozenset[str]
+    nodes: tuple[Node, ...]
+
+    def uses(self) -> dict[str, int]:
+        """How often each value is read, by nodes and as an output."""
+        counts: dict[str, int] = {}
+        for name in [*(name for node in self.nodes for name in node.inputs), *self.outputs]:
+            counts[name] = counts.get(name, 0) + 1
+        return counts
+
+
+def read_graph(model: bytes) -> Graph:
+    """The graph of policy.onnx's bytes. Raises BundleError, one line, for a node that has no fixed float32 result."""
+    proto = onnx_graph.load(model)
+    opsets = {entry.domain: entry.version for entry in proto.opset_import}
+    reader = _Reader(opsets)
+    for tensor in proto.graph.initializer:
+        reader.constants[tensor.name] = numpy_helper.to_array(tensor)
+    names = [value.name for value in proto.graph.input if value.name not in reader.constants]
+    for value in proto.graph.input:
+        if value.name in names:
+            reader.shapes[value.name] = _one_robot(value)
+    for node in proto.graph.node:
+        reader.add(node)
+    outputs = tuple(value.name for value in proto.graph.output)
+    nodes = _reachable(reader.nodes, outputs)
+    return Graph(
+        tuple(names), outputs, reader.constants, reader.shapes, frozenset(reader.booleans), tuple(nodes)
+    )  # fmt: skip
+
+
+class _Reader:
+    def __init__(self, opsets: dict[str, int]) -> None:
+        self._opsets = opsets
+        self.constants: dict[str, Array] = {}
+        self.shapes: dict[str, Shape] = {}
+        self.booleans: set[str] = set()
+        self.nodes: list[Node] = []
+
+    def add(self, proto: onnx.NodeProto) -> None:
+        node = self._node(proto)
+        if any(attribute.HasField("g") for attribute in proto.attribute) or node.operator in _RANDOM:
+            raise node.refused("a policy has no branches, loops or draws; write it as plain tensor operations")
+        if proto.domain not in ("", "ai.onnx"):
+            raise node.refused(f"{proto.domain} is no operator set of ONNX itself")
+        if node.operator == "Shape":
+            # Only the shape counts, so the values need not be constant.
+            constant, feeds = True, {name: self._example(name) for name in node.inputs}
+        else:
+            constant = all(name in self.constants for name in node.inputs if name)
+            feeds = {name: self._example(name) for name in node.inputs if name}
+        results = self._run(node, proto, feeds)
+        for name, value in zip(node.outputs, results, strict=False):
+            if not name:
+                continue
+            if constant:
+                self.constants[name] = value
+                continue
+            self.shapes[name] = tuple(int(size) for size in value.shape)
+            if value.dtype == np.bool_:
+                self.booleans.add(name)
+            elif value.dtype != np.float32:
+                raise node.refused(f"it gives {value.dtype}, the policy's values must be float32")
+        if not constant:
+            self.nodes.append(node)
+
+    def _run(self, node: Node, proto: onnx.NodeProto, feeds: dict[str, Array]) -> list[Array]:
+        try:
+            with np.errstate(all="ignore"):
+                results: Any = ReferenceEvaluator(proto, opsets=self._opsets).run(None, feeds)
+        except Exception as error:  # ONNX's implementation raises whatever numpy raised.
+            text = (str(error) or type(error).__name__).strip().splitlines()[0]
+            raise node.refused(f"its result has no fixed shape ({text})") from None
+        return [np.asarray(value) for value in results]
+
+    def _example(self, name: str) -> Array:
+        if name in self.constants:
+            return self.constants[name]
+        return np.ones(self.shapes[name], np.bool_ if name in self.booleans else np.float32)
+
+    def _node(self, proto: onnx.NodeProto) -> Node:
+        attributes = {entry.name: onnx.helper.get_attribute_value(entry) for entry in proto.attribute}
+        attributes = {k: v.decode() if isinstance(v, bytes) else v for k, v in attributes.items()}
+        name = proto.name or next((output for output in proto.output if output), "")
+        shapes = [list(self.shapes.get(i, np.shape(self.constants.get(i, ())))) for i in proto.input if i]
+        described = f"node {name!r} ({proto.op_type} of {', '.join(map(str, shapes)) or 'nothing'})"
+        return Node(proto.op_type, name, tuple(proto.input), tuple(proto.output), attributes, described)
+
+
+def _one_robot(value: onnx.ValueInfoProto) -> Shape:
+    """The input's shape with 1 in the place of the batch."""
+    tensor = value.type.tensor_type
+    dims = [dim.dim_value or 1 for dim in tensor.shape.dim]
+    if tensor.elem_type != onnx.TensorProto.FLOAT:
+        kind = onnx.TensorProto.DataType.Name(tensor.elem_type)
+        raise BundleError(f"policy.onnx has input {value.name!r} as {kind}, expected FLOAT; keep the graph in float32")
+    return tuple(dims)
+
+
+def _reachable(nodes: list[Node], outputs: tuple[str, ...]) -> list[Node]:
+    """The nodes that some output depends on."""
+    needed, kept = set(outputs), []
+    for node in reversed(nodes):
+        if needed.intersection(node.outputs):
+            needed.update(node.inputs)
+            kept.append(node)
+    return kept[::-1]
