@@ -6,6 +6,7 @@ from typing import Protocol
 
 from deploy.codegen.kernels.assembly import PackedAssembly
 from deploy.codegen.kernels.constants import ConstantArray, Floats
+from deploy.codegen.kernels.int8 import Int8
 from deploy.codegen.kernels.packed import PackedC
 
 
@@ -56,4 +57,4 @@ class DenseKernel(Protocol):
         ...
 
 
-KERNELS: dict[str, DenseKernel] = {kernel.name: kernel for kernel in (PackedC(), PackedAssembly())}
+KERNELS: dict[str, DenseKernel] = {kernel.name: kernel for kernel in (PackedC(), PackedAssembly(), Int8())}

@@ -62,7 +62,8 @@ def side_by_side(kernel: str, layers: Sequence[Layer]) -> tuple[dict[str, str], 
 
 def in_a_row(kernel: str, layers: Sequence[Layer]) -> dict[str, str]:
     """A program that feeds each layer with the one before it, as a network does."""
-    parts, calls, source = _head(kernel, layers), [], "in"
+    parts, source = _head(kernel, layers), "in"
+    calls: list[str] = []
     for index, layer in enumerate(layers):
         outputs, inputs = layer.weight.shape
         target = "out" if layer is layers[-1] else f"hidden{index}"
