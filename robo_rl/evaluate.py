@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,7 +20,7 @@ from policies.multirate import MultiRate
 from policies.signals import Commands, Sensors, State
 from policies.specs import CommandSpec, SensorSpec
 from robo_rl.results import plain
-from sim.task import Environment, Task
+from sim.task import Environment, Step, Task
 
 HELD_OUT_SEED = 40_000_003
 """Seed of the evaluation's starts; trainings take seeds below 10 000 000 only, so none ever saw these
@@ -128,33 +128,52 @@ def evaluate(
         raise UserError(f"episodes must be at least 1, got {episodes}")
     pilot, task = pilot_for(policy, task, calls), task.stepped(calls.substeps)
     environment = make_world(task, episodes, seed, device, robot=robot, imperfections=imperfections)
-    sensors, _ = environment.reset()
-    state = pilot.initial_state(episodes, device)
-    alive = torch.ones(episodes, dtype=torch.bool, device=device)
-    survived = torch.zeros_like(alive)
     total = torch.zeros(episodes, device=device)
     squares = torch.zeros(episodes, device=device)
     length = torch.zeros(episodes, device=device)
     # The distances of every robot's last second; its rows stop moving when the robot's episode ends.
     recent = torch.full((max(1, round(1.0 / task.period)), episodes), math.nan, device=device)
+
+    def note(step: Step, alive: Tensor) -> None:
+        nonlocal recent
+        total.add_(torch.where(alive, step.reward, 0.0))
+        length.add_(alive)
+        if "position_error" in step.terminal_truth:
+            distance = step.terminal_truth["position_error"].norm(dim=-1)
+            squares.add_(torch.where(alive, distance.square(), 0.0))
+            recent = torch.where(alive, torch.cat((recent[1:], distance[None])), recent)
+
+    sensors, _ = environment.reset()
+    survived = first_episodes(pilot, task, environment, sensors, note)
+    return _summarise(task, seed, survived, total / calls.substeps, (squares / length).sqrt(), recent.nanmean(0))
+
+
+@torch.no_grad()
+def first_episodes(
+    pilot: BatchPolicy,
+    task: Task,
+    environment: Environment,
+    sensors: Sensors,
+    note: Callable[[Step, Tensor], None],
+) -> Tensor:
+    """Live every world's first episode, from the `sensors` that followed a reset; which worlds [N] came to its end.
+
+    `note` gets every step and the worlds [N] that were still in their first episode. What stood before a restart is in
+    the step's terminal_*, so that a world's last step counts as its own.
+    """
+    state = pilot.initial_state(environment.num_worlds, environment.device)
+    alive = torch.ones(environment.num_worlds, dtype=torch.bool, device=environment.device)
+    survived = torch.zeros_like(alive)
     for _ in range(task.episode_steps):
         commands, state = pilot.step(sensors, state)
         step = environment.step(commands)
-        total += torch.where(alive, step.reward, 0.0)
-        length += alive
-        if "position_error" in step.terminal_truth:
-            # What stood before the reset, so that a world's last step counts as its own.
-            distance = step.terminal_truth["position_error"].norm(dim=-1)
-            squares += torch.where(alive, distance.square(), 0.0)
-            recent = torch.where(alive, torch.cat((recent[1:], distance[None])), recent)
+        note(step, alive)
         survived |= alive & step.truncated
         alive &= ~(step.terminated | step.truncated)
         sensors = step.sensors
         if not bool(alive.any()):
-            break
-    if bool(alive.any()):
-        raise RuntimeError(f"{task.name}: {int(alive.sum())} episodes went on after {task.episode_steps} steps")
-    return _summarise(task, seed, survived, total / calls.substeps, (squares / length).sqrt(), recent.nanmean(0))
+            return survived
+    raise RuntimeError(f"{task.name}: {int(alive.sum())} episodes went on after {task.episode_steps} steps")
 
 
 def pilot_for(policy: PolicyGraph | Bundle, task: Task, calls: Calls = ONCE) -> BatchPolicy:

@@ -36,13 +36,14 @@ from robo_rl.evaluate import (
     Interval,
     bootstrap_mean,
     evaluate,
+    first_episodes,
     make_world,
     pilot_for,
     wilson,
 )
 from robo_rl.results import plain
 from sim.environment import VectorEnvironment
-from sim.task import Environment, Task
+from sim.task import Environment, Step, Task
 
 DEVELOPMENT_SEED = 30_000_001
 """Seed of the evaluations that settings may be chosen by; the held-out one is for judging alone."""
@@ -187,28 +188,18 @@ def walk(
     if places is not None:
         # A world that falls may go on elsewhere: what counts is where its first episode began.
         places = places[0], places[1].clone(), places[2].clone()
-    state = pilot.initial_state(n, device)
-    alive = torch.ones(n, dtype=torch.bool, device=device)
-    survived = torch.zeros_like(alive)
     zeros = torch.zeros(n, device=device)
     steps, linear, turning, total, gone, asked = (zeros.clone() for _ in range(6))
-    for _ in range(task.episode_steps):
-        commands, state = pilot.step(sensors, state)
-        step = environment.step(commands)
-        # What stood before the reset, so that a world's last step counts as its own.
+
+    def note(step: Step, alive: Tensor) -> None:
         error, yaw_error, advance, way = _errors(step.terminal_truth)
-        steps += alive
+        steps.add_(alive)
         for sums, value in (
             (linear, error), (turning, yaw_error), (total, step.reward), (gone, advance), (asked, way),
         ):  # fmt: skip
-            sums += torch.where(alive, value, 0.0)
-        survived |= alive & step.truncated
-        alive &= ~(step.terminated | step.truncated)
-        sensors = step.sensors
-        if not bool(alive.any()):
-            break
-    if bool(alive.any()):
-        raise RuntimeError(f"{task.name}: {int(alive.sum())} episodes went on after {task.episode_steps} steps")
+            sums.add_(torch.where(alive, value, 0.0))
+
+    survived = first_episodes(pilot, task, environment, sensors, note)
     errors = _array(linear / steps)
     fell = ~survived.cpu().numpy()
     succeeded = ~fell & _array(gone >= SUCCESS_PROGRESS * asked).astype(bool)

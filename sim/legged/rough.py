@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from policies.observations import Reading
 from policies.specs import SensorSpec
 from policies.symmetry import SignalMirror, SignedPermutation
-from sim.actuators import ActuatorModels
 from sim.environment import VectorEnvironment
 from sim.legged import walking
 from sim.legged.guide import GaitSettings, ObservedGuide
@@ -16,10 +16,8 @@ from sim.legged.settings import LeggedSettings
 from sim.legged.terrain_curriculum import TerrainCurriculum
 from sim.legged.terrain_ground import ScanSettings, TerrainGround
 from sim.legged.terrain_scenario import TerrainScenario
-from sim.physics.mujoco.model import build_model
-from sim.physics.mujoco.physics import MujocoPhysics
 from sim.robots.legged import LeggedRobot
-from sim.sensors import SensorModel, SensorModels
+from sim.sensors import SensorModel
 from sim.task import Task
 from sim.terrain.terrain import TerrainSettings, build_terrain
 
@@ -62,11 +60,7 @@ def make_environment(
     """Worlds on shared terrain. `randomized` draws each episode's body and motors and lets the curriculum run."""
     walking.check_world(of, settings, device, robot, imperfections)
     ground = build_terrain(terrain)
-    physics = MujocoPhysics(
-        build_model(of, ground, timestep=settings.timestep),
-        num_worlds,
-        substeps=round(walking.PERIOD / settings.timestep),
-    )
+    physics = walking.make_physics(of, settings, num_worlds, ground)
     curriculum = TerrainCurriculum(num_worlds, terrain.rows, len(terrain.kinds), terrain.tile)
     if not randomized:
         curriculum.spread()
@@ -78,14 +72,7 @@ def make_environment(
         *walking.sensor_models(settings.imperfections, imperfections),
         SensorModel("height_scan", scan.noise * imperfections, dropout=min(0.9, scan.dropout * imperfections)),
     )
-    dims = {spec.name: spec.dim for spec in sensors(of, settings, scan)}
-    return VectorEnvironment(
-        scenario,
-        SensorModels(models, dims, num_worlds, "cpu"),
-        ActuatorModels((), {}, walking.PERIOD, num_worlds),
-        walking.EPISODE_STEPS,
-        seed,
-    )
+    return walking.seen_by(scenario, sensors(of, settings, scan), models, seed)
 
 
 def rough_task(
@@ -98,20 +85,14 @@ def rough_task(
     """`ROBOT-velocity-rough`; with a `guide`, learning may start from a scripted gait."""
     points = len(scan.grid)
     observation = (*walking.observation(robot, settings), Reading("height_scan", points, 2.0))
-    return Task(
+    return replace(
+        walking.flat_task(robot, settings),
         name=f"{robot.name}-velocity-rough",
         summary=f"Walk a {robot.name} over rough ground, slopes, stairs, blocks and gaps at a commanded velocity.",
         sensors=sensors(robot, settings, scan),
-        commands=walking.commands(robot),
         observation=observation,
-        action=walking.action(robot),
-        period=walking.PERIOD,
-        episode_steps=walking.EPISODE_STEPS,
         critic_dim=critic_dim(robot) + points,
-        safety=walking.SAFETY,
         make_environment=partial(make_environment, of=robot, settings=settings, terrain=terrain, scan=scan),
-        joints=walking.joints(robot),
         mirror=mirror(robot, scan),
         guide=None if guide is None else ObservedGuide(robot, settings, guide, observation),
-        evaluate_randomized=True,
     )

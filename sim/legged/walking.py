@@ -23,6 +23,7 @@ from sim.robots.legged import LeggedRobot
 from sim.sensors import SensorModel, SensorModels
 from sim.symmetry import legged_mirror
 from sim.task import Task
+from sim.terrain.terrain import Terrain
 
 PERIOD = 0.02
 EPISODE_STEPS = 1000
@@ -154,18 +155,26 @@ def make_environment(
 ) -> VectorEnvironment:
     """A flat world. `randomized` draws each episode's body and motors; `imperfections` 0 is the model itself."""
     check_world(of, settings, device, robot, imperfections)
-    physics = MujocoPhysics(
-        build_model(of, timestep=settings.timestep), num_worlds, substeps=round(PERIOD / settings.timestep)
-    )
+    physics = make_physics(of, settings, num_worlds)
     scenario = LeggedScenario(physics, of, settings, PERIOD, randomized=randomized, imperfections=imperfections)
-    dims = {spec.name: spec.dim for spec in sensors(of, settings)}
-    return VectorEnvironment(
-        scenario,
-        SensorModels(sensor_models(settings.imperfections, imperfections), dims, num_worlds, "cpu"),
-        ActuatorModels((), {}, PERIOD, num_worlds),
-        EPISODE_STEPS,
-        seed,
-    )
+    return seen_by(scenario, sensors(of, settings), sensor_models(settings.imperfections, imperfections), seed)
+
+
+def make_physics(
+    of: LeggedRobot, settings: LeggedSettings, worlds: int, ground: Terrain | None = None
+) -> MujocoPhysics:
+    """Physics of `worlds` robots, each on a plane or all on one `ground`; a step of it is a control period."""
+    model = build_model(of, ground, timestep=settings.timestep)
+    return MujocoPhysics(model, worlds, substeps=round(PERIOD / settings.timestep))
+
+
+def seen_by(
+    scenario: LeggedScenario, sensors: tuple[SensorSpec, ...], models: tuple[SensorModel, ...], seed: int
+) -> VectorEnvironment:
+    """The environment of a scenario, seen through models of its sensors."""
+    n = scenario.num_worlds
+    seen = SensorModels(models, {spec.name: spec.dim for spec in sensors}, n, "cpu")
+    return VectorEnvironment(scenario, seen, ActuatorModels((), {}, PERIOD, n), EPISODE_STEPS, seed)
 
 
 def flat_task(robot: LeggedRobot, settings: LeggedSettings, guide: GaitSettings | None = None) -> Task:
