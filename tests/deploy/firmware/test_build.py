@@ -29,7 +29,7 @@ from deploy.firmware.config import pilot_config, thrust_header
 from deploy.manifest import CommandEntry, Joints, Safety
 from robo_rl.cli.main import main
 from tests.deploy.firmware import stand_in
-from tests.mcu_tools import needs, needs_arm, needs_clang, needs_cppcheck, needs_gcc
+from tests.mcu_tools import needs_arm, needs_clang, needs_cppcheck, needs_gcc
 
 FOLDERS: tuple[Target, ...] = ("crazyflie", "cmake", "zephyr", "px4")
 BARE = "startup.c", "clock.c", "uart_main.c", "bench_board.c", "semihosting.c", "exchange.c", "lockstep_main.c"
@@ -67,6 +67,7 @@ def portable(sources: Path) -> list[str]:
     return names
 
 
+needs_cmake = pytest.mark.skipif(shutil.which("cmake") is None, reason="needs cmake, which is no part of mcu-tools")
 STRICT = (*WARNINGS, "-Wfloat-equal", "-Wcast-align", "-Wshadow", "-Wstrict-prototypes", "-Wmissing-prototypes")
 
 
@@ -242,7 +243,8 @@ def test_a_thrust_polynomial_that_makes_no_sense_is_refused(thrust: tuple[float,
         thrust_header(stand_in.manifest(), thrust)
 
 
-@needs("cmake", "gcc")
+@needs_gcc
+@needs_cmake
 def test_cmake_builds_the_library_and_its_test_passes(generated: Path, tmp_path: Path) -> None:
     folder = write_firmware(generated, tmp_path / "library", "cmake")
     build = tmp_path / "build"
@@ -255,7 +257,8 @@ def test_cmake_builds_the_library_and_its_test_passes(generated: Path, tmp_path:
         assert finished.returncode == 0, finished.stdout + finished.stderr
 
 
-@needs("cmake", "gcc")
+@needs_gcc
+@needs_cmake
 def test_the_library_s_test_fails_on_a_corrupted_weight(tmp_path: Path) -> None:
     bad = stand_in.write_generated(tmp_path / "bad", stand_in.manifest(), ("-150.0f", "-151.0f"))
     folder = write_firmware(bad, tmp_path / "library", "cmake")
