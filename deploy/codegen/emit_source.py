@@ -20,7 +20,7 @@ def source(design: Design) -> str:
         HEAD,
         *(MATH[name] for name in dependencies(math_names(used))),
         *helpers(used),
-        design.kernel.functions() if design.layers else "",
+        *(kernel.functions() for kernel in design.kernels()),
         _limits(design),
         "\n".join(array.definition() for array in design.constants()),
         FINITE,

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-COMPILER = "arm-none-eabi-gcc"
-FLAGS = ("-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard", "-std=c99", "-Wall", "-O2")
+from deploy.errors import BundleError
+from deploy.mcu.emulator import COMPILER, MCU_FLAGS
+from deploy.mcu.toolchain import run_tool, write_sources
+
+FLAGS = (*MCU_FLAGS, "-std=c99", "-Wall", "-O2")
+_SIZE = "arm-none-eabi-size"
+_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -26,27 +30,22 @@ class Measured:
 
 def measure(texts: Mapping[str, str]) -> Measured | None:
     """Compile policy.c and policy_selftest.c for a Cortex-M4F; None where the compiler is absent or fails."""
-    if shutil.which(COMPILER) is None or shutil.which("arm-none-eabi-size") is None:
+    if shutil.which(COMPILER) is None or shutil.which(_SIZE) is None:
         return None
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        for name, text in texts.items():
-            (folder / name).write_text(text, encoding="ascii")
-        sources = [name for name in texts if name.endswith(".c")]
-        built = _run([COMPILER, *FLAGS, "-fstack-usage", "-c", *sources], folder)
-        sizes = _run(["arm-none-eabi-size", *(name.replace(".c", ".o") for name in sources)], folder)
-        version = _run([COMPILER, "-dumpfullversion"], folder)
-        if built is None or sizes is None or version is None:
+        names = write_sources(folder, dict(texts))
+        objects = [name.replace(".c", ".o") for name in names]
+        try:
+            run_tool([COMPILER, *FLAGS, "-fstack-usage", "-c", *names], folder, _SECONDS)
+            sizes = run_tool([_SIZE, *objects], folder, _SECONDS)
+            version = run_tool([COMPILER, "-dumpfullversion"], folder, _SECONDS)
+        except BundleError:
             return None
         rows = [[int(field) for field in line.split()[:3]] for line in sizes.splitlines()[1:]]
         frames = [int(line.split("\t")[1]) for line in (folder / "policy.su").read_text().splitlines()]
-    by_name = dict(zip(sources, rows, strict=True))
+    by_name = dict(zip(names, rows, strict=True))
     flash, selftest = by_name["policy.c"], by_name["policy_selftest.c"]
     # Calls go four deep at most, so the four largest frames bound the stack of a step.
     stack = sum(sorted(frames)[-4:])
     return Measured(f"gcc {version.strip()}", flash[0], selftest[0], flash[1] + flash[2], stack)
-
-
-def _run(command: list[str], folder: Path) -> str | None:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    return done.stdout if done.returncode == 0 else None

@@ -13,6 +13,7 @@ from deploy.codegen.ir import reads as views_read
 from deploy.codegen.kernels.base import DenseKernel
 from deploy.codegen.kernels.constants import ConstantArray
 from deploy.codegen.memory import Layout
+from deploy.codegen.plain import kernel_for
 from deploy.manifest import CommandEntry, Manifest, SensorEntry, StateEntry
 
 
@@ -51,8 +52,13 @@ class Design:
     @property
     def scratch_bytes(self) -> int:
         """What a step puts on the stack for its intermediate values."""
-        kernel = max((self.kernel.scratch(s.weight.shape[1], s.weight.shape[0]) for s in self.layers), default=0)
-        return 4 * self.layout.size + kernel
+        kernels = ((kernel_for(s.weight, self.kernel), s.weight.shape) for s in self.layers)
+        return 4 * self.layout.size + max((k.scratch(inputs, outputs) for k, (outputs, inputs) in kernels), default=0)
+
+    def kernels(self) -> list[DenseKernel]:
+        """The kernels in use."""
+        used = (kernel_for(layer.weight, self.kernel) for layer in self.layers)
+        return list({kernel.name: kernel for kernel in used}.values())
 
     def functions(self) -> set[str]:
         """The name of every elementwise function that a step calls."""
@@ -78,7 +84,9 @@ class Design:
             if isinstance(statement, Take):
                 found.append(ConstantArray(statement.symbol, np.array(statement.indices, np.int32)))
             elif isinstance(statement, Dense):
-                found += self.kernel.arrays(statement.symbol, statement.weight, statement.bias)
+                found += kernel_for(statement.weight, self.kernel).arrays(
+                    statement.symbol, statement.weight, statement.bias
+                )
         if any(any(state.reset) for state in self.manifest.states):
             found.append(ConstantArray("policy_reset_values", self.reset_values()))
         return found

@@ -9,6 +9,7 @@ import numpy as np
 from deploy.codegen.expressions import Writer
 from deploy.codegen.ir import Dense, Load, Map, Reduce, Repeat, Statement, Take, View, loads
 from deploy.codegen.kernels.base import DenseKernel
+from deploy.codegen.plain import kernel_for
 
 _VARIABLES = "ijklmn"
 _COPY = 8
@@ -84,7 +85,8 @@ class StatementWriter:
     def _dense(self, statement: Dense) -> list[str]:
         outputs, inputs = statement.weight.shape
         arguments = (statement.symbol, pointer(statement.source), pointer(statement.target), inputs, outputs)
-        return self._kernel.call(*arguments, statement.activation).splitlines()
+        kernel = kernel_for(statement.weight, self._kernel)
+        return kernel.call(*arguments, statement.activation).splitlines()
 
     def _take(self, statement: Take) -> list[str]:
         outer, count, inner = statement.target.shape
