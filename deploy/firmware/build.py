@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from deploy.bundle import MANIFEST_FILE, load_bundle, parse_manifest
+from deploy.codegen.generate import generate
 from deploy.errors import BundleError
 from deploy.firmware.config import pilot_config, thrust_header
 from deploy.folder import check_replaceable, replace_folder
@@ -21,10 +22,13 @@ COMPILER = "arm-none-eabi-gcc"
 MCU_FLAGS = ("-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard")
 WARNINGS = ("-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wdouble-promotion", "-Wundef")
 """What every C file here keeps to, on every compiler."""
-IMAGE_FLAGS = ("-O2", "-ffp-contract=off", "-ffunction-sections", "-fdata-sections")
+IMAGE_FLAGS = ("-O2", "-ffp-contract=off", "-ffunction-sections", "-fdata-sections", "-Wstack-usage=8192")
+"""The stack has 16 kB: no function may take more than half of it."""
 LINKER_FLAGS = ("-nostartfiles", "--specs=nano.specs", "-Wl,--gc-sections", "-Wl,--build-id=none")
 ELF, BIN, README = "firmware.elf", "firmware.bin", "README.md"
 GENERATED = ("policy.h", "policy.c", "policy_selftest.c")
+ABOUT_POLICY = "POLICY.md"
+"""What the generator says of the policy: its sizes, its calls."""
 SHARED = ("exact.h", "vehicle.h", "guard.h", "guard.c")
 """What every target has of common/; those that speak the serial link have all of it."""
 PILOT = ("link.h", "link.c", "pilot.h", "pilot.c")
@@ -111,7 +115,7 @@ def policy_in_c(source: Path, kernel: str = "c", rate: float | None = None, mani
         bundle = load_bundle(source)
         with tempfile.TemporaryDirectory() as scratch:
             generated = Path(scratch) / "generated"
-            _generate(source, generated, kernel, rate)
+            generate(source, generated, kernel, rate)
             policy = Policy(bundle.manifest, _read_generated(generated))
     _check_same(policy, source)
     return policy
@@ -189,17 +193,13 @@ flash: {ELF}
 """
 
 
-def _generate(bundle: Path, out: Path, kernel: str, rate: float | None) -> None:
-    from deploy.codegen.generate import generate  # type: ignore[import-not-found, unused-ignore]
-
-    generate(bundle, out, kernel=kernel, rate=rate)
-
-
 def _read_generated(folder: Path) -> dict[str, bytes]:
     missing = [name for name in GENERATED if not (folder / name).is_file()]
     if missing:
         raise BundleError(f"{folder} lacks {', '.join(missing)}; generate it anew with `robo-rl codegen`")
-    return {name: (folder / name).read_bytes() for name in GENERATED}
+    files = {name: (folder / name).read_bytes() for name in GENERATED}
+    about = folder / README
+    return files | ({ABOUT_POLICY: about.read_bytes()} if about.is_file() else {})
 
 
 def _manifest_beside(folder: Path) -> Manifest:

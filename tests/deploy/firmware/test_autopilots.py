@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from deploy.export import ExportReport
 from deploy.firmware.build import MCU_FLAGS, WARNINGS, write_firmware
+from robo_rl.cli.main import main
 from tests.deploy.firmware import stand_in
 from tests.mcu_tools import needs_arm, needs_gcc
 
@@ -50,9 +52,14 @@ def load_app(folder: Path) -> tuple[ctypes.CDLL, Tick]:
     return app, tick
 
 
+@pytest.fixture(scope="module")
+def built(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[ctypes.CDLL, Tick]:
+    return load_app(write_firmware(generated, tmp_path_factory.mktemp("crazyflie") / "app", "crazyflie"))
+
+
 @pytest.fixture
-def app(generated: Path, tmp_path: Path) -> Tick:
-    library, tick = load_app(write_firmware(generated, tmp_path / "app", "crazyflie"))
+def app(built: tuple[ctypes.CDLL, Tick]) -> Tick:
+    library, tick = built
     library.controllerOutOfTreeInit()
     assert library.controllerOutOfTreeTest()
     return tick
@@ -120,8 +127,8 @@ def test_the_thrust_polynomial_is_the_motors(generated: Path, tmp_path: Path) ->
     assert tick(mode=0, tick=STEP) == OFF
 
 
-def test_units(generated: Path, tmp_path: Path) -> None:
-    library, _ = load_app(write_firmware(generated, tmp_path / "app", "crazyflie"))
+def test_units(built: tuple[ctypes.CDLL, Tick]) -> None:
+    library, _ = built
     out = (ctypes.c_float * 4)()
     library.units_angular_velocity((ctypes.c_float * 3)(180.0, -90.0, 0.0), out)
     assert tuple(out[:3]) == pytest.approx((math.pi, -math.pi / 2, 0.0))
@@ -132,17 +139,18 @@ def test_units(generated: Path, tmp_path: Path) -> None:
 
 
 @needs_arm
-def test_the_app_compiles_for_the_chip_with_the_firmware_s_flags(generated: Path, tmp_path: Path) -> None:
-    folder = write_firmware(generated, tmp_path / "app", "crazyflie")
-    for path in (folder / "src").glob("*.c"):
-        include = (f"-I{folder}/src", f"-I{HEADERS}")
-        subprocess.run(
-            ["arm-none-eabi-gcc", *MCU_FLAGS, *FLAGS, *include, "-c", str(path), "-o", "/dev/null"], check=True
-        )
-    listed = {
-        word.removesuffix(".o") for word in (folder / "src" / "Kbuild").read_text().split() if word.endswith(".o")
-    }
-    assert listed == {path.stem for path in (folder / "src").glob("*.c")}
+def test_the_app_of_a_bundle_compiles_for_the_chip_with_the_firmware_s_flags(
+    report: ExportReport, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "app"
+    assert main(["firmware", str(report.path), str(folder), "--target", "crazyflie"]) == 0
+    assert "#define POLICY_SUBSTEPS 5u" in (folder / "src" / "policy.h").read_text()  # 500 Hz for one of 100 Hz.
+    sources = sorted((folder / "src").glob("*.c"))
+    include = (f"-I{folder}/src", f"-I{HEADERS}")
+    command = ["arm-none-eabi-gcc", *MCU_FLAGS, *FLAGS, *include, "-c", *map(str, sources)]
+    subprocess.run(command, check=True, cwd=tmp_path)
+    words = (folder / "src" / "Kbuild").read_text().split()
+    assert {word.removesuffix(".o") for word in words if word.endswith(".o")} == {path.stem for path in sources}
 
 
 def rotation(q: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from deploy.firmware.build import build_firmware
@@ -28,6 +29,7 @@ from real.robots.serial_frames import (
     Status,
     encode,
 )
+from tests.deploy.damage import edit_manifest
 from tests.deploy.firmware import stand_in
 from tests.deploy.firmware.chaos import messages, noise, shake
 from tests.deploy.firmware.chip import (
@@ -71,6 +73,25 @@ def test_the_chip_answers_bit_for_bit_as_the_host_s_build(
         assert replies(chip, 3_000) == expected
     states = {raw[24] for raw in expected}
     assert states >= {IDLE, READY, FLYING, FAILSAFE, ESTOPPED}
+
+
+def test_a_bundle_on_the_chip_gives_the_commands_of_onnxruntime(bundle: Path, tmp_path: Path) -> None:
+    edit_manifest(bundle, lambda document: document["commands"][0].update(rate_limit=1e9))
+    image = build_firmware(bundle, tmp_path / "out")
+    policy = load_bundle(bundle).policy
+    random = np.random.default_rng(3)
+    with emulated_chip(image, tmp_path) as chip:
+        assert chip.step(Request(Ask.ARM)).state == READY
+        for _ in range(100):
+            turn = np.array([1.0, 0.0, 0.0, 0.0]) + 0.2 * random.normal(size=4)
+            orientation = (turn / np.linalg.norm(turn)).astype(np.float32)
+            position = random.uniform(-0.3, 0.3, size=3).astype(np.float32)
+            chip.put(position=tuple(position), orientation=tuple(orientation))
+            target = np.array([0.25, 0.0, -0.25], np.float32)
+            reply = chip.step(Setpoint((0.25, 0.0, -0.25), (0.0, 0.0, 0.0), 0))
+            expected = policy.step({"position": position - target, "orientation": orientation})["rotor_speed"]
+            assert reply.state == FLYING
+            assert np.abs(np.array(reply.command) - expected).max() <= 1e-5 * 2272.6
 
 
 def test_a_corrupted_weight_in_flash_is_refused(lockstep_image: Path, tmp_path: Path) -> None:
