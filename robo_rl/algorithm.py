@@ -66,7 +66,10 @@ class Algorithm(Protocol):
 
 @dataclass(frozen=True)
 class AlgorithmEntry:
-    """Where an algorithm lives; `commands` names the commands it is the default for, empty for any."""
+    """Where an algorithm lives; `commands` names the commands it is the default for, empty for any.
+
+    Its module has a function `make_graph(config, task)` besides, the policy graph that its trainer trains.
+    """
 
     module: str
     config: str
@@ -82,6 +85,11 @@ class AlgorithmEntry:
         special = getattr(import_module(self.module), "RECOMMENDED", {})
         config: AlgorithmConfig = special[task.name] if task and task.name in special else self.config_class()()
         return config
+
+    def make_graph(self, config: AlgorithmConfig, task: Task) -> PolicyGraph:
+        """The policy graph that a training with `config` has, of fresh weights, on the CPU; no world is built."""
+        graph: PolicyGraph = import_module(self.module).make_graph(config, task)
+        return graph
 
     def build(self, config: AlgorithmConfig, task: Task, seed: int, device: str) -> Algorithm:
         algorithm: Algorithm = getattr(import_module(self.module), self.trainer)(config, task, seed, device)

@@ -103,13 +103,16 @@ class Trained:
 
 
 def load_trained(run_dir: Path) -> Trained:
-    """The policy of a run, on the CPU.
+    """The policy of a run, on the CPU, wherever it was trained.
 
-    It needs the checkpoint's weights alone, so a world that has changed since then does not matter.
+    It needs the checkpoint's weights alone: no world is built, and one that has changed since then does not matter.
     """
     configuration = config.load(run_dir / CONFIG)
     saved = checkpoint.load(run_dir / CHECKPOINT)
-    graph = build(configuration).graph
+    torch.set_num_threads(configuration.threads)
+    graph = find_algorithm(algorithm_name(configuration.algorithm)).make_graph(
+        configuration.algorithm, find_task(configuration.task)
+    )
     with _fitting(run_dir):
         learned = saved["algorithm"]
         graph.load_state_dict(learned["graph"])

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from policies.errors import UserError
+from policies.graph import PolicyGraph
 from policies.networks import MLP
 from policies.signals import Sensors, State, Truth
 from policies.specs import expand
@@ -90,6 +91,15 @@ class FlightConfig:
 RECOMMENDED = {"crazyflie-track": FlightConfig(iterations=900, learning_rate=8e-3, precision=1e-3, change_weight=3e-3)}
 
 
+def make_graph(config: FlightConfig, task: Task) -> PolicyGraph:
+    """The policy graph to train, its weights freshly drawn from torch's global generator."""
+    network = MLP(task.observation_dim, config.hidden, task.action.dim, "tanh", squash=True, output_gain=0.5)
+    with torch.no_grad():
+        # Positions are a tenth of the other inputs in size; started equal, their gain is the last thing learned.
+        next(network.parameters())[:, :3] *= 4.0
+    return task.policy_graph(network)
+
+
 class FlightTrainer:
     """Trains a quadrotor task's policy graph. Bit-reproducible from (config, task, seed) on one CPU, also after a
     resume.
@@ -105,11 +115,7 @@ class FlightTrainer:
         self.total_iterations = config.warm_up_iterations + config.iterations
         self._random = torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)  # initial weights
-        network = MLP(task.observation_dim, config.hidden, task.action.dim, "tanh", squash=True, output_gain=0.5)
-        with torch.no_grad():
-            # Positions are a tenth of the other inputs in size; started equal, their gain is the last thing learned.
-            next(network.parameters())[:, :3] *= 4.0
-        self.graph = task.policy_graph(network).to(device)
+        self.graph = make_graph(config, task).to(device)
         self._task = task
         self._seed = seed
         self._teacher = CascadedTeacher(PARAMETERS["crazyflie"], device=device)

@@ -32,6 +32,7 @@ from policies.validation import require, require_choice, require_widths
 from robo_rl import parallel
 from robo_rl.algorithms.blocks import MOST_BLOCKS, WorldBlocks
 from robo_rl.algorithms.ppo_actor import Actor, find_mirrors
+from robo_rl.algorithms.ppo_actor import make_graph as make_graph
 from robo_rl.algorithms.ppo_rollout import Collector
 from robo_rl.algorithms.ppo_update import AuxiliaryLoss, Minibatch, Updater
 from robo_rl.critic import Critic
@@ -234,7 +235,8 @@ class PpoTrainer:
         assert isinstance(normalizer, RunningNormalizer) and self._guide is not None
         # A recurrent policy's rows are worlds, with their steps before them; a guide takes plain rows.
         rows = batch.observation.flatten(0, -2)
-        return self._guide(normalizer.inverse(rows)).unflatten(0, batch.observation.shape[:-1])
+        actions: Tensor = self._guide(normalizer.inverse(rows)).unflatten(0, batch.observation.shape[:-1])
+        return actions
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides the future, whole in process 0; every process must call it."""

@@ -6,15 +6,17 @@ import signal
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from policies.errors import UserError
 from robo_rl import checkpoint, runner
+from robo_rl.algorithm import ALGORITHMS, find_algorithm
 from robo_rl.algorithms.ppo import PpoConfig
 from robo_rl.config import TrainConfig
-from sim.tasks import TASKS
+from sim.tasks import TASKS, find_task
 from tests.robo_rl.equality import assert_equal
 from tests.robo_rl.tiny_environment import point_task
 
@@ -107,6 +109,27 @@ def test_a_run_keeps_its_own_number_of_threads(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     runner.load_trained(run)
     assert torch.get_num_threads() == 2
+
+
+def test_a_policy_is_read_without_building_a_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = started(tmp_path / "run")
+    runner.train(run, silent)
+
+    def no_world(*arguments: Any, **settings: Any) -> Any:
+        raise AssertionError("a world was built")
+
+    monkeypatch.setitem(TASKS, "point", replace(point_task(), make_environment=no_world))
+    trained = runner.load_trained(run)
+    assert_equal(dict(trained.graph.state_dict()), dict(checkpoint.load(run / "checkpoint.pt")["algorithm"]["graph"]))
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_every_algorithm_makes_the_graph_that_it_trains(name: str) -> None:
+    entry, task = find_algorithm(name), find_task("crazyflie-hover")
+    small = {"flight": {"warm_up_worlds": 4, "worlds": 4}, "ppo": {"num_worlds": 4, "minibatches": 2}}[name]
+    config = entry.config_class()(**small)
+    trained = entry.build(config, task, 3, "cpu").graph
+    entry.make_graph(config, task).load_state_dict(trained.state_dict())
 
 
 def test_a_trained_policy_outlives_a_change_of_its_world(tmp_path: Path) -> None:
