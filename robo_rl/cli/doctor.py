@@ -18,6 +18,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "view": ("viser", "mjviser", "imageio-ffmpeg", "pillow"),
     "sim2sim": ("pybullet",),
     "doors": ("gymnasium", "rsl-rl-lib", "tensordict"),
+    "bench": ("emlearn",),
     "menagerie": ("mujoco-menagerie",),
     "dev": ("pytest", "hypothesis", "ruff", "mypy"),
 }
@@ -28,6 +29,7 @@ USES = {
     "view": "play, report; together with train",
     "sim2sim": "sim2sim, together with train",
     "doors": "gymnasium and rsl_rl on our tasks, bench ppo; together with train",
+    "bench": "bench mcu's comparison with emlearn",
     "menagerie": "train --robot.mjcf menagerie:NAME",
     "dev": "make test, make lint",
 }
