@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,25 @@ def eventually(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.005)
 
 
+@dataclass(frozen=True)
+class Child:
+    """A process that one of ours has started."""
+
+    pid: int
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs; one that has ended and waits to be noticed does not."""
+        try:
+            state = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return False
+        return state not in ("Z", "X")
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+
+
 class Process:
     """One `robo-rl ARGUMENTS`; what it prints is kept in `lines`, standard error included."""
 
@@ -37,6 +58,8 @@ class Process:
             command(arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
         )
         self.lines: list[str] = []
+        self.ended_at = math.nan
+        """When it was asked to end, in s of Unix time."""
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -62,6 +85,15 @@ class Process:
         eventually(seen, f"robo-rl {self.arguments[0]} prints {text!r}")
         return found[0]
 
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def children(self) -> list[Child]:
+        """The processes that its main thread has started."""
+        pid = self._process.pid
+        return [Child(int(word)) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
@@ -74,6 +106,7 @@ class Process:
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Ask it to end and return the exit code; kills it when it does not."""
         if self._process.poll() is None:
+            self.ended_at = time.time()
             self._process.send_signal(number)
             self._process.send_signal(signal.SIGCONT)
         try:
