@@ -112,6 +112,19 @@ RESULTS: dict[str, dict[str, Any]] = {
         "stair_height_m": 0.1, "slope_angle_rad": 0.15, "hardest_level": 7,
         "missing": ["stairs_up", "slope_down"], "mean_terrain_level": 4.23, "train_seconds": 3540.0,
     },
+    "chip": {
+        "starts": 20, "seconds": 60.0, "failures": [],
+        "rows": [
+            {
+                "task": "crazyflie-hover", "pilot": "onnxruntime", "survived": 20, "succeeded": 19,
+                "mean_error_m": 0.0312, "max_error_m": 0.0625,
+            },
+            {
+                "task": "crazyflie-hover", "pilot": "emulated chip", "survived": 0, "succeeded": 0,
+                "mean_error_m": None, "max_error_m": None, "command_difference": 7.5e-7, "left": [],
+            },
+        ],
+    },
     "loop": {
         "rates": {
             "200": {
@@ -138,6 +151,13 @@ def results(tmp_path: Path) -> Path:
     for document in tables.DOCUMENTS:
         (tmp_path / document).write_text(f"before\n{regions}after\n", encoding="utf-8")
     return folder
+
+
+def test_a_chips_flights_stand_beside_onnxruntimes() -> None:
+    text = tables.chip(RESULTS["chip"])
+    assert "| crazyflie-hover | onnxruntime | 20 of 20 | 19 of 20 | 0.0312 | 0.0625 |" in text
+    assert "| crazyflie-hover | emulated chip | 0 of 20 | 0 of 20 | none | none |" in text
+    assert "7.5e-07 of their range" in text
 
 
 def test_the_committed_documents_are_up_to_date() -> None:

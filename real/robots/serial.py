@@ -61,8 +61,8 @@ class SerialSettings:
 
     port: str = "/dev/ttyACM0"
     """Serial port, or socket://HOST:PORT."""
-    baud: int = 115200
-    """Bits a second of the port; a USB port takes any."""
+    baud: int = 921600
+    """Bits a second of the port, as in the firmware; a USB port takes any."""
     name: str = "chip"
     """What reports and recordings call this robot."""
     max_age: float = 0.1

@@ -130,6 +130,40 @@ def loop(result: Result) -> str:
     return markdown_table(title, rows)
 
 
+def chip(result: Result) -> str:
+    """One row a task and pilot: flights that lasted, success, and distance to the target; below it how far apart the two
+    pilots' commands are."""
+    rows = [
+        (
+            row["task"],
+            row["pilot"],
+            f"{row['survived']} of {result['starts']}",
+            f"{row['succeeded']} of {result['starts']}",
+            _metres(row["mean_error_m"]),
+            _metres(row["max_error_m"]),
+        )
+        for row in result["rows"]
+    ]
+    title = (
+        "task",
+        "flown by",
+        f"alive after {result['seconds']:g} s",
+        "success at 0.1 m",
+        "mean error (m)",
+        "largest (m)",
+    )
+    apart = max(row.get("command_difference", 0.0) for row in result["rows"])
+    return (
+        f"{markdown_table(title, rows)}\n\nGiven the same sensors along these flights, the chip's commands differ from "
+        f"onnxruntime's by {apart:.1e} of their range at most."
+    )
+
+
+def _metres(value: float | None) -> str:
+    """A pilot whose vehicles were all lost has no error."""
+    return "none" if value is None else f"{value:.4f}"
+
+
 def _milliseconds(value: float | None) -> str:
     """A flight that never began has no age and no jitter."""
     return "none" if value is None else f"{value:.2f}"
@@ -144,6 +178,7 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "walk": legged_tables.walk,
     "ppo": legged_tables.ppo,
     "rough": legged_tables.rough,
+    "chip": chip,
     "sim2sim": legged_tables.sim2sim,
 }
 COMMANDS = {"sim2sim": "sim2sim BUNDLE"}

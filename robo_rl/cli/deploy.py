@@ -66,8 +66,8 @@ class Arguments:
     """Height of the ground in m, in the frame of the robot's position."""
     serial: str | None = None
     """Serial port, or socket://HOST:PORT, of a chip that runs the bundle itself and gets setpoints."""
-    baud: int = 115200
-    """Bits a second of the serial port; a USB port takes any."""
+    baud: int = 921600
+    """Bits a second of the serial port, as in the firmware; a USB port takes any."""
     bridge: str | None = None
     """With a serial port: address of a rosbridge server that shows the chip, and where poses and stops come from."""
     rate: float | None = None

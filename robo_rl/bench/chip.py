@@ -1,0 +1,229 @@
+"""`bench chip`: bundles flown by their firmware on an emulated microcontroller, against onnxruntime in one simulator.
+
+Both fly the task's own world from the same held-out starts with the same noise and disturbances. The chip is armed and
+gets its setpoints over its serial link, as from a host; its motor commands are the environment's actions.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from deploy.bundle import Bundle
+from deploy.errors import BundleError
+from deploy.firmware.build import build_firmware
+from policies.errors import UserError
+from policies.signals import Commands, Sensors
+from policies.validation import require
+from real.robots.serial_frames import Ask, ChipFault, ChipState, Decoder, FrameError, Message, Request, Setpoint, Status
+from real.robots.serial_frames import encode as frame
+from real.simulated.mcu_lockstep import Chip, ChipError, Motion
+from robo_rl.cli.common import open_bundle
+from robo_rl.evaluate import HELD_OUT_SEED, SUCCESS_DISTANCE, BundlePolicy
+from robo_rl.processes import call
+from sim.environment import VectorEnvironment
+from sim.figures import Figures
+from sim.quadrotor import QuadrotorSettings
+from sim.task import Task
+from sim.tasks import crazyflie, find_task
+from sim.tasks.crazyflie_track import CALM
+
+MAX_START_TILT = 1.0
+"""rad. The task's own starts go up to 1.57; the firmware arms nothing beyond the bundle's largest tilt, 1.4."""
+FIGURE_PERIOD = 5.5  # s
+SETTLED = 2.0
+"""Time in s of a flight that does not count in its errors: the vehicle recovers from its start, or joins the figure."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Which bundles to fly, for how long and how often."""
+
+    hover: Path | None = None
+    """Bundle of crazyflie-hover; without one it is trained first and exported."""
+    track: Path | None = None
+    """Bundle of crazyflie-track; without one it is trained first and exported."""
+    kernel: str = "c"
+    """Which code computes the dense layers on the chip, as in `robo-rl codegen`."""
+    starts: int = 20
+    """Held-out starts a bundle."""
+    seconds: float = 60.0
+    """Time in s of each flight."""
+
+    def __post_init__(self) -> None:
+        require(self, "starts", low=1, high=100)
+        require(self, "seconds", low=5.0, high=3600.0)
+
+
+Pilot = Callable[[Sensors], Tensor]
+"""Sensors of all worlds to motor commands [N, 4]."""
+
+
+def run(settings: Settings) -> dict[str, Any]:
+    """One row a bundle and pilot."""
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="robo-rl-chip-") as name:
+        for task, given in (("crazyflie-hover", settings.hover), ("crazyflie-track", settings.track)):
+            bundle = open_bundle(given or _train(Path(name), task))
+            rows += _compare(bundle, find_task(task), settings, Path(name) / f"firmware-{task}")
+    failures = [f"{row['task']}: a chip left the flight ({', '.join(row['left'])})" for row in rows if row.get("left")]
+    return {
+        "rows": rows, "starts": settings.starts, "seconds": settings.seconds, "kernel": settings.kernel,
+        "held_out_seed": HELD_OUT_SEED, "failures": failures,
+    }  # fmt: skip
+
+
+def _train(folder: Path, task: str) -> Path:
+    for arguments in (
+        ["train", task, "--run-dir", str(folder / task)],
+        ["export", str(folder / task), "--out", str(folder / f"{task}-bundle"), "--episodes", "200"],
+    ):
+        if call(arguments):
+            raise UserError(f"robo-rl {arguments[0]} failed; name a bundle to fly instead")
+    return folder / f"{task}-bundle"
+
+
+def _compare(bundle: Bundle, task: Task, settings: Settings, scratch: Path) -> list[dict[str, Any]]:
+    try:
+        image = build_firmware(bundle.path, scratch, "lockstep", settings.kernel)
+    except BundleError as error:
+        raise UserError(str(error)) from None
+    steps = round(settings.seconds / task.period)
+    runtime = OnnxPilot(bundle, task, settings.starts)
+    rows = [{"pilot": "onnxruntime", **fly(runtime, make_world(task, settings.starts, steps), steps, task.period)}]
+    with ExitStack() as stack:
+        try:
+            chips = [stack.enter_context(Chip(image, boot_id=k + 1)) for k in range(settings.starts)]
+            pilot = ChipPilot(chips, task.period, OnnxPilot(bundle, task, settings.starts))
+            flown = fly(pilot, make_world(task, settings.starts, steps), steps, task.period)
+        except ChipError as error:
+            raise UserError(str(error)) from None
+    spans = np.array(bundle.manifest.commands[0].high) - np.array(bundle.manifest.commands[0].low)
+    difference = pilot.difference / float(spans.max())
+    rows.append({"pilot": "emulated chip", **flown, "command_difference": difference, "left": pilot.left()})
+    return [{"task": task.name, **row} for row in rows]
+
+
+def make_world(task: Task, starts: int, steps: int) -> VectorEnvironment:
+    """The task's world with long episodes: for a tracking task one figure, else starts no steeper than a chip arms."""
+    if any(sensor.name == "target_position" for sensor in task.sensors):
+        figures = Figures(interval=(FIGURE_PERIOD, FIGURE_PERIOD))
+        return crazyflie.make_environment(
+            starts, HELD_OUT_SEED, figures=figures, settings=CALM, episode_steps=steps + 1
+        )
+    settings = QuadrotorSettings()
+    upright = replace(settings, start=replace(settings.start, angle=MAX_START_TILT))
+    return crazyflie.make_environment(starts, HELD_OUT_SEED, settings=upright, episode_steps=steps + 1)
+
+
+@torch.no_grad()
+def fly(pilot: Pilot, world: VectorEnvironment, steps: int, period: float) -> dict[str, Any]:
+    """Fly `steps` steps in every world; errors in m are distances to the target after `SETTLED` s, of survivors."""
+    sensors, _ = world.reset()
+    count = len(next(iter(sensors.values())))
+    alive = torch.ones(count, dtype=torch.bool)
+    distances = np.full((steps, count), np.nan)
+    for t in range(steps):
+        step = world.step(Commands({"rotor_speed": pilot(sensors)}))
+        distances[t] = step.terminal_truth["position_error"].norm(dim=-1).numpy()
+        alive &= ~step.terminated
+        sensors = step.sensors
+    survived = alive.numpy()
+    settled = distances[min(round(SETTLED / period), steps - 1) :, survived]
+    last = distances[-round(1.0 / period) :].mean(0)
+    return {
+        "survived": int(survived.sum()),
+        "succeeded": int((survived & (last < SUCCESS_DISTANCE)).sum()),
+        "mean_error_m": float(settled.mean()) if settled.size else None,
+        "max_error_m": float(settled.max()) if settled.size else None,
+    }
+
+
+class OnnxPilot:
+    """A bundle on onnxruntime."""
+
+    def __init__(self, bundle: Bundle, task: Task, starts: int) -> None:
+        self._policy = BundlePolicy(bundle, task)
+        self._state = self._policy.initial_state(starts, "cpu")
+
+    def __call__(self, sensors: Sensors) -> Tensor:
+        commands, self._state = self._policy.step(sensors, self._state)
+        return commands["rotor_speed"]
+
+
+class ChipPilot:
+    """One chip a world. `difference` is the largest one, in rad/s, between a flying chip's command and that of `peer`,
+    which is given the same sensors."""
+
+    def __init__(self, chips: list[Chip], period: float, peer: OnnxPilot) -> None:
+        self.difference = 0.0
+        self._chips = chips
+        self._period = period
+        self._peer = peer
+        self._decoders = [Decoder() for _ in chips]
+        self._state = [ChipState.IDLE.value] * len(chips)
+        self._faults = [0] * len(chips)
+        self._step = 0
+        self._sequence = 0
+
+    def __call__(self, sensors: Sensors) -> Tensor:
+        rows = {name: value.double().numpy() for name, value in sensors.items()}
+        if self._step == 0:
+            self._exchange(rows, [self._wire(Request(Ask.ARM))] * len(self._chips))
+        commands = self._exchange(rows, [self._wire(self._setpoint(rows, k)) for k in range(len(self._chips))])
+        flying = np.array(self._state) == ChipState.FLYING
+        expected = self._peer(sensors).double().numpy()
+        if flying.any():
+            self.difference = max(self.difference, float(np.abs(commands - expected)[flying].max()))
+        return torch.from_numpy(commands.astype(np.float32))
+
+    def left(self) -> list[str]:
+        """The chips that fly no more, each with its state and why."""
+        return [
+            f"start {k}: {ChipState(state).name.lower()} for {ChipFault(faults)!s}"
+            for k, (state, faults) in enumerate(zip(self._state, self._faults, strict=True))
+            if state != ChipState.FLYING
+        ]
+
+    def _setpoint(self, rows: dict[str, Floats], k: int) -> Setpoint:
+        # Where the target is no sensor, the position is relative to it: then it lies at the origin.
+        x, y, z = rows["target_position"][k] if "target_position" in rows else np.zeros(3)
+        vx, vy, vz = rows["target_velocity"][k] if "target_velocity" in rows else np.zeros(3)
+        return Setpoint((x, y, z), (vx, vy, vz), round(1e3 * self._step * self._period))
+
+    def _wire(self, message: Message) -> bytes:
+        self._sequence += 1
+        return frame(message, self._sequence)
+
+    def _exchange(self, rows: dict[str, Floats], links: Iterable[bytes]) -> Floats:
+        """One step of every chip; they compute at the same time, as far as there are cores."""
+        seconds = self._step * self._period
+        self._step += 1
+        names = ("position", "orientation", "linear_velocity", "angular_velocity")
+        for k, (chip, link) in enumerate(zip(self._chips, links, strict=True)):
+            chip.begin(seconds, Motion(*(rows[name][k] for name in names)), link)
+        answers = [chip.finish() for chip in self._chips]
+        for k, answer in enumerate(answers):
+            self._state[k] = answer.state
+            self._note(k, answer.link)
+        return np.array([answer.motor_command for answer in answers])
+
+    def _note(self, k: int, link: bytes) -> None:
+        for found in self._decoders[k].feed(link):
+            try:
+                message = found.from_chip()
+            except FrameError:
+                continue
+            if isinstance(message, Status):
+                self._faults[k] = message.faults
