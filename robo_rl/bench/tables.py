@@ -131,8 +131,9 @@ def loop(result: Result) -> str:
 
 
 def chip(result: Result) -> str:
-    """One row a task and pilot: flights that lasted, success, and distance to the target; below it how far apart the two
-    pilots' commands are."""
+    """One row a task and pilot: flights that lasted, success, and distance to the target; below it how far apart the
+    two pilots' commands are.
+    """
     rows = [
         (
             row["task"],
