@@ -76,8 +76,6 @@ def gather(node: Node, builder: Builder) -> None:
         builder.store(node.outputs[0], Load(view))
         return
     outer, inner = math.prod(source.shape[:axis]), math.prod(source.shape[axis + 1 :])
-    if max(size, outer, inner) > 0xFFFF:
-        raise node.refused("the table of indices holds 16 bits")
     view = builder.contiguous(source, node.inputs[0]).reshaped((outer, size, inner))
     target = builder.scratch(shape, node.outputs[0])
     table = builder.names.fresh("policy_indices")

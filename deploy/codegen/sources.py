@@ -82,7 +82,7 @@ class Design:
         found = [ConstantArray(name, buffer.values) for name, buffer in buffers.items() if buffer.values is not None]
         for statement in flat(self.program.statements):
             if isinstance(statement, Take):
-                found.append(ConstantArray(statement.symbol, np.array(statement.indices, np.int32)))
+                found.append(ConstantArray(statement.symbol, np.array(statement.indices, np.uint32)))
             elif isinstance(statement, Dense):
                 found += kernel_for(statement.weight, self.kernel).arrays(
                     statement.symbol, statement.weight, statement.bias
