@@ -1,4 +1,4 @@
-"""Sensors that are plain functions of the state, read off it: current after a step at no cost."""
+"""Reading a batch's sensors, with those that are plain functions of the state read off it: current at no cost."""
 
 from __future__ import annotations
 
@@ -6,59 +6,90 @@ from typing import Any
 
 import mujoco
 import numpy as np
+import torch
+import warp as wp
+from mujoco.batch import Batch
 from numpy.typing import NDArray
+from torch import Tensor
+
+from sim.physics.mujoco import kernels
+from sim.physics.rotor.runtime import start_warp
 
 Array = NDArray[np.float64]
+SPEED_LIMIT = 1000.0
+"""Generalised speed (m/s or rad/s) beyond which a world has exploded, though it may still be finite."""
 
 
 class StateSensors:
-    """Which sensors of a model follow from qpos and qvel alone.
+    """Reads all sensors of a batch; some follow from qpos and qvel alone.
 
-    These are joint positions and speeds and, of a body with a free joint, the orientation, rates, position and velocity
+    Those are joint positions and speeds and, of a body with a free joint, the orientation, rates, position and velocity
     of a site that lies along the body's axes (at its origin, for position and velocity). `complete` tells whether these
     are all of the model's sensors of orientation, rates, joints and velocity, so that no forward stage is needed.
     """
 
-    def __init__(self, model: mujoco.MjModel) -> None:
-        kind = mujoco.mjtSensor
-        position: list[tuple[int, int]] = []
-        speed: list[tuple[int, int]] = []
-        self._velocity: list[tuple[slice, int, int]] = []
+    def __init__(self, batch: Batch) -> None:
+        model, kind = batch.model, mujoco.mjtSensor
+        place, self._speeds = _offset(batch, "qpos"), _offset(batch, "qvel")
+        copies: list[tuple[int, int]] = []
+        velocities: list[tuple[int, int, int]] = []
         self.complete = True
         for i in range(model.nsensor):
             start, of = int(model.sensor_adr[i]), int(model.sensor_objid[i])
             sensor = int(model.sensor_type[i])
             if sensor == kind.mjSENS_JOINTPOS:
-                position.append((start, int(model.jnt_qposadr[of])))
+                copies.append((start, place + int(model.jnt_qposadr[of])))
             elif sensor == kind.mjSENS_JOINTVEL:
-                speed.append((start, int(model.jnt_dofadr[of])))
+                copies.append((start, self._speeds + int(model.jnt_dofadr[of])))
             elif sensor in _OF_A_SITE:
                 free = _free_joint(model, i)
                 if free is None:
                     # The feet's own sensors may be a substep old.
                     self.complete &= sensor not in (kind.mjSENS_GYRO, kind.mjSENS_VELOCIMETER, kind.mjSENS_FRAMEQUAT)
                     continue
-                qpos, qvel = int(model.jnt_qposadr[free]), int(model.jnt_dofadr[free])
+                qpos, qvel = place + int(model.jnt_qposadr[free]), self._speeds + int(model.jnt_dofadr[free])
                 if sensor == kind.mjSENS_FRAMEQUAT:
-                    position += [(start + k, qpos + 3 + k) for k in range(4)]
+                    copies += [(start + k, qpos + 3 + k) for k in range(4)]
                 elif sensor == kind.mjSENS_GYRO:
-                    speed += [(start + k, qvel + 3 + k) for k in range(3)]
+                    copies += [(start + k, qvel + 3 + k) for k in range(3)]
                 elif not np.allclose(model.site_pos[of], 0.0):
                     self.complete &= sensor != kind.mjSENS_VELOCIMETER
                 elif sensor == kind.mjSENS_FRAMEPOS:
-                    position += [(start + k, qpos + k) for k in range(3)]
+                    copies += [(start + k, qpos + k) for k in range(3)]
                 else:
-                    self._velocity.append((slice(start, start + 3), qpos + 3, qvel))
-        self._position, self._speed = _runs(position), _runs(speed)
+                    velocities.append((start, qpos + 3, qvel))
+        self._batch = batch
+        self._launch = self._record(_runs(copies), velocities)
 
-    def write(self, values: NDArray[np.floating[Any]], qpos: Array, qvel: Array) -> None:
-        """Bring these sensors of `values` [N, nsensordata] up to the state [N, nq] and [N, nv]."""
-        for at, of in self._position:
-            values[:, at] = qpos[:, of]
-        for at, of in self._speed:
-            values[:, at] = qvel[:, of]
-        for columns, quaternion, velocity in self._velocity:
-            values[:, columns] = _rotate_inverse(qpos[:, quaternion : quaternion + 4], qvel[:, velocity : velocity + 3])
+    def _record(self, copies: list[tuple[int, int, int]], velocities: list[tuple[int, int, int]]) -> Any:
+        start_warp()
+        batch = self._batch
+        # Kept, for Warp holds no reference to the memory.
+        self._arrays = [_live(batch.bind("sensordata")), _live(batch.state), _table(copies), _table(velocities)]
+        values, sound = self._results()
+        return wp.launch(
+            kernels.read_worlds,
+            dim=batch.nsim,
+            inputs=[*self._arrays, self._speeds, batch.model.nv, SPEED_LIMIT, _ENORMOUS],
+            outputs=[wp.from_torch(values), wp.from_torch(sound)],
+            device="cpu",
+            record_cmd=True,
+        )
+
+    def _results(self) -> tuple[Tensor, Tensor]:
+        n = int(self._batch.nsim)
+        return torch.empty(n, self._batch.model.nsensordata), torch.empty(n, dtype=torch.bool)
+
+    def read(self) -> tuple[Tensor, Tensor]:
+        """All sensors [N, nsensordata] float32, those that follow from the state up to it; and which worlds are sane.
+
+        A world is sane when all of its sensors are finite and no speed is beyond SPEED_LIMIT: [N] bool.
+        """
+        values, sound = self._results()
+        for index, result in enumerate((values, sound), 8):
+            self._launch.set_param_at_index_from_ctype(index, wp.from_torch(result, return_ctype=True))
+        self._launch.launch()
+        return values, sound
 
 
 _OF_A_SITE = (
@@ -79,37 +110,30 @@ def _free_joint(model: mujoco.MjModel, sensor: int) -> int | None:
     return joint if model.jnt_type[joint] == mujoco.mjtJoint.mjJNT_FREE else None
 
 
-def _runs(pairs: list[tuple[int, int]]) -> list[tuple[slice, slice]]:
-    """Pairs of columns (to, from) as the fewest pairs of slices: a slice is copied at a tenth of the cost."""
-    runs: list[list[int]] = []
+def _runs(pairs: list[tuple[int, int]]) -> list[tuple[int, int, int]]:
+    """Pairs of columns (to, from) as the fewest runs (to, from, count)."""
+    runs: list[tuple[int, int, int]] = []
     for at, of in sorted(pairs):
         if runs and (at, of) == (runs[-1][0] + runs[-1][2], runs[-1][1] + runs[-1][2]):
-            runs[-1][2] += 1
+            runs[-1] = (*runs[-1][:2], runs[-1][2] + 1)
         else:
-            runs.append([at, of, 1])
-    return [(slice(at, at + count), slice(of, of + count)) for at, of, count in runs]
+            runs.append((at, of, 1))
+    return runs
 
 
-def _rotate_inverse(quaternion: Array, vector: Array) -> NDArray[np.float32]:
-    """Vectors [N, 3] from world to body axes by unit quaternions w, x, y, z [N, 4]."""
-    real = quaternion[:, 0].astype(np.float32)
-    axis, v = _around(quaternion[:, 1:].T), _around(vector.T)
-    twice = _around(2.0 * _cross(v, axis))
-    turned = v[:3] + real * twice[:3]
-    turned += _cross(twice, axis)
-    return turned.T
+def _offset(batch: Batch, field: str) -> int:
+    """The first column of a state field in the batch's state rows."""
+    bytes_before = int(batch.bind(field).ctypes.data) - int(batch.state.ctypes.data)
+    return bytes_before // int(batch.state.itemsize)
 
 
-def _around(rows: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    """x, y, z, x, y [5, N] of x, y, z [3, N]: so that each axis's next two follow it."""
-    result = np.empty((5, rows.shape[1]), np.float32)
-    result[:3] = rows
-    result[3:] = result[:2]
-    return result
+def _live(values: Array) -> Any:
+    """A batch's array [N, K] as Warp's: the same memory."""
+    return wp.array(ptr=values.ctypes.data, shape=values.shape, dtype=wp.float64, device="cpu")
 
 
-def _cross(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The cross products [3, N] of vectors as `_around` gives them [5, N]."""
-    product = a[1:4] * b[2:5]
-    product -= a[2:5] * b[1:4]
-    return product
+def _table(rows: list[tuple[int, int, int]]) -> Any:
+    return wp.array(np.array(rows, np.int32).reshape(-1, 3), dtype=int, device="cpu")
+
+
+_ENORMOUS = 1e9
