@@ -35,6 +35,11 @@ class Flight:
         self._landing: Landing | None = None
         self._ramping_down = False
 
+    @property
+    def landing(self) -> bool:
+        """Whether the landing has begun."""
+        return self._landing is not None
+
     def refuses(self, link: LinkStatus) -> Fault | None:
         """Refuses no robot."""
         return None

@@ -71,8 +71,8 @@ class GuidedFlight(Flight):
     def goal(self, now: float, state: State) -> Target:
         """The target in the world frame."""
         own = super().goal(now, state)
-        landing = state != State.POLICY
-        return own if self.follower is None or landing else self.follower.target(now, own)
+        # A landing begins where the target was at last, so that only one that has begun has a target of its own.
+        return own if self.follower is None or self.landing else self.follower.target(now, own)
 
     def notices(self, now: float, state: State) -> Sequence[Advance]:
         """What the poses give cause to record."""

@@ -91,6 +91,8 @@ class Arguments:
 def run(argv: Sequence[str]) -> int:
     arguments = parse(Arguments, "deploy", argv)
     check_writable(arguments.json)
+    if arguments.bridge is not None and arguments.serial is None:
+        raise UserError("--bridge goes with --serial; a robot behind a bridge is reached with --url")
     bundle = open_bundle(arguments.bundle)
 
     from real.session import SettingsError
@@ -98,8 +100,6 @@ def run(argv: Sequence[str]) -> int:
     try:
         if arguments.serial is not None:
             report = _guide(arguments, bundle)
-        elif arguments.bridge is not None:
-            raise SettingsError("--bridge goes with --serial; a robot behind a bridge is reached with --url")
         else:
             report = _fly(arguments, bundle) if bundle.manifest.joints is None else _walk(arguments, bundle)
     except SettingsError as error:

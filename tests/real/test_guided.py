@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -39,6 +39,22 @@ def fly(chip: ChipStandIn, follower: PoseFollower | None = None, **settings: Any
     return fly_guided(make_manifest(), robot, FlightSettings(**{"duration": 1.5, **settings}), follower)
 
 
+def when(condition: Callable[[], bool], act: Callable[[], None]) -> threading.Thread:
+    """A thread that calls `act` once `condition` holds, or never."""
+
+    def wait() -> None:
+        deadline = time.monotonic() + 20.0
+        while time.monotonic() < deadline:
+            if condition():
+                act()
+                return
+            time.sleep(0.005)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
+
+
 def test_a_chip_takes_off_steps_and_lands(chip: ChipStandIn) -> None:
     report = fly(chip, setpoint=TakeOff(0.2, Step(0.4, (0.2, 0.0, 0.0))), duration=2.0)
     assert (report.success, report.outcome) == (True, "flew and landed"), report.events
@@ -55,14 +71,9 @@ def test_a_chip_takes_off_steps_and_lands(chip: ChipStandIn) -> None:
 
 def test_the_chips_own_failsafe_ends_the_flight_and_its_cause_is_told(chip: ChipStandIn) -> None:
     def go_wrong() -> None:
-        deadline = time.monotonic() + 10.0
-        while chip.state != ChipState.FLYING and time.monotonic() < deadline:
-            time.sleep(0.01)
-        time.sleep(0.3)
         chip.state, chip.faults = ChipState.FAILSAFE, 4
 
-    helper = threading.Thread(target=go_wrong)
-    helper.start()
+    helper = when(lambda: chip.position[2] > 0.1, go_wrong)
     report = fly(chip, setpoint=TakeOff(0.3, Hold()), duration=5.0)
     helper.join()
     assert report.outcome == "ended by robot_failsafe in DAMP"
@@ -177,6 +188,20 @@ def test_a_pose_that_grows_old_stops_the_target_and_is_told_once() -> None:
     assert [fault.cause for fault in follower.faults(2.0)] == ["setpoint_clamped"]
 
 
+def test_a_landing_begins_where_the_pose_was(chip: ChipStandIn) -> None:
+    requests = StopRequests()
+    helper = when(lambda: chip.position[0] > 0.89, requests.ask)
+    follower = PoseFollower(make_manifest(), lambda: (np.array([0.9, 0.0, 0.3]), time.monotonic()), 0.7)
+    robot = SerialRobot(SerialSettings(port=chip.url), make_manifest())
+    settings = FlightSettings(duration=20.0, setpoint=TakeOff(0.2, Hold()))
+    report = fly_guided(make_manifest(), robot, settings, follower, requests=requests)
+    helper.join()
+    assert report.success, report.events
+    path = np.array([setpoint.position for setpoint in chip.setpoints])
+    assert path[-1, 0] == pytest.approx(0.9, abs=0.02), "it lands where it was sent"
+    assert np.abs(np.diff(path, axis=0)).max() < 0.05, "the target never jumps"
+
+
 def test_a_pose_during_the_take_off_waits() -> None:
     poses = Poses()
     follower = PoseFollower(make_manifest(), poses, begins_after=1.0)
@@ -198,9 +223,10 @@ def test_a_take_off_rises_and_then_follows() -> None:
 
 def test_a_stop_request_lands_the_chip(chip: ChipStandIn) -> None:
     requests = StopRequests()
-    threading.Timer(1.2, requests.ask).start()
+    helper = when(lambda: chip.state == ChipState.FLYING, requests.ask)
     robot = SerialRobot(SerialSettings(port=chip.url), make_manifest())
     settings = FlightSettings(duration=20.0, setpoint=TakeOff(0.2, Hold()))
     report = fly_guided(make_manifest(), robot, settings, requests=requests)
-    assert report.success
+    helper.join()
+    assert report.success, report.outcome
     assert chip.state == ChipState.LANDED
