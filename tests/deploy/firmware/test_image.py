@@ -82,6 +82,7 @@ def test_a_bundle_on_the_chip_gives_the_commands_of_onnxruntime(bundle: Path, tm
     policy = load_bundle(bundle).policy
     random = np.random.default_rng(3)
     with emulated_chip(image, tmp_path) as chip:
+        chip.put(position=(0.0, 0.0, 0.0))
         assert chip.step(Request(Ask.ARM)).state == READY
         for _ in range(100):
             turn = np.array([1.0, 0.0, 0.0, 0.0]) + 0.2 * random.normal(size=4)
