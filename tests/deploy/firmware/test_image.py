@@ -85,7 +85,7 @@ def test_a_bundle_on_the_chip_gives_the_commands_of_onnxruntime(bundle: Path, tm
         chip.put(position=(0.0, 0.0, 0.0))
         assert chip.step(Request(Ask.ARM)).state == READY
         for _ in range(100):
-            turn = np.array([1.0, 0.0, 0.0, 0.0]) + 0.2 * random.normal(size=4)
+            turn = np.array([1.0, 0.0, 0.0, 0.0]) + 0.1 * random.normal(size=4)
             orientation = (turn / np.linalg.norm(turn)).astype(np.float32)
             position = random.uniform(-0.3, 0.3, size=3).astype(np.float32)
             chip.put(position=tuple(position), orientation=tuple(orientation))
