@@ -38,8 +38,6 @@ def slice_(node: Node, builder: Builder) -> None:
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
         at = axis_of(axis, len(view.shape))
         taken = range(*slice(start, None if step < 0 and end < -(2**31) else end, step).indices(view.shape[at]))
-        if not taken:
-            raise node.refused("nothing is left of it")
         view = view.sliced(at, taken.start, len(taken), taken.step)
     builder.store(node.outputs[0], Load(view))
 
@@ -62,8 +60,6 @@ def gather(node: Node, builder: Builder) -> None:
     indices = [index % size for index in builder.integers(node, 1) or []]
     shape = builder.graph.shapes[node.outputs[0]]
     steps = set(np.diff(indices).tolist())
-    if not indices:
-        raise node.refused("it takes nothing")
     if len(steps) <= 1:
         step = steps.pop() if steps else 1
         view = builder.memory(source, node.inputs[0]).sliced(axis, indices[0], len(indices), step)

@@ -108,6 +108,8 @@ class _Reader:
                 self.constants[name] = value
                 continue
             self.shapes[name] = tuple(int(size) for size in value.shape)
+            if value.size == 0:
+                raise node.refused("nothing is left of it")
             if value.dtype == np.bool_:
                 self.booleans.add(name)
             elif value.dtype != np.float32:

@@ -61,11 +61,12 @@ class Model:
     def __init__(self, prefix: str = "") -> None:
         self.prefix = prefix
         self.nodes: list[onnx.NodeProto] = []
-        self.inputs: dict[str, tuple[int, ...]] = {}
+        self.inputs: dict[str, tuple[int | str, ...]] = {}
         self.outputs: list[str] = []
+        self.output_shapes: dict[str, tuple[int | str, ...]] = {}
         self.constants: list[onnx.TensorProto] = []
 
-    def input(self, *shape: int, name: str | None = None) -> str:
+    def input(self, *shape: int | str, name: str | None = None) -> str:
         name = name or f"{self.prefix}in{len(self.inputs)}"
         self.inputs[name] = shape
         return name
@@ -84,8 +85,10 @@ class Model:
         self.nodes.append(helper.make_node(operator, list(inputs), names, name=stem, **attributes))
         return names
 
-    def output(self, value: str, name: str | None = None) -> str:
+    def output(self, value: str, name: str | None = None, shape: tuple[int | str, ...] | None = None) -> str:
         name = name or f"{self.prefix}out{len(self.outputs)}"
+        if shape is not None:
+            self.output_shapes[name] = shape
         self.nodes.append(helper.make_node("Identity", [value], [name]))
         self.outputs.append(name)
         return name
@@ -103,7 +106,7 @@ class Model:
             self.nodes,
             "policy",
             [helper.make_tensor_value_info(n, TensorProto.FLOAT, list(s)) for n, s in self.inputs.items()],
-            [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in self.outputs],
+            [helper.make_tensor_value_info(n, TensorProto.FLOAT, self.output_shapes.get(n)) for n in self.outputs],
             self.constants,
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
@@ -158,13 +161,18 @@ def design_for(model: Model, kernel: str = "c") -> Design:
     """The generated program of a graph without state: each input a sensor, each output a command."""
     data = model.build()
     shapes = {name: np.shape(v) for name, v in zip(model.outputs, run_once(data, model), strict=True)}
-    sizes = {name: math.prod(shape) for name, shape in model.inputs.items()}
+    sizes = {name: math.prod(fixed(shape)) for name, shape in model.inputs.items()}
     return design_of(data, manifest_of(sizes, {name: math.prod(s) for name, s in shapes.items()}), kernel)
+
+
+def fixed(shape: tuple[int | str, ...]) -> tuple[int, ...]:
+    """The shape for one robot."""
+    return tuple(size if isinstance(size, int) else 1 for size in shape)
 
 
 def run_once(data: bytes, model: Model) -> list[Floats]:
     """onnxruntime's outputs for ones."""
-    results: list[Floats] = session(data).run(None, {n: np.ones(s, np.float32) for n, s in model.inputs.items()})
+    results: list[Floats] = session(data).run(None, {n: np.ones(fixed(s), np.float32) for n, s in model.inputs.items()})
     return results
 
 

@@ -10,7 +10,7 @@ import pytest
 from deploy.codegen.sources import Design
 from deploy.mcu.emulator import run_on_m4f
 from deploy.mcu.host import run_on_host
-from tests.deploy.codegen.harness import STRICT, Floats, design_for, files, floats_out, same_bits, session
+from tests.deploy.codegen.harness import STRICT, Floats, design_for, files, fixed, floats_out, same_bits, session
 from tests.deploy.codegen.operator_cases import CASES, everything
 from tests.mcu_tools import needs_arm, needs_clang, needs_gcc, needs_qemu
 
@@ -48,7 +48,7 @@ def expected() -> dict[str, Floats]:
     found: dict[str, list[Floats]] = {name: [] for name in model.outputs}
     for row in rows:
         parts = zip(model.inputs.items(), np.split(row, sizes), strict=True)
-        results = runtime.run(None, {name: part.reshape(shape) for (name, shape), part in parts})
+        results = runtime.run(None, {name: part.reshape(fixed(shape)) for (name, shape), part in parts})
         for name, result in zip(model.outputs, results, strict=True):
             found[name].append(np.asarray(result, np.float32).reshape(-1))
     return {name: np.stack(values) for name, values in found.items()}
