@@ -8,6 +8,7 @@ import socket
 import threading
 import urllib.request
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,17 @@ import pytest
 import torch
 
 from policies.errors import UserError
+from robo_rl.locomotion import WithTerrain
 from robo_rl.view.show import Show
 from robo_rl.view.web import Web
+from sim.environment import VectorEnvironment
+from sim.legged.rough import rough_task
+from sim.legged.terrain_ground import ScanSettings
+from sim.robots.go1 import GO1
 from sim.task import Task
 from sim.tasks import find_task
+from sim.tasks.go1_velocity_rough import SETTINGS
+from sim.terrain.terrain import TerrainSettings
 from tests.e2e.browser import chromium
 from tests.e2e.processes import Process, eventually
 
@@ -41,16 +49,19 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture
-def web() -> Iterator[Web]:
-    view = Web(standing(find_task("go1-velocity-flat")), free_port())
+@contextmanager
+def watched(task: Task) -> Iterator[Web]:
+    """The viewer of a task, running in a thread."""
+    view = Web(standing(task), free_port())
     stop = threading.Event()
     runner = threading.Thread(target=view.run, args=(stop,))
     runner.start()
-    yield view
-    stop.set()
-    runner.join(10.0)
-    view.close()
+    try:
+        yield view
+    finally:
+        stop.set()
+        runner.join(10.0)
+        view.close()
     assert not runner.is_alive()
 
 
@@ -67,8 +78,8 @@ def seen(driver: Any, path: str) -> Any:
 
 
 @pytest.mark.timeout(180)
-def test_clicks_and_sliders_reach_the_simulation_and_the_canvas_shows_it(web: Web, tmp_path: Path) -> None:
-    with chromium(tmp_path / "profile") as driver:
+def test_clicks_and_sliders_reach_the_simulation_and_the_canvas_shows_it(tmp_path: Path) -> None:
+    with watched(find_task("go1-velocity-flat")) as web, chromium(tmp_path / "profile") as driver:
         driver.get(web.url)
         show = web.show
         reset = seen(driver, "//button[normalize-space()='Reset']")
@@ -100,6 +111,39 @@ def test_clicks_and_sliders_reach_the_simulation_and_the_canvas_shows_it(web: We
         seen(driver, "//label[contains(., 'Pause')]").click()
         eventually(lambda: web.paused, "it pauses")
         assert not uniform(seen(driver, "//canvas"))
+
+
+@pytest.mark.timeout(180)
+def test_ground_and_level_put_the_robot_there(tmp_path: Path) -> None:
+    # As little ground as there can be: a browser without a graphics card draws it.
+    terrain = TerrainSettings(kinds=("flat", "stairs_up"), rows=3, tile=4.0, resolution=0.2)
+    task = rough_task(GO1, SETTINGS, terrain, ScanSettings())
+    with watched(task) as web, chromium(tmp_path / "profile") as driver:
+        web.paused = True
+        driver.get(web.url)
+        assert web.show.grounds == terrain.kinds
+
+        def stands_on() -> tuple[str, int]:
+            environment = web.show.environment
+            assert isinstance(environment, VectorEnvironment)
+            assert isinstance(environment.scenario, WithTerrain)
+            names, kinds, levels = environment.scenario.terrain_places()
+            return names[int(kinds[0])], int(levels[0])
+
+        before = web.show.restarts
+        seen(driver, "//label[contains(., 'Ground')]/following::input[1]").click()
+        seen(driver, "//*[@role='option'][contains(., 'stairs_up')]").click()
+        eventually(lambda: stands_on() == ("stairs_up", 0), "the ground arrives")
+        assert web.show.restarts > before
+
+        level = seen(driver, "//label[contains(., 'Level')]/following::input[@inputmode='decimal'][1]")
+        level.send_keys("\ue009a")  # Control-A
+        level.send_keys("2\n")
+        eventually(lambda: stands_on() == ("stairs_up", 2), "the level arrives")
+        # It stays there, whatever the curriculum would do with it.
+        seen(driver, "//button[normalize-space()='Reset']").click()
+        eventually(lambda: web.show.restarts > before + 2, "the reset arrives")
+        assert stands_on() == ("stairs_up", 2)
 
 
 def uniform(canvas: Any) -> bool:
