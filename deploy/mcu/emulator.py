@@ -83,11 +83,12 @@ class M4fProgram:
         listing = run_tool(["arm-none-eabi-nm", "--undefined-only", *self.objects], self.folder, 10.0)
         return {words[1] for line in listing.splitlines() if len(words := line.split()) == 2 and words[0] == "U"}
 
-    def sizes(self) -> Sizes:
-        """Sizes of the sources' sections and symbols."""
-        table = run_tool(["arm-none-eabi-size", *self.objects], self.folder, 10.0).splitlines()[1:]
+    def sizes(self, objects: Sequence[str] = ()) -> Sizes:
+        """Sizes of the sections and symbols of the sources, or of those `objects` such as policy.o alone."""
+        chosen = objects or self.objects
+        table = run_tool(["arm-none-eabi-size", *chosen], self.folder, 10.0).splitlines()[1:]
         columns = np.array([[int(word) for word in line.split()[:3]] for line in table]).sum(axis=0)
-        listing = run_tool(["arm-none-eabi-nm", "--print-size", "-t", "d", *self.objects], self.folder, 10.0)
+        listing = run_tool(["arm-none-eabi-nm", "--print-size", "-t", "d", *chosen], self.folder, 10.0)
         symbols = {}
         for line in listing.splitlines():
             words = line.split()
@@ -97,11 +98,16 @@ class M4fProgram:
 
 
 def build_m4f(
-    sources: Mapping[str, str], folder: Path, flags: Sequence[str] = ("-O2",), timeout: float = 120.0
+    sources: Mapping[str, str],
+    folder: Path,
+    flags: Sequence[str] = ("-O2",),
+    timeout: float = 120.0,
+    libraries: Sequence[str] = (),
 ) -> M4fProgram:
     """Compile C that defines `mcu_case` (cases.h) for the STM32F405, in `folder`.
 
-    `sources` maps file names to text; every .c is compiled with `flags`, headers lie beside them.
+    `sources` maps file names to text; every .c is compiled with `flags`, headers lie beside them; `libraries` such as
+    -lm are linked.
 
     Raises:
         BundleError: No cross compiler, or C that doesn't compile.
@@ -113,7 +119,7 @@ def build_m4f(
     board = [BOARD / "semihosting.c", HERE / "emulated_main.c"]
     run_tool(
         [COMPILER, *MCU_FLAGS, "-O2", "-std=c99", *includes, *LINKER_FLAGS, f"-Wl,--defsym=stack_bytes={STACK_BYTES}"]
-        + [f"-T{BOARD / 'memory.ld'}", *board, *objects, "-o", ELF],
+        + [f"-T{BOARD / 'memory.ld'}", *board, *objects, *libraries, "-o", ELF],
         folder,
         timeout,
     )

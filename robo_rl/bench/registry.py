@@ -18,7 +18,9 @@ BENCHMARKS = {
     "env": "full environment steps of go1-velocity-flat as a share of bare physics, and memory",
     "walk": "time until a Go1 walks as commanded, over several seeds",
     "ppo": "our PPO against rsl_rl's on go1-velocity-flat: samples a second, time to equal return",
+    "mcu": "instructions, modelled time, flash and RAM of generated C on an emulated Cortex-M4F",
     "rough": "success of go1-velocity-rough on every kind and level of terrain",
+    "chip": "bundles flown by their firmware on an emulated chip, against onnxruntime",
 }
 
 

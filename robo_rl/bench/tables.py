@@ -22,6 +22,7 @@ from statistics import median
 from policies.errors import UserError
 from robo_rl.bench import legged_tables
 from robo_rl.bench.markdown import Result, markdown_table, percent
+from robo_rl.bench.mcu_table import mcu
 from robo_rl.files import write_text
 
 RESULTS = Path("docs/results")
@@ -178,6 +179,7 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "env": legged_tables.env,
     "walk": legged_tables.walk,
     "ppo": legged_tables.ppo,
+    "mcu": mcu,
     "rough": legged_tables.rough,
     "chip": chip,
     "sim2sim": legged_tables.sim2sim,

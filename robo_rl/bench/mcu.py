@@ -1,0 +1,184 @@
+"""`bench mcu`: what a step of generated C costs on a Cortex-M4F, for several networks and every kernel.
+
+Each network becomes a bundle and each bundle C, as a user's would (`robo-rl export`, `robo-rl codegen`), compiled by
+Debian's cross compiler with -O2 and run on QEMU's STM32F405. Instructions, stack and sections are measured; cycles are
+modelled from every executed instruction at the cost of the Cortex-M4's manual, without flash wait states
+(`deploy.mcu.cycles`). The error is the largest difference from onnxruntime, in units of the normalised action.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from deploy.bundle import load_bundle
+from deploy.codegen.generate import generate
+from deploy.codegen.kernels.base import KERNELS
+from deploy.errors import BundleError
+from deploy.mcu.cases import Floats
+from deploy.mcu.cycles import modelled_cycles
+from deploy.mcu.emulator import build_m4f
+from deploy.mcu.host_time import host_nanoseconds
+from deploy.mcu.policy_case import policy_inputs, policy_outputs, policy_sources
+from deploy.mcu.toolchain import run_tool
+from policies.errors import UserError
+from policies.networks import MLP
+from policies.validation import require
+from robo_rl.bench import mcu_peers
+from robo_rl.bench.mcu_networks import HOVER, Network, flight, limits, networks, reference, write_bundle, write_hover
+from robo_rl.results import installed_version
+
+MHZ = 168.0
+"""The STM32F405's fastest clock."""
+FLAGS = ("-std=c99", "-O2")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Measure generated C on an emulated Cortex-M4F."""
+
+    kernels: tuple[str, ...] = field(default_factory=lambda: tuple(KERNELS))
+    """Kernels to measure: c, asm, int8."""
+    steps: int = 24
+    """Steps of each network's recorded flight; the state is reset half-way. Instructions are the most of any step."""
+    seed: int = 0
+    """Seed of the networks' weights and inputs."""
+    hover: Path | None = None
+    """Bundle of a hover policy for the row of a whole step; one that has not learnt when not given."""
+    timing_turns: int = 200
+    """Turns over all steps for the time on this machine; the median counts."""
+
+    def __post_init__(self) -> None:
+        require(self, "steps", low=2)
+        require(self, "timing_turns", low=1)
+        unknown = [kernel for kernel in self.kernels if kernel not in KERNELS]
+        if unknown or not self.kernels:
+            raise UserError(f"kernels are some of {', '.join(KERNELS)}, got {', '.join(self.kernels) or 'none'}")
+
+
+@dataclass(frozen=True)
+class _Program:
+    """C to measure, and what it should answer."""
+
+    sources: dict[str, str]
+    measured: str
+    """The object file whose sections count."""
+    inputs: Floats
+    expected: Floats
+    """Shape [steps, outputs]."""
+    low: Floats
+    high: Floats
+    """Limits of the outputs, shape [outputs]; half of what is between them is a normalised action of 1."""
+    multiply_accumulates: int
+    constant_bytes: int
+    flags: tuple[str, ...] = FLAGS
+
+
+def run(settings: Settings) -> dict[str, Any]:
+    """Rows by network and kernel, peers that are absent, and how it was measured."""
+    try:
+        return _run(settings)
+    except BundleError as error:
+        raise UserError(str(error)) from None
+
+
+def _run(settings: Settings) -> dict[str, Any]:
+    rows = []
+    peers = dict(mcu_peers.ABSENT)
+    version = installed_version("emlearn")
+    peers["emlearn"] = version or "not installed: pip install 'robo-rl[bench]'"
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        for network in networks(settings.seed):
+            bundle = write_bundle(network, folder / "bundle", settings.seed)
+            rows += [_generated(network.name, bundle, kernel, settings) for kernel in settings.kernels]
+            if version is not None:
+                rows += _emlearn(network, bundle, f"emlearn {version}", settings)
+        hover = settings.hover or write_hover(folder / "hover", settings.seed)
+        rows += [_generated(HOVER, hover, kernel, settings) for kernel in settings.kernels]
+        compiler = run_tool(["arm-none-eabi-gcc", "-dumpfullversion"], folder, 10.0).strip()
+        emulator = run_tool(["qemu-system-arm", "--version"], folder, 10.0).splitlines()[0]
+    return {
+        "rows": rows,
+        "peers": peers,
+        "hover_bundle": "given" if settings.hover else "not trained",
+        "compiler": f"arm-none-eabi-gcc {compiler} {' '.join(FLAGS)}",
+        "emulator": emulator,
+        "modelled": "every executed instruction at the Cortex-M4 manual's cost, no flash wait states; not measured",
+    }
+
+
+def _generated(name: str, bundle: Path, kernel: str, settings: Settings) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as scratch:
+        done = generate(bundle, Path(scratch) / "c", kernel)
+        manifest = load_bundle(bundle).manifest
+        reset, sensors = flight(bundle, settings.steps)
+        program = _Program(
+            sources=policy_sources(done.path),
+            measured="policy.o",
+            inputs=policy_inputs(manifest, reset, sensors),
+            expected=reference(bundle, reset, sensors),
+            low=limits(bundle)[0],
+            high=limits(bundle)[1],
+            multiply_accumulates=done.multiply_accumulates,
+            constant_bytes=done.constant_bytes,
+        )
+        assert program.expected.shape[1] == policy_outputs(manifest) - 1
+        row = _measure(program, settings)
+    return {"network": name, "kernel": kernel, "code": "robo-rl", "state_bytes": done.state_bytes, **row}
+
+
+def _emlearn(network: Network, bundle: Path, code: str, settings: Settings) -> list[dict[str, Any]]:
+    """A row for emlearn, none where it lacks the network's layers."""
+    folder = mcu_peers.emlearn_folder()
+    if folder is None or not isinstance(network.module, MLP):
+        return []
+    sources = mcu_peers.emlearn_sources(network.module)
+    if sources is None:
+        return []
+    reset, sensors = flight(bundle, settings.steps)
+    linear = [layer for layer in network.module.layers if isinstance(layer, nn.Linear)]
+    program = _Program(
+        sources=sources,
+        measured="case.o",
+        inputs=policy_inputs(load_bundle(bundle).manifest, reset, sensors),
+        expected=reference(bundle, reset, sensors),
+        low=limits(bundle)[0],
+        high=limits(bundle)[1],
+        multiply_accumulates=sum(layer.weight.numel() for layer in linear),
+        constant_bytes=mcu_peers.weight_bytes(network.module),
+        flags=(*FLAGS, f"-I{folder}"),
+    )
+    return [{"network": network.name, "kernel": "", "code": code, **_measure(program, settings)}]
+
+
+def _measure(program: _Program, settings: Settings) -> dict[str, Any]:
+    outputs = program.expected.shape[1] + 1
+    with tempfile.TemporaryDirectory() as scratch:
+        chip = build_m4f(program.sources, Path(scratch), program.flags, libraries=("-lm",))
+        found = chip.run(program.inputs, outputs)
+        sizes = chip.sizes((program.measured,))
+        cycles = modelled_cycles(chip, program.inputs[0], outputs)
+    if np.any(found.outputs[:, 0] != 0.0):
+        raise UserError(f"the generated C refused a recorded step with status {found.outputs[:, 0].max():g}")
+    # A peer's outputs are not clamped to the commands' limits.
+    answers = np.clip(found.outputs[:, 1:], program.low, program.high)
+    instructions = int(found.instructions.max())
+    return {
+        "instructions": instructions,
+        "instructions_per_mac": instructions / program.multiply_accumulates,
+        "multiply_accumulates": program.multiply_accumulates,
+        "modelled_us_168mhz": cycles.most / MHZ,
+        "modelled_us_168mhz_least": cycles.least / MHZ,
+        "text_bytes": sizes.text_bytes,
+        "code_bytes": sizes.text_bytes - program.constant_bytes,
+        "bss_bytes": sizes.bss_bytes + sizes.data_bytes,
+        "stack_bytes": found.stack_bytes,
+        "max_error": float((np.abs(answers - program.expected) / (0.5 * (program.high - program.low))).max()),
+        "x86_ns": host_nanoseconds(program.sources, program.inputs, outputs, program.flags, settings.timing_turns),
+    }
