@@ -177,7 +177,7 @@ def _run(tool: str, *arguments: str, cwd: str) -> None:
     if done.returncode != 0:
         lines = [line for line in done.stderr.splitlines() if "error" in line or "overflowed" in line]
         cause = lines[0] if lines else (done.stderr.splitlines() or ["no message"])[-1]
-        raise BundleError(f"{tool} failed: {cause.strip()}; is it version 10 or newer?")
+        raise BundleError(f"{tool} failed: {cause.strip()}; GCC 10 or newer, or another kernel, may mend it")
 
 
 def _makefile() -> str:
