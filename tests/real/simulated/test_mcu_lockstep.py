@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,10 +17,11 @@ import numpy as np
 import pytest
 
 from deploy.firmware.build import build_firmware
+from real.robots.serial import SerialRobot, SerialSettings
 from real.robots.serial_frames import Ask, ChipState, Decoder, Heartbeat, Hello, Info, Request, Setpoint, Status, encode
 from real.simulated.mcu_lockstep import LINK_BYTES, Chip, ChipError, Motion
 from real.simulated.mcu_port import ChipPort
-from real.simulated.mcu_quad import Airframe
+from real.simulated.mcu_quad import Airframe, Firmware, McuQuad
 from real.simulated.mcu_settings import McuQuadSettings
 from sim.physics.rotor.parameters import PARAMETERS
 from tests.deploy.firmware import stand_in
@@ -158,6 +160,38 @@ def test_an_airframe_stands_on_the_ground_and_one_held_in_the_air_waits() -> Non
         held.step(np.zeros(4))
     assert held.on_ground, "without its motors it falls onto the floor, and no further"
     assert held.state[2] == 0.0
+
+
+@needs_arm
+@needs_qemu
+def test_a_quadrotor_flies_as_fast_as_it_goes_and_leaves_no_emulator(image: Path, tmp_path: Path) -> None:
+    settings = McuQuadSettings(port=0, as_fast=True, log=str(tmp_path / "log.jsonl"))
+    quad = McuQuad(Firmware(image, 0.01, (0.0,) * 4, (2000.0,) * 4), settings)
+    emulator = Child(quad._chip.pid)
+    stopped: list[int] = []
+    driver = SerialRobot(SerialSettings(port=quad.url), stand_in.manifest())
+
+    def drive() -> None:
+        try:
+            driver.connect(20.0)
+            driver.arm()
+            deadline = time.monotonic() + 20.0
+            while driver.link().robot_state != "ready" and time.monotonic() < deadline:
+                time.sleep(0.01)
+        finally:
+            driver.close()
+            stopped.append(0)
+
+    host = threading.Thread(target=drive)
+    host.start()
+    quad.run(stopped, paced=False)
+    host.join()
+    quad.close()
+    states = [line for line in (tmp_path / "log.jsonl").read_text().splitlines() if '"kind":"state"' in line]
+    assert '"before":"idle","after":"ready"' in states[0]
+    assert not emulator.alive
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", int(driver._settings.port.rsplit(":", 1)[1])))
 
 
 def test_the_port_serves_one_host_and_drops_what_nobody_takes() -> None:
