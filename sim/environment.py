@@ -173,9 +173,7 @@ class VectorEnvironment:
 
     def _replace(self, ids: Tensor, sensors: Sensors) -> tuple[Sensors, Truth]:
         truth = self._restart(ids)
-        rows = {name: value[ids] for name, value in self.scenario.signals(truth).items()}
-        fresh = self._sensors.restart(ids, rows, self._generator)
-        return Sensors({name: value.index_copy(0, ids, fresh[name]) for name, value in sensors.items()}), truth
+        return self._sensors.renew(sensors, ids, self.scenario.signals(truth), self._generator), truth
 
     def snapshot(self) -> dict[str, Tensor]:
         parts = {

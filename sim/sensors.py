@@ -58,6 +58,8 @@ class SensorModels:
         self._models = {m.sensor: m for m in models}
         self._flat = [name for name in dims if name in self._models and _disturbed(self._models[name])]
         self._widths = [dims[name] for name in self._flat]
+        apart = {m.sensor for m in models if m.rotation or m.delay > 0 or m.dropout > 0.0}
+        self._joined = [name for name in self._flat if name not in apart]
         self._rotations = [name for name in self._flat if self._models[name].rotation]
         # Half the rotation angle moves a unit quaternion: dq = 1/2 angle.
         rows = [
@@ -118,6 +120,20 @@ class SensorModels:
         for name, held in self._held.items():
             held[ids] = values[name].detach()
         return values
+
+    def renew(self, sensors: Sensors, ids: Tensor, true: Mapping[str, Tensor], generator: torch.Generator) -> Sensors:
+        """`sensors` with the worlds `ids` [K] started anew, as `restart` does, for true values [N, dim] of all."""
+        rows = {name: value[ids] for name, value in true.items() if name not in self._flat}
+        if self._flat:
+            flat = side_by_side([true[name] for name in self._flat])[ids]
+            rows |= zip(self._flat, flat.split(self._widths, -1), strict=True)
+        fresh = self.restart(ids, rows, generator)
+        values = {n: v.index_copy(0, ids, fresh[n]) for n, v in sensors.items() if n not in self._joined}
+        if self._joined:
+            was, new = (side_by_side([part[name] for name in self._joined]) for part in (sensors, fresh))
+            widths = [self._dims[name] for name in self._joined]
+            values |= zip(self._joined, was.index_copy(0, ids, new).split(widths, -1), strict=True)
+        return Sensors({name: values[name] for name in sensors})
 
     def _disturb(self, flat: Tensor, bias: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         noise = torch.randn(flat.shape, generator=generator, device=flat.device)

@@ -82,6 +82,7 @@ class LeggedScenario:
         self._period = period
         self._stance = torch.tensor(robot.stance)
         self._per_scale = 1.0 / torch.tensor(robot.action_scale)
+        self._middle = -self._stance * self._per_scale
         self._gait = Gait(settings.gait, settings.frequency, settings.duty, period)
         low, high = torch.tensor(robot.joint_low), torch.tensor(robot.joint_high)
         margin = 0.025 * (high - low)
@@ -172,7 +173,7 @@ class LeggedScenario:
             raise NotImplementedError("MuJoCo's batch gives no gradients; train with ppo")
         target = commands["joint_position_target"]
         self._older_action = self._last_action
-        self._last_action, self._action = self._action, (target - self._stance) * self._per_scale
+        self._last_action, self._action = self._action, torch.addcmul(self._middle, target, self._per_scale)
         self._last_velocity = self.physics.values[:, self._columns["joint_velocity"]]
         self._followed = self.commands.values
         due = self._ticks % EVENTS == 0

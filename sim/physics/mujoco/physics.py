@@ -1,6 +1,6 @@
 """MuJoCo on the CPU: N worlds of one model, stepped together on all cores by `mujoco.batch.Batch`.
 
-What a step costs is MuJoCo's own work: one call advances every world by all substeps, and one conversion brings the
+What a step costs is MuJoCo's own work: one call advances every world by all substeps, and one kernel brings the
 sensors to float32. Joint angles and speeds and the base's orientation, rates, position and velocity are current at the
 new state: they are read off the state itself (see `StateSensors`), which spares the forward stages (`mjSTAGE_VEL`) that
 MuJoCo would need to bring all of its sensors up to date, a sixth of the time. The others (accelerometer, torques,
