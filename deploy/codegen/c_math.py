@@ -280,3 +280,20 @@ def dependencies(names: Iterable[str]) -> list[str]:
         needed.add(name)
         waiting.extend(_USES.get(name, ()))
     return [name for name in MATH if name in needed]
+
+
+def each(name: str) -> str:
+    """C source of `policy_<name>_each`, which applies a function to every value of an array; one loop for all layers.
+
+    A compiler puts the function into the loop where it isn't called elsewhere, and loads its constants once.
+    """
+    return f"""\
+/* {name} of every value, in place. */
+static void policy_{name}_each(float *values, uint32_t count)
+{{
+    uint32_t i;
+    for (i = 0u; i < count; ++i) {{
+        values[i] = policy_{name}(values[i]);
+    }}
+}}
+"""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from deploy.codegen.c_math import MATH, dependencies
+from deploy.codegen.c_math import MATH, dependencies, each
 from deploy.codegen.expressions import helpers, math_names
 from deploy.codegen.ir import Buffer, View, flat, reads, writes
 from deploy.codegen.kernels.constants import c_number
@@ -19,6 +19,7 @@ def source(design: Design) -> str:
     parts = [
         HEAD,
         *(MATH[name] for name in dependencies(math_names(used))),
+        *(each(name) for name in sorted({layer.activation for layer in design.layers} - {""})),
         *helpers(used),
         *(kernel.functions() for kernel in design.kernels()),
         _limits(design),

@@ -13,7 +13,8 @@ from deploy.codegen.kernels.packed import PackedC
 class DenseKernel(Protocol):
     """Writes C for target = activation(weight @ source + bias).
 
-    The C needs <stdint.h>, the functions of `c_math` that it names, and no contraction to fused multiply-add.
+    The C needs <stdint.h>, `c_math.each` of every activation with what that uses, and no contraction to fused
+    multiply-add.
     """
 
     @property

@@ -67,17 +67,8 @@ class PackedC:
 
 
 def activate(target: str, outputs: int, activation: str) -> str:
-    """C statements that apply a function of `c_math` to each of `outputs` floats; none for ""."""
-    if not activation:
-        return ""
-    return (
-        "{\n"
-        "    uint32_t i;\n"
-        f"    for (i = 0u; i < {outputs}u; ++i) {{\n"
-        f"        ({target})[i] = policy_{activation}(({target})[i]);\n"
-        "    }\n"
-        "}\n"
-    )
+    """The C statement that applies a function of `c_math` to each of `outputs` floats; none for ""."""
+    return f"policy_{activation}_each({target}, {outputs}u);\n" if activation else ""
 
 
 def rows_function(rows: int) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from deploy.codegen.c_math import MATH, dependencies
+from deploy.codegen.c_math import MATH, dependencies, each
 from deploy.codegen.kernels.base import KERNELS
 
 Floats = npt.NDArray[np.float32]
@@ -92,8 +92,9 @@ def expected(layers: Sequence[Layer], inputs: Floats) -> npt.NDArray[np.float64]
 
 
 def _head(kernel: str, layers: Sequence[Layer]) -> list[str]:
-    used = dependencies({layer.activation for layer in layers} - {""})
-    return [HEAD, *(MATH[name] for name in used), KERNELS[kernel].functions()]
+    activations = sorted({layer.activation for layer in layers} - {""})
+    used = [MATH[name] for name in dependencies(activations)]
+    return [HEAD, *used, *(each(name) for name in activations), KERNELS[kernel].functions()]
 
 
 def _case(body: str) -> str:
