@@ -36,12 +36,12 @@ static float policy_tanh(float x)
         p = p * s - 0x1.555452p-2f;
         return p * s * x + x;
     }
-    if (s > 82.0f) {
-        return x > 0.0f ? 1.0f : -1.0f;
-    }
     /* exp 2|x| = 2^(whole + rest); adding 1.5 * 2^23 leaves the nearest integer in the low bits. */
     rest = (x > 0.0f ? x : -x) * 0x1.715476p+1f;
     turns.real = rest + 0x1.8p+23f;
+    if (turns.bits > 0x4b40001au) {
+        return x > 0.0f ? 1.0f : x < 0.0f ? -1.0f : x; /* beyond 2^26, or NaN */
+    }
     rest -= turns.real - 0x1.8p+23f;
     p = 0x1.5bb9e6p-10f * rest + 0x1.3ceab6p-7f;
     p = p * rest + 0x1.c6b754p-5f;

@@ -32,11 +32,13 @@ static int policy_finite(const float *values, uint32_t count)
     return 1;
 }
 
-/* Whether each sensor is within its limits. */
+/* Whether each sensor is finite, judged as above, and within its limits. */
 static int policy_within(const float *values, const float *low, const float *high)
 {
     for (uint32_t i = 0u; i < POLICY_SENSOR_FLOATS; i++) {
-        if (values[i] < low[i] || values[i] > high[i]) {
+        policy_bits value;
+        value.real = values[i];
+        if ((value.bits & 0x7f800000u) == 0x7f800000u || value.real < low[i] || value.real > high[i]) {
             return 0;
         }
     }
