@@ -145,7 +145,7 @@ _WALKING = PpoConfig(
 )  # fmt: skip
 RECOMMENDED: dict[str, PpoConfig] = {
     "go1-velocity-flat": _WALKING,
-    "go1-velocity-rough": replace(_WALKING, iterations=480, initial_std=0.15, final_std=0.06),
+    "go1-velocity-rough": replace(_WALKING, iterations=480, initial_std=0.18, final_std=0.07),
     "h1-velocity-flat": replace(_WALKING, iterations=800, initial_std=0.4, final_std=0.0, imitation=0),
 }
 
