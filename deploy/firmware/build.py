@@ -227,8 +227,8 @@ def _readme(policy: Policy, target: Target, link: Link, files: dict[str, bytes])
         f"# {identity.name} for {target}",
         "",
         f"Written by `robo-rl firmware`. Task {identity.task}, policy {identity.policy_sha256}.",
-        "",
     ]
     if target == "stm32f405":
-        lines += [f"Link: {link}. {BIN} has {len(files[BIN])} bytes of 1048576.", ""]
-    return "\n".join(lines) + (HERE / target / README).read_text(encoding="utf-8")
+        lines += [f"Link: {link}. {BIN} has {len(files[BIN])} bytes of 1048576."]
+    lines += [""]
+    return "\n".join([*lines, ""]) + (HERE / target / README).read_text(encoding="utf-8")

@@ -153,6 +153,15 @@ def test_the_app_of_a_bundle_compiles_for_the_chip_with_the_firmware_s_flags(
     assert {word.removesuffix(".o") for word in words if word.endswith(".o")} == {path.stem for path in sources}
 
 
+def test_stacks_as_they_come_are_refused_by_the_compiler(generated: Path, tmp_path: Path) -> None:
+    folder = write_firmware(generated, tmp_path / "app", "crazyflie")
+    stack = "-DSTABILIZER_TASK_STACKSIZE=(3 * configMINIMAL_STACK_SIZE)"
+    command = ["gcc", *FLAGS, f"-I{folder}/src", f"-I{HEADERS}", stack, "-fsyntax-only", str(folder / "src" / "app.c")]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert finished.returncode != 0
+    assert "raise STABILIZER_TASK_STACKSIZE" in finished.stderr
+
+
 def rotation(q: np.ndarray) -> np.ndarray:
     w, x, y, z = q
     return np.array(

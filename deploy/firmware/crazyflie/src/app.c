@@ -10,6 +10,7 @@
 #include "task.h"
 
 #include "app.h"
+#include "config.h"
 #include "controller.h"
 #include "stabilizer_types.h"
 
@@ -24,6 +25,16 @@
 #error "the stabilizer's loop has no such rate; build again with --rate 500"
 #endif
 #define BAD_STEPS (STEP_HZ / 50u) /* 20 ms */
+
+/* A step takes up to 3 kB of the stabilizer's stack, and the self-test keeps two states more on that of the task that
+ * starts the system. What that firmware gives its tasks, 1800 and 1200 bytes, is what they need without us. Better no
+ * firmware than one that overwrites its neighbour in the air. */
+#define SCRATCH_BYTES 3072u
+#define WORD_BYTES 4u
+_Static_assert(WORD_BYTES * STABILIZER_TASK_STACKSIZE >= 1800u + SCRATCH_BYTES,
+               "raise STABILIZER_TASK_STACKSIZE in the firmware's config.h, as README.md says");
+_Static_assert(WORD_BYTES * SYSTEM_TASK_STACKSIZE >= 1200u + SCRATCH_BYTES + 2u * sizeof(policy_state),
+               "raise SYSTEM_TASK_STACKSIZE in the firmware's config.h, as README.md says");
 
 static policy_state memory;
 static policy_commands commands;
