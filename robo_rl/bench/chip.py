@@ -22,7 +22,7 @@ from deploy.bundle import Bundle
 from deploy.errors import BundleError
 from deploy.firmware.build import build_firmware
 from policies.errors import UserError
-from policies.signals import Commands, Sensors
+from policies.signals import Commands, Sensors, State
 from policies.validation import require
 from real.robots.serial_frames import Ask, ChipFault, ChipState, Decoder, FrameError, Message, Request, Setpoint, Status
 from real.robots.serial_frames import encode as frame
@@ -42,6 +42,9 @@ MAX_START_TILT = 1.0
 FIGURE_PERIOD = 5.5  # s
 SETTLED = 2.0
 """Time in s of a flight that does not count in its errors: the vehicle recovers from its start, or joins the figure."""
+
+ACTION_HISTORY = "action_history"
+"""The state of the Crazyflie's policies that holds their last actions, the newest at its end."""
 
 Floats = NDArray[np.float64]
 
@@ -161,10 +164,21 @@ class OnnxPilot:
         commands, self._state = self._policy.step(sensors, self._state)
         return commands["rotor_speed"]
 
+    def follow(self, commands: Tensor) -> None:
+        """Remember the commands [N, 4] in rad/s that another pilot gave in place of the last ones.
+
+        Without it, a policy that reads its own actions drifts away from one that really flies: the vehicle, which holds
+        the two together in closed loop, hears only one of them.
+        """
+        if ACTION_HISTORY in self._state:
+            history = self._state[ACTION_HISTORY].clone()
+            history[:, -4:] = commands / (0.5 * crazyflie.MAX_SPEED) - 1.0
+            self._state = State({**self._state, ACTION_HISTORY: history})
+
 
 class ChipPilot:
     """One chip a world. `difference` is the largest one, in rad/s, between a flying chip's command and that of `peer`,
-    which is given the same sensors."""
+    which is given the same sensors and remembers the same actions."""
 
     def __init__(self, chips: list[Chip], period: float, peer: OnnxPilot) -> None:
         self.difference = 0.0
@@ -186,7 +200,9 @@ class ChipPilot:
         expected = self._peer(sensors).double().numpy()
         if flying.any():
             self.difference = max(self.difference, float(np.abs(commands - expected)[flying].max()))
-        return torch.from_numpy(commands.astype(np.float32))
+        given = torch.from_numpy(commands.astype(np.float32))
+        self._peer.follow(given)
+        return given
 
     def left(self) -> list[str]:
         """The chips that fly no more, each with its state and why."""
