@@ -156,8 +156,8 @@ def chip(result: Result) -> str:
     )
     apart = max(row.get("command_difference", 0.0) for row in result["rows"])
     return (
-        f"{markdown_table(title, rows)}\n\nGiven the same sensors and the same actions to remember, step by step along these "
-        f"flights, the chip's commands differ from onnxruntime's by {apart:.1e} of their range at most."
+        f"{markdown_table(title, rows)}\n\nGiven the same sensors and the same actions to remember, step by step along "
+        f"these flights, the chip's commands differ from onnxruntime's by {apart:.1e} of their range at most."
     )
 
 
