@@ -49,7 +49,7 @@ def generate(bundle: Path | str, out: Path | str, kernel: str = "c", rate: float
     folder = Path(out)
     if kernel not in KERNELS:
         raise BundleError(f"there is no kernel {kernel!r}; choose one of {', '.join(KERNELS)}")
-    check_replaceable(folder, frozenset(FILES))
+    check_replaceable(folder, frozenset(FILES), "a policy in C", "choose another folder")
     loaded = load_bundle(bundle)
     manifest = loaded.manifest
     files = read_files(loaded.path)

@@ -34,7 +34,8 @@ def inputs() -> Floats:
 
 @cache
 def outputs(compiler: str, *flags: str) -> Floats:
-    found = run_on_host(files(design()), inputs(), floats_out(design().manifest), flags, compiler)
+    # Sanitizers take their time over a file of this size.
+    found = run_on_host(files(design()), inputs(), floats_out(design().manifest), flags, compiler, timeout=300.0)
     assert (found[:, 0] == 0.0).all()
     return found
 
@@ -67,7 +68,7 @@ def test_the_operator_agrees_with_onnxruntime(name: str) -> None:
 
 
 @needs_gcc
-@pytest.mark.parametrize("flags", [("-O0",), ("-Os",), ("-O3", "-march=native"), ("-O1", "-DPOLICY_PORTABLE")])
+@pytest.mark.parametrize("flags", [("-O0",), ("-Os", "-DPOLICY_PORTABLE"), ("-O3", "-march=native")])
 def test_gcc_gives_the_same_bits_whatever_it_optimises(flags: tuple[str, ...]) -> None:
     assert same_bits(outputs("gcc", *flags), outputs("gcc", "-O2", *STRICT))
 

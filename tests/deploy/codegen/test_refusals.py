@@ -54,7 +54,6 @@ def gru(m: Model, **attributes: object) -> str:
         (lambda m: gru(m, direction="reverse"), "GRU of [1, 1, 5]"),
         (lambda m: gru(m, activations=["Relu", "Tanh"]), "standard activations"),
         (lambda m: m.node("RandomNormalLike", m.input(1, 4)), "draws"),
-        (lambda m: m.node("NonZero", m.input(1, 4)), "int64"),
     ],
 )
 def test_what_is_not_known_is_refused_by_name_operator_and_shape(build: Callable[[Model], str], words: str) -> None:
@@ -84,7 +83,7 @@ def test_a_member_that_c_or_cpp_can_not_have_is_refused(name: str) -> None:
 def test_a_rate_or_kernel_that_does_not_fit_is_refused(
     hover: InC, tmp_path: Path, options: dict[str, object], words: str
 ) -> None:
-    with pytest.raises(BundleError, match="") as caught:
+    with pytest.raises(BundleError) as caught:
         generate(hover.bundle.path, tmp_path / "c", **options)  # type: ignore[arg-type]
     assert words in str(caught.value)
     assert not (tmp_path / "c").exists()

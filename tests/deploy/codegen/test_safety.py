@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deploy.codegen.emit_source import checked_constants
 from deploy.codegen.generate import design_of
 from deploy.codegen.sources import inward
 from deploy.manifest import StateEntry
@@ -103,34 +104,34 @@ def test_the_selftest_passes_and_finds_a_changed_weight(remembering: InC, tmp_pa
 
     assert verdict() == 0
     whole = (tmp_path / "policy.o").read_bytes()
-    state = remembering.bundle.manifest
-    limit = np.array(state.commands[0].high, np.float32).tobytes()
-    assert limit in whole
-    # One bit, at several places: each lies in some weight, table or limit, and none may go unnoticed.
-    weight = whole.index(b"policy_weights") if b"policy_weights" in whole else 0
-    assert weight
-    start = whole.index(limit)
-    for place in (start, start + 2000, start + 5000):
+    model = (remembering.bundle.path / "policy.onnx").read_bytes()
+    design = design_of(model, remembering.bundle.manifest)
+    tables = [content for _, content in checked_constants(design)]
+    assert len(tables) >= 10
+    # One bit, the least of a number, in the middle of a weight matrix, a small table and a limit.
+    for content in (max(tables, key=len), tables[0], tables[-1]):
         damaged = bytearray(whole)
-        damaged[place] ^= 1
+        damaged[whole.index(content) + 4 * (len(content) // 8)] ^= 1
         (tmp_path / "policy.o").write_bytes(bytes(damaged))
-        assert verdict() & 1, f"a bit at {place} went unnoticed"
+        assert verdict() & 1, "a changed bit went unnoticed"
 
 
 @needs_gcc
 def test_the_selftest_finds_other_arithmetic(hover: InC) -> None:
     changed = dict(hover.texts)
-    assert "0x1.cadcb8p-27f" in changed["policy.c"]
-    changed["policy.c"] = changed["policy.c"].replace("0x1.cadcb8p-27f", "0x1.cadcb8p-17f")
+    line = "static float policy_tanh(float x)\n{\n"
+    assert line in changed["policy.c"]
+    changed["policy.c"] = changed["policy.c"].replace(line, f"{line}    x = x * 0.999f;\n")
     assert step_all(changed, hover.bundle.manifest, hover.sensors[:1], [2])[0, 0] == 2.0
 
 
 @needs_gcc
 def test_the_selftest_finds_a_reset_that_leaves_something(hover: InC) -> None:
     changed = dict(hover.texts)
-    line = "memset(state, 0, sizeof(*state));"
-    assert line in changed["policy.c"]
-    changed["policy.c"] = changed["policy.c"].replace(line, "memset(state, 0, sizeof(*state) - 4u);")
+    # The sample's history starts from values that aren't zero, copied from a table.
+    size = "sizeof(state->action_history))"
+    assert size in changed["policy.c"]
+    changed["policy.c"] = changed["policy.c"].replace(size, f"{size[:-1]} - 4u)")
     assert int(step_all(changed, hover.bundle.manifest, hover.sensors[:1], [2])[0, 0]) & 4
 
 
