@@ -90,10 +90,10 @@ def test_a_float32_is_within_a_limit_just_if_within_its_float32(limit: float, of
 
 
 @needs_gcc
-def test_the_selftest_passes_and_finds_a_changed_weight(remembering: InC, tmp_path: Path) -> None:
-    sources = [name for name in write_sources(tmp_path, remembering.texts) if name.endswith(".c")]
+def test_the_selftest_passes_and_finds_a_changed_weight(hover: InC, tmp_path: Path) -> None:
+    sources = [name for name in write_sources(tmp_path, hover.texts) if name.endswith(".c")]
     run_tool(["gcc", "-O2", f"-I{HERE}", "-c", *sources, HERE / "host_main.c"], tmp_path, 60.0)
-    write_cases(tmp_path / "in", np.full((1, 1 + remembering.sensors.shape[1]), 2.0, np.float32), 1)
+    write_cases(tmp_path / "in", np.full((1, 1 + hover.sensors.shape[1]), 2.0, np.float32), 1)
 
     def verdict() -> int:
         run_tool(
@@ -104,8 +104,8 @@ def test_the_selftest_passes_and_finds_a_changed_weight(remembering: InC, tmp_pa
 
     assert verdict() == 0
     whole = (tmp_path / "policy.o").read_bytes()
-    model = (remembering.bundle.path / "policy.onnx").read_bytes()
-    design = design_of(model, remembering.bundle.manifest)
+    model = (hover.bundle.path / "policy.onnx").read_bytes()
+    design = design_of(model, hover.bundle.manifest)
     tables = [content for _, content in checked_constants(design)]
     assert len(tables) >= 10
     # One bit, the least of a number, in the middle of a weight matrix, a small table and a limit.
