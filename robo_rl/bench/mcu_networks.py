@@ -99,7 +99,8 @@ def reference(bundle: Path, reset: np.ndarray, sensors: dict[str, np.ndarray]) -
         commands = policy.step({name: values[step] for name, values in sensors.items()})
         rows.append(np.concatenate([commands[entry.name] for entry in policy.manifest.commands]))
     low, high = limits(bundle)
-    return np.clip(np.stack(rows), low, high)
+    within: np.ndarray = np.clip(np.stack(rows), low, high)
+    return within
 
 
 def limits(bundle: Path) -> np.ndarray:
