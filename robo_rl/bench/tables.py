@@ -154,10 +154,13 @@ def chip(result: Result) -> str:
         "mean error (m)",
         "largest (m)",
     )
-    apart = max(row.get("command_difference", 0.0) for row in result["rows"])
+    table = markdown_table(title, rows)
+    differences = [row["command_difference"] for row in result["rows"] if "command_difference" in row]
+    if not differences:
+        return table
     return (
-        f"{markdown_table(title, rows)}\n\nGiven the same sensors and the same actions to remember, step by step along "
-        f"these flights, the chip's commands differ from onnxruntime's by {apart:.1e} of their range at most."
+        f"{table}\n\nGiven the same sensors and the same actions to remember, step by step along these flights, the "
+        f"chip's commands differ from onnxruntime's by {max(differences):.1e} of their range at most."
     )
 
 
