@@ -122,7 +122,7 @@ def test_what_the_tests_import_is_declared() -> None:
 def test_every_dependency_has_its_reason() -> None:
     text = (ROOT / "docs/dependencies.md").read_text(encoding="utf-8")
     explained = {canonicalize_name(name) for name in re.findall(r"^\| ([\w.-]+) \|", text, re.MULTILINE)} - {"library"}
-    promised = {name for extra in (*USERS, "dev") for name in declared(extra)}
+    promised = {name for extra in (*USERS, "bench", "dev") for name in declared(extra)}
     assert explained == promised
 
 
