@@ -119,7 +119,7 @@ uint32_t policy_selftest(void)
 {{
     uint32_t failed = 0u;
     policy_state state;
-    policy_commands commands;
+    policy_commands commands = policy_safe;
     const float *const command = (const float *)&commands;
     const float *const low = (const float *)&policy_low, *const high = (const float *)&policy_high;
     if (policy_constants_crc32() != 0x{crc:08x}u) {{
@@ -128,10 +128,11 @@ uint32_t policy_selftest(void)
     if (!state_resets()) {{
         failed |= 4u;
     }}
+    policy_reset(&state);
     for (uint32_t row = 0u; row < ROWS; row++) {{
         const float *const wanted = (const float *)&expected[row];
         uint32_t status = POLICY_OK;
-        if (row == 0u || row == RESET_ROW) {{
+        if (row == RESET_ROW) {{
             policy_reset(&state);
         }}
         for (uint32_t call = 0u; call < POLICY_SUBSTEPS; call++) {{

@@ -141,7 +141,7 @@ def manifest_of(
         sensors=tuple(
             SensorEntry(
                 name=name, dim=n, unit="1", frame="none", low=wide(n, -limit), high=wide(n, limit),
-                rate_limit=None, relative_to="", labels=(),
+                rate_limit=(), relative_to="", labels=(),
             )
             for name, n in sensors.items()
         ),

@@ -20,7 +20,8 @@ def case(function: Case) -> Case:
 
 
 def weights(*shape: int) -> Floats:
-    return (RANDOM.normal(size=shape) / np.sqrt(shape[-1])).astype(np.float32)
+    drawn: Floats = (RANDOM.normal(size=shape) / np.sqrt(shape[-1])).astype(np.float32)
+    return drawn
 
 
 def above_zero(model: Model, value: str) -> str:

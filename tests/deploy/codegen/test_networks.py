@@ -11,14 +11,25 @@ from hypothesis import strategies as st
 
 from deploy.codegen.sources import Design
 from deploy.mcu.emulator import build_m4f
-from tests.deploy.codegen.harness import Floats, Model, design_for, files, floats_out, same_bits, session, step_all
+from tests.deploy.codegen.harness import (
+    Floats,
+    Model,
+    design_for,
+    files,
+    fixed,
+    floats_out,
+    same_bits,
+    session,
+    step_all,
+)
 from tests.mcu_tools import needs_arm, needs_gcc, needs_qemu
 
 ACTIVATIONS = ("Tanh", "Elu", "Relu", "Sigmoid", "Softplus")
 
 
 def weights(random: np.random.Generator, *shape: int) -> Floats:
-    return (random.normal(size=shape) * np.sqrt(1.5 / shape[-1])).astype(np.float32)
+    drawn: Floats = (random.normal(size=shape) * np.sqrt(1.5 / shape[-1])).astype(np.float32)
+    return drawn
 
 
 def dense(m: Model, random: np.random.Generator, x: str, inputs: int, outputs: int) -> str:
@@ -61,7 +72,7 @@ def both(model: Model, design: Design, rows: int) -> tuple[Floats, Floats, Float
     runtime, wanted = session(model.build()), []
     for row in values:
         parts = np.split(row, np.cumsum(sizes)[:-1])
-        feeds = {name: part.reshape(model.inputs[name]) for name, part in zip(model.inputs, parts, strict=True)}
+        feeds = {name: part.reshape(fixed(model.inputs[name])) for name, part in zip(model.inputs, parts, strict=True)}
         wanted.append(np.concatenate([np.ravel(result) for result in runtime.run(None, feeds)]))
     assert (found[:, 0] == 0.0).all()
     return values, found, np.stack(wanted)
