@@ -42,7 +42,8 @@ COMMANDS = {
 }
 EXTRAS = {
     "torch": "train", "warp": "train", "tensorboard": "train", "onnx": "train", "onnxscript": "train",
-    "matplotlib": "train", "onnxruntime": "robot", "roslibpy": "robot", "websockets": "robot", "mcap": "robot", "serial": "robot",
+    "matplotlib": "train", "onnxruntime": "robot", "roslibpy": "robot", "websockets": "robot", "mcap": "robot",
+    "serial": "robot",
     "viser": "view", "mjviser": "view", "imageio_ffmpeg": "view", "PIL": "view", "mujoco": "train",
     "pybullet": "sim2sim", "gymnasium": "doors", "rsl_rl": "doors", "tensordict": "doors",
 }  # fmt: skip
