@@ -41,6 +41,10 @@ class BatchPolicy(Protocol):
     def step(self, sensors: Sensors, state: State) -> tuple[Commands, State]: ...
 
 
+Policy = PolicyGraph | Bundle | BatchPolicy
+"""What can be evaluated."""
+
+
 @dataclass(frozen=True)
 class Calls:
     """How often a policy is called a control period. Without `keeps_states` every call moves the states on by a whole
@@ -106,7 +110,7 @@ class Evaluation:
 
 @torch.no_grad()
 def evaluate(
-    policy: PolicyGraph | Bundle,
+    policy: Policy,
     task: Task,
     episodes: int = 1000,
     seed: int = HELD_OUT_SEED,
@@ -176,8 +180,13 @@ def first_episodes(
     raise RuntimeError(f"{task.name}: {int(alive.sum())} episodes went on after {task.episode_steps} steps")
 
 
-def pilot_for(policy: PolicyGraph | Bundle, task: Task, calls: Calls = ONCE) -> BatchPolicy:
-    """The policy as something to fly in `task`. Raises UserError when it was made for other sensors or commands."""
+def pilot_for(policy: Policy, task: Task, calls: Calls = ONCE) -> BatchPolicy:
+    """The policy as something to fly in `task`. Raises UserError when it was made for other sensors or commands.
+
+    What is neither graph nor bundle flies as it is, and minds its states between a period's calls itself.
+    """
+    if not isinstance(policy, PolicyGraph | Bundle):
+        return policy
     pilot = BundlePolicy(policy, task) if isinstance(policy, Bundle) else GraphPolicy(policy, task)
     return MultiRate(pilot.step, pilot.states, calls.substeps) if calls.keeps_states else pilot
 

@@ -34,6 +34,7 @@ from robo_rl.evaluate import (
     Evaluation,
     Floats,
     Interval,
+    Policy,
     bootstrap_mean,
     evaluate,
     first_episodes,
@@ -149,7 +150,7 @@ def walks(task: Task) -> bool:
 
 @torch.no_grad()
 def evaluate_walking(
-    policy: PolicyGraph | Bundle,
+    policy: Policy,
     task: Task,
     worlds: int = 1000,
     seed: int = HELD_OUT_SEED,

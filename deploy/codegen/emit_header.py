@@ -36,14 +36,15 @@ uint32_t policy_constants_crc32(void);
 """
 
 
-def header(design: Design) -> str:
-    """The text of policy.h."""
+def header(design: Design, note: str = "") -> str:
+    """The text of policy.h; `note` is a sentence for whoever reads its beginning."""
     manifest = design.manifest
     digest = manifest.identity.policy_sha256
     period = manifest.timing.period
     lines = [
         f"/* The policy {_comment(manifest.identity.name)} as C99: a robot's step from sensors to commands, SI units.",
         "",
+        *([*(f"   {line}" for line in wrap(_comment(note), 110)), ""] if note else []),
         "   Written by `robo-rl codegen`; don't edit, generate it again. */",
         "#ifndef POLICY_H",
         "#define POLICY_H",

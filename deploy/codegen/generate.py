@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.bundle import GOLDEN_FILE, POLICY_FILE, load_bundle, read_files
+from deploy.bundle import GOLDEN_FILE, POLICY_FILE, Bundle, load_bundle, read_files
 from deploy.codegen.emit_header import header
 from deploy.codegen.emit_selftest import record, selftest
 from deploy.codegen.emit_source import source
 from deploy.codegen.kernels.base import KERNELS
+from deploy.codegen.kernels.int8 import Int8
 from deploy.codegen.lower import lower
 from deploy.codegen.memory import plan
 from deploy.codegen.onnx_reader import read_graph
@@ -24,6 +26,23 @@ from deploy.rates import substeps_at
 
 HEADER, SOURCE, SELFTEST, README = "policy.h", "policy.c", "policy_selftest.c", "README.md"
 FILES = (HEADER, SOURCE, SELFTEST, README)
+ROUNDED = Int8.name
+"""The kernel whose results are not float32's, so that a flight must tell whether they do."""
+UNTRIED = f"Kernel {ROUNDED} was not tried: nobody has compared how it does with float32, not even in simulation."
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A policy's C before it is written: file name -> text, to be called `substeps` times a control period."""
+
+    bundle: Bundle
+    kernel: str
+    substeps: int
+    texts: Mapping[str, str]
+
+
+Check = Callable[[Draft], str]
+"""Looks at a draft and says in one sentence what it found, which goes into the README and policy.h; or raises."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +58,13 @@ class Generated:
     measured: Measured | None
 
 
-def generate(bundle: Path | str, out: Path | str, kernel: str = "c", rate: float | None = None) -> Generated:
+def generate(
+    bundle: Path | str, out: Path | str, kernel: str = "c", rate: float | None = None, check: Check | None = None
+) -> Generated:
     """Write the C of the bundle's policy to the folder `out`, replacing an older one there whole.
 
     `kernel` is one of `KERNELS`; `rate` Hz, a whole multiple of the training's rate, is how often the C will be called.
+    `check` may look at the C of kernel int8 before it is written, and refuse it by raising whatever it likes.
     Raises BundleError, one line, and leaves `out` as it was, for a damaged bundle, a policy that can't become C,
     another rate, or a folder that holds something else.
     """
@@ -57,6 +79,10 @@ def generate(bundle: Path | str, out: Path | str, kernel: str = "c", rate: float
     design = design_of(files[POLICY_FILE], manifest, kernel, substeps)
     recorded = record(design, loaded.policy, Golden.from_bytes(files[GOLDEN_FILE], manifest))
     texts = {HEADER: header(design), SOURCE: source(design), SELFTEST: selftest(design, recorded)}
+    note = ""
+    if kernel == ROUNDED:
+        note = check(Draft(loaded, kernel, substeps, texts)) if check is not None else UNTRIED
+        texts[HEADER] = header(design, note)
     measured = measure(texts)
     done = Generated(
         path=folder,
@@ -67,7 +93,7 @@ def generate(bundle: Path | str, out: Path | str, kernel: str = "c", rate: float
         substeps=substeps,
         measured=measured,
     )
-    texts[README] = readme(design, done.constant_bytes, measured)
+    texts[README] = readme(design, done.constant_bytes, measured, note)
     replace_folder(folder, {name: text.encode("ascii") for name, text in texts.items()}, check=lambda path: None)
     return done
 

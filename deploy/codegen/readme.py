@@ -6,8 +6,8 @@ from deploy.codegen.sizes import FLAGS, Measured
 from deploy.codegen.sources import Design
 
 
-def readme(design: Design, constant_bytes: int, measured: Measured | None) -> str:
-    """What the folder holds, how to call it, and what it costs."""
+def readme(design: Design, constant_bytes: int, measured: Measured | None, trial: str = "") -> str:
+    """What the folder holds, how to call it, and what it costs; `trial` says how its kernel did in a trial."""
     manifest = design.manifest
     period = manifest.timing.period / design.substeps
     rows = [
@@ -29,6 +29,7 @@ def readme(design: Design, constant_bytes: int, measured: Measured | None) -> st
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
     calls = "" if design.substeps == 1 else f", {design.substeps} times a control period of the training"
     name = manifest.identity.name.encode("ascii", "replace").decode()
+    tried = f" {trial}".encode("ascii", "replace").decode() if trial else ""
     return f"""\
 # {name} as C99
 
@@ -56,6 +57,8 @@ caller, and are held to their limits after that. A status other than `POLICY_OK`
 
 {note}
 
-Kernel of the dense layers: `{design.kernel.name}`. Compile `policy.c` without `-ffast-math`; on other compilers than
+Kernel of the dense layers: `{design.kernel.name}`.{tried}
+
+Compile `policy.c` without `-ffast-math`; on other compilers than
 gcc and clang also switch off the contraction of products and sums, or results differ in the last bits.
 """

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from deploy.bundle import MANIFEST_FILE, load_bundle, parse_manifest
-from deploy.codegen.generate import generate
+from deploy.codegen.generate import Check, generate
 from deploy.errors import BundleError
 from deploy.firmware.config import pilot_config, thrust_header
 from deploy.folder import check_replaceable, replace_folder
@@ -88,15 +88,17 @@ def write_firmware(
     rate: float | None = None,
     thrust: tuple[float, float, float] = (0.0, 0.0, 1.0),
     manifest: Manifest | None = None,
+    check: Check | None = None,
 ) -> Path:
     """Write the folder of a `target`, whole or not at all, and return it; see `build_firmware`.
 
     `thrust` (c0, c1, c2) is what a motor's command means to a target that commands forces: the share of the largest
-    force is (c0 + c1 u + c2 u^2) / (c0 + c1 + c2), with u the command over its highest value.
+    force is (c0 + c1 u + c2 u^2) / (c0 + c1 + c2), with u the command over its highest value. `check` goes to the
+    generator, too.
     """
     folder = Path(out)
     check_replaceable(folder, _OWN[target], f"firmware for {target}", "choose another folder")
-    policy = policy_in_c(Path(source), kernel, rate, manifest)
+    policy = policy_in_c(Path(source), kernel, rate, manifest, check)
     files = target_files(policy, target, link, thrust)
     if target == "stm32f405":
         files |= compile_image(files)
@@ -105,7 +107,13 @@ def write_firmware(
     return folder
 
 
-def policy_in_c(source: Path, kernel: str = "c", rate: float | None = None, manifest: Manifest | None = None) -> Policy:
+def policy_in_c(
+    source: Path,
+    kernel: str = "c",
+    rate: float | None = None,
+    manifest: Manifest | None = None,
+    check: Check | None = None,
+) -> Policy:
     """The generated C of a bundle, or of a folder that holds it already, with the manifest it belongs to."""
     if (source / GENERATED[1]).is_file():
         if rate is not None or kernel != "c":
@@ -115,7 +123,7 @@ def policy_in_c(source: Path, kernel: str = "c", rate: float | None = None, mani
         bundle = load_bundle(source)
         with tempfile.TemporaryDirectory() as scratch:
             generated = Path(scratch) / "generated"
-            generate(source, generated, kernel, rate)
+            generate(source, generated, kernel, rate, check)
             policy = Policy(bundle.manifest, _read_generated(generated))
     _check_same(policy, source)
     return policy

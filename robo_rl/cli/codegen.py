@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import tyro
 
 from policies.errors import UserError
-from robo_rl.cli.common import Folder
+from robo_rl.cli.common import Folder, kernel_check
 from robo_rl.cli.parsing import parse
 
 
@@ -21,9 +21,12 @@ class Arguments:
     out: tyro.conf.Positional[Folder]
     """Folder of the C files; older ones there are replaced, anything else is left alone."""
     kernel: str = "c"
-    """How dense layers are computed; docs/codegen.md says which there are."""
+    """How dense layers are computed; docs/codegen.md says which there are. int8 is written only if it does as well as
+    float32 in simulation."""
     rate: float | None = None
     """Hz at which the firmware calls the policy: a whole multiple of the policy's own, which it is when not given."""
+    ungated: bool = False
+    """With --kernel int8: write it without having flown it against float32 in simulation; the README says so."""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -31,8 +34,9 @@ def run(argv: Sequence[str]) -> int:
     from deploy.codegen.generate import generate
     from deploy.errors import BundleError
 
+    check = kernel_check(arguments.kernel, arguments.ungated)
     try:
-        done = generate(arguments.bundle, arguments.out, arguments.kernel, arguments.rate)
+        done = generate(arguments.bundle, arguments.out, arguments.kernel, arguments.rate, check)
     except BundleError as error:
         raise UserError(str(error)) from None
     print(f"{done.path}: {done.multiply_accumulates} multiply-accumulates, {done.constant_bytes} bytes of constants")

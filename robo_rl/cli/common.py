@@ -14,6 +14,7 @@ from robo_rl import results
 
 if TYPE_CHECKING:
     from deploy.bundle import Bundle
+    from deploy.codegen.generate import Check, Draft
     from policies.graph import PolicyGraph
 
 # What --help calls them: tyro would say "{None}|PATH", and "PATH" of positional ones.
@@ -46,6 +47,30 @@ def open_policy(folder: Path) -> tuple[PolicyGraph | Bundle, str]:
         return bundle, bundle.manifest.identity.task
     wrong = "does not exist" if not folder.exists() else "is neither a run nor a bundle"
     raise UserError(f"{folder} {wrong}; name a folder that `robo-rl train` or `robo-rl export` wrote")
+
+
+def kernel_check(kernel: str, ungated: bool) -> Check | None:
+    """What the C of `kernel` must pass before it is written, which prints what it found; None for no check.
+
+    Raises UserError for --ungated with a kernel that passes no gate.
+    """
+    from deploy.codegen.generate import ROUNDED, UNTRIED
+
+    if kernel != ROUNDED:
+        if ungated:
+            raise UserError(f"--ungated writes kernel {ROUNDED} untried; leave it out for kernel {kernel}")
+        return None
+    if ungated:
+        print(UNTRIED)
+        return None
+    from robo_rl import int8_gate
+
+    def check(draft: Draft) -> str:
+        note = int8_gate.check(draft)
+        print(note)
+        return note
+
+    return check
 
 
 def write_json(path: Path | None, payload: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from typing import Literal
 import tyro
 
 from policies.errors import UserError
-from robo_rl.cli.common import Folder
+from robo_rl.cli.common import Folder, kernel_check
 from robo_rl.cli.parsing import parse
 
 CRAZYFLIE_RATE = 500.0
@@ -29,9 +29,11 @@ class Arguments:
     link: Literal["lockstep", "uart"] = "lockstep"
     """Of an STM32F405 image: in step with a simulator, or in real time on a serial port."""
     kernel: Literal["c", "asm", "int8"] = "c"
-    """How the network's layers are computed."""
+    """How the network's layers are computed. int8 is written only if it does as well as float32 in simulation."""
     rate: float | None = None
     """Steps in Hz; the bundle's own by default, and 500 for a Crazyflie."""
+    ungated: bool = False
+    """With --kernel int8: write it without having flown it against float32 in simulation; the README says so."""
     thrust: tuple[float, float, float] = (0.0, 0.0, 1.0)
     """Of crazyflie and px4: c0, c1, c2 of a motor's force c0 + c1 u + c2 u^2 at the share u of its highest speed."""
 
@@ -54,6 +56,7 @@ def run(argv: Sequence[str]) -> int:
             arguments.kernel,
             rate,
             arguments.thrust,
+            check=kernel_check(arguments.kernel, arguments.ungated),
         )
     except BundleError as error:
         raise UserError(str(error)) from None
