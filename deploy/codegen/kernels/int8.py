@@ -5,7 +5,8 @@ for the layer's whole input (largest input = `most`); sums of products are exact
 (Armv7E-M), two products and two sums are one instruction; the portable C has the same integers, hence the same bits.
 
 No sum can overflow: `most` is 32767, or less where a row's weights would allow more than 2^31 - 1; it is computed here
-from the weights themselves. What rounding does to a flight is not bounded by any of this: only a flight tells, which `generate` can ask for (`check`).
+from the weights themselves. What rounding does to a flight is not bounded by any of this: only a flight tells, which
+`generate` can be made to ask for (`check`).
 """
 
 from __future__ import annotations
