@@ -141,7 +141,7 @@ def _ordered(values: tuple[float, ...], names: tuple[str, ...]) -> tuple[float, 
 
 
 SENSORS = (
-    SensorSpec("velocity_command", 3, "m/s", "body", (-1.0, -0.4, -1.2), (1.0, 0.4, 1.2)),
+    SensorSpec("velocity_command", 3, "m/s", "body", (-1.0, -0.4, -1.2), (1.0, 0.4, 1.2), rate_limit=(1.5, 1.5, 4.0)),
     SensorSpec("joint_position", 12, "rad", "joint", -5.0, 5.0, labels=SENSOR_ORDER),
     SensorSpec("joint_velocity", 12, "rad/s", "joint", -60.0, 60.0, labels=ROBOT_ORDER),
     SensorSpec("orientation", 4, "1", "world", -1.01, 1.01),
