@@ -73,6 +73,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         heartbeat_age=_NUMBER,
         owner={"type": "string"},
         robot_state={"type": "string"},
+        cause={"type": "string"},
         rejected={"type": "integer"},
         other_writers={"type": "integer"},
         boot={"type": "string"},
