@@ -154,10 +154,10 @@ def test_an_unknown_task_or_a_missing_simulator_is_named(
     with pytest.raises(UserError, match=r"can't be tried: there is no task 'point'.*; --ungated writes it untried"):
         run(bundle, tmp_path / "c", "--kernel", "int8")
 
-    def lacking(*arguments: object, **options: object) -> None:
+    def lacking(num_worlds: int, seed: int, device: str) -> PointEnvironment:
         raise ModuleNotFoundError("No module named 'mujoco'", name="mujoco")
 
-    monkeypatch.setitem(sim.tasks.TASKS, "point", replace(point_task(), make_environment=lacking))
+    monkeypatch.setitem(sim.tasks.TASKS, "point", point_task(lacking))
     with pytest.raises(UserError, match="can't be tried: mujoco is not installed; --ungated"):
         run(bundle, tmp_path / "c", "--kernel", "int8")
     assert not any(tmp_path.iterdir())
@@ -179,8 +179,18 @@ def test_a_policy_that_fails_in_float32_can_not_be_compared(
         run(bundle, tmp_path / "c", "--kernel", "int8")
 
 
-def stepped_points(worlds: int, seed: int, device: str, substeps: int = 1) -> PointEnvironment:
-    return PointEnvironment(worlds, seed, device, EPISODE_STEPS * substeps)
+def stepped_points(
+    num_worlds: int,
+    seed: int,
+    device: str = "cpu",
+    *,
+    robot: str = "",
+    randomized: bool = False,
+    imperfections: float = 1.0,
+    substeps: int = 1,
+) -> PointEnvironment:
+    """A point that moves by a whole step at each call, for as many times the calls."""
+    return PointEnvironment(num_worlds, seed, device, EPISODE_STEPS * substeps)
 
 
 @needs_gcc
