@@ -125,6 +125,18 @@ RESULTS: dict[str, dict[str, Any]] = {
             },
         ],
     },
+    "mcu": {
+        "rows": [
+            {
+                "network": "64-64 tanh", "kernel": "c", "code": "robo-rl", "instructions": 51899,
+                "instructions_per_mac": 3.789, "modelled_us_168mhz": 438.0, "modelled_us_168mhz_least": 354.0,
+                "text_bytes": 58668, "code_bytes": 3356, "bss_bytes": 0, "stack_bytes": 668, "max_error": 3.8e-7,
+                "x86_ns": 6765.0,
+            },
+        ],
+        "peers": {"onnx2c": "not measured: no package gives it"}, "hover_bundle": "given",
+        "compiler": "a compiler", "emulator": "an emulator", "modelled": "one cycle each",
+    },
     "loop": {
         "rates": {
             "200": {
@@ -232,6 +244,13 @@ def test_ppo_says_how_much_sooner_the_same_return_is_reached(results: Path) -> N
     text = tables.section("ppo", results)
     assert "| rsl_rl | 12,000 | 190 | 30.0 | 2 |" in text
     assert "Ours reaches return 28.5 1.90 times as fast as rsl_rl, at 1.26 times the samples a second." in text
+
+
+def test_generated_c_says_what_is_measured_and_what_is_modelled() -> None:
+    text = tables.mcu(RESULTS["mcu"])
+    assert "| 64-64 tanh | `c` | 51,899 | 3.79 | 354 to 438 | 58,668 | 3,356 | 668 | 3.8e-07 | 6.8 |" in text
+    assert "Times at 168 MHz are modelled: one cycle each." in text
+    assert "onnx2c: not measured: no package gives it" in text
 
 
 def test_rough_says_what_is_missing(results: Path) -> None:
