@@ -247,7 +247,7 @@ def test_ppo_says_how_much_sooner_the_same_return_is_reached(results: Path) -> N
 
 
 def test_generated_c_says_what_is_measured_and_what_is_modelled() -> None:
-    text = tables.mcu(RESULTS["mcu"])
+    text = mcu(RESULTS["mcu"])
     assert "| 64-64 tanh | `c` | 51,899 | 3.79 | 354 to 438 | 58,668 | 3,356 | 668 | 3.8e-07 | 6.8 |" in text
     assert "Times at 168 MHz are modelled: one cycle each." in text
     assert "onnx2c: not measured: no package gives it" in text
