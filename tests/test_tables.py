@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from policies.errors import UserError
 from robo_rl.bench import legged_tables, tables
+from robo_rl.bench.mcu_table import mcu
 
 ROOT = Path(__file__).parent.parent
 ORIGIN = {
