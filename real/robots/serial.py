@@ -102,6 +102,7 @@ class SerialRobot:
         self._reading: Reading | None = None
         self._status: tuple[Status, float, float] | None = None
         self._asked = -math.inf
+        self._asked_info = -math.inf
         self._beat = -math.inf
         self._released = False
 
@@ -114,9 +115,9 @@ class SerialRobot:
         if self._link is not None:
             raise RuntimeError("connect is called once; make a new driver to connect again")
         s = self._settings
-        self._link = SerialLink(s.port, s.baud, s.reconnect_delay, self._ask_info, self._take, self._each_round)
+        self._link = SerialLink(s.port, s.baud, s.reconnect_delay, self._forget_info, self._take, self._each_round)
         try:
-            self._wait_for_chip(self._link, timeout)
+            self._wait_for_chip(timeout)
         except ConnectionError:
             self.close()
             raise
@@ -137,8 +138,7 @@ class SerialRobot:
         link = self._link
         with self._lock:
             known = self._status
-            flies_ours = self._info is not None and self._mismatch(self._info) == ""
-            connected = link is not None and link.connected and flies_ours
+            connected = link is not None and link.connected and self._flies_ours
             if known is None or link is None:
                 return LinkStatus(connected, math.inf, "", "", 0, 0)
             status, stamp, received = known
@@ -161,10 +161,13 @@ class SerialRobot:
 
     def write(self, command: Mapping[str, Array], reading: Reading) -> None:
         """Send a setpoint; raises LinkDown when the port is closed or full, `reading` is older than `max_age`, the
-        values are not finite, or the chip was told to stop before."""
+        values are not finite, the chip has not said since the port was opened that it flies the bundle's policy, or was
+        told to stop before."""
         now = self._asked = time.monotonic()
         if self._released:
             raise LinkDown("the chip was told to stop; make a new driver to fly again")
+        if not self._flies_ours:
+            raise LinkDown("the chip has not said that it flies the bundle's policy")
         age = self._offset.age(reading.stamp, now)
         if age > self._settings.max_age:
             raise LinkDown(f"the reading is {age:.3f} s old, the limit is {self._settings.max_age} s")
@@ -193,17 +196,19 @@ class SerialRobot:
     def _send(self, message: Heartbeat | Setpoint | Request | Hello) -> bool:
         return self._link is not None and self._link.send(message)
 
-    def _ask_info(self) -> None:
-        self._send(Hello())
+    @property
+    def _flies_ours(self) -> bool:
+        info = self._info
+        return info is not None and self._mismatch(info) == ""
 
-    def _wait_for_chip(self, link: SerialLink, timeout: float) -> None:
+    def _forget_info(self) -> None:
+        """Another chip may be at the port that has just been opened again."""
+        self._info, self._asked_info = None, -math.inf
+
+    def _wait_for_chip(self, timeout: float) -> None:
         deadline = time.monotonic() + timeout
-        asked = -math.inf
         while True:
             now = time.monotonic()
-            if self._info is None and now - asked >= _ASK_AGAIN:
-                asked = now
-                link.send(Hello())  # Beyond the lock: the link's thread holds it while it hands a message over.
             with self._lock:
                 if self._info is not None and (wrong := self._mismatch(self._info)):
                     raise ConnectionError(wrong)
@@ -258,6 +263,9 @@ class SerialRobot:
 
     def _each_round(self) -> None:
         now = time.monotonic()
+        if self._info is None and now - self._asked_info >= _ASK_AGAIN:
+            self._asked_info = now
+            self._send(Hello())
         due = now - self._beat >= HEARTBEAT_PERIOD
         if due and now - self._asked < LOOP_ALIVE and not self._released:
             self._beat = now

@@ -152,6 +152,8 @@ def test_a_chip_that_is_exchanged_under_way_gets_no_setpoint_of_ours(chip: ChipS
     eventually(lambda: "reconnected" in robot.link().faults, "the driver connects again")
     eventually(lambda: robot.link().boot == "00000002", "it tells of the other boot")
     eventually(lambda: not robot.link().connected, "it does not call another policy's chip connected")
+    with pytest.raises(LinkDown, match="has not said that it flies the bundle's policy"):
+        write(robot, (0.1, 0.0, 0.5))
 
 
 def test_nobody_answers() -> None:
