@@ -245,6 +245,8 @@ def test_ppo_says_how_much_sooner_the_same_return_is_reached(results: Path) -> N
     text = tables.section("ppo", results)
     assert "| rsl_rl | 12,000 | 190 | 30.0 | 2 |" in text
     assert "Ours reaches return 28.5 1.90 times as fast as rsl_rl, at 1.26 times the samples a second." in text
+    never = legged_tables.ppo({**RESULTS["ppo"], "time_ratio": None})
+    assert "Ours does not reach return 28.5 of rsl_rl, at 1.26 times" in never
 
 
 def test_generated_c_says_what_is_measured_and_what_is_modelled() -> None:

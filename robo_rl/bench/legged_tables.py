@@ -66,11 +66,11 @@ def ppo(result: Result) -> str:
     ]  # fmt: skip
     level = f"return {result['return_level']:.1f}"
     title = ("trainer", "samples (1/s)", f"time to {level} (s)", "final return", "torch threads")
-    sooner, more = _times(result["time_ratio"]), _times(result["throughput_ratio"])
-    return (
-        f"{markdown_table(title, rows)}\n\n"
-        f"Ours reaches {level} {sooner} as fast as {result['compared_with']}, at {more} the samples a second."
-    )
+    more = f"at {_times(result['throughput_ratio'])} the samples a second"
+    if result["time_ratio"] is None:
+        return f"{markdown_table(title, rows)}\n\nOurs does not reach {level} of {result['compared_with']}, {more}."
+    sooner = f"{_times(result['time_ratio'])} as fast as {result['compared_with']}"
+    return f"{markdown_table(title, rows)}\n\nOurs reaches {level} {sooner}, {more}."
 
 
 def rough(result: Result) -> str:

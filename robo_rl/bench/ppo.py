@@ -4,8 +4,9 @@ Both train in worlds of the same make, through the same observation and action t
 the number of torch threads that suits it best, found by trying. The clock stands still while a policy is judged. What
 is compared is the return of the deterministic policy on the evaluation's commands, which are harder than what a
 curriculum may be asking in training and the same for both. "Time to equal return" is when each first reached the agreed
-level: `LEVEL` of the smallest of the best returns, on lines between evaluations. Where ours learns from mirror images,
-rsl_rl also runs with its own, and the faster of its two counts.
+level: `LEVEL` of rsl_rl's best return, on lines between evaluations. Where ours learns from mirror images,
+rsl_rl also runs with its own, and the faster of its two counts. Where ours begins by imitating the task's guide, which
+rsl_rl can't, it also runs without, in a row of its own that says what is owed to the guide.
 """
 
 from __future__ import annotations
@@ -64,7 +65,10 @@ class Ours:
     name = "robo-rl"
 
     def __init__(self, config: PpoConfig, task: Task, seed: int) -> None:
-        self._trainer = PpoTrainer(config, task, seed)
+        self._trainer = PpoTrainer(self.settings(config), task, seed)
+
+    def settings(self, config: PpoConfig) -> PpoConfig:
+        return config
 
     @property
     def steps(self) -> int:
@@ -77,6 +81,15 @@ class Ours:
     def learn(self, iterations: int) -> None:
         for _ in range(iterations):
             self._trainer.iterate()
+
+
+class OursUnguided(Ours):
+    """The same from nothing: no guide, and no bound of the noise that the guide makes possible."""
+
+    name = "robo-rl, no guide"
+
+    def settings(self, config: PpoConfig) -> PpoConfig:
+        return replace(config, imitation=0, final_std=0.0)
 
 
 class Theirs:
@@ -170,21 +183,28 @@ def run(settings: Settings) -> dict[str, Any]:
     task = find_task(TASK)
     before = torch.get_num_threads()
     try:
-        # Where ours learns from mirror images, theirs is tried with and without: which is faster, nobody knows before.
-        makers = (Ours, Theirs) if settings.algorithm.symmetry == "none" else (Ours, Theirs, TheirsMirrored)
+        makers: list[type[Ours] | type[Theirs]] = [Ours, Theirs]
+        if settings.algorithm.imitation:
+            makers.append(OursUnguided)
+        if settings.algorithm.symmetry != "none":
+            # Whether mirror images make theirs faster, nobody knows before.
+            makers.append(TheirsMirrored)
         rows = [_train(maker, settings, task) for maker in makers]
     finally:
         torch.set_num_threads(before)
-    best = min(max(at["return"] for at in row["curve"]) for row in rows)
+    rivals = [row for row in rows if row["trainer"] in (Theirs.name, TheirsMirrored.name)]
+    best = max(at["return"] for row in rivals for at in row["curve"])
     level = best - (1.0 - LEVEL) * abs(best)
     for row in rows:
         row["seconds_to_return"] = first_reached(row["curve"], level)
-    ours, theirs = rows[0], min(rows[1:], key=lambda row: row["seconds_to_return"])
+    ours = rows[0]
+    theirs = min(rivals, key=lambda row: float("inf") if row["seconds_to_return"] is None else row["seconds_to_return"])
+    reached = ours["seconds_to_return"]
     return {
         "rows": rows,
         "return_level": level,
         "compared_with": theirs["trainer"],
-        "time_ratio": theirs["seconds_to_return"] / ours["seconds_to_return"],
+        "time_ratio": None if reached is None else theirs["seconds_to_return"] / reached,
         "throughput_ratio": ours["samples_per_second"] / theirs["samples_per_second"],
         "task": TASK,
         "seed": settings.seed,

@@ -56,7 +56,7 @@ class Show:
 
     def command(self, velocity: Sequence[float] | None) -> None:
         """Command every robot (forward m/s, left m/s, yaw rate rad/s) until told otherwise; None: the task's own
-        draws.
+        draws. What the policy is told follows no faster than on the robot (see VelocityCommands).
 
         Raises UserError for a task that takes no velocity command.
         """
@@ -106,12 +106,9 @@ class Show:
         return getattr(self.environment, "scenario", None)
 
     def _hear(self) -> None:
-        """Hold the given command, which the scenario forgets with each new episode."""
-        if self._command is None:
-            return
-        self._scenario.commands.ask(torch.arange(self.worlds), self._command)
-        held = {"velocity_command": self._command.expand(self.worlds, -1).clone()}
-        self.sensors, self.truth = Sensors({**self.sensors, **held}), Truth({**self.truth, **held})
+        """Ask for the given command, which the scenario forgets with each new episode."""
+        if self._command is not None:
+            self._scenario.commands.ask(torch.arange(self.worlds), self._command)
 
     @torch.no_grad()
     def restart(self) -> None:

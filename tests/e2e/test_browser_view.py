@@ -87,14 +87,17 @@ def test_clicks_and_sliders_reach_the_simulation_and_the_canvas_shows_it(tmp_pat
         field = seen(driver, "//label[contains(., 'forward')]/following::input[@inputmode='decimal'][1]")
         field.send_keys("\ue009a")  # Control-A
         field.send_keys("1.2\n")
-        eventually(lambda: abs(float(show.truth["velocity_command"][0, 0]) - 1.2) < 1e-5, "the command arrives")
+
+        def told() -> bool:
+            return abs(float(show.truth["velocity_command"][0, 0]) - 1.2) < 1e-5
+
+        eventually(told, "the command arrives")
         assert show.truth["velocity_command"][0, 1:].tolist() == [0.0, 0.0]
 
         before = show.restarts
         reset.click()
         eventually(lambda: show.restarts == before + 1, "the reset arrives")
-        # A new episode hears the slider, too.
-        assert abs(float(show.truth["velocity_command"][0, 0]) - 1.2) < 1e-5
+        eventually(told, "a new episode hears the slider, too")
 
         speeds: list[float] = []
         push = show.push
@@ -134,7 +137,7 @@ def test_ground_and_level_put_the_robot_there(tmp_path: Path) -> None:
         seen(driver, "//label[contains(., 'Ground')]/following::input[1]").click()
         seen(driver, "//*[@role='option'][contains(., 'stairs_up')]").click()
         eventually(lambda: stands_on() == ("stairs_up", 0), "the ground arrives")
-        assert web.show.restarts > before
+        eventually(lambda: web.show.restarts == before + 1, "and the robot starts anew there")
 
         level = seen(driver, "//label[contains(., 'Level')]/following::input[@inputmode='decimal'][1]")
         level.send_keys("\ue009a")  # Control-A

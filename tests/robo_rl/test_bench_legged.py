@@ -180,11 +180,23 @@ def test_env_measures_the_full_step_against_bare_physics() -> None:
     assert "| 8 |" in tables.TABLES["env"](result)
 
 
-def test_ppo_measures_both_trainers(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Both really train; what they learned is judged elsewhere.
+@pytest.mark.parametrize(
+    ("further", "trainers"),
+    [
+        ({}, ["robo-rl", "rsl_rl"]),
+        (
+            {"imitation": 1, "symmetry": "augment"},
+            ["robo-rl", "rsl_rl", "robo-rl, no guide", "rsl_rl, mirror images"],
+        ),
+    ],
+)
+def test_ppo_measures_both_trainers(
+    monkeypatch: pytest.MonkeyPatch, further: dict[str, Any], trainers: list[str]
+) -> None:
+    # All really train; what they learned is judged elsewhere.
     monkeypatch.setattr(ppo, "evaluate_walking", lambda graph, task, worlds, seed: walking(0.5, worlds=worlds))
-    result = ppo.run(ppo.Settings(every=1, worlds=4, probe=1, algorithm=replace(TINY, iterations=2)))
-    assert [row["trainer"] for row in result["rows"]] == ["robo-rl", "rsl_rl"]
+    result = ppo.run(ppo.Settings(every=1, worlds=4, probe=1, algorithm=replace(TINY, iterations=2, **further)))
+    assert [row["trainer"] for row in result["rows"]] == trainers
     for row in result["rows"]:
         assert row["samples_per_second"] > 0.0
         assert row["seconds_to_return"] <= row["train_seconds"]
