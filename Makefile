@@ -30,8 +30,10 @@ demo: $(STAMP) ## train a quadrotor, export it and fly it through the ROS bridge
 	@$(BIN)/robo-rl demo
 
 test: $(STAMP) ## run the test suite (under ten minutes on two cores)
-	@echo "== running the tests"
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@echo "== running the tests that do not look at the clock, on all cores"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -m "not realtime" $(PYTEST_ARGS); first=$$?; \
+	echo "== running the tests in real time, one after the other"; \
+	$(BIN)/python -m pytest -m realtime $(PYTEST_ARGS) && exit $$first
 
 lint: $(STAMP) ## ruff check, ruff format --check and mypy --strict
 	@echo "== checking style (ruff) and types (mypy --strict) of $(ROOMS) tests"

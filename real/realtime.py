@@ -17,27 +17,38 @@ LOOP_PRIORITY = 2
 
 
 @contextlib.contextmanager
-def undisturbed(realtime: bool) -> Iterator[None]:
-    """No garbage collection, quick changes of thread and, if `realtime`, real-time scheduling where the system grants
-    it.
+def uncollected() -> Iterator[None]:
+    """No garbage collection, from one last one on: to begin before a robot is connected.
 
-    Garbage collection and an unfortunate neighbour on the core each show as milliseconds of jitter. All threads of
-    the process are raised, not the caller's alone: a recorder that is put aside while it holds the interpreter's lock
-    would stop the control loop as well. Everything is put back at the end.
+    A collection shows as milliseconds of jitter in a small process, and as more than a link's patience in a large one.
     """
-    interval, collecting = sys.getswitchinterval(), gc.isenabled()
-    former = _raise_threads() if realtime else {}
+    collecting = gc.isenabled()
     gc.collect()
     gc.freeze()
     gc.disable()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        if collecting:
+            gc.enable()
+
+
+@contextlib.contextmanager
+def undisturbed(realtime: bool) -> Iterator[None]:
+    """Quick changes of thread and, if `realtime`, real-time scheduling where the system grants it.
+
+    An unfortunate neighbour on the core shows as milliseconds of jitter. All threads of
+    the process are raised, not the caller's alone: a recorder that is put aside while it holds the interpreter's lock
+    would stop the control loop as well. Everything is put back at the end.
+    """
+    interval = sys.getswitchinterval()
+    former = _raise_threads() if realtime else {}
     sys.setswitchinterval(SWITCH_INTERVAL)
     try:
         yield
     finally:
         sys.setswitchinterval(interval)
-        gc.unfreeze()
-        if collecting:
-            gc.enable()
         for thread, (policy, priority) in former.items():
             # A thread may have ended in the meantime.
             with contextlib.suppress(OSError):

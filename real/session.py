@@ -22,7 +22,7 @@ from real.mission import Mission
 from real.policy_input import PolicyInput
 from real.reactions import BEFORE_FLIGHT, REQUESTS
 from real.readings import ReadingGate
-from real.realtime import undisturbed
+from real.realtime import uncollected, undisturbed
 from real.recorder import Recorder, RecorderReport
 from real.recording import log_message, state_message
 from real.report import FlightReport, FlightTrace, StateReport
@@ -175,7 +175,7 @@ def run_session(
     requests = requests or StopRequests(clock)
     session = _Session(bundle.manifest, policy, robot, mission, settings, clock, requests, recorder, period)
     recording: RecorderReport | None = None
-    with session.requests:
+    with uncollected(), session.requests:
         try:
             session.run()
         finally:

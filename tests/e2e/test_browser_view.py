@@ -31,7 +31,7 @@ from sim.terrain.terrain import TerrainSettings
 from tests.e2e.browser import chromium
 from tests.e2e.processes import Process, eventually
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.realtime]
 
 
 def standing(task: Task) -> Show:

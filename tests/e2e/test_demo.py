@@ -13,6 +13,7 @@ from robo_rl.processes import command
 
 
 @pytest.mark.e2e
+@pytest.mark.realtime
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_the_demo_trains_exports_and_flies(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.flight_stack import TICK, Stack, check_failsafe, check_host, check_rotors
 from tests.real.bridge.bridge_in_thread import BareClient
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.realtime]
 
 
 def write_as_a_stranger(url: str, stop: threading.Event, began: list[float]) -> None:

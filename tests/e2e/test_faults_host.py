@@ -24,7 +24,7 @@ from tests.e2e.flight_stack import (
 )
 from tests.e2e.processes import Process
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.realtime]
 
 
 def test_a_bundle_with_one_flipped_byte_never_flies(stack: Stack, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from tests.e2e.flight_stack import (
 from tests.e2e.processes import eventually
 from tests.real.bridge.bridge_in_thread import BareClient
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.realtime]
 
 COMMAND = "/rotor_command"
 

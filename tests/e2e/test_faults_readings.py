@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.fault_proxy import Fault, delay, drop, spoil
 from tests.e2e.flight_stack import BLIND, Stack, check_failsafe, check_host, check_rotors
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.realtime]
 
 ODOMETRY = "/odom"
 X = ("pose", "pose", "position", "x")

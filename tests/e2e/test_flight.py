@@ -9,7 +9,7 @@ import pytest
 from tests.e2e.controller_policy import export_controller
 from tests.e2e.flight_stack import Stack, check_rotors
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.realtime]
 
 
 def test_a_flight_holds_steps_and_lands(stack: Stack, tmp_path: Path) -> None:

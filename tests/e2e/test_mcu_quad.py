@@ -20,7 +20,7 @@ from tests.e2e.processes import Process, RotorRecords, eventually
 from tests.mcu_tools import needs_arm, needs_qemu
 from tests.real.bridge.bridge_in_thread import BareClient
 
-pytestmark = [pytest.mark.e2e, needs_arm, needs_qemu]
+pytestmark = [pytest.mark.e2e, needs_arm, needs_qemu, pytest.mark.realtime]
 
 TAKEOFF = 0.3
 DRIVEN = ("flying", "failsafe")

@@ -14,7 +14,7 @@ from tests.e2e.processes import Process, RotorRecords, eventually
 from tests.e2e.walk_stack import QUICK, WalkStack, check_motors
 from tests.real.bridge.bridge_in_thread import BareClient
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.realtime]
 
 WALK = ["READY", "STAND", "POLICY", "HALT", "STAND", "LIE", "IDLE"]
 

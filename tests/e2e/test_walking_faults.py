@@ -18,7 +18,7 @@ from tests.e2e.trot_policy import export_trot
 from tests.e2e.walk_stack import BLIND, FORWARD, QUICK, TICK, WalkStack, check_damped, check_host, check_motors
 from tests.real.bridge.bridge_in_thread import BareClient
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.realtime]
 
 LONG = ("--duration", "20", *FORWARD)
 

@@ -26,6 +26,8 @@ from real.stop_requests import StopRequests
 from tests.real.fake_robot import make_manifest
 from tests.real.serial_chip_stand_in import ChipStandIn
 
+pytestmark = pytest.mark.realtime
+
 
 @pytest.fixture
 def chip() -> Iterator[ChipStandIn]:

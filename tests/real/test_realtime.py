@@ -9,7 +9,9 @@ import threading
 
 import pytest
 
-from real.realtime import SWITCH_INTERVAL, undisturbed
+from real.realtime import SWITCH_INTERVAL, uncollected, undisturbed
+
+pytestmark = pytest.mark.realtime
 
 
 def scheduling() -> tuple[int, int]:
@@ -17,7 +19,7 @@ def scheduling() -> tuple[int, int]:
 
 
 def fail_in_flight(realtime: bool) -> None:
-    with undisturbed(realtime):
+    with uncollected(), undisturbed(realtime):
         assert sys.getswitchinterval() == pytest.approx(SWITCH_INTERVAL)
         assert not gc.isenabled()
         raise RuntimeError("the flight failed")

@@ -16,6 +16,8 @@ from real.robot import LinkStatus, Reading
 from real.setpoint import Target
 from tests.real.fake_robot import fly_fake
 
+pytestmark = pytest.mark.realtime
+
 LINK = LinkStatus(True, 0.01, "us", "flying", 0, 0)
 
 

@@ -92,6 +92,7 @@ def test_ages_come_from_the_accepted_commands_of_the_robot_s_log(tmp_path: Path)
 
 
 @pytest.mark.e2e
+@pytest.mark.realtime
 def test_loop_flies_and_measures_at_the_robot(tmp_path: Path) -> None:
     export_controller(tmp_path / "bundle")
     result = loop.run(loop.Settings(tmp_path / "bundle", rates=(50.0,), seconds=2.0))

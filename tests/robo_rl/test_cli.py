@@ -267,6 +267,7 @@ def test_wrapped_boxes_become_one_line(box: str) -> None:
     assert one_line(box, "robo-rl x") == "--a: bad 'x' (see robo-rl x --help)"
 
 
+@pytest.mark.realtime
 def test_ctrl_c_ends_without_a_traceback(tmp_path: Path) -> None:
     process = subprocess.Popen(command(["bridge", "--port", "0"]), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None

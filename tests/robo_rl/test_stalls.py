@@ -9,6 +9,8 @@ import pytest
 
 from robo_rl.bench.stalls import common, witness
 
+pytestmark = pytest.mark.realtime
+
 
 def running_witnesses() -> int:
     commands = (folder / "cmdline" for folder in Path("/proc").iterdir() if folder.name.isdigit())

@@ -8,9 +8,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from real.bridge.client import BridgeClient
 from real.bridge.settings import BridgeSettings
 from tests.real.bridge.bridge_in_thread import BareClient, bridge, make_certificate
+
+pytestmark = pytest.mark.realtime
 
 STRING = "std_msgs/msg/String"
 

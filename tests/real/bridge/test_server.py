@@ -14,6 +14,8 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from real.bridge.settings import BridgeSettings
 from tests.real.bridge.bridge_in_thread import BareClient, bridge, make_certificate
 
+pytestmark = pytest.mark.realtime
+
 POINT = "geometry_msgs/msg/Point"
 
 

@@ -22,6 +22,8 @@ from tests.real.bridge.bridge_in_thread import BareClient, bridge
 from tests.real.fake_robot import make_manifest
 from tests.real.serial_chip_stand_in import ChipStandIn
 
+pytestmark = pytest.mark.realtime
+
 
 def as_robot(robot: CompanionRobot) -> Robot:
     """The type checker proves here that it is a robot."""

@@ -19,6 +19,8 @@ from real.ros import messages
 from real.ros.messages import ActuatorSample, ImuSample, OdometrySample, StatusSample
 from tests.real.bridge.bridge_in_thread import BareClient, bridge, make_certificate
 
+pytestmark = pytest.mark.realtime
+
 HOVER = {"rotor_speed": np.full(4, 1500.0)}
 
 

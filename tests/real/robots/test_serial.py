@@ -18,6 +18,8 @@ from real.robots.serial_link import open_port
 from tests.real.fake_robot import make_manifest
 from tests.real.serial_chip_stand_in import ChipStandIn
 
+pytestmark = pytest.mark.realtime
+
 
 def eventually(condition: Callable[[], object], what: str) -> None:
     deadline = time.monotonic() + 10.0
