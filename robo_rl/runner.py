@@ -147,11 +147,11 @@ def train(run_dir: Path, progress: Progress, import_seconds: float = 0.0) -> Out
             progress(algorithm.iteration, algorithm.total_iterations, metrics)
             if algorithm.iteration % every == 0:
                 saved = algorithm.iteration
-                _save(run_dir, algorithm, seconds, group.rank == 0)
+                save(run_dir, algorithm, seconds, group.rank == 0)
             # A signal may reach one process in this iteration and another in the next: all end together.
             stopped = group.largest(stop.signal)
         if saved != algorithm.iteration:
-            _save(run_dir, algorithm, seconds, group.rank == 0)
+            save(run_dir, algorithm, seconds, group.rank == 0)
     outcome = Outcome(run_dir, algorithm.iteration, algorithm.total_iterations, algorithm.steps, seconds, stopped)
     if algorithm.iteration >= algorithm.total_iterations and group.rank == 0:
         _write_result(run_dir, configuration, outcome, {**wall, "train": seconds})
@@ -185,7 +185,7 @@ def _check_device(configuration: TrainConfig) -> None:
 # ---- the pieces ------------------------------------------------------------------------------------------------
 
 
-def _save(run_dir: Path, algorithm: Algorithm, seconds: float, writes: bool) -> None:
+def save(run_dir: Path, algorithm: Algorithm, seconds: float, writes: bool = True) -> None:
     """Write a checkpoint; a process that does not write it gives its part of the state to the one that does."""
     state = algorithm.state_dict()
     if writes:

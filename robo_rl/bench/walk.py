@@ -10,14 +10,18 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
 
+from policies.errors import UserError
 from policies.validation import require
+from robo_rl import runner
 from robo_rl.algorithm import TrainingDiverged, find_algorithm
 from robo_rl.algorithms.ppo import PpoConfig, PpoTrainer
+from robo_rl.config import TrainConfig
 from robo_rl.evaluate import HELD_OUT_SEED
 from robo_rl.locomotion import DEVELOPMENT_SEED, WalkingEvaluation, evaluate_walking
 from sim.tasks import find_task
@@ -51,6 +55,8 @@ class Settings:
     """Threads that torch may use within one operation; the physics takes all cores."""
     development: bool = False
     """Judge on the development seed instead of the held-out one: for choosing settings."""
+    keep: Path | None = None
+    """Folder for the runs, one seed-N each, to export or to play afterwards."""
     algorithm: PpoConfig = field(default_factory=recommended)
     """Settings of PPO."""
 
@@ -59,6 +65,17 @@ class Settings:
             require(self, name, low=1)
         require(self, "first_seed", low=0, high=9_000_000)
         require(self, "every_seconds", above=0.0)
+        for seed in self.seeds_to_train:
+            if (folder := self.run_of(seed)) is not None and folder.exists():
+                raise UserError(f"{folder} exists; name another folder with --keep")
+
+    @property
+    def seeds_to_train(self) -> range:
+        return range(self.first_seed, self.first_seed + self.seeds)
+
+    def run_of(self, seed: int) -> Path | None:
+        """Where the run of a seed is kept, if it is."""
+        return None if self.keep is None else self.keep / f"seed-{seed}"
 
 
 def run(settings: Settings) -> dict[str, Any]:
@@ -66,7 +83,7 @@ def run(settings: Settings) -> dict[str, Any]:
     before = torch.get_num_threads()
     torch.set_num_threads(settings.threads)
     try:
-        rows = [_train(seed, settings) for seed in range(settings.first_seed, settings.first_seed + settings.seeds)]
+        rows = [_train(seed, settings) for seed in settings.seeds_to_train]
     finally:
         torch.set_num_threads(before)
     times = [row["seconds_to_0.20"] for row in rows]
@@ -116,6 +133,9 @@ def _train(seed: int, settings: Settings) -> dict[str, Any]:
         if reached is None and _good(evaluation) and _good(judge(settings.worlds)):
             reached = clock.seconds
             print(f"seed {seed}: reached the bar after {reached:.0f} s", flush=True)
+    if (folder := settings.run_of(seed)) is not None:
+        runner.create(folder, TrainConfig(TASK, settings.algorithm, seed, threads=settings.threads))
+        runner.save(folder, trainer, clock.seconds)
     final = judge(settings.worlds)
     curve.append(point(clock.seconds, trainer.iteration, trainer.steps, final))
     if reached is None and _good(final):

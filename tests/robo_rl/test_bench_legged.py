@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from policies.errors import UserError
+from robo_rl import runner
 from robo_rl.algorithm import TrainingDiverged
 from robo_rl.algorithms.ppo import PpoConfig
 from robo_rl.bench import env, ppo, rough, tables, walk
@@ -178,6 +180,16 @@ def test_env_measures_the_full_step_against_bare_physics() -> None:
     assert row["env_steps_per_second"] > 0.0
     assert 50.0 < row["rss_mb"] < 3000.0
     assert "| 8 |" in tables.TABLES["env"](result)
+
+
+def test_walk_keeps_its_runs_and_overwrites_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(walk, "evaluate_walking", lambda graph, task, worlds, seed: walking(0.5, worlds=worlds))
+    wanted = {"seeds": 1, "first_seed": 3, "worlds": 4, "algorithm": replace(TINY, iterations=2), "keep": tmp_path}
+    walk.run(walk.Settings(**wanted))
+    kept = runner.load_trained(tmp_path / "seed-3")
+    assert (kept.iterations, kept.configuration.seed) == (2, 3)
+    with pytest.raises(UserError, match="seed-3 exists; name another folder with --keep"):
+        walk.Settings(**wanted)
 
 
 @pytest.mark.parametrize(
