@@ -95,8 +95,8 @@ def test_ages_come_from_the_accepted_commands_of_the_robot_s_log(tmp_path: Path)
 @pytest.mark.realtime
 def test_loop_flies_and_measures_at_the_robot(tmp_path: Path) -> None:
     export_controller(tmp_path / "bundle")
-    result = loop.run(loop.Settings(tmp_path / "bundle", rates=(50.0,), seconds=2.0))
-    figures = result["rates"]["50"]
+    result = loop.run(loop.Settings(tmp_path / "bundle", rates=(100.0,), seconds=2.0))
+    figures = result["rates"]["100"]
     assert result["failures"] == [], json.dumps(result)
     assert 50 <= figures["accepted"] <= figures["commands"]
     assert 0.0 < figures["age_p50_ms"] <= figures["age_p99_ms"] <= figures["age_max_ms"] < 100.0
