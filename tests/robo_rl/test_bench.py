@@ -102,4 +102,4 @@ def test_loop_flies_and_measures_at_the_robot(tmp_path: Path) -> None:
     assert 0.0 < figures["age_p50_ms"] <= figures["age_p99_ms"] <= figures["age_max_ms"] < 100.0
     assert figures["jitter_p99_ms"] >= 0.0
     assert math.isfinite(figures["distance_m"])
-    assert "| 50 Hz |" in tables.loop(result)
+    assert "| 100 Hz |" in tables.loop(result)
