@@ -11,12 +11,13 @@ from deploy.manifest import Manifest
 from deploy.mcu.cases import Floats
 
 _CASE = """\
+#include <string.h>
 #include "cases.h"
 #include "policy.h"
 
 static policy_state state;
 
-/* in: whether to reset first, then policy_sensors; out: the status, then policy_commands. */
+/* in: whether to reset first, then policy_sensors; out: the status, policy_commands, and policy_state where asked. */
 void mcu_case(const float *in, float *out)
 {
     if (in[0] > 0.5f) {
@@ -24,14 +25,21 @@ void mcu_case(const float *in, float *out)
     }
     out[0] = (float)policy_step(&state, (const policy_sensors *)(const void *)(in + 1),
                                 (policy_commands *)(void *)(out + 1));
+#ifdef WITH_STATE
+    memcpy(out + 1 + POLICY_COMMAND_FLOATS, &state, sizeof(state));
+#endif
 }
 """
 
 
-def policy_sources(folder: Path) -> dict[str, str]:
-    """The sources of a folder that `robo-rl codegen` wrote, with a case around `policy_step`; no self-test."""
+def policy_sources(folder: Path, with_state: bool = False) -> dict[str, str]:
+    """The sources of a folder that `robo-rl codegen` wrote, with a case around `policy_step`; no self-test.
+
+    `with_state` adds the words of policy_state to what a case gives.
+    """
     names = ("policy.h", "policy.c")
-    return {"case.c": _CASE} | {name: (folder / name).read_text(encoding="ascii") for name in names}
+    case = "#define WITH_STATE\n" * with_state + _CASE
+    return {"case.c": case} | {name: (folder / name).read_text(encoding="ascii") for name in names}
 
 
 def policy_inputs(manifest: Manifest, reset: np.ndarray, sensors: Mapping[str, Floats]) -> Floats:

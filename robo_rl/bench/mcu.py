@@ -3,13 +3,14 @@
 Each network becomes a bundle and each bundle C, as a user's would (`robo-rl export`, `robo-rl codegen`), compiled by
 Debian's cross compiler with -O2 and run on QEMU's STM32F405. Instructions, stack and sections are measured; cycles are
 modelled from every executed instruction at the cost of the Cortex-M4's manual, without flash wait states
-(`deploy.mcu.cycles`). The error is the largest difference from onnxruntime, in units of the normalised action.
+(`deploy.mcu.cycles`). The error is the largest difference from onnxruntime, in units of the normalised action. Beside
+that, whole recorded flights are flown in C on both machines, and the steps with equal bits counted (`deploy.mcu.bits`).
 """
 
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from deploy.bundle import load_bundle
 from deploy.codegen.generate import generate
 from deploy.codegen.kernels.base import KERNELS
 from deploy.errors import BundleError
+from deploy.mcu.bits import compare_bits
 from deploy.mcu.cases import Floats
 from deploy.mcu.cycles import modelled_cycles
 from deploy.mcu.emulator import build_m4f
@@ -30,12 +32,25 @@ from policies.errors import UserError
 from policies.networks import MLP
 from policies.validation import require
 from robo_rl.bench import mcu_peers
-from robo_rl.bench.mcu_networks import HOVER, Network, flight, limits, networks, reference, write_bundle, write_hover
+from robo_rl.bench.mcu_networks import (
+    HOVER,
+    HOVER_TASK,
+    Network,
+    flight,
+    limits,
+    networks,
+    recorded,
+    reference,
+    write_bundle,
+    write_untrained,
+)
 from robo_rl.results import installed_version
 
 MHZ = 168.0
 """The STM32F405's fastest clock."""
 FLAGS = ("-std=c99", "-O2")
+FLOWN = ("crazyflie-track", "go1-velocity-flat")
+"""Tasks of the policies whose flights are compared beside hover's, where no bundles are given."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +65,9 @@ class Settings:
     """Seed of the networks' weights and inputs."""
     hover: Path | None = None
     """Bundle of a hover policy for the row of a whole step; one that has not learnt when not given."""
+    flown: tuple[Path, ...] = ()
+    """Bundles whose whole recorded flights are compared bit by bit beside hover's; without any, policies of
+    crazyflie-track and go1-velocity-flat that have not learnt."""
     timing_turns: int = 200
     """Turns over all steps for the time on this machine; the median counts."""
 
@@ -99,12 +117,16 @@ def _run(settings: Settings) -> dict[str, Any]:
             rows += [_generated(network.name, bundle, kernel, settings) for kernel in settings.kernels]
             if version is not None:
                 rows += _emlearn(network, bundle, f"emlearn {version}", settings)
-        hover = settings.hover or write_hover(folder / "hover", settings.seed)
+        hover = settings.hover or write_untrained(HOVER_TASK, folder / "hover", settings.seed)
         rows += [_generated(HOVER, hover, kernel, settings) for kernel in settings.kernels]
+        flown = settings.flown or [write_untrained(task, folder / task, settings.seed) for task in FLOWN]
+        bits = [_bit_equal(bundle, kernel) for bundle in (hover, *flown) for kernel in settings.kernels]
         compiler = run_tool(["arm-none-eabi-gcc", "-dumpfullversion"], folder, 10.0).strip()
         emulator = run_tool(["qemu-system-arm", "--version"], folder, 10.0).splitlines()[0]
     return {
         "rows": rows,
+        "bit_equal": bits,
+        "failures": [f"{row['policy']}, {row['kernel']}: bits differ" for row in bits if row["equal"] != row["steps"]],
         "peers": peers,
         "hover_bundle": "given" if settings.hover else "not trained",
         "compiler": f"arm-none-eabi-gcc {compiler} {' '.join(FLAGS)}",
@@ -131,6 +153,15 @@ def _generated(name: str, bundle: Path, kernel: str, settings: Settings) -> dict
         assert program.expected.shape[1] == policy_outputs(manifest) - 1
         row = _measure(program, settings)
     return {"network": name, "kernel": kernel, "code": "robo-rl", "state_bytes": done.state_bytes, **row}
+
+
+def _bit_equal(bundle: Path, kernel: str) -> dict[str, Any]:
+    """Steps of a bundle's whole recorded flight, and those of equal status, commands and state on both machines."""
+    manifest, golden = recorded(bundle)
+    with tempfile.TemporaryDirectory() as scratch:
+        done = generate(bundle, Path(scratch) / "c", kernel)
+        bits = compare_bits(done, manifest, golden.reset, golden.sensors, FLAGS)
+    return {"policy": manifest.identity.name, "kernel": kernel, **asdict(bits)}
 
 
 def _emlearn(network: Network, bundle: Path, code: str, settings: Settings) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from torch import nn
 from deploy.bundle import GOLDEN_FILE, MANIFEST_FILE, load_bundle, parse_manifest, read_files
 from deploy.export import export_bundle
 from deploy.golden import Episode, Golden
+from deploy.manifest import Manifest
 from policies.actions import ScaledCommand
 from policies.graph import PolicyGraph
 from policies.memory import GruNetwork
@@ -62,13 +63,20 @@ def write_bundle(network: Network, out: Path, seed: int) -> Path:
     return _export(graph, episode, out, network.name.replace(" ", "-"), SafetyEnvelope(1.2, 0.05, 0.1))
 
 
-def write_hover(out: Path, seed: int) -> Path:
-    """A bundle of crazyflie-hover's graph around a network that has not learnt: its steps cost what others cost."""
-    task = find_task(HOVER_TASK)
+def write_untrained(task_name: str, out: Path, seed: int) -> Path:
+    """A bundle of a task's graph around a network that has not learnt: its steps cost what others cost."""
+    task = find_task(task_name)
     torch.manual_seed(seed)
     network = MLP(task.observation_dim, (64, 64), task.action.dim, "tanh", squash=True, output_gain=0.5)
     graph = task.policy_graph(network)
-    return _export(graph, visit(graph, task), out, "hover-untrained", task.safety)
+    return _export(graph, visit(graph, task), out, f"{task_name}-untrained", task.safety, task_name)
+
+
+def recorded(bundle: Path) -> tuple[Manifest, Golden]:
+    """A bundle's manifest and its whole recorded flight."""
+    files = read_files(bundle)
+    manifest = parse_manifest(files[MANIFEST_FILE])
+    return manifest, Golden.from_bytes(files[GOLDEN_FILE], manifest)
 
 
 def flight(bundle: Path, steps: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -76,9 +84,7 @@ def flight(bundle: Path, steps: int) -> tuple[np.ndarray, dict[str, np.ndarray]]
 
     Sensors are kept within their limits, which a policy that has not learnt may leave.
     """
-    files = read_files(bundle)
-    manifest = parse_manifest(files[MANIFEST_FILE])
-    golden = Golden.from_bytes(files[GOLDEN_FILE], manifest)
+    manifest, golden = recorded(bundle)
     reset = np.zeros(min(steps, len(golden.reset)), bool)
     reset[[0, len(reset) // 2]] = True
     sensors = {}
@@ -109,13 +115,15 @@ def limits(bundle: Path) -> np.ndarray:
     return np.array([[v for entry in commands for v in entry.low], [v for entry in commands for v in entry.high]])
 
 
-def _export(graph: PolicyGraph, episode: Episode, out: Path, name: str, safety: SafetyEnvelope) -> Path:
+def _export(
+    graph: PolicyGraph, episode: Episode, out: Path, name: str, safety: SafetyEnvelope, task: str = HOVER_TASK
+) -> Path:
     report = export_bundle(
         graph,
         episode,
         out,
         name=name,
-        task=HOVER_TASK,
+        task=task,
         safety=safety,
         provenance={},
         evaluation={"measured": "nothing"},

@@ -6,7 +6,9 @@ from robo_rl.bench.markdown import Result, markdown_table
 
 
 def mcu(result: Result) -> str:
-    """One row a network and code; below it which peers are missing, and what is measured and what is modelled."""
+    """One row a network and code; below it which peers are missing, what is measured and what is modelled, and whole
+    flights bit by bit on both machines.
+    """
     rows = [
         (
             row["network"],
@@ -42,4 +44,18 @@ def mcu(result: Result) -> str:
         f"{max(row['bss_bytes'] for row in result['rows'] if row['code'] == 'robo-rl')} bytes for our code. "
         f"Times at 168 MHz are modelled: {result['modelled']}. Errors are against onnxruntime, in units of the "
         f"normalised action. The hover policy was {result['hover_bundle']}. Peers: {peers}."
+        f"{_bits(result.get('bit_equal', []))}"
+    )
+
+
+def _bits(flights: list[Result]) -> str:
+    """One row a policy and kernel; nothing for a result of before flights were compared."""
+    if not flights:
+        return ""
+    counts = ("steps", "resets", "equal")
+    rows = [(row["policy"], f"`{row['kernel']}`", *(str(row[count]) for count in counts)) for row in flights]
+    title = ("policy", "kernel", "recorded steps", "resets among them", "steps of equal bits")
+    return (
+        "\n\nWhole recorded flights, in C on this machine and on the emulated chip, sensors as recorded, and the steps "
+        f"whose status, commands and state are the same bits on both:\n\n{markdown_table(title, rows)}"
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from deploy.mcu.bits import Bits
 from policies.errors import UserError
 from policies.networks import MLP
 from robo_rl.bench import mcu, mcu_networks, mcu_peers
@@ -27,7 +28,8 @@ def tiny(seed: int) -> list[mcu_networks.Network]:
 @needs_qemu
 def test_rows_hold_what_a_reader_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mcu, "networks", tiny)
-    monkeypatch.setattr(mcu, "write_hover", lambda out, seed: out.parent / "bundle")
+    monkeypatch.setattr(mcu, "write_untrained", lambda task, out, seed: out.parent / "bundle")
+    monkeypatch.setattr(mcu, "FLOWN", ())
     result = plain(mcu.run(mcu.Settings(kernels=("asm",), steps=2, timing_turns=1)))
     ours = [row for row in result["rows"] if row["code"] == "robo-rl"]
     assert [row["network"] for row in ours] == ["tiny tanh", "hover step"]
@@ -40,8 +42,23 @@ def test_rows_hold_what_a_reader_asks_for(monkeypatch: pytest.MonkeyPatch) -> No
     if mcu_peers.emlearn_folder() is not None:
         peer = next(row for row in result["rows"] if row["code"].startswith("emlearn"))
         assert peer["max_error"] <= 1e-6
-    for text in ("| tiny tanh | `asm` |", "modelled", "onnx2c: not measured"):
+    flown = {"policy": "tiny-tanh", "kernel": "asm", "steps": 50, "resets": 2, "equal": 50}
+    assert (result["bit_equal"], result["failures"]) == ([flown], [])
+    for text in ("| tiny tanh | `asm` |", "modelled", "onnx2c: not measured", "| tiny-tanh | `asm` | 50 | 2 | 50 |"):
         assert text in table(result)
+
+
+@needs_arm
+@needs_qemu
+def test_bits_that_differ_are_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mcu, "compare_bits", lambda *given: Bits(steps=50, resets=2, equal=49))
+    monkeypatch.setattr(mcu, "networks", lambda seed: [])
+    monkeypatch.setattr(mcu, "_generated", lambda *given: {})
+    monkeypatch.setattr(mcu, "FLOWN", ())
+    monkeypatch.setattr(
+        mcu, "write_untrained", lambda task, out, seed: mcu_networks.write_bundle(tiny(seed)[0], out, seed)
+    )
+    assert mcu.run(mcu.Settings(kernels=("c",)))["failures"] == ["tiny-tanh, c: bits differ"]
 
 
 def test_a_peer_that_lacks_a_network_has_no_row() -> None:
