@@ -184,12 +184,12 @@ def test_env_measures_the_full_step_against_bare_physics() -> None:
 
 def test_walk_keeps_its_runs_and_overwrites_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(walk, "evaluate_walking", lambda graph, task, worlds, seed: walking(0.5, worlds=worlds))
-    wanted = {"seeds": 1, "first_seed": 3, "worlds": 4, "algorithm": replace(TINY, iterations=2), "keep": tmp_path}
-    walk.run(walk.Settings(**wanted))
+    wanted = walk.Settings(seeds=1, first_seed=3, worlds=4, algorithm=replace(TINY, iterations=2), keep=tmp_path)
+    walk.run(wanted)
     kept = runner.load_trained(tmp_path / "seed-3")
     assert (kept.iterations, kept.configuration.seed) == (2, 3)
     with pytest.raises(UserError, match="seed-3 exists; name another folder with --keep"):
-        walk.Settings(**wanted)
+        replace(wanted)
 
 
 @pytest.mark.parametrize(
