@@ -8,6 +8,7 @@ from dataclasses import replace
 from deploy.codegen import lower_elementwise, lower_layers, lower_recurrent, lower_shape
 from deploy.codegen.builder import Builder, Joined
 from deploy.codegen.ir import Buffer, Expression, Load, Map, Piece, Program, View, whole
+from deploy.codegen.lifetimes import shortened
 from deploy.codegen.names import Names
 from deploy.codegen.onnx_reader import Graph
 
@@ -36,7 +37,7 @@ def lower(graph: Graph, sensors: Mapping[str, int], states: Mapping[str, int], c
             raise node.refused(f"this operator is not known; known are {', '.join(sorted(OPERATORS))}")
     vector = _commands(builder, commands)
     pieces = [piece for name in states for piece in _pieces(builder, name)]
-    return Program(builder.statements, vector, tuple(_merged(pieces)))
+    return shortened(Program(builder.statements, vector, tuple(_merged(pieces))), builder.names)
 
 
 def _commands(builder: Builder, commands: Mapping[str, int]) -> View:
