@@ -11,7 +11,7 @@ Array = NDArray[np.float64]
 
 
 def rotation(q: Array) -> Array:
-    """Rotation matrices [..., 3, 3] of unit quaternions [..., 4] w, x, y, z by Rodrigues' formula on the vector part."""
+    """Rotation matrices [..., 3, 3] of unit quaternions [..., 4] w, x, y, z by Rodrigues' formula on the vector."""
     w, v = q[..., :1, None], q[..., 1:]
     # Column j of the matrix of "v cross" is v cross e_j.
     cross = np.swapaxes(np.cross(v[..., None, :], np.eye(3)), -1, -2)
@@ -20,7 +20,7 @@ def rotation(q: Array) -> Array:
 
 
 def derivative(s: Array, command: Array, p: RotorParameters, wrench: Array) -> Array:
-    """Time derivative [..., 17] of states [..., 17] under commands [..., 4] and wrenches [..., 6] of one vehicle each."""
+    """Time derivative [..., 17] of states [..., 17] under commands [..., 4] and wrenches [..., 6]."""
     q, v, w, n = s[..., 3:7], s[..., 7:10], s[..., 10:13], s[..., 13:17]
     u = n / p.max_speed
     thrust = p.thrust[0] + p.thrust[1] * u + p.thrust[2] * u * u
