@@ -1,10 +1,57 @@
-"""Reading a batch of worlds in one pass, as a Warp kernel: what it writes, torch and numpy need a dozen passes for."""
+"""Passes over a batch of worlds, as Warp kernels: what they do, torch and numpy need a dozen passes for.
+
+Their bodies are C++, which Warp compiles as it does its own language: loops over rows of plain numbers are an eighth of
+the work for the machine that way. Rows are contiguous.
+"""
 
 # Warp reads annotations as objects, so this file must not postpone their evaluation.
 import warp as wp
 
 
-@wp.kernel
+@wp.func_native("""
+    const double* of = data.data + size_t(i) * width;
+    const double* now = state.data + size_t(i) * state.shape[1];
+    float* __restrict out = values.data + size_t(i) * width;
+    for (int k = 0; k < width; ++k) out[k] = of[k];
+    for (int row = 0; row < copies.shape[0]; ++row) {
+        const int* run = copies.data + 3 * row;
+        for (int k = 0; k < run[2]; ++k) out[run[0] + k] = now[run[1] + k];
+    }
+    for (int row = 0; row < velocities.shape[0]; ++row) {
+        const int* at = velocities.data + 3 * row;
+        const double *q = now + at[1], *v = now + at[2];
+        const wp::quat turn(q[1], q[2], q[3], q[0]);
+        const wp::vec3 along = wp::quat_rotate_inv(turn, wp::vec3(v[0], v[1], v[2]));
+        for (int k = 0; k < 3; ++k) out[at[0] + k] = along[k];
+    }
+    // Several sums at once, for each addition waits for the one before it. What is not finite compares as false.
+    float sums[8] = {};
+    for (int k = 0; k + 8 <= width; k += 8)
+        for (int j = 0; j < 8; ++j) sums[j] += out[k + j];
+    for (int k = width & ~7; k < width; ++k) sums[0] += out[k];
+    float total = 0.0f;
+    for (int j = 0; j < 8; ++j) total += sums[j];
+    bool good = total < enormous && -total < enormous;
+    for (int k = 0; k < count; ++k) good &= now[speeds + k] < speed_limit && -now[speeds + k] < speed_limit;
+    sound.data[i] = good;
+""")
+def read_world(
+    i: int,
+    width: int,
+    data: wp.array2d(dtype=wp.float64),
+    state: wp.array2d(dtype=wp.float64),
+    copies: wp.array2d(dtype=int),
+    velocities: wp.array2d(dtype=int),
+    speeds: int,
+    count: int,
+    speed_limit: float,
+    enormous: float,
+    values: wp.array2d(dtype=float),
+    sound: wp.array(dtype=bool),
+): ...
+
+
+@wp.kernel(enable_backward=False)
 def read_worlds(
     data: wp.array2d(dtype=wp.float64),
     state: wp.array2d(dtype=wp.float64),
@@ -24,27 +71,36 @@ def read_worlds(
     world's sensors is finite and below `enormous`, and each of `count` speeds, from the state's column `speeds` on,
     below `speed_limit`.
     """
-    i = wp.tid()
-    for column in range(values.shape[1]):
-        values[i, column] = float(data[i, column])
-    for row in range(copies.shape[0]):
-        at = copies[row, 0]
-        of = copies[row, 1]
-        for k in range(copies[row, 2]):
-            values[i, at + k] = float(state[i, of + k])
-    for row in range(velocities.shape[0]):
-        at = velocities[row, 0]
-        q = velocities[row, 1]
-        v = velocities[row, 2]
-        turn = wp.quat(float(state[i, q + 1]), float(state[i, q + 2]), float(state[i, q + 3]), float(state[i, q]))
-        along = wp.quat_rotate_inv(turn, wp.vec3(float(state[i, v]), float(state[i, v + 1]), float(state[i, v + 2])))
-        for k in range(3):
-            values[i, at + k] = along[k]
-    # What is not finite compares as false.
-    total = values[i, 0]
-    for column in range(1, values.shape[1]):
-        total += values[i, column]
-    good = wp.abs(total) < enormous
-    for k in range(count):
-        good = good and wp.abs(float(state[i, speeds + k])) < speed_limit
-    sound[i] = good
+    read_world(
+        wp.tid(), values.shape[1], data, state, copies, velocities, speeds, count, speed_limit, enormous, values, sound
+    )
+
+
+@wp.func_native("""
+    const int actuators = fresh.shape[1], substeps = schedule.shape[1];
+    double* plan = schedule.data + size_t(i) * substeps * actuators;
+    double* last = previous.data + size_t(i) * actuators;
+    const float* next = fresh.data + size_t(i) * actuators;
+    for (int substep = 0; substep < substeps; ++substep)
+        for (int k = 0; k < actuators; ++k) plan[substep * actuators + k] = substep < late.data[i] ? last[k] : next[k];
+    for (int k = 0; k < actuators; ++k) last[k] = next[k];
+""")
+def schedule_world(
+    i: int,
+    schedule: wp.array3d(dtype=wp.float64),
+    previous: wp.array2d(dtype=wp.float64),
+    fresh: wp.array2d(dtype=float),
+    late: wp.array(dtype=wp.int64),
+): ...
+
+
+@wp.kernel(enable_backward=False)
+def schedule_commands(
+    schedule: wp.array3d(dtype=wp.float64),
+    previous: wp.array2d(dtype=wp.float64),
+    fresh: wp.array2d(dtype=float),
+    late: wp.array(dtype=wp.int64),
+):
+    """Commands of every substep into `schedule` [N, substeps, nu]: `previous` [N, nu] for the first `late` [N] of them,
+    then `fresh` [N, nu], which `previous` becomes."""
+    schedule_world(wp.tid(), schedule, previous, fresh, late)

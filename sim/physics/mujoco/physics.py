@@ -26,6 +26,8 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from policies.errors import UserError
+from sim.physics.mujoco import kernels
+from sim.physics.mujoco.passes import Pass
 from sim.physics.mujoco.quarantine import Quarantine
 from sim.physics.mujoco.rays import StaticRays
 from sim.physics.mujoco.silence import silence
@@ -72,6 +74,13 @@ class MujocoPhysics:
         self._default = self.batch.state[0].copy()
         self._previous = np.zeros_like(self._control)
         self._schedule = np.zeros((num_worlds, substeps, model.nu))
+        late = torch.zeros(num_worlds, dtype=torch.int64)
+        self._plan = Pass(
+            kernels.schedule_commands,
+            num_worlds,
+            [torch.from_numpy(self._schedule), torch.from_numpy(self._previous)],
+            [torch.zeros(num_worlds, model.nu), late],
+        )
         self._rays: StaticRays | None = None
         self.quarantine = Quarantine(self.batch, dump)
         self.values: Tensor = torch.empty(0)
@@ -125,7 +134,8 @@ class MujocoPhysics:
     def step(self, command: Tensor, delay: Tensor | None = None) -> None:
         """Hold actuator commands [N, nu] for all substeps; a world with a delay of d substeps [N] holds the previous
         command for the first d of them."""
-        fresh = command.detach().numpy()
+        command = command.detach()
+        fresh = command.numpy()
         if fresh.shape != self._control.shape:
             raise ValueError(f"command must be {list(self._control.shape)}, got {list(fresh.shape)}")
         self.quarantine.remember()
@@ -133,9 +143,10 @@ class MujocoPhysics:
             if delay is None or not bool((delay > 0).any()):
                 schedule = np.broadcast_to(fresh[:, None], self._schedule.shape)
                 self._control[:] = fresh
+                self._previous[:] = fresh
                 self.batch.step(nstep=self.substeps, stage=self._stage)
             else:
-                schedule = self._delayed(fresh, delay)
+                schedule = self._delayed(command, delay)
                 self.batch.rollout(self.substeps, schedule, record=())
                 if self._stage:
                     self.batch.forward(stage=self._stage)
@@ -143,19 +154,14 @@ class MujocoPhysics:
             # Those worlds kept the state from before the call and the others ran to the end.
             for world in error.ids:
                 self.quarantine.report(int(world), self.batch.error(int(world)))
-        self._previous[:] = fresh
         self.values, sound = self._state_sensors.read()
         self._inspect(sound, schedule)
 
-    def _delayed(self, fresh: NDArray[np.float32], delay: Tensor) -> Array:
-        """The commands [N, substeps, nu] of every substep."""
+    def _delayed(self, fresh: Tensor, delay: Tensor) -> Array:
+        """The commands [N, substeps, nu] of every substep; the last ones are kept for the next step."""
         if delay.shape != (self.num_worlds,):
             raise ValueError(f"delay must be [{self.num_worlds}], got {list(delay.shape)}")
-        self._schedule[:] = fresh[:, None]
-        late = delay.numpy()
-        for substep in range(self.substeps):
-            waiting = np.flatnonzero(late > substep)
-            self._schedule[waiting, substep] = self._previous[waiting]
+        self._plan(fresh, delay)
         return self._schedule
 
     def _inspect(self, sound: Tensor, commands: Array) -> None:

@@ -42,6 +42,7 @@ class Quarantine:
         self.count = 0
         self.folder = folder
         self._batch = batch
+        self._warning = batch.warning
         self._reported: dict[int, str] = {}
         self._history: deque[Array] = deque(maxlen=HISTORY)
 
@@ -66,10 +67,10 @@ class Quarantine:
         `sound` [N] tells which have sane values; `commands` [N, substeps, nu] are those of the step. What MuJoCo has
         warned of counts from here, and is over once the world is reset.
         """
-        counts = self._batch.warning[:, :, 1]
         bad = ~sound
-        if counts.any():
-            bad |= counts[:, list(map(int, _WARNINGS))].any(1)
+        # MuJoCo writes what it warns of and how often: all is zero, and quickly looked through, until it does.
+        if self._warning.any():
+            bad |= self._warning[:, list(map(int, _WARNINGS)), 1].any(1)
         if self._reported:
             bad[list(self._reported)] = True
         ids = np.flatnonzero(bad)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sim.physics.mujoco import kernels
+from sim.physics.mujoco.passes import Pass
 from sim.physics.rotor.runtime import start_warp
 
 Array = NDArray[np.float64]
@@ -58,27 +59,16 @@ class StateSensors:
                     copies += [(start + k, qpos + k) for k in range(3)]
                 else:
                     velocities.append((start, qpos + 3, qvel))
-        self._batch = batch
-        self._launch = self._record(_runs(copies), velocities)
-
-    def _record(self, copies: list[tuple[int, int, int]], velocities: list[tuple[int, int, int]]) -> Any:
         start_warp()
-        batch = self._batch
-        # Kept, for Warp holds no reference to the memory.
-        self._arrays = [_live(batch.bind("sensordata")), _live(batch.state), _table(copies), _table(velocities)]
-        values, sound = self._results()
-        return wp.launch(
-            kernels.read_worlds,
-            dim=batch.nsim,
-            inputs=[*self._arrays, self._speeds, batch.model.nv, SPEED_LIMIT, _ENORMOUS],
-            outputs=[wp.from_torch(values), wp.from_torch(sound)],
-            device="cpu",
-            record_cmd=True,
-        )
+        self._shape = (int(batch.nsim), int(model.nsensordata))
+        fixed = [
+            _live(batch.bind("sensordata")), _live(batch.state), _table(_runs(copies)), _table(velocities),
+            self._speeds, model.nv, SPEED_LIMIT, _ENORMOUS,
+        ]  # fmt: skip
+        self._read = Pass(kernels.read_worlds, self._shape[0], fixed, self._results())
 
     def _results(self) -> tuple[Tensor, Tensor]:
-        n = int(self._batch.nsim)
-        return torch.empty(n, self._batch.model.nsensordata), torch.empty(n, dtype=torch.bool)
+        return torch.empty(self._shape), torch.empty(self._shape[0], dtype=torch.bool)
 
     def read(self) -> tuple[Tensor, Tensor]:
         """All sensors [N, nsensordata] float32, those that follow from the state up to it; and which worlds are sane.
@@ -86,9 +76,7 @@ class StateSensors:
         A world is sane when all of its sensors are finite and no speed is beyond SPEED_LIMIT: [N] bool.
         """
         values, sound = self._results()
-        for index, result in enumerate((values, sound), 8):
-            self._launch.set_param_at_index_from_ctype(index, wp.from_torch(result, return_ctype=True))
-        self._launch.launch()
+        self._read(values, sound)
         return values, sound
 
 
