@@ -10,6 +10,7 @@ through the values that it would have at the rate it was trained at, and has no 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 import torch
@@ -20,13 +21,14 @@ from policies.networks import MLP, Activation
 from policies.specs import StateSpec
 
 
-class _Remembering(nn.Module):
+class _Remembering(nn.Module, ABC):
     """A network whose `latent` carries a memory; where it has `squash`, its outputs go through a tanh."""
 
     squash: bool
 
+    @abstractmethod
     def latent(self, x: Tensor, state: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        raise NotImplementedError
+        """Outputs [N, outputs] before the squashing, and the next memory by name."""
 
     def forward(self, x: Tensor, state: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         y, following = self.latent(x, state)

@@ -71,10 +71,12 @@ class Cart:
         return truth["velocity_command"]
 
     def snapshot(self) -> dict[str, Tensor]:
-        raise NotImplementedError
+        moving = {"age": self._age, "command": self._command, "velocity": self._velocity}
+        return {**{k: v.clone() for k, v in moving.items()}, "random": self._generator.get_state()}
 
     def restore(self, snapshot: Mapping[str, Tensor]) -> None:
-        raise NotImplementedError
+        self._age, self._command, self._velocity = (snapshot[k].clone() for k in ("age", "command", "velocity"))
+        self._generator.set_state(snapshot["random"])
 
     def _restart(self, mask: Tensor) -> None:
         fresh = torch.rand(self.num_worlds, 3, generator=self._generator) * 2.0 - 1.0

@@ -129,7 +129,10 @@ def test_every_algorithm_makes_the_graph_that_it_trains(name: str) -> None:
     small = {"flight": {"warm_up_worlds": 4, "worlds": 4}, "ppo": {"num_worlds": 4, "minibatches": 2}}[name]
     config = entry.config_class()(**small)
     trained = entry.build(config, task, 3, "cpu").graph
-    entry.make_graph(config, task).load_state_dict(trained.state_dict())
+    made = entry.make_graph(config, task)
+    shapes = [{name: value.shape for name, value in graph.state_dict().items()} for graph in (made, trained)]
+    assert shapes[0] == shapes[1]
+    made.load_state_dict(trained.state_dict())
 
 
 def test_a_trained_policy_outlives_a_change_of_its_world(tmp_path: Path) -> None:
