@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import IO
 
 from deploy.firmware.build import WARNINGS, policy_in_c, target_files
-from real.robots.serial_frames import Decoder, FromChip, FromHost, Status, encode
+from real.robots.serial_frames import Decoder, FromChip, FromHost, Setpoint, Status, encode
 
 BOOT = 77
 SANITIZERS = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 STEP, REPLY = struct.Struct("<II13fHH"), struct.Struct("<II4fBBH")
 IDLE, READY, FLYING, FAILSAFE, LANDED, ESTOPPED, REFUSED = range(7)
+HERE = Setpoint((0.0, 0.0, 1.0), (0.0, 0.0, 0.0), 0)
+"""Where a `Vehicle` begins."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +45,14 @@ class Reply:
 
 
 class Chip:
-    """A pilot behind a stream of exchanges. Its time goes on by `step_us` with every step."""
+    """A pilot in a process, behind a stream of exchanges. Its time goes on by `step_us` with every step."""
 
-    def __init__(self, to_chip: IO[bytes], from_chip: IO[bytes], step_us: int = 10_000) -> None:
-        self._to, self._from = to_chip, from_chip
+    def __init__(
+        self, process: subprocess.Popen[bytes], to_chip: IO[bytes], from_chip: IO[bytes], step_us: int = 10_000
+    ) -> None:
+        self._process, self._to, self._from = process, to_chip, from_chip
         self._step_us = step_us
+        self._ended = False
         self._decoder = Decoder()
         self.time_us = 0
         self.sequence = 0
@@ -74,10 +79,21 @@ class Chip:
         """Change the vehicle's state."""
         self.vehicle = replace(self.vehicle, **changes)  # type: ignore[arg-type]
 
-    def end(self) -> None:
-        """Ask the firmware to exit."""
-        self._to.write(struct.pack("<I", 0x524C5351))
+    def say(self, data: bytes) -> None:
+        """Anything at all in place of an exchange."""
+        self._to.write(data)
         self._to.flush()
+
+    def exit_code(self) -> int:
+        """What the process ends with by itself, within 20 s."""
+        self._ended = True
+        return self._process.wait(20)
+
+    def end(self) -> None:
+        """Ask the firmware to exit, which it must without complaint, unless it has ended and a test has seen how."""
+        if not self._ended:
+            self.say(struct.pack("<I", 0x524C5351))
+            assert self.exit_code() == 0
 
     def _reply(self) -> Reply:
         header = self._exactly(REPLY.size)
@@ -117,10 +133,9 @@ def host_chip(program: Path) -> Iterator[Chip]:
     process = subprocess.Popen([str(program), str(BOOT)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin is not None and process.stdout is not None
     try:
-        chip = Chip(process.stdin, process.stdout)
+        chip = Chip(process, process.stdin, process.stdout)
         yield chip
         chip.end()
-        assert process.wait(10) == 0
     finally:
         process.kill()
         process.wait(10)
@@ -135,8 +150,8 @@ def qemu(image: Path, *arguments: str) -> subprocess.Popen[bytes]:
 
 
 @contextmanager
-def emulated_chip(image: Path, scratch: Path, code: int = 0) -> Iterator[Chip]:
-    """Run the image on the emulated chip in lockstep; at the end it must exit with `code`."""
+def emulated_chip(image: Path, scratch: Path) -> Iterator[Chip]:
+    """Run the image on the emulated chip in lockstep; at the end it must exit as it was asked to."""
     names = [str(scratch / name) for name in ("to_chip", "from_chip")]
     for name in names:
         os.mkfifo(name)
@@ -144,11 +159,9 @@ def emulated_chip(image: Path, scratch: Path, code: int = 0) -> Iterator[Chip]:
     process = qemu(image, "-serial", "none", "-icount", "shift=3,sleep=off", "-semihosting-config", target)
     try:
         with open(names[0], "wb", buffering=0) as to_chip, open(names[1], "rb") as from_chip:
-            chip = Chip(to_chip, from_chip)
+            chip = Chip(process, to_chip, from_chip)
             yield chip
-            if code == 0:
-                chip.end()
-            assert process.wait(20) == code
+            chip.end()
     finally:
         process.kill()
         process.wait(10)

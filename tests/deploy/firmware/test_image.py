@@ -37,6 +37,7 @@ from tests.deploy.firmware.chip import (
     ESTOPPED,
     FAILSAFE,
     FLYING,
+    HERE,
     IDLE,
     LANDED,
     READY,
@@ -49,7 +50,6 @@ from tests.deploy.firmware.chip import (
 from tests.mcu_tools import needs_arm, needs_gcc, needs_qemu
 
 pytestmark = [needs_arm, needs_qemu]
-HERE = Setpoint((0.0, 0.0, 1.0), (0.0, 0.0, 0.0), 0)
 
 
 def replies(chip: Chip, steps: int) -> list[bytes]:
@@ -125,16 +125,18 @@ def test_a_processor_fault_ends_the_run_by_the_fault_handler(tmp_path: Path) -> 
         "    return POLICY_OK;\n}\n"
     )
     image = build_firmware(folder, tmp_path / "out")
-    with emulated_chip(image, tmp_path, code=70) as chip:
+    with emulated_chip(image, tmp_path) as chip:
         chip.step(Request(Ask.ARM))
         with pytest.raises((EOFError, BrokenPipeError)):
             chip.step(HERE)
+        assert chip.exit_code() == 70
 
 
 def test_a_message_of_another_protocol_ends_the_run(lockstep_image: Path, tmp_path: Path) -> None:
-    with emulated_chip(lockstep_image, tmp_path, code=2) as chip:
-        chip.step()
-        chip._to.write(b"HTTP")
+    with emulated_chip(lockstep_image, tmp_path) as chip:
+        assert chip.step().state == IDLE
+        chip.say(b"HTTP")
+        assert chip.exit_code() == 2
 
 
 class Port:

@@ -17,6 +17,7 @@ from tests.deploy.firmware.chip import (
     ESTOPPED,
     FAILSAFE,
     FLYING,
+    HERE,
     IDLE,
     LANDED,
     READY,
@@ -30,7 +31,6 @@ from tests.mcu_tools import needs_gcc
 
 pytestmark = needs_gcc
 SAFE = (0.0,) * 4
-HERE = Setpoint((0.0, 0.0, 1.0), (0.0, 0.0, 0.0), 0)
 NAN = math.nan
 
 
