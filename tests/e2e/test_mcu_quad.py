@@ -90,9 +90,8 @@ class ChipStack:
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory, controller_bundle: Path) -> Iterator[ChipStack]:
-    stack = ChipStack(tmp_path_factory.mktemp("chip"), controller_bundle)
-    yield stack
-    stack.close()
+    with contextlib.closing(ChipStack(tmp_path_factory.mktemp("chip"), controller_bundle)) as stack:
+        yield stack
 
 
 @contextlib.contextmanager

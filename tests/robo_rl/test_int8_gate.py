@@ -180,14 +180,7 @@ def test_a_policy_that_fails_in_float32_can_not_be_compared(
 
 
 def stepped_points(
-    num_worlds: int,
-    seed: int,
-    device: str = "cpu",
-    *,
-    robot: str = "",
-    randomized: bool = False,
-    imperfections: float = 1.0,
-    substeps: int = 1,
+    num_worlds: int, seed: int, device: str = "cpu", *, substeps: int = 1, **others: object
 ) -> PointEnvironment:
     """A point that moves by a whole step at each call, for as many times the calls."""
     return PointEnvironment(num_worlds, seed, device, EPISODE_STEPS * substeps)
