@@ -44,7 +44,7 @@ def run(settings: Settings) -> dict[str, Any]:
     try:
         torch.set_num_threads(1)
         physics, adjoint = _physics(settings)
-        environment, policy = _environments(settings, network=False), _environments(settings, network=True)
+        environment, policy = _environments(settings)
     finally:
         torch.set_num_threads(before)
     return {
@@ -85,8 +85,9 @@ def _physics(settings: Settings) -> tuple[float, float]:
     return plain, both
 
 
-def _environments(settings: Settings, network: bool) -> float:
-    """Worlds stepped a second when every core steps its share in a process of its own, as data-parallel training does.
+def _environments(settings: Settings) -> tuple[float, float]:
+    """Worlds stepped a second when every core steps its share in a process of its own, as data-parallel training does:
+    without a policy's network, and with it.
 
     At these sizes threads within one process get in each other's way: the operations are too short.
     """
@@ -95,24 +96,27 @@ def _environments(settings: Settings, network: bool) -> float:
     context = multiprocessing.get_context("spawn")
     start, results = context.Barrier(cores), context.Queue()
     workers = [
-        context.Process(target=_step_share, args=(share, seed, network, settings, start, results), daemon=True)
+        context.Process(target=_step_share, args=(share, seed, settings, start, results), daemon=True)
         for seed in range(cores)
     ]
     for worker in workers:
         worker.start()
-    seconds = np.array([results.get(timeout=120.0) for _ in workers])
+    seconds = np.array([results.get(timeout=240.0) for _ in workers])
     for worker in workers:
         worker.join()
     # In every measurement the slowest process counts.
-    return float(np.median(share * cores * settings.steps / seconds.max(0)))
+    without, with_network = np.median(share * cores * settings.steps / seconds.max(0), -1)
+    return float(without), float(with_network)
 
 
-def _step_share(
-    worlds: int, seed: int, network: bool, settings: Settings, start: Barrier, results: Queue[list[float]]
-) -> None:
-    """A worker process: put the seconds of each measurement into `results`."""
+def _step_share(worlds: int, seed: int, settings: Settings, start: Barrier, results: Queue[list[list[float]]]) -> None:
+    """A worker process: put the seconds of each measurement into `results`, without a network and with one."""
     torch.set_num_threads(1)
-    work = _environment_step(worlds, seed, network)
+    results.put([_seconds(_environment_step(worlds, seed, network), settings, start) for network in (False, True)])
+
+
+def _seconds(work: Callable[[], None], settings: Settings, start: Barrier) -> list[float]:
+    """The seconds of each measurement, which begins in all processes at once."""
     for _ in range(20):
         work()
     seconds = []
@@ -122,7 +126,7 @@ def _step_share(
         for _ in range(settings.steps):
             work()
         seconds.append(time.perf_counter() - started)
-    results.put(seconds)
+    return seconds
 
 
 def _environment_step(worlds: int, seed: int, network: bool) -> Callable[[], None]:
