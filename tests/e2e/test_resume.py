@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from robo_rl import checkpoint, runner
+from robo_rl.cli.main import main
 from robo_rl.processes import command
 from tests.robo_rl.equality import assert_equal
 
 SMALL = {
-    "ppo": "--num-worlds 64 --rollout-steps 8 --epochs 2 --minibatches 2 --iterations 120 --checkpoint-every 7",
+    "ppo": "--num-worlds 64 --rollout-steps 8 --epochs 2 --minibatches 2 --iterations 120 --checkpoint-every 7"
+    " --actor-hidden 16 --critic-hidden 16",
     "flight": "--worlds 32 --horizon 20 --iterations 30 --warm-up-iterations 12 --warm-up-worlds 64"
     " --warm-up-updates 10 --warm-up-batch 256 --checkpoint-every 5",
     "legged": "--num-worlds 16 --rollout-steps 8 --epochs 1 --minibatches 2 --iterations 50 --checkpoint-every 7"
@@ -28,19 +30,17 @@ TASK = {"ppo": "crazyflie-hover", "flight": "crazyflie-hover", "legged": "go1-ve
 pytestmark = pytest.mark.e2e
 
 
-def start(algorithm: str, run: Path, *more: str) -> subprocess.Popen[str]:
+def line(algorithm: str, run: Path, *more: str) -> list[str]:
     name = "ppo" if algorithm == "legged" else algorithm
     arguments = ["train", TASK[algorithm], "--algorithm", name, "--seed", "5", "--run-dir", str(run)]
     settings = [] if "--resume" in more else SMALL[algorithm].split()
+    return [*arguments, *settings, *more]
+
+
+def start(algorithm: str, run: Path, *more: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        command([*arguments, *settings, *more]), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command(line(algorithm, run, *more)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-
-
-def finish(process: subprocess.Popen[str]) -> int:
-    output, _ = process.communicate(timeout=100)
-    assert "Traceback" not in output, output
-    return process.returncode
 
 
 def wait_for_lines(process: subprocess.Popen[str], run: Path, lines: int) -> None:
@@ -54,10 +54,11 @@ def wait_for_lines(process: subprocess.Popen[str], run: Path, lines: int) -> Non
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize(("algorithm", "kills"), [("ppo", (4, 30)), ("flight", (9, 25)), ("legged", (3, 20))])
+@pytest.mark.parametrize(("algorithm", "kills"), [("ppo", (4, 30)), ("flight", (9, 25)), ("legged", (20,))])
 def test_killed_and_resumed_equals_uninterrupted(algorithm: str, kills: tuple[int, int], tmp_path: Path) -> None:
     straight, killed = tmp_path / "straight", tmp_path / "killed"
-    assert finish(start(algorithm, straight)) == 0
+    # What nobody kills needs no process of its own, and the last part of the other goes on in yet another process.
+    assert main(line(algorithm, straight)) == 0
     more: list[str] = []
     for lines in kills:
         process = start(algorithm, killed, *more)
@@ -67,11 +68,11 @@ def test_killed_and_resumed_equals_uninterrupted(algorithm: str, kills: tuple[in
         assert process.returncode == -signal.SIGKILL
         assert not (killed / "result.json").exists()
         more = ["--resume"]
-    assert finish(start(algorithm, killed, "--resume")) == 0
+    assert main(line(algorithm, killed, "--resume")) == 0
     ours, theirs = (checkpoint.load(run / runner.CHECKPOINT) for run in (straight, killed))
     assert ours["iteration"] == theirs["iteration"]
     assert_equal(ours["algorithm"], theirs["algorithm"])
-    metrics = [[{**line, "seconds": 0.0} for line in runner.read_metrics(run)] for run in (straight, killed)]
+    metrics = [[{**row, "seconds": 0.0} for row in runner.read_metrics(run)] for run in (straight, killed)]
     assert metrics[0] == metrics[1]
 
 
