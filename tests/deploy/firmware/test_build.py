@@ -127,9 +127,10 @@ def test_the_image_is_the_same_every_time_and_make_builds_it_again(
 
 
 @needs_arm
-def test_older_firmware_is_replaced_and_anything_else_is_not(generated: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    build_firmware(generated, out)
+def test_older_firmware_is_replaced_and_anything_else_is_not(
+    generated: Path, lockstep_image: Path, tmp_path: Path
+) -> None:
+    out = Path(shutil.copytree(lockstep_image.parent, tmp_path / "out"))
     build_firmware(generated, out, link="uart")
     assert (out / "src" / "uart_main.c").exists()
     assert not (out / "src" / "lockstep_main.c").exists()
@@ -140,9 +141,8 @@ def test_older_firmware_is_replaced_and_anything_else_is_not(generated: Path, tm
 
 
 @needs_arm
-def test_a_policy_that_does_not_compile_leaves_the_folder_as_it_was(generated: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    build_firmware(generated, out)
+def test_a_policy_that_does_not_compile_leaves_the_folder_as_it_was(lockstep_image: Path, tmp_path: Path) -> None:
+    out = Path(shutil.copytree(lockstep_image.parent, tmp_path / "out"))
     before = hashlib.sha256((out / ELF).read_bytes()).hexdigest()
     broken = stand_in.write_generated(tmp_path / "broken", stand_in.manifest(), ("return POLICY_OK;", "return;"))
     with pytest.raises(BundleError, match=r"^arm-none-eabi-gcc failed: src/policy.c:\d+:\d+: error: .*"):
