@@ -10,7 +10,7 @@ from real.state_machine import FLIGHT, LATCHED, WALK, State, StateMachine, Table
 
 triggers = st.lists(st.sampled_from(Trigger), max_size=30)
 tables = st.sampled_from([FLIGHT, WALK])
-CELLS = [(table, state) for table in (FLIGHT, WALK) for state in table]
+CELLS = [(table, state) for table in (FLIGHT, WALK) for state in State if state in table]
 
 
 def run(sequence: list[Trigger], table: Table = FLIGHT) -> StateMachine:
