@@ -105,13 +105,43 @@ class SensorModels:
 
     def restart(self, ids: Tensor, true: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         """Start the worlds `ids` [K] anew: new biases, empty delay lines. Returns their first readings [K, dim]."""
+        if not self._flat:
+            return self._start(ids, true, torch.empty(0), generator)
+        flat = side_by_side([true[name] for name in self._flat])
+        if self._lags:
+            self._last = self._last.index_copy(0, ids, flat.detach())
+        return self._start(ids, true, flat, generator)
+
+    def renew(self, sensors: Sensors, ids: Tensor, true: Mapping[str, Tensor], generator: torch.Generator) -> Sensors:
+        """`sensors` with the worlds `ids` [K] started anew, as `restart` does.
+
+        `true` [N, dim] is what is true of all worlds now: the others' is what they were measured by last.
+        """
+        rows = {name: true[name][ids] for name in self._models if name not in self._flat}
+        few = torch.empty(0)
+        if self._flat:
+            # No row of the others has changed, so that all of it is what was seen last.
+            self._last = side_by_side([true[name] for name in self._flat]).detach()
+            few = self._last[ids]
+            rows |= zip(self._flat, few.split(self._widths, -1), strict=True)
+        fresh = self._start(ids, rows, few, generator)
+        # What has no model is exact: as it is true now.
+        values = {n: sensors[n].index_copy(0, ids, fresh[n]) for n in self._models if n not in self._joined}
+        if self._joined:
+            was, new = (side_by_side([part[name] for name in self._joined]) for part in (sensors, fresh))
+            widths = [self._dims[name] for name in self._joined]
+            values |= zip(self._joined, was.index_copy(0, ids, new).split(widths, -1), strict=True)
+        return Sensors({name: values.get(name, true[name]) for name in sensors})
+
+    def _start(
+        self, ids: Tensor, true: Mapping[str, Tensor], flat: Tensor, generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        """First readings [K, dim] of the worlds `ids` [K]; `flat` are the `true` ones side by side."""
         values = dict(true)
         if self._flat:
-            flat = side_by_side([true[name] for name in self._flat])
             bias = torch.randn(flat.shape, generator=generator, device=flat.device) * self._spread
             self._bias[ids] = bias
             if self._lags:
-                self._last = self._last.index_copy(0, ids, flat.detach())
                 share = torch.rand(len(ids), len(self._flat), generator=generator, device=flat.device)
                 self._lag[ids] = share[:, self._owner] * self._longest
             values |= self._disturb(flat, bias, generator)
@@ -120,20 +150,6 @@ class SensorModels:
         for name, held in self._held.items():
             held[ids] = values[name].detach()
         return values
-
-    def renew(self, sensors: Sensors, ids: Tensor, true: Mapping[str, Tensor], generator: torch.Generator) -> Sensors:
-        """`sensors` with the worlds `ids` [K] started anew, as `restart` does, for true values [N, dim] of all."""
-        rows = {name: value[ids] for name, value in true.items() if name not in self._flat}
-        if self._flat:
-            flat = side_by_side([true[name] for name in self._flat])[ids]
-            rows |= zip(self._flat, flat.split(self._widths, -1), strict=True)
-        fresh = self.restart(ids, rows, generator)
-        values = {n: v.index_copy(0, ids, fresh[n]) for n, v in sensors.items() if n not in self._joined}
-        if self._joined:
-            was, new = (side_by_side([part[name] for name in self._joined]) for part in (sensors, fresh))
-            widths = [self._dims[name] for name in self._joined]
-            values |= zip(self._joined, was.index_copy(0, ids, new).split(widths, -1), strict=True)
-        return Sensors({name: values[name] for name in sensors})
 
     def _disturb(self, flat: Tensor, bias: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         noise = torch.randn(flat.shape, generator=generator, device=flat.device)

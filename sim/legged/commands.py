@@ -76,9 +76,7 @@ class VelocityCommands:
     def hold(self, ids: Tensor, command: Tensor) -> None:
         """As `ask`, but at once, for whoever limits the changes of commands himself."""
         self.ask(ids, command)
-        values = self.values.clone()
-        values[ids] = command
-        self.values = values
+        self.values = with_rows(self.values, ids.numpy(), command.numpy())
 
     def learn(self, tracking: Tensor) -> None:
         """Widen the ranges once as many episodes as there are worlds were tracked well on average.

@@ -27,15 +27,14 @@ class Gait:
         # A hair's breadth keeps rounding from choosing at the very edge.
         phase = torch.remainder(turn[:, None] + torch.tensor(phases, dtype=torch.float64) + 1e-9, 1.0)
         swing = ((phase - duty) / (1.0 - duty)).clamp(0.0, 1.0)
-        self._table = torch.cat((clock, phase < duty, torch.sin(math.pi * swing)), -1).float().T.contiguous()
-        self._feet = len(phases)
+        self._table = torch.cat((clock, phase < duty, torch.sin(math.pi * swing)), -1).float()
+        self.start = self._table[0]
+        """The row of the first step."""
 
-    def __call__(self, steps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The clock, the wanted contacts and lifts after `steps` [N] since the restart.
+    def __call__(self, steps: Tensor) -> Tensor:
+        """What the clock asks for after `steps` [N] since the restart: [N, 2 + 2 F].
 
-        (sin, cos) of the phase [N, 2]; 1 for feet that should be on the ground, 0 for the others [F, N]; how high each
-        foot should be as a share of the height in mid-swing [F, N]: half a sine while in the air.
+        First (sin, cos) of the phase; then 1 for each foot that should be on the ground, 0 for the others; then how
+        high each foot should be as a share of the height in mid-swing: half a sine while in the air.
         """
-        rows = self._table.index_select(1, steps % self._length)
-        clock, wanted, lift = rows.split([2, self._feet, self._feet])
-        return clock.T, wanted, lift
+        return self._table.index_select(0, steps % self._length)

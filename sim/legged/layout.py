@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sim.physics.mujoco.physics import MujocoPhysics
@@ -41,9 +45,9 @@ class Layout:
         self._joints = slice(start, start + len(joints))
         self.zeros = torch.zeros(physics.num_worlds, self._felt)
 
-    def set_zeros(self, offset: Tensor) -> None:
-        """Zero errors [N, joints] in rad."""
-        self.zeros[:, self._joints] = offset
+    def set_zeros(self, offset: Tensor, rows: NDArray[np.integer[Any]] | slice = slice(None)) -> None:
+        """Zero errors [N, joints] in rad, taken over for the worlds `rows`."""
+        self.zeros.numpy()[rows, self._joints] = offset.numpy()[rows]
 
     def parts(self, values: Tensor) -> dict[str, Tensor]:
         """The groups [N, .] of a physics' values [N, S], and `measured_position`: the joints' as the encoders show it.

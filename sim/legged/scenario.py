@@ -12,19 +12,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from policies.errors import UserError
 from policies.rotation import gravity_direction
 from policies.signals import Commands, Truth
 from sim.legged.commands import VelocityCommands
 from sim.legged.gait import Gait
 from sim.legged.imperfections import PARAMETERS, Imperfections, Pushes
 from sim.legged.layout import Layout
-from sim.legged.rewards import Now, Rewards, Tracking
+from sim.legged.rewards import Now, Rewards, Verdict
 from sim.legged.settings import LeggedSettings
 from sim.physics.mujoco.physics import MujocoPhysics
 from sim.robots.legged import LeggedRobot
 from sim.rows import with_rows
 
-_NOTHING = torch.empty(0)
 EVENTS = 5
 """Control periods between looks at whose command or push is due, and between steps of steering to a heading."""
 
@@ -77,18 +77,12 @@ class LeggedScenario:
         self.imperfections = Imperfections(settings.imperfections, physics, robot, randomized, imperfections)
         self.pushes = Pushes(settings.imperfections, n, EVENTS * period, imperfections)
         self.ground = ground
-        self._settings = settings
-        self._tracking = Tracking()
+        self.settings = settings
         self._period = period
         self._stance = torch.tensor(robot.stance)
         self._per_scale = 1.0 / torch.tensor(robot.action_scale)
         self._middle = -self._stance * self._per_scale
         self._gait = Gait(settings.gait, settings.frequency, settings.duty, period)
-        low, high = torch.tensor(robot.joint_low), torch.tensor(robot.joint_high)
-        margin = 0.025 * (high - low)
-        self._limits = torch.stack((low + margin, high - margin))
-        self._upright = -math.cos(settings.max_tilt)
-        self._lowest = settings.min_height * robot.stand_height
         self._followed = self.commands.values
         self._steps = torch.zeros(n, dtype=torch.int64)
         self._action = torch.zeros(n, joints)
@@ -96,22 +90,22 @@ class LeggedScenario:
         self._older_action = torch.zeros(n, joints)
         self._air = torch.zeros(n, len(robot.feet))
         self._gravity = torch.zeros(n, 3)
-        self._last_velocity = torch.zeros(n, joints)
+        # Below the feet and the base; flat ground is at 0.
+        self._below = torch.zeros(n, len(robot.feet) + 1)
+        self._before = physics.values
         self._tracked = torch.zeros(n)
         # Its own, so that a snapshot restored elsewhere goes on with the same draws.
         self._generator = torch.Generator()
         self._seeded = False
         self._ticks = 0
-        self._judged: Truth | None = None
-        self._fallen = torch.zeros(n, dtype=torch.bool)
+        self._judged: tuple[Truth, Verdict] | None = None
         self._layout = Layout(physics, robot)
         self._columns = self._layout.columns
-        self._rewards = Rewards(settings.rewards, period, self._columns, physics.values.shape[1])
         model = physics.model
         self._qpos0 = model.qpos0[None].copy()
         self._qpos = np.array([int(model.jnt_qposadr[model.joint(joint).id]) for joint in robot.joints])
         self._stride = self._gait(self._steps)
-        self._rest = self._resting_height()
+        self._rewards = Rewards(settings, robot, period, self._columns, self._resting_height())
 
     def _resting_height(self) -> float:
         """Height of the feet's centres above the ground in the stance, m."""
@@ -158,23 +152,22 @@ class LeggedScenario:
         qvel[:, :6] = 0.3 * u[:, 1:7]
         self.physics.write(ids, qpos, qvel)
         self.physics.refresh(ids, np.repeat(stance[None], k, 0))
-        self._action, self._last_action, self._air = (
-            with_rows(values, rows, 0.0) for values in (self._action, self._last_action, self._air)
-        )
+        self._action, self._last_action = (with_rows(values, rows, 0.0) for values in (self._action, self._last_action))
+        self._air.numpy()[rows] = 0.0
         # Whatever the heading, the base starts level.
         self._gravity = with_rows(self._gravity, rows, (0.0, 0.0, -1.0))
         self._followed = with_rows(self._followed, rows, self.commands.values.numpy()[rows])
-        self._layout.set_zeros(self.imperfections.joint_offset)
-        self._stride = self._gait(self._steps)
+        self._layout.set_zeros(self.imperfections.joint_offset, rows)
+        self._stride = with_rows(self._stride, rows, self._gait.start.numpy())
 
     def advance(self, commands: Commands, differentiable: bool) -> None:
-        """One control period of MuJoCo; it has no gradients."""
+        """One control period of MuJoCo; UserError when asked for gradients, which it does not have."""
         if differentiable:
-            raise NotImplementedError("MuJoCo's batch gives no gradients; train with ppo")
+            raise UserError(f"walking a {self.robot.name} has no gradients to train by, for MuJoCo gives none; use ppo")
         target = commands["joint_position_target"]
         self._older_action = self._last_action
         self._last_action, self._action = self._action, torch.addcmul(self._middle, target, self._per_scale)
-        self._last_velocity = self.physics.values[:, self._columns["joint_velocity"]]
+        self._before = self.physics.values
         self._followed = self.commands.values
         due = self._ticks % EVENTS == 0
         self._ticks += 1
@@ -200,8 +193,8 @@ class LeggedScenario:
         feet = parts["foot_position"].view(self.num_worlds, -1, 3)
         foot_height, base_height = feet[:, :, 2], parts["base_position"][:, 2:3]
         if self.ground is not None:
-            below = self.ground.height(torch.cat((feet[:, :, :2], parts["base_position"][:, None, :2]), 1))
-            foot_height, base_height = foot_height - below[:, :-1], base_height - below[:, -1:]
+            self._below = self.ground.height(torch.cat((feet[:, :, :2], parts["base_position"][:, None, :2]), 1))
+            foot_height, base_height = foot_height - self._below[:, :-1], base_height - self._below[:, -1:]
         return Truth(
             {
                 **parts,
@@ -211,7 +204,7 @@ class LeggedScenario:
                 "base_height": base_height,
                 "velocity_command": self._followed,
                 "next_command": self.commands.values,
-                "gait_clock": self._stride[0],
+                "gait_clock": self._stride[:, :2],
                 "last_action": self._action,
                 "parameters": self.imperfections.parameters,
             }
@@ -229,57 +222,33 @@ class LeggedScenario:
         return own if self.ground is None else {**own, **self.ground.signals(truth)}
 
     def reward(self, truth: Truth, commands: Commands) -> Tensor:
-        command = truth["velocity_command"]
-        standing = (command == 0.0).all(-1).float()
-        contact = truth["foot_contact"].T.float()
-        velocity = truth["foot_velocity"].T.contiguous()
-        foot_height = truth["foot_height"].T
-        tracking = self._tracking(truth["linear_velocity"], truth["angular_velocity"], command)
-        self._tracked += tracking[0]
-        _, wanted, lift = self._stride
-        position, rewarded = truth["joint_position"], self._rewards.names
-        reward = self._rewards(
-            Now(
-                tracking=tracking,
-                values=self.physics.values,
-                gravity=truth["gravity"],
-                height_error=truth["base_height"] - self.robot.stand_height,
-                position=position,
-                deviation=position - self._stance,
-                joint_velocity=truth["joint_velocity"],
-                acceleration=(truth["joint_velocity"] - self._last_velocity).mul_(1.0 / self._period),
-                action_change=self._action - self._last_action,
-                last_action_change=self._last_action - self._older_action if "action_jerk" in rewarded else _NOTHING,
-                limits=self._limits,
-                contact=contact,
-                wanted=torch.maximum(wanted, standing),
-                foot_height=foot_height - self._settings.clearance,
-                lift_error=self._lift_error(foot_height, lift, standing) if "swing" in rewarded else _NOTHING,
-                foot_speed=velocity[0::3].square().addcmul_(velocity[1::3], velocity[1::3]),
-                air_time=self._airborne(contact) if "air_time" in rewarded else _NOTHING,
-                standing=standing,
-                fallen=self.failed(truth),
-            )
-        )
-        # A world in quarantine has been put back: what it shows is not what it did.
-        return reward.masked_fill_(self.physics.failed, 0.0)
-
-    def _lift_error(self, foot_height: Tensor, lift: Tensor, standing: Tensor) -> Tensor:
-        wanted = lift * (1.0 - standing)
-        return foot_height - torch.add(self._rest, wanted, alpha=self._settings.clearance - self._rest)
-
-    def _airborne(self, contact: Tensor) -> Tensor:
-        """How long each foot [F, N] that touches down now had been in the air, s; counts the others on."""
-        landed = self._air.T * contact
-        self._air = ((self._air.T + self._period) * (1.0 - contact)).T
-        return landed
+        """Call it once a step: it adds up how well each episode goes."""
+        verdict = self._judge(truth)
+        self._tracked += verdict.tracking
+        self._air = verdict.air
+        return verdict.reward
 
     def failed(self, truth: Truth) -> Tensor:
-        if self._judged is not truth:
-            upright = truth["gravity"][:, 2] <= self._upright
-            high = truth["base_height"][:, 0] >= self._lowest
-            self._judged, self._fallen = truth, ~(upright & high) | self.physics.failed
-        return self._fallen
+        return self._judge(truth).fallen
+
+    def _judge(self, truth: Truth) -> Verdict:
+        """The verdict on what is true now, reckoned when it is first asked for."""
+        if self._judged is None or self._judged[0] is not truth:
+            now = Now(
+                values=self.physics.values,
+                before=self._before,
+                gait=self._stride,
+                gravity=truth["gravity"],
+                below=self._below,
+                command=truth["velocity_command"],
+                action=self._action,
+                last_action=self._last_action,
+                older_action=self._older_action,
+                air=self._air,
+                failed=self.physics.failed,
+            )
+            self._judged = truth, self._rewards(now)
+        return self._judged[1]
 
     def critic_observation(self, truth: Truth) -> Tensor:
         """What a policy can't see, too: [N, critic_dim(robot)]."""

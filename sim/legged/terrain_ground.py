@@ -12,6 +12,7 @@ from policies.signals import Truth
 from policies.validation import require
 from sim.legged.terrain_curriculum import TerrainCurriculum
 from sim.physics.mujoco.physics import MujocoPhysics
+from sim.rows import with_rows
 from sim.terrain.heights import scan_grid, scan_places
 from sim.terrain.terrain import Terrain
 
@@ -80,19 +81,18 @@ class TerrainGround:
         """Start on the middle of each world's tile; draw a new drift of the map."""
         u = torch.rand(len(ids), 2, generator=generator) * 2.0 - 1.0
         self.drift[ids] = torch.randn(len(ids), 3, generator=generator) * self._drift_scale
-        levels = self.levels.clone()
-        levels[ids] = self.curriculum.levels[ids]
-        self.levels = levels
-        points = self.origins[levels[ids], self.curriculum.columns[ids]].clone()
+        self._take_over(ids)
+        points = self.origins[self.levels[ids], self.curriculum.columns[ids]].clone()
         points[:, :2] += u * START_SPREAD
         return points
 
     def follow(self, ids: Tensor) -> None:
         """The worlds `ids` [K] go on on their curriculum's level, unless it was fixed for the next episodes."""
         if not self.curriculum.fixed:
-            levels = self.levels.clone()
-            levels[ids] = self.curriculum.levels[ids]
-            self.levels = levels
+            self._take_over(ids)
+
+    def _take_over(self, ids: Tensor) -> None:
+        self.levels = with_rows(self.levels, ids.numpy(), self.curriculum.levels[ids])
 
     def middles(self) -> Tensor:
         """Middles [N, 2] of the tiles the worlds are on, m."""

@@ -32,7 +32,7 @@ def worlds(task: Task) -> tuple[VectorEnvironment, LeggedScenario]:
 
 def half_stride(scenario: LeggedScenario) -> float:
     """Control periods that separate a gait from its mirror image."""
-    return 0.5 / (scenario._settings.frequency * scenario._period)
+    return 0.5 / (scenario.settings.frequency * scenario._period)
 
 
 def put(scenario: LeggedScenario, seed: int) -> None:

@@ -11,13 +11,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from policies.errors import UserError
 from policies.proprioception import GaitClock
 from policies.rotation import rotate
 from policies.signals import Commands, Sensors, State
 from sim.environment import VectorEnvironment
 from sim.legged.commands import VelocityCommands
 from sim.legged.gait import Gait
-from sim.legged.rewards import OTHERS, READINGS, SQUARES, TERMS, Now, Rewards, Tracking
+from sim.legged.rewards import Now, Rewards
 from sim.legged.scenario import LeggedScenario
 from sim.legged.settings import CommandSettings, LeggedSettings, RewardSettings
 from sim.legged.walking import PERIOD, flat_task, make_environment
@@ -25,6 +26,7 @@ from sim.robots.go1 import GO1
 from sim.robots.h1 import H1
 from sim.robots.legged import LeggedRobot, Mirror
 from sim.tasks import find_task
+from tests.sim import reward_reference
 
 TROT = LeggedSettings(gait=(0.0, 0.5, 0.5, 0.0))
 
@@ -110,77 +112,103 @@ def test_a_world_that_explodes_ends_alone_and_is_counted() -> None:
     assert bool(torch.isfinite(step.reward).all())
 
 
-COLUMNS = {
-    "linear_velocity": slice(2, 5), "angular_velocity": slice(5, 8), "joint_torque": slice(8, 20),
-    "joint_velocity": slice(22, 34),
-}  # fmt: skip
-WIDTH = 40
+def test_whoever_asks_for_gradients_is_told_what_to_use_instead() -> None:
+    environment, _ = world(2)
+    with pytest.raises(UserError, match="go1 has no gradients to train by.*use ppo"):
+        environment.flow(stand(2))
 
 
-def random_now(n: int, joints: int, feet: int) -> Now:
-    g = torch.Generator().manual_seed(0)
+def columns_of(robot: LeggedRobot) -> tuple[dict[str, slice], int]:
+    """Where each signal stands in made-up rows, and their width: not in the order that the physics has."""
+    joints, feet = len(robot.joints), len(robot.feet)
+    widths = {
+        "foot_velocity": 3 * feet, "linear_velocity": 3, "joint_torque": joints, "base_position": 3,
+        "foot_contact": feet, "angular_velocity": 3, "joint_position": joints, "foot_position": 3 * feet,
+        "joint_velocity": joints,
+    }  # fmt: skip
+    columns, start = {}, 2
+    for name, width in widths.items():
+        columns[name] = slice(start, start + width)
+        start += width
+    return columns, start + 1
+
+
+def random_now(robot: LeggedRobot, n: int) -> Now:
+    """Worlds of which a third are commanded to stand, some have fallen and one in four is in quarantine."""
+    g, (columns, width) = torch.Generator().manual_seed(0), columns_of(robot)
+    joints, feet = len(robot.joints), len(robot.feet)
 
     def draw(*shape: int) -> Tensor:
         return torch.randn(shape, generator=g)
 
-    of_feet = ("contact", "wanted", "foot_height", "lift_error", "foot_speed", "air_time")
-    shapes = {
-        "tracking": (5, n), "values": (n, WIDTH), "gravity": (n, 3), "height_error": (n, 1), "standing": (n,),
-        "fallen": (n,), "limits": (2, joints), **dict.fromkeys(of_feet, (feet, n)),
-    }  # fmt: skip
-    values = {name: draw(*shapes.get(name, (n, joints))) for name in Now.__dataclass_fields__}
-    values |= {name: (values[name] > 0.0).float() for name in ("contact", "wanted", "standing")}
-    values |= {
-        "foot_speed": values["foot_speed"].abs(), "fallen": values["fallen"] > 1.0,
-        "limits": torch.tensor([[-0.5] * joints, [0.5] * joints]),
-    }  # fmt: skip
-    return Now(**values)
+    values = draw(n, width)
+    values[:, columns["linear_velocity"]] *= 0.3
+    values[:, columns["base_position"]] = robot.stand_height * (1.0 + 0.5 * draw(n, 3))
+    gravity = torch.nn.functional.normalize(draw(n, 3) * torch.tensor([1.0, 1.0, 0.3]) - torch.tensor([0.0, 0.0, 1.0]))
+    command = 0.3 * draw(n, 3) * (torch.arange(n) % 3 > 0)[:, None]
+    gait = torch.cat((draw(n, 2), (draw(n, feet) > 0.0).float(), draw(n, feet).abs()), -1)
+    return Now(
+        values, draw(n, width), gait, gravity, 0.1 * draw(n, feet + 1), command, draw(n, joints), draw(n, joints),
+        draw(n, joints), draw(n, feet).clamp(min=0.0), torch.arange(n) % 4 == 3,
+    )  # fmt: skip
 
 
-def test_the_reward_is_the_weighted_sum_of_its_terms_one_by_one() -> None:
-    now = random_now(16, 12, 4)
-    g = torch.Generator().manual_seed(1)
+@pytest.mark.parametrize("robot", [GO1, H1], ids=lambda robot: robot.name)
+def test_the_reward_is_the_weighted_sum_of_its_terms_one_by_one(robot: LeggedRobot) -> None:
+    now, (columns, _) = random_now(robot, 96), columns_of(robot)
     names = [field.name for field in fields(RewardSettings)]
-    weights = dict(zip(names, torch.randn(len(names), generator=g).tolist(), strict=True))
-    expected = torch.zeros(16)
-    for name in names:
-        alone = RewardSettings(**{**dict.fromkeys(names, 0.0), name: 1.0})
-        term = Rewards(alone, 1.0, COLUMNS, WIDTH)(now)
-        if name in OTHERS:
-            torch.testing.assert_close(term, OTHERS[name](now))
-        elif name in SQUARES:
-            torch.testing.assert_close(term, SQUARES[name](now).square().sum(-1))
-        else:
-            signal, part = READINGS[name]
-            torch.testing.assert_close(term, now.values[:, COLUMNS[signal]][:, part].square().sum(-1))
-        expected += 0.02 * weights[name] * term
-    rewards = Rewards(RewardSettings(**weights), 0.02, COLUMNS, WIDTH)
-    # Weights are taken up at the first call and hold for the next.
+    settings = replace(TROT, gait=(0.0,) * len(robot.feet))
+    expected = reward_reference.terms(now, columns, robot, settings, PERIOD, 0.02)
+    assert set(expected) == set(names)
+    alive, sum_of_all = (~now.failed).float(), torch.zeros(96)
+    for weight, name in enumerate(names, 1):
+        alone = replace(settings, rewards=RewardSettings(**{**dict.fromkeys(names, 0.0), name: 1.0}))
+        verdict = Rewards(alone, robot, PERIOD, columns, 0.02)(now)
+        torch.testing.assert_close(verdict.reward, PERIOD * expected[name] * alive, rtol=1e-4, atol=1e-6, msg=name)
+        assert bool(verdict.reward.any()), name
+        sum_of_all += PERIOD * weight * expected[name] * alive
+    weights = RewardSettings(**{name: float(weight) for weight, name in enumerate(names, 1)})
+    rewards = Rewards(replace(settings, rewards=weights), robot, PERIOD, columns, 0.02)
     for _ in range(2):
-        torch.testing.assert_close(rewards(now), expected, rtol=1e-4, atol=1e-5)
-    assert rewards.names == TERMS
-    assert "gait" not in Rewards(replace(RewardSettings(), gait=0.0), 0.02, COLUMNS, WIDTH).names
+        verdict = rewards(now)
+        torch.testing.assert_close(verdict.reward, sum_of_all, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(verdict.tracking, expected["track_velocity"])
+    fallen = reward_reference.fallen(now, columns, robot, settings)
+    assert torch.equal(verdict.fallen, fallen) and 0.3 < float(fallen.float().mean()) < 0.9
+    down = now.values[:, columns["foot_contact"]] > 0.0
+    torch.testing.assert_close(verdict.air, torch.where(down, 0.0, now.air + PERIOD))
+
+
+def test_what_is_not_finite_is_a_fall_and_spoils_only_terms_with_a_weight() -> None:
+    now, (columns, _) = random_now(GO1, 8), columns_of(GO1)
+    now.values[0, columns["joint_torque"]] = torch.nan
+    now.gravity[1, 2] = torch.nan
+    weightless = replace(TROT, rewards=replace(RewardSettings(), torque=0.0))
+    with_torque, without = (Rewards(s, GO1, PERIOD, columns, 0.02)(now) for s in (TROT, weightless))
+    assert bool(with_torque.reward[0].isnan()) and bool(without.reward.isfinite().all())
+    assert bool(with_torque.fallen[1])
+
+
+def test_worlds_of_another_number_or_type_are_refused() -> None:
+    now, (columns, _) = random_now(GO1, 8), columns_of(GO1)
+    rewards = Rewards(TROT, GO1, PERIOD, columns, 0.02)
+    rewards(now)
+    with pytest.raises(ValueError, match=r"expected torch.float32 \[8, 3\], got torch.float32 \[7, 3\]"):
+        rewards(replace(now, command=now.command[:7]))
+    with pytest.raises(ValueError, match=r"got torch.float64"):
+        rewards(replace(now, command=now.command.double()))
 
 
 def test_following_the_command_pays_more_than_standing_and_standing_more_than_the_wrong_way() -> None:
+    columns, _ = columns_of(GO1)
     command = torch.tensor([[1.0, 0.0, 0.5]]).repeat(3, 1)
-    velocity = torch.tensor([[1.0, 0.0, 0.3], [0.0, 0.0, 0.0], [-1.0, 0.0, 0.0]])
-    rates = torch.tensor([[0.2, 0.0, 0.5], [0.0, 0.0, 0.0], [0.0, 0.0, -0.5]])
-    tracking = Tracking()(velocity, rates, command)
-    torch.testing.assert_close(tracking[3], torch.tensor([0.0, 1.0, 2.0]))
-    torch.testing.assert_close(tracking[4], torch.tensor([0.0, 0.5, 1.0]))
-    torch.testing.assert_close(tracking[:3, 1], torch.exp(-torch.tensor([1.0 / 0.25, 1.0 / 0.03, 0.25 / 0.25])))
-    settings = RewardSettings()
-    paid = {name: getattr(settings, name) for name in fields_of_tracking()}
-    weights = dict.fromkeys((field.name for field in fields(RewardSettings)), 0.0) | paid
-    now = replace(random_now(3, 12, 4), tracking=tracking)
-    reward = Rewards(RewardSettings(**weights), 0.02, COLUMNS, WIDTH)(now)
+    one = random_now(GO1, 1)
+    alike = {name: value.repeat(3, *([1] * (value.dim() - 1))) for name, value in vars(one).items()}
+    now = Now(**{**alike, "command": command})
+    now.values[:, columns["linear_velocity"]] = torch.tensor([[1.0, 0.0, 0.3], [0.0, 0.0, 0.3], [-1.0, 0.0, 0.3]])
+    now.values[:, columns["angular_velocity"]] = torch.tensor([[0.2, 0.0, 0.5], [0.2, 0.0, 0.0], [0.2, 0.0, -0.5]])
+    reward = Rewards(TROT, GO1, PERIOD, columns, 0.02)(now).reward
     assert float(reward[0]) > float(reward[1]) > float(reward[2])
-
-
-def fields_of_tracking() -> tuple[str, ...]:
-    """The reward terms that are columns of `Tracking`, in its order."""
-    return ("track_velocity", "track_velocity_finely", "track_yaw", "velocity_error", "yaw_error")
 
 
 def test_the_world_and_the_policy_keep_the_same_clock() -> None:
@@ -188,7 +216,7 @@ def test_the_world_and_the_policy_keep_the_same_clock() -> None:
     state = State({term.state: torch.tensor([[0.0, 1.0]])})
     for t in range(400):
         steps = torch.tensor([t])
-        clock, wanted, lift = gait(steps)
+        clock, wanted, lift = gait(steps).split([2, 2, 2], -1)
         torch.testing.assert_close(term(Sensors({}), state), clock, atol=1e-4, rtol=0.0)
         # No foot is asked to be in the air and on the ground at once, and some foot always carries.
         assert bool(((lift > 1e-6) <= (wanted == 0.0)).all())

@@ -15,7 +15,7 @@ class Pass:
     """A launch of `kernel` on the CPU over `count` worlds.
 
     `fixed` are the kernel's first arguments: numbers, and arrays or tensors that stay where they are. The tensors that
-    follow are given at each call, of the same types and shapes as the `examples`.
+    follow are given at each call, of the same types and shapes as the `examples`; what is written must be contiguous.
     """
 
     def __init__(self, kernel: Any, count: int, fixed: Sequence[Any], examples: Sequence[Tensor]) -> None:
@@ -23,12 +23,18 @@ class Pass:
         # Kept, for Warp holds no reference to the memory.
         self._kept = [*(_array(value) for value in fixed), *examples]
         self._first = len(fixed)
+        self._wanted = [(example.dtype, example.shape) for example in examples]
         inputs = [_array(value) for value in self._kept]
         self._launch = wp.launch(kernel, dim=count, inputs=inputs, device="cpu", record_cmd=True)
 
     def __call__(self, *tensors: Tensor) -> None:
+        """Raises ValueError for a tensor of another type or shape: the kernel would read beyond it."""
+        # Rows side by side, and alive until the kernel has run.
+        ready = [tensor.contiguous() for tensor in tensors]
         launch = self._launch
-        for index, tensor in enumerate(tensors, self._first):
+        for index, (tensor, wanted) in enumerate(zip(ready, self._wanted, strict=True), self._first):
+            if (tensor.dtype, tensor.shape) != wanted:
+                raise ValueError(f"expected {wanted[0]} {list(wanted[1])}, got {tensor.dtype} {list(tensor.shape)}")
             launch.set_param_at_index_from_ctype(index, wp.from_torch(tensor, return_ctype=True))
         launch.launch()
 
