@@ -87,7 +87,7 @@ def test_clang_gives_the_same_bits_without_a_warning(given: InC, flags: tuple[st
 @needs_gcc
 @EVERY_BUNDLE
 def test_sanitizers_find_nothing(given: InC) -> None:
-    flags = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+    flags = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
     assert same_bits(flown(given, flags=flags), flown(given))
 
 

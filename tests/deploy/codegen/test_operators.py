@@ -90,5 +90,5 @@ def test_the_emulated_m4f_gives_the_same_bits() -> None:
 
 @needs_gcc
 def test_sanitizers_find_nothing() -> None:
-    flags = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-DPOLICY_PORTABLE")
+    flags = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-DPOLICY_PORTABLE")
     assert same_bits(outputs("gcc", *flags), outputs("gcc", "-O2", *STRICT))
