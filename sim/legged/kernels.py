@@ -47,6 +47,7 @@ NUMBERS = ("period", "stand_height", "clearance", "rest", "highest_gravity", "lo
     const float* older = older_action.data + world * joints;
     const float *stance = pose.data, *low = pose.data + joints, *high = pose.data + 2 * joints;
     const bool stands = asked[0] == 0.0f && asked[1] == 0.0f && asked[2] == 0.0f;
+    const float rate_of_steps = 1.0f / number.data[n_period];
     float term[terms] = {};
 
     const float ex = velocity[0] - asked[0], ey = velocity[1] - asked[1], turn = rate[2] - asked[2];
@@ -65,7 +66,7 @@ NUMBERS = ("period", "stand_height", "clearance", "rest", "highest_gravity", "lo
 
     for (int k = 0; k < joints; ++k) {
         const float change = act[k] - last[k], jerk = change - (last[k] - older[k]);
-        const float faster = (speed[k] - last_speed[k]) / number.data[n_period], bent = position[k] - stance[k];
+        const float faster = (speed[k] - last_speed[k]) * rate_of_steps, bent = position[k] - stance[k];
         const float beyond = position[k] - wp::min(wp::max(position[k], low[k]), high[k]);
         term[t_torque] += torque[k] * torque[k];
         term[t_joint_speed] += speed[k] * speed[k];

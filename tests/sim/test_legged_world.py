@@ -114,7 +114,7 @@ def test_a_world_that_explodes_ends_alone_and_is_counted() -> None:
 
 def test_whoever_asks_for_gradients_is_told_what_to_use_instead() -> None:
     environment, _ = world(2)
-    with pytest.raises(UserError, match="go1 has no gradients to train by.*use ppo"):
+    with pytest.raises(UserError, match=r"go1 has no gradients to train by.*use ppo"):
         environment.flow(stand(2))
 
 
