@@ -6,7 +6,6 @@ import math
 from fractions import Fraction
 
 import torch
-from torch import Tensor
 
 _LONGEST = 5000
 """Steps at most until the table repeats; frequencies are rounded to what that allows."""
@@ -20,21 +19,15 @@ class Gait:
 
     def __init__(self, phases: tuple[float, ...], frequency: float, duty: float, period: float) -> None:
         turns = Fraction(frequency * period).limit_denominator(_LONGEST)
-        self._length = turns.denominator
-        turn = torch.arange(self._length, dtype=torch.float64) * turns.numerator / turns.denominator
+        turn = torch.arange(turns.denominator, dtype=torch.float64) * turns.numerator / turns.denominator
         angle = 2.0 * math.pi * turn
         clock = torch.stack((torch.sin(angle), torch.cos(angle)), -1)
         # A hair's breadth keeps rounding from choosing at the very edge.
         phase = torch.remainder(turn[:, None] + torch.tensor(phases, dtype=torch.float64) + 1e-9, 1.0)
         swing = ((phase - duty) / (1.0 - duty)).clamp(0.0, 1.0)
-        self._table = torch.cat((clock, phase < duty, torch.sin(math.pi * swing)), -1).float()
-        self.start = self._table[0]
-        """The row of the first step."""
-
-    def __call__(self, steps: Tensor) -> Tensor:
-        """What the clock asks for after `steps` [N] since the restart: [N, 2 + 2 F].
+        self.table = torch.cat((clock, phase < duty, torch.sin(math.pi * swing)), -1).float()
+        """What the clock asks for in each step since the restart, then over again: [length, 2 + 2 F].
 
         First (sin, cos) of the phase; then 1 for each foot that should be on the ground, 0 for the others; then how
         high each foot should be as a share of the height in mid-swing: half a sine while in the air.
         """
-        return self._table.index_select(0, steps % self._length)

@@ -1,6 +1,5 @@
-"""Judging a step of walking worlds in one pass, as a Warp kernel with a body in C++ (see sim.physics.mujoco.kernels).
-
-Torch would need eighty passes over all worlds for the same.
+"""Walking worlds judged in one pass, and their critics told in another: Warp kernels with bodies in C++ (see
+sim.physics.mujoco.kernels). Torch would need a hundred passes over all worlds for the same.
 """
 
 # Warp reads annotations as objects, so this file must not postpone their evaluation.
@@ -16,21 +15,22 @@ TERMS = tuple(field.name for field in fields(RewardSettings))
 """The reward terms, in the order of their weights; `RewardSettings` says what each is."""
 COLUMNS = (
     "linear_velocity", "angular_velocity", "joint_position", "joint_velocity", "joint_torque", "base_position",
-    "foot_contact", "foot_position", "foot_velocity",
+    "foot_contact", "foot_position", "foot_velocity", "orientation",
 )  # fmt: skip
-"""Signals whose first columns in the physics' values the kernel is told, in this order."""
+"""Signals whose first columns in the physics' values the kernels are told, in this order."""
 NUMBERS = ("period", "stand_height", "clearance", "rest", "highest_gravity", "lowest")
-"""Single numbers that the kernel is told, in this order; see `sim.legged.rewards`."""
+"""Single numbers that the judging kernel is told, in this order; see `sim.legged.rewards`."""
+_NAMES = f"""
+    enum {{ {", ".join(f"c_{name}" for name in COLUMNS)} }};
+    enum {{ {", ".join(f"n_{name}" for name in NUMBERS)} }};
+    enum {{ {", ".join(f"t_{name}" for name in TERMS)}, terms }};
+    const float coarse = {COARSE}f, fine = {FINE}f, yaw = {YAW}f;
+"""
 
 
 @wp.func_native(
-    f"""
-    enum {{ {", ".join(f"t_{name}" for name in TERMS)}, terms }};
-    enum {{ {", ".join(f"c_{name}" for name in COLUMNS)} }};
-    enum {{ {", ".join(f"n_{name}" for name in NUMBERS)} }};
-    const float coarse = {COARSE}f, fine = {FINE}f, yaw = {YAW}f;
-"""
-    """
+    _NAMES
+    + """
     const int joints = action.shape[1], feet = air.shape[1];
     const size_t world = i;
     const float* now = values.data + world * values.shape[1];
@@ -39,9 +39,10 @@ NUMBERS = ("period", "stand_height", "clearance", "rest", "highest_gravity", "lo
     const float *torque = now + at.data[c_joint_torque], *contact = now + at.data[c_foot_contact];
     const float *foot = now + at.data[c_foot_position], *foot_velocity = now + at.data[c_foot_velocity];
     const float* last_speed = before.data + world * values.shape[1] + at.data[c_joint_velocity];
-    const float* wanted = gait.data + world * gait.shape[1] + 2;
+    const float* wanted = gait.data + steps.data[i] % gait.shape[0] * gait.shape[1] + 2;
     const float* lift = wanted + feet;
-    const float *down = gravity.data + world * 3, *asked = command.data + world * 3;
+    // A critic's row begins with the direction of gravity.
+    const float *down = told.data + world * told.shape[1], *asked = command.data + world * 3;
     const float* ground = below.data + world * (feet + 1);
     const float *act = action.data + world * joints, *last = last_action.data + world * joints;
     const float* older = older_action.data + world * joints;
@@ -114,10 +115,11 @@ def judge_world(
     at: wp.array(dtype=int),
     number: wp.array(dtype=float),
     pose: wp.array2d(dtype=float),
+    gait: wp.array2d(dtype=float),
     values: wp.array2d(dtype=float),
     before: wp.array2d(dtype=float),
-    gait: wp.array2d(dtype=float),
-    gravity: wp.array2d(dtype=float),
+    steps: wp.array(dtype=wp.int64),
+    told: wp.array2d(dtype=float),
     below: wp.array2d(dtype=float),
     command: wp.array2d(dtype=float),
     action: wp.array2d(dtype=float),
@@ -138,10 +140,11 @@ def judge_worlds(
     at: wp.array(dtype=int),
     number: wp.array(dtype=float),
     pose: wp.array2d(dtype=float),
+    gait: wp.array2d(dtype=float),
     values: wp.array2d(dtype=float),
     before: wp.array2d(dtype=float),
-    gait: wp.array2d(dtype=float),
-    gravity: wp.array2d(dtype=float),
+    steps: wp.array(dtype=wp.int64),
+    told: wp.array2d(dtype=float),
     below: wp.array2d(dtype=float),
     command: wp.array2d(dtype=float),
     action: wp.array2d(dtype=float),
@@ -156,6 +159,62 @@ def judge_worlds(
 ):
     """From what `sim.legged.rewards.Now` holds to what its `Verdict` does, one world a thread."""
     judge_world(
-        wp.tid(), weights, at, number, pose, values, before, gait, gravity, below, command, action, last_action,
+        wp.tid(), weights, at, number, pose, gait, values, before, steps, told, below, command, action, last_action,
         older_action, air, failed, reward, tracking, fallen, air_after,
     )  # fmt: skip
+
+
+@wp.func_native(
+    _NAMES
+    + """
+    const int joints = action.shape[1], feet = below.shape[1] - 1;
+    const size_t world = i;
+    const float *now = values.data + world * values.shape[1], *ground = below.data + world * (feet + 1);
+    const float* clock = gait.data + steps.data[i] % gait.shape[0] * gait.shape[1];
+    float* out = told.data + world * told.shape[1];
+    auto append = [&out](const float* of, int count) { for (int k = 0; k < count; ++k) *out++ = of[k]; };
+    const float* q = now + at.data[c_orientation];
+    *out++ = 2.0f * (q[0] * q[2] - q[1] * q[3]);
+    *out++ = -2.0f * (q[2] * q[3] + q[0] * q[1]);
+    *out++ = 2.0f * (q[1] * q[1] + q[2] * q[2]) - 1.0f;
+    append(now + at.data[c_linear_velocity], 3);
+    append(now + at.data[c_angular_velocity], 3);
+    append(now + at.data[c_joint_position], joints);
+    append(now + at.data[c_joint_velocity], joints);
+    append(command.data + world * 3, 3);
+    append(action.data + world * joints, joints);
+    append(clock, 2);
+    for (int k = 0; k < feet; ++k) *out++ = now[at.data[c_foot_contact] + k] > 0.0f ? 1.0f : 0.0f;
+    for (int k = 0; k < feet; ++k) *out++ = now[at.data[c_foot_position] + 3 * k + 2] - ground[k];
+    *out++ = now[at.data[c_base_position] + 2] - ground[feet];
+    append(parameters.data + world * parameters.shape[1], parameters.shape[1]);
+"""
+)
+def tell_critic(
+    i: int,
+    at: wp.array(dtype=int),
+    gait: wp.array2d(dtype=float),
+    values: wp.array2d(dtype=float),
+    steps: wp.array(dtype=wp.int64),
+    below: wp.array2d(dtype=float),
+    command: wp.array2d(dtype=float),
+    action: wp.array2d(dtype=float),
+    parameters: wp.array2d(dtype=float),
+    told: wp.array2d(dtype=float),
+): ...
+
+
+@wp.kernel(enable_backward=False)
+def tell_critics(
+    at: wp.array(dtype=int),
+    gait: wp.array2d(dtype=float),
+    values: wp.array2d(dtype=float),
+    steps: wp.array(dtype=wp.int64),
+    below: wp.array2d(dtype=float),
+    command: wp.array2d(dtype=float),
+    action: wp.array2d(dtype=float),
+    parameters: wp.array2d(dtype=float),
+    told: wp.array2d(dtype=float),
+):
+    """The rows `told` [N, D] that `sim.legged.critic.CriticRows.fill` says, one world a thread."""
+    tell_critic(wp.tid(), at, gait, values, steps, below, command, action, parameters, told)

@@ -23,10 +23,10 @@ class Now:
     """The physics' own [N, S]."""
     before: Tensor
     """The same one step earlier."""
-    gait: Tensor
-    """What the clock asks for, as `Gait` gives it [N, 2 + 2 F]."""
-    gravity: Tensor
-    """Its direction in the base's frame [N, 3]."""
+    steps: Tensor
+    """Since each world's restart [N] int64."""
+    told: Tensor
+    """What the critics are told [N, D]: the direction of gravity in the base's frame comes first."""
     below: Tensor
     """Height of the ground below each foot and the base [N, F + 1], m."""
     command: Tensor
@@ -60,12 +60,18 @@ class Verdict:
 class Rewards:
     """Rewards in units per control period of `period` s.
 
-    `columns` tells where each signal stands among the values that the physics gives of a world; `rest` is the height of
-    the feet's centres above the ground in the stance, m.
+    `columns` tells where each signal stands among the values that the physics gives of a world; `gait` is the clock's
+    table; `rest` is the height of the feet's centres above the ground in the stance, m.
     """
 
     def __init__(
-        self, settings: LeggedSettings, robot: LeggedRobot, period: float, columns: Mapping[str, slice], rest: float
+        self,
+        settings: LeggedSettings,
+        robot: LeggedRobot,
+        period: float,
+        columns: Mapping[str, slice],
+        gait: Tensor,
+        rest: float,
     ) -> None:
         low, high = torch.tensor(robot.joint_low), torch.tensor(robot.joint_high)
         margin = 0.025 * (high - low)
@@ -82,6 +88,7 @@ class Rewards:
             torch.tensor([columns[name].start for name in kernels.COLUMNS], dtype=torch.int32),
             torch.tensor([numbers[name] for name in kernels.NUMBERS]),
             torch.stack((torch.tensor(robot.stance), low + margin, high - margin)),
+            gait,
         ]
         self._judge: Pass | None = None
 

@@ -10,8 +10,8 @@ from policies.specs import SensorSpec
 from policies.symmetry import SignalMirror, SignedPermutation
 from sim.environment import VectorEnvironment
 from sim.legged import walking
+from sim.legged.critic import critic_dim
 from sim.legged.guide import GaitSettings, ObservedGuide
-from sim.legged.scenario import critic_dim
 from sim.legged.settings import LeggedSettings
 from sim.legged.terrain_curriculum import TerrainCurriculum
 from sim.legged.terrain_ground import ScanSettings, TerrainGround

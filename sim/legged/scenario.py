@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from policies.errors import UserError
-from policies.rotation import gravity_direction
 from policies.signals import Commands, Truth
 from sim.legged.commands import VelocityCommands
+from sim.legged.critic import CriticRows
 from sim.legged.gait import Gait
-from sim.legged.imperfections import PARAMETERS, Imperfections, Pushes
+from sim.legged.imperfections import Imperfections, Pushes
 from sim.legged.layout import Layout
 from sim.legged.rewards import Now, Rewards, Verdict
 from sim.legged.settings import LeggedSettings
@@ -53,7 +53,7 @@ class LeggedScenario:
 
     Truth [N, .]: base_position m and orientation (w x y z) in the world, linear_velocity and angular_velocity in the
     base's frame, gravity (its direction, base's frame), joint_position and joint_velocity as they are and as
-    `measured_position` with the encoders' zero errors, joint_torque Nm, foot_contact (bool), foot_height m above
+    `measured_position` with the encoders' zero errors, joint_torque Nm, foot_contact (1 or 0), foot_height m above
     ground, foot_velocity m/s (world), base_height m above ground, velocity_command (followed in the step that has just
     ended), next_command (what the policy is told now), gait_clock (sin, cos), last_action, and `parameters` (what was
     drawn of friction, strength, mass and delay).
@@ -82,14 +82,13 @@ class LeggedScenario:
         self._stance = torch.tensor(robot.stance)
         self._per_scale = 1.0 / torch.tensor(robot.action_scale)
         self._middle = -self._stance * self._per_scale
-        self._gait = Gait(settings.gait, settings.frequency, settings.duty, period)
+        gait = Gait(settings.gait, settings.frequency, settings.duty, period).table
         self._followed = self.commands.values
         self._steps = torch.zeros(n, dtype=torch.int64)
         self._action = torch.zeros(n, joints)
         self._last_action = torch.zeros(n, joints)
         self._older_action = torch.zeros(n, joints)
         self._air = torch.zeros(n, len(robot.feet))
-        self._gravity = torch.zeros(n, 3)
         # Below the feet and the base; flat ground is at 0.
         self._below = torch.zeros(n, len(robot.feet) + 1)
         self._before = physics.values
@@ -104,8 +103,9 @@ class LeggedScenario:
         model = physics.model
         self._qpos0 = model.qpos0[None].copy()
         self._qpos = np.array([int(model.jnt_qposadr[model.joint(joint).id]) for joint in robot.joints])
-        self._stride = self._gait(self._steps)
-        self._rewards = Rewards(settings, robot, period, self._columns, self._resting_height())
+        self._rewards = Rewards(settings, robot, period, self._columns, gait, self._resting_height())
+        self._critics = CriticRows(robot, self._columns, gait)
+        self._told = self._gravity = torch.empty(0)
 
     def _resting_height(self) -> float:
         """Height of the feet's centres above the ground in the stance, m."""
@@ -154,11 +154,8 @@ class LeggedScenario:
         self.physics.refresh(ids, np.repeat(stance[None], k, 0))
         self._action, self._last_action = (with_rows(values, rows, 0.0) for values in (self._action, self._last_action))
         self._air.numpy()[rows] = 0.0
-        # Whatever the heading, the base starts level.
-        self._gravity = with_rows(self._gravity, rows, (0.0, 0.0, -1.0))
         self._followed = with_rows(self._followed, rows, self.commands.values.numpy()[rows])
         self._layout.set_zeros(self.imperfections.joint_offset, rows)
-        self._stride = with_rows(self._stride, rows, self._gait.start.numpy())
 
     def advance(self, commands: Commands, differentiable: bool) -> None:
         """One control period of MuJoCo; UserError when asked for gradients, which it does not have."""
@@ -177,8 +174,6 @@ class LeggedScenario:
         # The motors' encoders have the zero errors, too: what is commanded in their angle is another true one.
         self.physics.step(target - noisy.joint_offset, noisy.delay if noisy.active else None)
         self._steps += 1
-        self._stride = self._gait(self._steps)
-        self._gravity = gravity_direction(self.physics.values[:, self._columns["orientation"]])
         if due:
             w, x, y, z = self.physics.values[:, self._columns["orientation"]].unbind(-1)
             heading = torch.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
@@ -190,25 +185,16 @@ class LeggedScenario:
     def truth(self) -> Truth:
         values = self.physics.values
         parts = self._layout.parts(values)
-        feet = parts["foot_position"].view(self.num_worlds, -1, 3)
-        foot_height, base_height = feet[:, :, 2], parts["base_position"][:, 2:3]
         if self.ground is not None:
-            self._below = self.ground.height(torch.cat((feet[:, :, :2], parts["base_position"][:, None, :2]), 1))
-            foot_height, base_height = foot_height - self._below[:, :-1], base_height - self._below[:, -1:]
-        return Truth(
-            {
-                **parts,
-                "gravity": self._gravity,
-                "foot_contact": parts["foot_contact"] > 0.0,
-                "foot_height": foot_height,
-                "base_height": base_height,
-                "velocity_command": self._followed,
-                "next_command": self.commands.values,
-                "gait_clock": self._stride[:, :2],
-                "last_action": self._action,
-                "parameters": self.imperfections.parameters,
-            }
+            feet = parts["foot_position"].view(self.num_worlds, -1, 3)[:, :, :2]
+            self._below = self.ground.height(torch.cat((feet, parts["base_position"][:, None, :2]), 1))
+        self._told = self._critics.fill(
+            values, self._steps, self._below, self.commands.values, self._action, self.imperfections.parameters
         )
+        told = self._critics.signals(self._told)
+        self._gravity = told["gravity"]
+        # All that the robot feels stays side by side, on its way to the sensors' models.
+        return Truth({**told, **parts, "foot_contact": told["foot_contact"], "velocity_command": self._followed})
 
     def signals(self, truth: Truth) -> dict[str, Tensor]:
         own = {
@@ -237,8 +223,8 @@ class LeggedScenario:
             now = Now(
                 values=self.physics.values,
                 before=self._before,
-                gait=self._stride,
-                gravity=truth["gravity"],
+                steps=self._steps,
+                told=self._told,
                 below=self._below,
                 command=truth["velocity_command"],
                 action=self._action,
@@ -252,23 +238,8 @@ class LeggedScenario:
 
     def critic_observation(self, truth: Truth) -> Tensor:
         """What a policy can't see, too: [N, critic_dim(robot)]."""
-        return torch.cat(
-            (
-                truth["gravity"],
-                truth["linear_velocity"],
-                truth["angular_velocity"],
-                truth["joint_position"],
-                truth["joint_velocity"],
-                truth["next_command"],
-                truth["last_action"],
-                truth["gait_clock"],
-                truth["foot_contact"].float(),
-                truth["foot_height"],
-                truth["base_height"],
-                truth["parameters"],
-            ),
-            -1,
-        )
+        # The latest truth has been joined already; its gravity tells that it is this one.
+        return self._told if truth["gravity"] is self._gravity else self._critics.join(truth)
 
     def keep_failures(self, folder: Path) -> None:
         """Write the last states of failed worlds into `folder` (see sim.physics.mujoco.quarantine.read_dump)."""
@@ -326,17 +297,9 @@ class LeggedScenario:
         self._seeded = True
         self._judged = None
         self.physics.restore(part("physics."))
-        self._gravity = gravity_direction(self.physics.values[:, self._columns["orientation"]])
         self.commands.restore(part("commands."))
         self.imperfections.restore(part("robot."))
         self._layout.set_zeros(self.imperfections.joint_offset)
-        self._stride = self._gait(self._steps)
         self.pushes.restore(part("push."))
         if self.ground is not None:
             self.ground.restore(part("ground."))
-
-
-def critic_dim(robot: LeggedRobot) -> int:
-    """Width of the critic's observation."""
-    joints, feet = len(robot.joints), len(robot.feet)
-    return 3 + 3 + 3 + joints + joints + 3 + joints + 2 + feet + feet + 1 + len(PARAMETERS)

@@ -14,8 +14,9 @@ from policies.specs import CommandSpec, JointSpec, SafetyEnvelope, SensorSpec
 from policies.symmetry import SignalMirror, SignedPermutation
 from sim.actuators import ActuatorModels
 from sim.environment import VectorEnvironment
+from sim.legged.critic import critic_dim
 from sim.legged.guide import GaitSettings, ObservedGuide
-from sim.legged.scenario import LeggedScenario, critic_dim
+from sim.legged.scenario import LeggedScenario
 from sim.legged.settings import ImperfectionSettings, LeggedSettings
 from sim.physics.mujoco.model import build_model
 from sim.physics.mujoco.physics import MujocoPhysics

@@ -11,7 +11,13 @@ from sim.robots.legged import LeggedRobot
 
 
 def terms(
-    now: Now, columns: dict[str, slice], robot: LeggedRobot, settings: LeggedSettings, period: float, rest: float
+    now: Now,
+    columns: dict[str, slice],
+    robot: LeggedRobot,
+    settings: LeggedSettings,
+    period: float,
+    gait: Tensor,
+    rest: float,
 ) -> dict[str, Tensor]:
     """Every term [N], each as its line in `RewardSettings` says."""
     feet = len(robot.feet)
@@ -27,7 +33,7 @@ def terms(
     turn = (w[:, 2] - now.command[:, 2]).abs()
     height = base[:, 2] - now.below[:, -1]
     down = contact > 0.0
-    wanted, lift = now.gait[:, 2:].split([feet, feet], -1)
+    wanted, lift = gait[now.steps % len(gait), 2:].split([feet, feet], -1)
     asked = (wanted > 0.0) | standing[:, None]
     foot_height = foot.reshape(-1, feet, 3)[:, :, 2] - now.below[:, :-1]
     speed = foot_velocity.reshape(-1, feet, 3)[:, :, :2].norm(dim=-1)
@@ -46,7 +52,7 @@ def terms(
         "gait": (down == asked).float().mean(-1),
         "vertical_velocity": v[:, 2].square(),
         "tilt_rate": w[:, :2].square().sum(-1),
-        "tilt": now.gravity[:, :2].square().sum(-1),
+        "tilt": now.told[:, :2].square().sum(-1),
         "height": (height - robot.stand_height).square(),
         "torque": torque.square().sum(-1),
         "joint_speed": qd.square().sum(-1),
@@ -67,5 +73,5 @@ def terms(
 def fallen(now: Now, columns: dict[str, slice], robot: LeggedRobot, settings: LeggedSettings) -> Tensor:
     """Worlds [N] that lie too low or too tilted, or are in quarantine."""
     height = now.values[:, columns["base_position"]][:, 2] - now.below[:, -1]
-    tilt = torch.acos(-now.gravity[:, 2].clamp(-1.0, 1.0))
+    tilt = torch.acos(-now.told[:, 2].clamp(-1.0, 1.0))
     return (tilt > settings.max_tilt) | (height < settings.min_height * robot.stand_height) | now.failed

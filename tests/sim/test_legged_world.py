@@ -14,9 +14,10 @@ from torch import Tensor
 from policies.errors import UserError
 from policies.proprioception import GaitClock
 from policies.rotation import rotate
-from policies.signals import Commands, Sensors, State
+from policies.signals import Commands, Sensors, State, Truth
 from sim.environment import VectorEnvironment
 from sim.legged.commands import VelocityCommands
+from sim.legged.critic import critic_parts
 from sim.legged.gait import Gait
 from sim.legged.rewards import Now, Rewards
 from sim.legged.scenario import LeggedScenario
@@ -59,7 +60,11 @@ def test_truth_is_what_the_robot_does(robot: LeggedRobot) -> None:
     down = torch.tensor([0.0, 0.0, -1.0]).expand(16, 3)
     torch.testing.assert_close(rotate(b["orientation"], b["gravity"]), down, atol=1e-5, rtol=0.0)
     torch.testing.assert_close(b["base_height"], b["base_position"][:, 2:])
-    assert environment.critic_observation(b).shape == (16, flat_task(robot, TROT).critic_dim)
+    told = environment.critic_observation(b)
+    assert told.shape == (16, flat_task(robot, TROT).critic_dim)
+    # Views of one row or signals apart, as those of a mirror image: the critic is told the same.
+    assert torch.equal(told, torch.cat([b[name].clone() for name in critic_parts(robot)], -1))
+    assert torch.equal(told, environment.critic_observation(Truth({name: value.clone() for name, value in b.items()})))
 
 
 def test_what_a_step_returned_is_not_changed_by_later_ones() -> None:
@@ -124,13 +129,20 @@ def columns_of(robot: LeggedRobot) -> tuple[dict[str, slice], int]:
     widths = {
         "foot_velocity": 3 * feet, "linear_velocity": 3, "joint_torque": joints, "base_position": 3,
         "foot_contact": feet, "angular_velocity": 3, "joint_position": joints, "foot_position": 3 * feet,
-        "joint_velocity": joints,
+        "joint_velocity": joints, "orientation": 4,
     }  # fmt: skip
     columns, start = {}, 2
     for name, width in widths.items():
         columns[name] = slice(start, start + width)
         start += width
     return columns, start + 1
+
+
+def random_gait(robot: LeggedRobot) -> Tensor:
+    """A clock's table of seven steps."""
+    g, feet = torch.Generator().manual_seed(3), len(robot.feet)
+    wanted, lift = (torch.randn(7, feet, generator=g) for _ in range(2))
+    return torch.cat((torch.randn(7, 2, generator=g), (wanted > 0.0).float(), lift.abs()), -1)
 
 
 def random_now(robot: LeggedRobot, n: int) -> Now:
@@ -146,10 +158,10 @@ def random_now(robot: LeggedRobot, n: int) -> Now:
     values[:, columns["base_position"]] = robot.stand_height * (1.0 + 0.5 * draw(n, 3))
     gravity = torch.nn.functional.normalize(draw(n, 3) * torch.tensor([1.0, 1.0, 0.3]) - torch.tensor([0.0, 0.0, 1.0]))
     command = 0.3 * draw(n, 3) * (torch.arange(n) % 3 > 0)[:, None]
-    gait = torch.cat((draw(n, 2), (draw(n, feet) > 0.0).float(), draw(n, feet).abs()), -1)
     return Now(
-        values, draw(n, width), gait, gravity, 0.1 * draw(n, feet + 1), command, draw(n, joints), draw(n, joints),
-        draw(n, joints), draw(n, feet).clamp(min=0.0), torch.arange(n) % 4 == 3,
+        values, draw(n, width), torch.arange(n), torch.cat((gravity, draw(n, 5)), -1), 0.1 * draw(n, feet + 1),
+        command, draw(n, joints), draw(n, joints), draw(n, joints), draw(n, feet).clamp(min=0.0),
+        torch.arange(n) % 4 == 3,
     )  # fmt: skip
 
 
@@ -158,17 +170,17 @@ def test_the_reward_is_the_weighted_sum_of_its_terms_one_by_one(robot: LeggedRob
     now, (columns, _) = random_now(robot, 96), columns_of(robot)
     names = [field.name for field in fields(RewardSettings)]
     settings = replace(TROT, gait=(0.0,) * len(robot.feet))
-    expected = reward_reference.terms(now, columns, robot, settings, PERIOD, 0.02)
+    expected = reward_reference.terms(now, columns, robot, settings, PERIOD, random_gait(robot), 0.02)
     assert set(expected) == set(names)
     alive, sum_of_all = (~now.failed).float(), torch.zeros(96)
     for weight, name in enumerate(names, 1):
         alone = replace(settings, rewards=RewardSettings(**{**dict.fromkeys(names, 0.0), name: 1.0}))
-        verdict = Rewards(alone, robot, PERIOD, columns, 0.02)(now)
+        verdict = Rewards(alone, robot, PERIOD, columns, random_gait(robot), 0.02)(now)
         torch.testing.assert_close(verdict.reward, PERIOD * expected[name] * alive, rtol=1e-4, atol=1e-6, msg=name)
         assert bool(verdict.reward.any()), name
         sum_of_all += PERIOD * weight * expected[name] * alive
     weights = RewardSettings(**{name: float(weight) for weight, name in enumerate(names, 1)})
-    rewards = Rewards(replace(settings, rewards=weights), robot, PERIOD, columns, 0.02)
+    rewards = Rewards(replace(settings, rewards=weights), robot, PERIOD, columns, random_gait(robot), 0.02)
     for _ in range(2):
         verdict = rewards(now)
         torch.testing.assert_close(verdict.reward, sum_of_all, rtol=1e-4, atol=1e-4)
@@ -182,16 +194,16 @@ def test_the_reward_is_the_weighted_sum_of_its_terms_one_by_one(robot: LeggedRob
 def test_what_is_not_finite_is_a_fall_and_spoils_only_terms_with_a_weight() -> None:
     now, (columns, _) = random_now(GO1, 8), columns_of(GO1)
     now.values[0, columns["joint_torque"]] = torch.nan
-    now.gravity[1, 2] = torch.nan
+    now.told[1, 2] = torch.nan
     weightless = replace(TROT, rewards=replace(RewardSettings(), torque=0.0))
-    with_torque, without = (Rewards(s, GO1, PERIOD, columns, 0.02)(now) for s in (TROT, weightless))
+    with_torque, without = (Rewards(s, GO1, PERIOD, columns, random_gait(GO1), 0.02)(now) for s in (TROT, weightless))
     assert bool(with_torque.reward[0].isnan()) and bool(without.reward.isfinite().all())
     assert bool(with_torque.fallen[1])
 
 
 def test_worlds_of_another_number_or_type_are_refused() -> None:
     now, (columns, _) = random_now(GO1, 8), columns_of(GO1)
-    rewards = Rewards(TROT, GO1, PERIOD, columns, 0.02)
+    rewards = Rewards(TROT, GO1, PERIOD, columns, random_gait(GO1), 0.02)
     rewards(now)
     with pytest.raises(ValueError, match=r"expected torch.float32 \[8, 3\], got torch.float32 \[7, 3\]"):
         rewards(replace(now, command=now.command[:7]))
@@ -207,7 +219,7 @@ def test_following_the_command_pays_more_than_standing_and_standing_more_than_th
     now = Now(**{**alike, "command": command})
     now.values[:, columns["linear_velocity"]] = torch.tensor([[1.0, 0.0, 0.3], [0.0, 0.0, 0.3], [-1.0, 0.0, 0.3]])
     now.values[:, columns["angular_velocity"]] = torch.tensor([[0.2, 0.0, 0.5], [0.2, 0.0, 0.0], [0.2, 0.0, -0.5]])
-    reward = Rewards(TROT, GO1, PERIOD, columns, 0.02)(now).reward
+    reward = Rewards(TROT, GO1, PERIOD, columns, random_gait(GO1), 0.02)(now).reward
     assert float(reward[0]) > float(reward[1]) > float(reward[2])
 
 
@@ -216,7 +228,7 @@ def test_the_world_and_the_policy_keep_the_same_clock() -> None:
     state = State({term.state: torch.tensor([[0.0, 1.0]])})
     for t in range(400):
         steps = torch.tensor([t])
-        clock, wanted, lift = gait(steps).split([2, 2, 2], -1)
+        clock, wanted, lift = gait.table[steps % len(gait.table)].split([2, 2, 2], -1)
         torch.testing.assert_close(term(Sensors({}), state), clock, atol=1e-4, rtol=0.0)
         # No foot is asked to be in the air and on the ground at once, and some foot always carries.
         assert bool(((lift > 1e-6) <= (wanted == 0.0)).all())
