@@ -28,7 +28,7 @@ class Pass:
         )
         # Where each tensor's address stands in the recorded launch: writing it there takes a tenth of the time that
         # telling Warp of the tensor would.
-        self._places = [wp.from_torch(example, return_ctype=True) for example in examples]
+        self._places: list[Any] = [wp.from_torch(example, return_ctype=True) for example in examples]
         for index, place in enumerate(self._places, len(fixed)):
             self._launch.set_param_at_index_from_ctype(index, place)
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 Array = NDArray[np.float64]
+_NOBODY = np.empty(0, np.int64)
 MOST_DUMPS = 20
 """Files written at most: a world that fails for a reason fails again."""
 HISTORY = 4
@@ -38,13 +39,22 @@ class Quarantine:
     """
 
     def __init__(self, batch: Batch, folder: Path | None = None) -> None:
-        self.failed: Tensor = torch.zeros(batch.nsim, dtype=torch.bool)
+        self._failed, self._some_failed = torch.zeros(batch.nsim, dtype=torch.bool), False
         self.count = 0
         self.folder = folder
         self._batch = batch
         self._warning = batch.warning
         self._reported: dict[int, str] = {}
         self._history: deque[Array] = deque(maxlen=HISTORY)
+
+    @property
+    def failed(self) -> Tensor:
+        """Worlds [N] that failed in the last step: bool."""
+        return self._failed
+
+    @failed.setter
+    def failed(self, worlds: Tensor) -> None:
+        self._failed, self._some_failed = worlds, bool(worlds.any())
 
     def remember(self) -> None:
         """Keep all states as they are before a step."""
@@ -67,15 +77,17 @@ class Quarantine:
         `sound` [N] tells which have sane values; `commands` [N, substeps, nu] are those of the step. What MuJoCo has
         warned of counts from here, and is over once the world is reset.
         """
-        bad = ~sound
         # MuJoCo writes what it warns of and how often: all is zero, and quickly looked through, until it does.
-        if self._warning.any():
+        warned = self._warning.any()
+        if sound.all() and not warned and not self._reported and not self._some_failed:
+            return _NOBODY
+        bad = ~sound
+        if warned:
             bad |= self._warning[:, list(map(int, _WARNINGS)), 1].any(1)
         if self._reported:
             bad[list(self._reported)] = True
         ids = np.flatnonzero(bad)
-        if len(ids) or bool(self.failed.any()):
-            self.failed = torch.from_numpy(bad)
+        self._failed, self._some_failed = torch.from_numpy(bad), len(ids) > 0
         for world in ids:
             self.count += 1
             if self.folder is not None and self.count <= MOST_DUMPS:
