@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 ROOMS = ("policies", "sim", "robo_rl", "deploy", "real")
@@ -20,7 +21,8 @@ def modules(root: Path) -> dict[str, Path]:
     return found
 
 
-def imports(source: str) -> set[str]:
+@cache
+def imports(source: str) -> frozenset[str]:
     """Dotted names that the text `source` imports anywhere: at the top, inside functions, for types.
 
     `from a import b` counts as `a.b`, since b may be a module. The standard library is left out; imports relative to a
@@ -29,7 +31,8 @@ def imports(source: str) -> set[str]:
     return _foreign(ast.walk(ast.parse(source)))
 
 
-def imports_at_once(source: str) -> set[str]:
+@cache
+def imports_at_once(source: str) -> frozenset[str]:
     """Those of `imports` that importing the module itself brings: not what stands in functions or is for types."""
     return _foreign(_at_once(ast.parse(source).body))
 
@@ -45,8 +48,8 @@ def _at_once(body: list[ast.stmt]) -> Iterator[ast.AST]:
             yield from _at_once(getattr(node, field, []))
 
 
-def _foreign(nodes: Iterable[ast.AST]) -> set[str]:
-    return {name for name in _imported(nodes) if name.split(".")[0] not in sys.stdlib_module_names}
+def _foreign(nodes: Iterable[ast.AST]) -> frozenset[str]:
+    return frozenset(name for name in _imported(nodes) if name.split(".")[0] not in sys.stdlib_module_names)
 
 
 def _imported(nodes: Iterable[ast.AST]) -> Iterator[str]:
