@@ -156,7 +156,8 @@ class SensorModels:
         disturbed = torch.addcmul(flat + bias, noise, self._noise)
         values = dict(zip(self._flat, disturbed.split(self._widths, -1), strict=True))
         for name in self._rotations:
-            values[name] = torch.nn.functional.normalize(values[name], dim=-1)
+            # Never near zero, so that no bound on the divisor is needed.
+            values[name] = values[name] / torch.linalg.vector_norm(values[name], dim=-1, keepdim=True)
         return values
 
     def snapshot(self) -> dict[str, Tensor]:

@@ -40,19 +40,27 @@ class CriticRows:
         self._tell: Pass | None = None
 
     def fill(
-        self, values: Tensor, steps: Tensor, below: Tensor, command: Tensor, action: Tensor, parameters: Tensor
-    ) -> Tensor:
-        """A new row for each world [N, D].
+        self,
+        values: Tensor,
+        steps: Tensor,
+        below: Tensor,
+        command: Tensor,
+        action: Tensor,
+        parameters: Tensor,
+        zeros: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """A new row for each world [N, D]; and, in the same pass, what each robot feels [N, F] (see `Layout`).
 
         Of the physics' `values` [N, S], steps since the restart [N], the ground's height below feet and base [N, F + 1]
-        in m, the next command [N, 3], the last action [N, J] and what was drawn of the robots [N, P].
+        in m, the next command [N, 3], the last action [N, J], what was drawn of the robots [N, P] and the zero errors
+        of what they feel [N, F].
         """
-        rows = torch.empty(len(values), sum(self._widths))
-        given = (values, steps, below, command, action, parameters, rows)
+        rows, felt = torch.empty(len(values), sum(self._widths)), torch.empty_like(zeros)
+        given = (values, steps, below, command, action, parameters, zeros, rows, felt)
         if self._tell is None:
             self._tell = Pass(kernels.tell_critics, len(values), self._fixed, given)
         self._tell(*given)
-        return rows
+        return rows, felt
 
     def signals(self, rows: Tensor) -> dict[str, Tensor]:
         """The rows' parts [N, .] by name, as views."""

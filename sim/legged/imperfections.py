@@ -14,7 +14,6 @@ from torch import Tensor
 from sim.legged.settings import ImperfectionSettings
 from sim.physics.mujoco.physics import MujocoPhysics
 from sim.robots.legged import LeggedRobot
-from sim.rows import with_rows
 
 Array = NDArray[np.float64]
 
@@ -23,6 +22,7 @@ BODIES = 0.25
 friction nothing."""
 PARAMETERS = ("friction", "strength", "base_mass", "delay")
 """What a critic is told of a world, each scaled to about -1..1."""
+_BASE = PARAMETERS.index("base_mass")
 
 
 class Imperfections:
@@ -41,9 +41,7 @@ class Imperfections:
         scale: float,
     ) -> None:
         n, joints = physics.num_worlds, len(robot.joints)
-        self._settings = settings
         self._physics = physics
-        self._scale = scale
         self.active = randomized and scale > 0.0
         self.delay = torch.zeros(n, dtype=torch.int64)
         self.joint_offset = torch.zeros(n, joints)
@@ -56,6 +54,29 @@ class Imperfections:
         owners = np.asarray(model.geom_bodyid)
         self._geoms = np.flatnonzero(owners > 0)
         self._links = np.array([b for b in range(1, model.nbody) if b != self._base])
+        # What is drawn for a world, side by side: name, how many, and each one's middle, half range and lowest value.
+        s, none = settings, -np.inf
+        mass, most = float(physics.nominal("body_mass")[self._base]), 0.5 * (self._longest + 1)
+        drawn = (
+            ("friction", 1, 1.0, scale * s.friction, 0.1),
+            ("strength", 1, 1.0, scale * s.strength, 0.1),
+            ("delay", 1, most, most, 0.0),
+            ("renewal", 1, 0.5, 0.5, 0.0),
+            ("joint_offset", joints, 0.0, scale * s.joint_offset, none),
+            ("stiffness", joints, 1.0, scale * s.stiffness, 0.1),
+            ("damping", joints, 1.0, scale * s.damping, 0.1),
+            ("joint_damping", joints, 1.0, scale * s.joint_damping, 0.1),
+            ("armature", joints, 1.0, scale * s.armature, 0.1),
+            ("centre", 3, 0.0, scale * s.centre, none),
+            ("base_mass", 1, 1.0, scale * s.base_mass / mass, 0.2),
+            ("link_mass", len(self._links), 1.0, scale * s.link_mass, 0.1),
+        )
+        ends = np.cumsum([count for _, count, *_ in drawn])
+        self._at = {name: slice(end - count, end) for (name, count, *_), end in zip(drawn, ends, strict=True)}
+        self._middle, self._half, self._floor = np.repeat([row[2:] for row in drawn], [row[1] for row in drawn], 0).T
+        self._told = [self._at[name].start for name in PARAMETERS]
+        self._bodies = np.array([self._base, *self._links])
+        self._masses = slice(self._at["base_mass"].start, self._at["link_mass"].stop)
         if self.active:
             for field in _FIELDS:
                 physics.expand(field)
@@ -64,45 +85,38 @@ class Imperfections:
         """New motors, friction and delays for the worlds `ids` [K], and new bodies for a share of them."""
         if not self.active:
             return
-        s, scale, rows = self._settings, self._scale, ids.numpy()
-        k, joints, links = len(rows), self.joint_offset.shape[1], len(self._links)
-        u = 2.0 * _uniform(k, 4 + 4 + 5 * joints + links, generator) - 1.0
-        single, centre, per_link = u[:, :4], u[:, 4:8], u[:, 8 + 5 * joints :]
-        stiff, damp, offset, viscous, rotor = u[:, 8 : 8 + 5 * joints].reshape(k, 5, joints).swapaxes(0, 1)
-        fresh = ~self._has_body.numpy()[rows] | (centre[:, 3] < 2.0 * BODIES - 1.0)
-        late = ((single[:, 3] + 1.0) * 0.5 * (self._longest + 1)).astype(np.int64)
-        self.delay.numpy()[rows] = np.minimum(late, self._longest)
-        self.joint_offset.numpy()[rows] = offset * (s.joint_offset * scale)
-        single[:, 2] = np.where(fresh, single[:, 2], self.parameters.numpy()[rows, 2])
-        self.parameters = with_rows(self.parameters, rows, single)
+        rows, at, physics = ids.numpy(), self._at, self._physics
+        u = 2.0 * torch.rand(len(rows), len(self._half), generator=generator, dtype=torch.float64).numpy() - 1.0
+        # All of it at once, for with a few worlds it is the number of operations that costs.
+        drawn = np.maximum(self._floor, self._middle + self._half * u)
+        has_body, parameters = self._has_body.numpy(), self.parameters.numpy()
+        fresh = ~has_body[rows] | (drawn[:, at["renewal"].start] < BODIES)
+        told = u[:, self._told]
+        told[~fresh, _BASE] = parameters[rows[~fresh], _BASE]
+        parameters[rows] = told
+        self.delay.numpy()[rows] = np.minimum(drawn[:, at["delay"].start], self._longest)
+        self.joint_offset.numpy()[rows] = drawn[:, at["joint_offset"]]
 
-        friction = _factor(single[:, 0:1], s.friction * scale)
-        self._write("geom_friction", rows, friction[:, :, None], at=self._geoms)
-        strength = _factor(single[:, 1:2], s.strength * scale)
-        stiffness = strength * _factor(stiff, s.stiffness * scale)
-        damping = strength * _factor(damp, s.damping * scale)
+        strength = drawn[:, at["strength"]]
+        stiffness, damping = strength * drawn[:, at["stiffness"]], strength * drawn[:, at["damping"]]
+        self._write("geom_friction", rows, drawn[:, at["friction"], None], at=self._geoms)
         self._write("actuator_forcerange", rows, strength[:, :, None])
         self._write("actuator_gainprm", rows, stiffness[:, :, None])
-        bias = np.stack((stiffness, stiffness, damping), -1)
-        self._physics.expand("actuator_biasprm")[rows, :, :3] = self._physics.nominal("actuator_biasprm")[:, :3] * bias
-        self._write("dof_damping", rows, _factor(viscous, s.joint_damping * scale), at=self._dofs)
+        bias, nominal = physics.expand("actuator_biasprm"), physics.nominal("actuator_biasprm")
+        bias[rows, :, 1], bias[rows, :, 2] = nominal[:, 1] * stiffness, nominal[:, 2] * damping
+        self._write("dof_damping", rows, drawn[:, at["joint_damping"]], at=self._dofs)
         if fresh.any():
-            self._has_body.numpy()[rows] = True
-            self._body(rows[fresh], single[fresh, 2], centre[fresh, :3], per_link[fresh], rotor[fresh])
+            has_body[rows] = True
+            self._body(rows[fresh], drawn[fresh])
 
-    def _body(self, rows: NDArray[np.int64], base: Array, centre: Array, links: Array, rotor: Array) -> None:
-        """Other masses and rotor inertias for the worlds `rows`, of numbers in -1..1."""
-        s, scale = self._settings, self._scale
-        self._write("dof_armature", rows, _factor(rotor, s.armature * scale), at=self._dofs)
-        physics, body = self._physics, self._base
-        mass, inertia = physics.nominal("body_mass"), physics.nominal("body_inertia")
-        heavier = np.maximum(0.2, 1.0 + base * (s.base_mass * scale / mass[body]))
-        physics.expand("body_mass")[rows, body] = mass[body] * heavier
-        physics.expand("body_inertia")[rows, body] = inertia[body] * heavier[:, None]
-        physics.expand("body_ipos")[rows, body] = physics.nominal("body_ipos")[body] + centre * s.centre * scale
-        share = _factor(links, s.link_mass * scale)
-        physics.expand("body_mass")[rows[:, None], self._links] = mass[self._links] * share
-        physics.expand("body_inertia")[rows[:, None], self._links] = inertia[self._links] * share[:, :, None]
+    def _body(self, rows: NDArray[np.int64], drawn: Array) -> None:
+        """Other masses and rotor inertias for the worlds `rows`."""
+        physics, at, masses = self._physics, self._at, drawn[:, self._masses]
+        self._write("dof_armature", rows, drawn[:, at["armature"]], at=self._dofs)
+        self._write("body_mass", rows, masses, at=self._bodies)
+        self._write("body_inertia", rows, masses[:, :, None], at=self._bodies)
+        centre = physics.nominal("body_ipos")[self._base]
+        physics.expand("body_ipos")[rows, self._base] = centre + drawn[:, at["centre"]]
         physics.set_const(rows)
 
     def _write(
@@ -168,11 +182,6 @@ class Pushes:
 def _uniform(count: int, width: int, generator: torch.Generator) -> Array:
     """Numbers in 0..1 [count, width]."""
     return torch.rand(count, width, generator=generator).numpy().astype(np.float64)
-
-
-def _factor(u: Array, share: float) -> Array:
-    """1 + u * share, no less than a tenth."""
-    return np.maximum(0.1, 1.0 + u * share)
 
 
 _FIELDS = (

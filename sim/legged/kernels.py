@@ -188,6 +188,9 @@ def judge_worlds(
     for (int k = 0; k < feet; ++k) *out++ = now[at.data[c_foot_position] + 3 * k + 2] - ground[k];
     *out++ = now[at.data[c_base_position] + 2] - ground[feet];
     append(parameters.data + world * parameters.shape[1], parameters.shape[1]);
+    // All that the robot feels stands side by side, its orientation first.
+    const float* zero = zeros.data + world * zeros.shape[1];
+    for (int k = 0; k < felt.shape[1]; ++k) felt.data[world * felt.shape[1] + k] = q[k] + zero[k];
 """
 )
 def tell_critic(
@@ -200,7 +203,9 @@ def tell_critic(
     command: wp.array2d(dtype=float),
     action: wp.array2d(dtype=float),
     parameters: wp.array2d(dtype=float),
+    zeros: wp.array2d(dtype=float),
     told: wp.array2d(dtype=float),
+    felt: wp.array2d(dtype=float),
 ): ...
 
 
@@ -214,7 +219,9 @@ def tell_critics(
     command: wp.array2d(dtype=float),
     action: wp.array2d(dtype=float),
     parameters: wp.array2d(dtype=float),
+    zeros: wp.array2d(dtype=float),
     told: wp.array2d(dtype=float),
+    felt: wp.array2d(dtype=float),
 ):
-    """The rows `told` [N, D] that `sim.legged.critic.CriticRows.fill` says, one world a thread."""
-    tell_critic(wp.tid(), at, gait, values, steps, below, command, action, parameters, told)
+    """The rows `told` [N, D] and `felt` [N, F] that `sim.legged.critic.CriticRows.fill` says, one world a thread."""
+    tell_critic(wp.tid(), at, gait, values, steps, below, command, action, parameters, zeros, told, felt)

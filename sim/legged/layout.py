@@ -13,6 +13,7 @@ from sim.physics.mujoco.physics import MujocoPhysics
 from sim.robots.legged import LeggedRobot
 
 _FELT = ("orientation", "angular_velocity", "linear_acceleration", "joint_position", "joint_velocity")
+_SHOWN = tuple("measured_position" if name == "joint_position" else name for name in _FELT)
 
 
 class Layout:
@@ -49,14 +50,12 @@ class Layout:
         """Zero errors [N, joints] in rad, taken over for the worlds `rows`."""
         self.zeros.numpy()[rows, self._joints] = offset.numpy()[rows]
 
-    def parts(self, values: Tensor) -> dict[str, Tensor]:
+    def parts(self, values: Tensor, felt: Tensor) -> dict[str, Tensor]:
         """The groups [N, .] of a physics' values [N, S], and `measured_position`: the joints' as the encoders show it.
 
-        All that the robot feels lies side by side, so that it is one tensor on its way through the sensors' models.
+        All that the robot feels comes of `felt` [N, F], so that it is one tensor on its way through the sensors'
+        models.
         """
-        whole = values[:, self._whole]
-        parts = dict(zip(self._names, whole.split(self._widths, -1), strict=True))
-        felt = (whole[:, : self._felt] + self.zeros).split(self._widths[: len(_FELT)], -1)
-        for name, part in zip(_FELT, felt, strict=True):
-            parts["measured_position" if name == "joint_position" else name] = part
+        parts = dict(zip(self._names, values[:, self._whole].split(self._widths, -1), strict=True))
+        parts.update(zip(_SHOWN, felt.split(self._widths[: len(_FELT)], -1), strict=True))
         return parts

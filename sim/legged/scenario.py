@@ -139,6 +139,7 @@ class LeggedScenario:
         points = torch.zeros(k, 3) if self.ground is None else self.ground.begin(ids, generator)
         self.imperfections.draw(ids, generator)
         self.pushes.begin(ids, generator)
+        changed = self._followed is not self.commands.values
         self.commands.begin(ids, generator)
         u = 2.0 * torch.rand(k, 7 + 2 * joints, generator=generator).numpy() - 1.0
         heading = u[:, 0] * math.pi
@@ -152,9 +153,10 @@ class LeggedScenario:
         qvel[:, :6] = 0.3 * u[:, 1:7]
         self.physics.write(ids, qpos, qvel)
         self.physics.refresh(ids, np.repeat(stance[None], k, 0))
-        self._action, self._last_action = (with_rows(values, rows, 0.0) for values in (self._action, self._last_action))
-        self._air.numpy()[rows] = 0.0
-        self._followed = with_rows(self._followed, rows, self.commands.values.numpy()[rows])
+        # Nobody else holds these.
+        for own in (self._action, self._last_action, self._air):
+            own.numpy()[rows] = 0.0
+        self._followed = with_rows(self._followed, rows, 0.0) if changed else self.commands.values
         self._layout.set_zeros(self.imperfections.joint_offset, rows)
 
     def advance(self, commands: Commands, differentiable: bool) -> None:
@@ -184,14 +186,15 @@ class LeggedScenario:
 
     def truth(self) -> Truth:
         values = self.physics.values
-        parts = self._layout.parts(values)
         if self.ground is not None:
-            feet = parts["foot_position"].view(self.num_worlds, -1, 3)[:, :, :2]
-            self._below = self.ground.height(torch.cat((feet, parts["base_position"][:, None, :2]), 1))
-        self._told = self._critics.fill(
-            values, self._steps, self._below, self.commands.values, self._action, self.imperfections.parameters
+            feet = values[:, self._columns["foot_position"]].view(self.num_worlds, -1, 3)[:, :, :2]
+            base = values[:, self._columns["base_position"]][:, None, :2]
+            self._below = self.ground.height(torch.cat((feet, base), 1))
+        drawn, zeros = self.imperfections.parameters, self._layout.zeros
+        self._told, felt = self._critics.fill(
+            values, self._steps, self._below, self.commands.values, self._action, drawn, zeros
         )
-        told = self._critics.signals(self._told)
+        told, parts = self._critics.signals(self._told), self._layout.parts(values, felt)
         self._gravity = told["gravity"]
         # All that the robot feels stays side by side, on its way to the sensors' models.
         return Truth({**told, **parts, "foot_contact": told["foot_contact"], "velocity_command": self._followed})

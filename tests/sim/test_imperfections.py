@@ -94,7 +94,7 @@ def test_only_the_base_changes_with_the_base_and_only_the_links_with_the_links()
 
 def test_drawing_a_hundred_times_neither_drifts_nor_leaves_the_ranges() -> None:
     settings = ImperfectionSettings()
-    environment, scenario = world(settings, n=16)
+    environment, scenario = world(settings, n=128)
     physics, model = scenario.physics, scenario.physics.model
     means = []
     for _ in range(100):
