@@ -29,7 +29,7 @@ demo: $(STAMP) ## train a quadrotor, export it and fly it through the ROS bridge
 	@echo "== training crazyflie-hover, then flying the policy through the bridge; files go to runs/demo"
 	@$(BIN)/robo-rl demo
 
-test: $(STAMP) ## run the test suite (under ten minutes on two cores)
+test: $(STAMP) ## run the test suite (about a quarter of an hour on two cores)
 	@echo "== running the tests that do not look at the clock, on all cores"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -m "not realtime" $(PYTEST_ARGS); first=$$?; \
 	echo "== running the tests in real time, one after the other"; \

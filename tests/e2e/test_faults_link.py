@@ -18,7 +18,6 @@ from tests.e2e.flight_stack import (
     check_host,
     check_rotors,
 )
-from tests.e2e.processes import eventually
 from tests.real.bridge.bridge_in_thread import BareClient
 
 pytestmark = [pytest.mark.e2e, pytest.mark.realtime]
@@ -44,30 +43,32 @@ def test_bridge_killed_and_restarted(stack: Stack) -> None:
 
 
 def test_bridge_frozen_for_three_seconds(stack: Stack) -> None:
-    flight = stack.deploy("--duration", "20")
-    flight.fly_for()
-    fault_at = time.time()
-    stack.bridge.send(signal.SIGSTOP)
-    try:
-        flight.robot_enters("failsafe")
-        report = flight.report()
-        time.sleep(max(0.0, fault_at + 3.0 - time.time()))
-        rejected_before = len(stack.rotor.read("rejected"))
-    finally:
-        stack.bridge.send(signal.SIGCONT)
-    # The socket stays open: only the age of the readings and the missing heartbeat can tell.
-    check_host(report, "DAMP", {"state_age"}, fault_at, within=BLIND)
-
+    for _ in range(4):
+        flight = stack.deploy("--duration", "20")
+        flight.fly_for()
+        fault_at = time.time()
+        stack.bridge.send(signal.SIGSTOP)
+        try:
+            flight.robot_enters("failsafe")
+            report = flight.report()
+            time.sleep(max(0.0, fault_at + 3.0 - time.time()))
+            rejected_before = len(stack.rotor.read("rejected"))
+        finally:
+            stack.bridge.send(signal.SIGCONT)
+        # The socket stays open: only the age of the readings and the missing heartbeat can tell.
+        check_host(report, "DAMP", {"state_age"}, fault_at, within=BLIND)
+        flight.touches_down()
+        check_failsafe(stack.rotor, since=fault_at)
+        check_rotors(stack.rotor)
+        time.sleep(1.0)
+        if late := stack.rotor.read("rejected")[rejected_before:]:
+            break
+        # A host that the system put aside just then had sent nothing that could wait in the bridge: once more.
+        stack.reset()
     # What waited inside the frozen bridge is delivered seconds late, and is kept from the rotors.
-    def late() -> list[float]:
-        return [record["age"] for record in stack.rotor.read("rejected")[rejected_before:]]
-
-    eventually(lambda: bool(late()), "commands of before the fault arrive")
-    flight.touches_down()
-    assert min(late()) > 1.0
-    assert {record["cause"] for record in stack.rotor.read("rejected")[rejected_before:]} == {"not armed"}
-    check_failsafe(stack.rotor, since=fault_at)
-    check_rotors(stack.rotor)
+    assert late
+    assert min(record["age"] for record in late) > 1.0
+    assert {record["cause"] for record in late} == {"not armed"}
 
 
 def test_commands_delayed_and_reordered(stack: Stack) -> None:
