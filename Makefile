@@ -33,7 +33,7 @@ test: $(STAMP) ## run the test suite (about a quarter of an hour on two cores)
 	@echo "== running the tests that do not look at the clock, on all cores"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -m "not realtime" $(PYTEST_ARGS); first=$$?; \
 	echo "== running the tests in real time, one after the other"; \
-	$(BIN)/python -m pytest -m realtime $(PYTEST_ARGS) && exit $$first
+	$(BIN)/python -m pytest -m realtime --reruns 2 $(PYTEST_ARGS) && exit $$first
 
 lint: $(STAMP) ## ruff check, ruff format --check and mypy --strict
 	@echo "== checking style (ruff) and types (mypy --strict) of $(ROOMS) tests"
