@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from policies.signals import Sensors
-from sim.rows import side_by_side
+from sim.physics.rows import side_by_side
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
-from policies.actions import ActionTerm
 from policies.errors import UserError
-from policies.graph import PolicyGraph
-from policies.observations import ObservationTerm
+from policies.graph.policy_graph import PolicyGraph
+from policies.graph.symmetry import SignalMirror
 from policies.signals import Commands, Sensors, Truth
 from policies.specs import CommandSpec, JointSpec, SafetyEnvelope, SensorSpec
-from policies.symmetry import SignalMirror
+from policies.terms.actions import ActionTerm
+from policies.terms.observations import ObservationTerm
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,8 @@ class Task:
     evaluate_randomized: bool = False
     """Whether evaluations, too, draw the dynamics anew each episode."""
     mirror: SignalMirror | None = None
-    """How the robot's signals look in a mirror (sim.symmetry.legged_mirror); None for a robot without equal sides."""
+    """How the robot's signals look in a mirror (sim.legged.mirror.legged_mirror); None for a robot without equal
+    sides."""
     any_rate: bool = False
     """Whether the task's physics can be stepped several times a control period."""
 

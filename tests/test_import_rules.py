@@ -13,7 +13,7 @@ from tests.imports import imports, imports_at_once, is_below, modules
 
 ROOT = Path(__file__).parent.parent
 
-EXPORTER = ("deploy.export", "deploy.onnx_graph")
+EXPORTER = ("deploy.export", "deploy.bundle.onnx_graph")
 # The C generator reads graphs with onnx, in one module of its own.
 GRAPH_READER = "deploy.codegen.onnx_reader"
 ROBOT_LIBRARIES = ("numpy", "onnxruntime", "roslibpy", "websockets", "mcap", "serial")
@@ -33,10 +33,10 @@ RULES = (
     Rule("policies", ("torch", "policies")),
     Rule("sim", ("torch", "numpy", "warp", "mujoco", "mujoco_menagerie", "pybullet", "yaml", "policies", "sim")),
     *(Rule(module, ("torch", "numpy", "onnx", "onnxscript", "policies", "deploy")) for module in EXPORTER),
-    Rule(GRAPH_READER, ("numpy", "onnx", "deploy.errors", "deploy.onnx_graph")),
+    Rule(GRAPH_READER, ("numpy", "onnx", "deploy.errors", "deploy.bundle.onnx_graph")),
     Rule("deploy.codegen", ("numpy", "deploy"), forbidden=EXPORTER),
     # Verification looks deeper into the graph where onnx is installed, as the exporter's machine has it.
-    Rule("deploy.verify", ("numpy", "deploy"), forbidden=("deploy.export",)),
+    Rule("deploy.bundle.verification", ("numpy", "deploy"), forbidden=("deploy.export",)),
     Rule("deploy", ("numpy", "onnxruntime", "deploy"), forbidden=EXPORTER),
     Rule("real.simulated", ("torch", "mujoco", *ROBOT_LIBRARIES, "sim", "policies", "real")),
     # The robot's side does not know that a simulated robot exists.
@@ -63,20 +63,20 @@ def test_module_keeps_the_rule_of_its_room(module: str) -> None:
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("policies.networks", "import numpy"),
+        ("policies.networks.mlp", "import numpy"),
         ("sim.world", "from robo_rl import config"),
-        ("sim.world", "from real.robot import Robot"),
-        ("deploy.bundle", "def f():\n    import torch"),
-        ("deploy.bundle", "from deploy.export import export_bundle"),
-        ("deploy.verify", "from deploy.export import export_bundle"),
+        ("sim.world", "from real.contract.robot import Robot"),
+        ("deploy.bundle.reader", "def f():\n    import torch"),
+        ("deploy.bundle.reader", "from deploy.export.exporter import export_bundle"),
+        ("deploy.bundle.verification", "from deploy.export.exporter import export_bundle"),
         ("deploy.codegen.lower", "import onnx"),
         ("deploy.codegen.onnx_reader", "import torch"),
-        ("real.loop", "from deploy.codegen.generate import generate"),
-        ("real.loop", "from deploy import export"),
-        ("deploy.export", "from sim.task import Task"),
-        ("real.loop", "import torch.nn"),
-        ("real.loop", "from sim import physics"),
-        ("real.loop", "from real.simulated import robot"),
+        ("real.control.loop", "from deploy.codegen.generate import generate"),
+        ("real.control.loop", "from deploy import export"),
+        ("deploy.export.exporter", "from sim.task import Task"),
+        ("real.control.loop", "import torch.nn"),
+        ("real.control.loop", "from sim import physics"),
+        ("real.control.loop", "from real.simulated import robot"),
         ("real.simulated.robot", "import robo_rl"),
     ],
 )
@@ -87,15 +87,15 @@ def test_a_forbidden_import_is_found(module: str, source: str) -> None:
 # Where each heavy library may be used at all. Torch has no line: the rooms' rules above hold it.
 HEAVY = {
     "warp": ("sim.physics", "sim.legged.kernels"),
-    "mujoco": ("sim", "real.simulated", "robo_rl.view", "robo_rl.bench.env", "robo_rl.sim2sim"),
+    "mujoco": ("sim", "real.simulated", "robo_rl.view", "robo_rl.bench.env", "robo_rl.evaluation.sim2sim"),
     "onnx": (*EXPORTER, GRAPH_READER),
-    "onnxruntime": ("deploy.runtime",),
+    "onnxruntime": ("deploy.bundle.runtime",),
     "roslibpy": ("real",),
     "serial": ("real.robots.serial_link",),
     "websockets": ("real",),
-    "mcap": ("real.recorder", "real.recording"),
-    "matplotlib": ("robo_rl.plots",),
-    "torch.utils.tensorboard": ("robo_rl.runner",),
+    "mcap": ("real.recording.recorder", "real.recording.messages"),
+    "matplotlib": ("robo_rl.view.plots",),
+    "torch.utils.tensorboard": ("robo_rl.training.runner",),
     "imageio_ffmpeg": ("robo_rl.view.film",),
     "PIL": ("robo_rl.view.overlay",),
     "viser": ("robo_rl.view.web",),
@@ -109,13 +109,13 @@ LAZY = ("roslibpy", "matplotlib", "serial")
 # What `robo-rl` imports before it knows what is asked for, and what reads and writes result files.
 LIGHT = (
     "robo_rl.cli",
-    "robo_rl.algorithm",
+    "robo_rl.algorithms.registry",
     "robo_rl.bench.registry",
     "robo_rl.bench.tables",
-    "robo_rl.config",
-    "robo_rl.files",
-    "robo_rl.processes",
-    "robo_rl.results",
+    "robo_rl.training.config",
+    "robo_rl.output.files",
+    "robo_rl.workflows.processes",
+    "robo_rl.output.results",
     "policies.validation",
 )
 
@@ -169,7 +169,7 @@ def run_without(forbidden: tuple[str, ...], code: str) -> subprocess.CompletedPr
 
 def test_the_robot_side_imports_without_torch_and_sim() -> None:
     absent = ("torch", "warp", "onnx", "sim", "robo_rl", "matplotlib", "tensorboard")
-    finished = run_without(absent, "import real.session, deploy.bundle, deploy.verify")
+    finished = run_without(absent, "import real.control.session, deploy.bundle.reader, deploy.bundle.verification")
     assert finished.returncode == 0, finished.stderr
 
 
@@ -207,6 +207,6 @@ def test_a_missing_library_is_told_with_its_extra(absent: str, arguments: list[s
 
 
 def test_the_blocker_blocks() -> None:
-    finished = run_without(("torch",), "import policies.graph")
+    finished = run_without(("torch",), "import policies.graph.policy_graph")
     assert finished.returncode != 0
     assert "torch is not on a robot's computer" in finished.stderr

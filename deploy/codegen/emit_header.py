@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from textwrap import indent, wrap
 
+from deploy.bundle.manifest import CommandEntry, SensorEntry, StateEntry
 from deploy.codegen.names import member
 from deploy.codegen.sources import Design
-from deploy.manifest import CommandEntry, SensorEntry, StateEntry
 
 _API = """\
 /* Status bits of policy_step. */

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from deploy.bundle.golden import Golden
+from deploy.bundle.manifest import CommandEntry, SensorEntry
+from deploy.bundle.runtime import PolicyRuntime
 from deploy.codegen.emit_source import checked_constants
 from deploy.codegen.ir import Floats
 from deploy.codegen.kernels.constants import ConstantArray, c_number
@@ -15,9 +18,6 @@ from deploy.codegen.plain import EXACT
 from deploy.codegen.sources import Design, inward, members
 from deploy.codegen.templates import SELFTEST
 from deploy.errors import BundleError
-from deploy.golden import Golden
-from deploy.manifest import CommandEntry, SensorEntry
-from deploy.runtime import PolicyRuntime
 
 MOST_BYTES = 1024
 """Of sensors and commands; a boot self-test needs no more to find a wrong compiler or a wrong file."""

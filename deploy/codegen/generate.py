@@ -6,7 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.bundle import GOLDEN_FILE, POLICY_FILE, Bundle, load_bundle, read_files
+from deploy.bundle.folder import check_replaceable, replace_folder
+from deploy.bundle.golden import Golden
+from deploy.bundle.manifest import Manifest
+from deploy.bundle.rates import substeps_at
+from deploy.bundle.reader import GOLDEN_FILE, POLICY_FILE, Bundle, load_bundle, read_files
 from deploy.codegen.emit_header import header
 from deploy.codegen.emit_selftest import record, selftest
 from deploy.codegen.emit_source import source
@@ -19,10 +23,6 @@ from deploy.codegen.readme import readme
 from deploy.codegen.sizes import Measured, measure
 from deploy.codegen.sources import Design
 from deploy.errors import BundleError
-from deploy.folder import check_replaceable, replace_folder
-from deploy.golden import Golden
-from deploy.manifest import Manifest
-from deploy.rates import substeps_at
 
 HEADER, SOURCE, SELFTEST, README = "policy.h", "policy.c", "policy_selftest.c", "README.md"
 FILES = (HEADER, SOURCE, SELFTEST, README)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from deploy import onnx_graph
+from deploy.bundle import onnx_graph
 from deploy.errors import BundleError
 
 Shape = tuple[int, ...]

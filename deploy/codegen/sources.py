@@ -8,13 +8,13 @@ from math import prod
 
 import numpy as np
 
+from deploy.bundle.manifest import CommandEntry, Manifest, SensorEntry, StateEntry
 from deploy.codegen.ir import Buffer, Dense, Floats, Map, Program, Reduce, Repeat, Statement, Take, flat, functions
 from deploy.codegen.ir import reads as views_read
 from deploy.codegen.kernels.base import DenseKernel
 from deploy.codegen.kernels.constants import ConstantArray
 from deploy.codegen.memory import Layout
 from deploy.codegen.plain import kernel_for
-from deploy.manifest import CommandEntry, Manifest, SensorEntry, StateEntry
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from deploy.bundle import MANIFEST_FILE, load_bundle, parse_manifest
+from deploy.bundle.folder import check_replaceable, replace_folder
+from deploy.bundle.manifest import Manifest
+from deploy.bundle.reader import MANIFEST_FILE, load_bundle, parse_manifest
 from deploy.codegen.generate import Check, generate
 from deploy.errors import BundleError
 from deploy.firmware.config import pilot_config, thrust_header
-from deploy.folder import check_replaceable, replace_folder
-from deploy.manifest import Manifest
 
 HERE = Path(__file__).parent
 COMPILER = "arm-none-eabi-gcc"

@@ -7,8 +7,8 @@ import re
 import struct
 from collections.abc import Iterable
 
+from deploy.bundle.manifest import CommandEntry, Manifest, SensorEntry
 from deploy.errors import BundleError
-from deploy.manifest import CommandEntry, Manifest, SensorEntry
 
 DESCENT_SPEED = 0.3
 """m/s, as in common/pilot.c."""

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from deploy.bundle.manifest import Manifest
 from deploy.codegen.sources import inward
 from deploy.errors import BundleError
-from deploy.manifest import Manifest
 from deploy.mcu.cases import Floats
 from deploy.mcu.toolchain import run_tool, write_sources
 

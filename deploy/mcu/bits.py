@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from deploy.bundle.manifest import Manifest
 from deploy.codegen.generate import Generated
-from deploy.manifest import Manifest
 from deploy.mcu.cases import Floats
 from deploy.mcu.emulator import build_m4f
 from deploy.mcu.host import run_on_host

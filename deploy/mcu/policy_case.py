@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deploy.manifest import Manifest
+from deploy.bundle.manifest import Manifest
 from deploy.mcu.cases import Floats
 
 _CASE = """\

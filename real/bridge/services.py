@@ -7,10 +7,13 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from real.bridge.router import Client
+
+class Client(Protocol):
+    """A connection that answers can be sent to."""
+
+    def answer(self, operation: dict[str, object]) -> None: ...
 
 
 @dataclass(frozen=True)

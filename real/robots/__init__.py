@@ -1,1 +1,1 @@
-"""Drivers: one class for each way to reach a robot, all of them satisfying `real.robot.Robot`."""
+"""Drivers: one class for each way to reach a robot, all of them satisfying `real.contract.robot.Robot`."""

@@ -14,13 +14,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from real.bridge.client import BridgeClient
-from real.robot import ESTOPPED, FAILSAFE, Array, LinkStatus, Reading, Robot
+from real.contract.robot import ESTOPPED, FAILSAFE, Array, LinkStatus, Reading, Robot
+from real.contract.stop_requests import StopRequests
 from real.ros import messages
 from real.ros.connection import RosbridgeConnection
 from real.ros.messages import MalformedMessage, OdometrySample, StatusSample
 from real.ros.topics import CompanionTopics
 from real.ros.version import type_name
-from real.stop_requests import StopRequests
 
 STATUS_PERIOD = 0.05
 """Time in s between two status messages."""
@@ -29,7 +29,7 @@ WORLD_FRAMES = ("", "world", "map", "odom")
 
 
 class CompanionRobot:
-    """Satisfies `real.robot.Robot` with another robot's readings and commands."""
+    """Satisfies `real.contract.robot.Robot` with another robot's readings and commands."""
 
     def __init__(self, robot: Robot, settings: RosbridgeConnection, requests: StopRequests) -> None:
         """`requests` gets what is asked for on the bridge: the first "stop" lands, an "estop" cuts the actuators."""

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from deploy.manifest import Manifest
-from real.envelope import JOINT_COMMAND, sensor_labels
-from real.robot import Array
+from deploy.bundle.manifest import Manifest
+from real.contract.robot import Array
 from real.robots.pairing import Pairing
 from real.robots.wires import Taken
 from real.ros import legged_messages as messages
@@ -17,6 +16,7 @@ from real.ros.fields import MalformedMessage
 from real.ros.legged_messages import AttitudeSample, JointCommand, JointSample
 from real.ros.topics import LeggedTopics
 from real.ros.version import RosVersion
+from real.safety.envelope import JOINT_COMMAND, sensor_labels
 
 
 class LeggedWire:

@@ -17,14 +17,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
-from real.clock_offset import ClockOffset
-from real.robot import Array, LinkDown, LinkStatus, Reading
+from real.contract.robot import Array, LinkDown, LinkStatus, Reading
 from real.robots.rosbridge_link import RosbridgeLink
 from real.robots.wires import FlightWire, Wire
 from real.ros import messages
 from real.ros.connection import RosbridgeConnection
 from real.ros.fields import MalformedMessage
 from real.ros.messages import StatusSample
+from real.timing.clock_offset import ClockOffset
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class RosbridgeSettings(RosbridgeConnection):
 
 
 class RosbridgeRobot:
-    """Satisfies `real.robot.Robot`, with the sensors and commands of its wire."""
+    """Satisfies `real.contract.robot.Robot`, with the sensors and commands of its wire."""
 
     _open: ClassVar[set[RosbridgeRobot]] = set()
     _open_lock: ClassVar[threading.Lock] = threading.Lock()

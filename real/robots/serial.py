@@ -15,10 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deploy.manifest import Manifest
-from real.clock_offset import ClockOffset
-from real.envelope import POSITION_TARGET
-from real.robot import ESTOPPED, FAILSAFE, LANDED, RESTING, Array, LinkDown, LinkStatus, Reading
+from deploy.bundle.manifest import Manifest
+from real.contract.robot import ESTOPPED, FAILSAFE, LANDED, RESTING, Array, LinkDown, LinkStatus, Reading
 from real.robots.serial_frames import (
     LINK_VERSION,
     Ask,
@@ -35,6 +33,8 @@ from real.robots.serial_frames import (
     Status,
 )  # fmt: skip
 from real.robots.serial_link import SerialLink
+from real.safety.envelope import POSITION_TARGET
+from real.timing.clock_offset import ClockOffset
 
 VELOCITY_TARGET = "velocity_target"
 """What a command holds beside the `POSITION_TARGET`: [3] m/s along the world's axes."""
@@ -81,7 +81,7 @@ class SerialSettings:
 
 
 class SerialRobot:
-    """Satisfies `real.robot.Robot`: the sensors `CHIP_SENSORS` and the chip's own command, the commands above.
+    """Satisfies `real.contract.robot.Robot`: the sensors `CHIP_SENSORS` and the chip's own command, the commands above.
 
     The chip knows one host, so "who is obeyed" is read off the sequence number that it accepted last.
     """

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from real.robot import Array
+from real.contract.robot import Array
 from real.robots.pairing import Pairing
 from real.ros import messages
 from real.ros.fields import MalformedMessage

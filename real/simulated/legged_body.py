@@ -15,7 +15,7 @@ from dataclasses import replace
 import mujoco
 import numpy as np
 
-from real.robot import ESTOPPED, FAILSAFE, NOT_OBEYING, RESTING
+from real.contract.robot import ESTOPPED, FAILSAFE, NOT_OBEYING, RESTING
 from real.ros.fields import Array
 from real.ros.legged_messages import AttitudeSample, JointCommand, JointSample
 from real.simulated.acceptance import CommandGate, CommandLimits

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from real.bridge.client import BridgeClient
-from real.robot import ESTOPPED, FAILSAFE
+from real.contract.robot import ESTOPPED, FAILSAFE
 from real.ros import messages
 from real.ros.connection import RosbridgeConnection
 from real.ros.messages import MalformedMessage, StatusSample

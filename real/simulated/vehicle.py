@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from real.robot import ESTOPPED, FAILSAFE, LANDED, NOT_OBEYING
+from real.contract.robot import ESTOPPED, FAILSAFE, LANDED, NOT_OBEYING
 from real.ros.messages import ActuatorSample, Array, rotation_matrix
 from real.simulated.acceptance import CommandGate, CommandLimits
 from real.simulated.ground import touch

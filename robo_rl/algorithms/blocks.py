@@ -15,7 +15,7 @@ from torch import Tensor
 
 from policies.errors import UserError
 from policies.signals import Commands, Sensors, Truth
-from robo_rl.parallel import Processes
+from robo_rl.training.parallel import Processes
 from sim.task import Step, Task
 
 MOST_BLOCKS = 64

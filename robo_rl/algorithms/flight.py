@@ -20,15 +20,15 @@ import torch
 from torch import Tensor, nn
 
 from policies.errors import UserError
-from policies.graph import PolicyGraph
-from policies.networks import MLP
+from policies.graph.policy_graph import PolicyGraph
+from policies.networks.mlp import MLP
 from policies.signals import Sensors, State, Truth
 from policies.specs import expand
 from policies.validation import require, require_widths
 from sim.controllers.cascaded import CascadedTeacher
 from sim.environment import VectorEnvironment
 from sim.physics.rotor.parameters import PARAMETERS
-from sim.quadrotor import QuadrotorScenario
+from sim.quadrotor.scenario import QuadrotorScenario
 from sim.task import Task
 
 

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deploy.bundle import Bundle
+from deploy.bundle.reader import Bundle
 from deploy.errors import BundleError
 from deploy.firmware.build import build_firmware
 from policies.errors import UserError
@@ -28,11 +28,11 @@ from real.robots.serial_frames import Ask, ChipFault, ChipState, Decoder, FrameE
 from real.robots.serial_frames import encode as frame
 from real.simulated.mcu_lockstep import Chip, ChipError, Motion
 from robo_rl.cli.common import open_bundle
-from robo_rl.evaluate import HELD_OUT_SEED, SUCCESS_DISTANCE, BundlePolicy
-from robo_rl.processes import call
+from robo_rl.evaluation.flying import HELD_OUT_SEED, SUCCESS_DISTANCE, BundlePolicy
+from robo_rl.workflows.processes import call
 from sim.environment import VectorEnvironment
-from sim.figures import Figures
-from sim.quadrotor import QuadrotorSettings
+from sim.quadrotor.figures import Figures
+from sim.quadrotor.scenario import QuadrotorSettings
 from sim.task import Task
 from sim.tasks import crazyflie, find_task
 from sim.tasks.crazyflie_track import CALM

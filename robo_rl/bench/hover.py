@@ -17,7 +17,7 @@ import torch
 from policies.validation import require
 from robo_rl.algorithms.flight import FlightConfig, FlightTrainer
 from robo_rl.bench.oracle import savable
-from robo_rl.evaluate import HELD_OUT_SEED, Evaluation, evaluate
+from robo_rl.evaluation.flying import HELD_OUT_SEED, Evaluation, evaluate
 from sim.tasks import find_task
 
 

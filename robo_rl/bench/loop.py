@@ -19,7 +19,7 @@ import numpy as np
 from policies.errors import UserError
 from robo_rl.bench.stalls import witness
 from robo_rl.cli.common import open_bundle
-from robo_rl.processes import call, running
+from robo_rl.workflows.processes import call, running
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from deploy.bundle import load_bundle
+from deploy.bundle.reader import load_bundle
 from deploy.codegen.generate import generate
 from deploy.codegen.kernels.base import KERNELS
 from deploy.errors import BundleError
@@ -29,7 +29,7 @@ from deploy.mcu.host_time import host_nanoseconds
 from deploy.mcu.policy_case import policy_inputs, policy_outputs, policy_sources
 from deploy.mcu.toolchain import run_tool
 from policies.errors import UserError
-from policies.networks import MLP
+from policies.networks.mlp import MLP
 from policies.validation import require
 from robo_rl.bench import mcu_peers
 from robo_rl.bench.mcu_networks import (
@@ -44,7 +44,7 @@ from robo_rl.bench.mcu_networks import (
     write_bundle,
     write_untrained,
 )
-from robo_rl.results import installed_version
+from robo_rl.output.results import installed_version
 
 MHZ = 168.0
 """The STM32F405's fastest clock."""

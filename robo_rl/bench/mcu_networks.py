@@ -9,17 +9,17 @@ import numpy as np
 import torch
 from torch import nn
 
-from deploy.bundle import GOLDEN_FILE, MANIFEST_FILE, load_bundle, parse_manifest, read_files
-from deploy.export import export_bundle
-from deploy.golden import Episode, Golden
-from deploy.manifest import Manifest
-from policies.actions import ScaledCommand
-from policies.graph import PolicyGraph
-from policies.memory import GruNetwork
-from policies.networks import MLP
-from policies.observations import Reading
+from deploy.bundle.golden import Episode, Golden
+from deploy.bundle.manifest import Manifest
+from deploy.bundle.reader import GOLDEN_FILE, MANIFEST_FILE, load_bundle, parse_manifest, read_files
+from deploy.export.exporter import export_bundle
+from policies.graph.policy_graph import PolicyGraph
+from policies.networks.memory import GruNetwork
+from policies.networks.mlp import MLP
 from policies.specs import CommandSpec, SafetyEnvelope, SensorSpec
-from robo_rl.trained import visit
+from policies.terms.actions import ScaledCommand
+from policies.terms.observations import Reading
+from robo_rl.workflows.export import visit
 from sim.tasks import find_task
 
 INPUTS, OUTPUTS = 146, 4

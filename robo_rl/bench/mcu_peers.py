@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from deploy.codegen.kernels.constants import ConstantArray
-from policies.networks import MLP
+from policies.networks.mlp import MLP
 
 ABSENT = {
     "onnx2c": "not measured: no Debian or Python package gives it",

@@ -21,13 +21,14 @@ from typing import Any
 import torch
 
 from policies.errors import UserError
-from policies.graph import PolicyGraph
+from policies.graph.policy_graph import PolicyGraph
 from policies.validation import require
-from robo_rl.algorithms.ppo import PpoConfig, PpoTrainer
+from robo_rl.algorithms.ppo.config import PpoConfig
+from robo_rl.algorithms.ppo.trainer import PpoTrainer
 from robo_rl.bench.walk import TASK, Clock, point, recommended
-from robo_rl.evaluate import HELD_OUT_SEED
-from robo_rl.locomotion import evaluate_walking
-from robo_rl.results import usable_cores
+from robo_rl.evaluation.flying import HELD_OUT_SEED
+from robo_rl.evaluation.walking import evaluate_walking
+from robo_rl.output.results import usable_cores
 from sim.task import Task
 from sim.tasks import find_task
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from policies.networks import MLP
+from policies.networks.mlp import MLP
 from policies.validation import require
-from robo_rl.results import usable_cores
+from robo_rl.output.results import usable_cores
 from sim.physics.rotor.parameters import PARAMETERS
 from sim.physics.rotor.physics import RotorPhysics
 from sim.tasks import find_task

@@ -1,8 +1,9 @@
 """`bench rough`: train go1-velocity-rough for at most an hour; success on every kind and level of terrain.
 
-A world succeeds when the robot has not fallen and has gone at least 70 % of the commanded way (robo_rl.locomotion). The
-evaluation spreads its worlds evenly over all kinds and levels, whatever the curriculum had reached; noise,
-randomization and pushes are on. The mean terrain level is that of the curriculum at the end of training.
+A world succeeds when the robot has not fallen and has gone at least 70 % of the commanded way
+(robo_rl.evaluation.walking). The evaluation spreads its worlds evenly over all kinds and levels, whatever the
+curriculum had reached; noise, randomization and pushes are on. The mean terrain level is that of the curriculum at the end of
+training.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from typing import Any
 
 from policies.errors import UserError
 from policies.validation import require
-from robo_rl import runner
-from robo_rl.algorithm import find_algorithm
-from robo_rl.config import TrainConfig
-from robo_rl.evaluate import HELD_OUT_SEED, wilson
-from robo_rl.locomotion import WalkingEvaluation, evaluate_walking
+from robo_rl.algorithms.registry import find_algorithm
+from robo_rl.evaluation.flying import HELD_OUT_SEED, wilson
+from robo_rl.evaluation.walking import WalkingEvaluation, evaluate_walking
+from robo_rl.training import runner
+from robo_rl.training.config import TrainConfig
 from sim.tasks import find_task
 from sim.terrain.kinds import slope_angle, stair_height
 

@@ -23,7 +23,7 @@ from policies.errors import UserError
 from robo_rl.bench import legged_tables
 from robo_rl.bench.markdown import Result, markdown_table, percent
 from robo_rl.bench.mcu_table import mcu
-from robo_rl.files import write_text
+from robo_rl.output.files import write_text
 
 RESULTS = Path("docs/results")
 DOCUMENTS = (Path("README.md"), Path("docs/benchmarks.md"))

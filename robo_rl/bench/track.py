@@ -10,8 +10,8 @@ import torch
 
 from policies.validation import require
 from robo_rl.algorithms.flight import RECOMMENDED, FlightConfig, FlightTrainer
-from robo_rl.bench.figures import ROBOTS, TUNED, fly_figure, learned, pid
-from robo_rl.evaluate import HELD_OUT_SEED, bootstrap_mean
+from robo_rl.bench.figure_flights import ROBOTS, TUNED, fly_figure, learned, pid
+from robo_rl.evaluation.flying import HELD_OUT_SEED, bootstrap_mean
 from sim.tasks import find_task
 from sim.tasks.crazyflie_track import PERIODS
 

@@ -18,12 +18,13 @@ import torch
 
 from policies.errors import UserError
 from policies.validation import require
-from robo_rl import runner
-from robo_rl.algorithm import TrainingDiverged, find_algorithm
-from robo_rl.algorithms.ppo import PpoConfig, PpoTrainer
-from robo_rl.config import TrainConfig
-from robo_rl.evaluate import HELD_OUT_SEED
-from robo_rl.locomotion import DEVELOPMENT_SEED, WalkingEvaluation, evaluate_walking
+from robo_rl.algorithms.ppo.config import PpoConfig
+from robo_rl.algorithms.ppo.trainer import PpoTrainer
+from robo_rl.algorithms.registry import TrainingDiverged, find_algorithm
+from robo_rl.evaluation.flying import HELD_OUT_SEED
+from robo_rl.evaluation.walking import DEVELOPMENT_SEED, WalkingEvaluation, evaluate_walking
+from robo_rl.training import runner
+from robo_rl.training.config import TrainConfig
 from sim.tasks import find_task
 
 TASK = "go1-velocity-flat"

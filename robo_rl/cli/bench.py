@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from policies.errors import UserError
-from robo_rl import results
 from robo_rl.bench.registry import BENCHMARKS, find_benchmark
 from robo_rl.cli.common import Folder, OptionalFile, check_writable, write_json
 from robo_rl.cli.parsing import parse
+from robo_rl.output import results
 
 S = TypeVar("S")
 

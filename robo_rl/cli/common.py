@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from policies.errors import UserError
-from robo_rl import results
+from robo_rl.output import results
 
 if TYPE_CHECKING:
-    from deploy.bundle import Bundle
+    from deploy.bundle.reader import Bundle
     from deploy.codegen.generate import Check, Draft
-    from policies.graph import PolicyGraph
+    from policies.graph.policy_graph import PolicyGraph
 
 # What --help calls them: tyro would say "{None}|PATH", and "PATH" of positional ones.
 Folder = Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
@@ -25,7 +25,7 @@ OptionalFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE")]
 
 def open_bundle(path: Path) -> Bundle:
     """Load and verify a bundle; a UserError with the reader's message when it must not be flown."""
-    from deploy.bundle import load_bundle
+    from deploy.bundle.reader import load_bundle
     from deploy.errors import BundleError
 
     try:
@@ -36,8 +36,8 @@ def open_bundle(path: Path) -> Bundle:
 
 def open_policy(folder: Path) -> tuple[PolicyGraph | Bundle, str]:
     """The policy in a run's or bundle's folder and the name of the task it was made for; a UserError for any other."""
-    from deploy.bundle import MANIFEST_FILE
-    from robo_rl import runner
+    from deploy.bundle.reader import MANIFEST_FILE
+    from robo_rl.training import runner
 
     if (folder / runner.CONFIG).is_file():
         trained = runner.load_trained(folder)
@@ -63,7 +63,7 @@ def kernel_check(kernel: str, ungated: bool) -> Check | None:
     if ungated:
         print(UNTRIED)
         return None
-    from robo_rl import int8_gate
+    from robo_rl.evaluation import int8_gate
 
     def check(draft: Draft) -> str:
         note = int8_gate.check(draft)

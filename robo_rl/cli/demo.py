@@ -11,7 +11,7 @@ from pathlib import Path
 from policies.errors import UserError
 from robo_rl.cli.common import Folder, os_error
 from robo_rl.cli.parsing import parse
-from robo_rl.config import MAX_SEED
+from robo_rl.training.config import MAX_SEED
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def run(argv: Sequence[str]) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from robo_rl import demo
+    from robo_rl.workflows import demo
 
     console = Console()
     began = time.perf_counter()

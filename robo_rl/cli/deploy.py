@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any, Literal
 import tyro
 
 from policies.errors import UserError
+from real.missions.walk import WalkTimes
 from real.robots.rosbridge import RosbridgeSettings
-from real.supervisor import SupervisorSettings
-from real.walk import WalkTimes
+from real.safety.supervisor import SupervisorSettings
 from robo_rl.cli.common import Folder, OptionalFile, check_writable, open_bundle, write_json
 from robo_rl.cli.parsing import parse
 
 if TYPE_CHECKING:
-    from deploy.bundle import Bundle
-    from real.report import FlightReport
-    from real.setpoint import Setpoint
-    from real.velocity import VelocitySource
+    from deploy.bundle.reader import Bundle
+    from real.missions.setpoint import Setpoint
+    from real.missions.velocity import VelocitySource
+    from real.recording.report import FlightReport
 
 DURATION = 20.0
 """Time in s under the policy when nothing else is said."""
@@ -95,7 +95,7 @@ def run(argv: Sequence[str]) -> int:
         raise UserError("--bridge goes with --serial; a robot behind a bridge is reached with --url")
     bundle = open_bundle(arguments.bundle)
 
-    from real.session import SettingsError
+    from real.control.session import SettingsError
 
     try:
         if arguments.serial is not None:
@@ -121,8 +121,8 @@ def _session(arguments: Arguments, duration: float) -> dict[str, Any]:
 
 
 def _fly(arguments: Arguments, bundle: Bundle) -> FlightReport:
+    from real.control.session import FlightSettings, fly
     from real.robots.rosbridge import RosbridgeRobot
-    from real.session import FlightSettings, fly
 
     duration = DURATION if arguments.duration is None else arguments.duration
     setpoint = _setpoint(arguments, duration)
@@ -132,14 +132,14 @@ def _fly(arguments: Arguments, bundle: Bundle) -> FlightReport:
 
 def _guide(arguments: Arguments, bundle: Bundle) -> FlightReport:
     """A chip flies the bundle; the host supervises it and sends setpoints."""
-    from real.guided import fly_guided
-    from real.poses import PoseFollower
-    from real.robot import Robot
+    from real.contract.robot import Robot
+    from real.contract.stop_requests import StopRequests
+    from real.control.guided import fly_guided
+    from real.control.session import FlightSettings, SettingsError
+    from real.missions.poses import PoseFollower
+    from real.missions.setpoint import TakeOff
     from real.robots.companion import CompanionRobot
     from real.robots.serial import SerialRobot, SerialSettings
-    from real.session import FlightSettings, SettingsError
-    from real.setpoint import TakeOff
-    from real.stop_requests import StopRequests
 
     assert arguments.serial is not None
     duration = DURATION if arguments.duration is None else arguments.duration
@@ -161,10 +161,10 @@ def _guide(arguments: Arguments, bundle: Bundle) -> FlightReport:
 
 
 def _walk(arguments: Arguments, bundle: Bundle) -> FlightReport:
+    from real.control.session import SettingsError, WalkSettings, walk
+    from real.missions.velocity import CmdVel, Constant, Square
     from real.robots.legged_wire import LeggedWire
     from real.robots.rosbridge import RosbridgeRobot
-    from real.session import SettingsError, WalkSettings, walk
-    from real.velocity import CmdVel, Constant, Square
 
     reach = arguments.robot
     try:
@@ -185,7 +185,7 @@ def _walk(arguments: Arguments, bundle: Bundle) -> FlightReport:
 
 
 def _setpoint(arguments: Arguments, duration: float) -> Setpoint:
-    from real.setpoint import Hold, Lissajous, Step, TakeOff
+    from real.missions.setpoint import Hold, Lissajous, Step, TakeOff
 
     height = arguments.takeoff
     if height is None:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from robo_rl import results
 from robo_rl.cli.common import OptionalFile, check_writable, write_json
 from robo_rl.cli.parsing import parse
+from robo_rl.output import results
 
 NEEDS: dict[str, tuple[str, ...]] = {
     "base": ("numpy", "tyro", "rich", "pyyaml", "cattrs"),

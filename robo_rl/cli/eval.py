@@ -11,7 +11,7 @@ import tyro
 from policies.errors import UserError
 from robo_rl.cli.common import Folder, OptionalFile, check_writable, open_policy, write_json
 from robo_rl.cli.parsing import parse
-from robo_rl.tables import evaluation_rows, terrain_rows
+from robo_rl.evaluation.rows import evaluation_rows, terrain_rows
 
 STRESS = 1.5
 """What --stress scales the imperfections of the task's world by."""
@@ -52,8 +52,8 @@ def run(argv: Sequence[str]) -> int:
         raise UserError("--nominal and --stress are opposites; give one of them")
     if arguments.naive and arguments.rate is None:
         raise UserError("--naive says how to call a policy at another rate; give --rate, too")
-    from robo_rl.evaluate import HELD_OUT_SEED, Calls
-    from robo_rl.locomotion import judge
+    from robo_rl.evaluation.flying import HELD_OUT_SEED, Calls
+    from robo_rl.evaluation.walking import judge
     from sim.tasks import find_task
 
     policy, own_task = open_policy(arguments.run_or_bundle)
@@ -83,8 +83,8 @@ def _substeps(rate: float | None, period: float) -> int:
     """How many calls there are in a control period of `period` s. UserError when that is no whole number."""
     if rate is None:
         return 1
+    from deploy.bundle.rates import substeps_at
     from deploy.errors import BundleError
-    from deploy.rates import substeps_at
 
     try:
         return substeps_at(rate, period)

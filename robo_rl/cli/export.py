@@ -9,7 +9,7 @@ import tyro
 
 from robo_rl.cli.common import Folder
 from robo_rl.cli.parsing import parse
-from robo_rl.tables import evaluation_rows
+from robo_rl.evaluation.rows import evaluation_rows
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Arguments:
 
 def run(argv: Sequence[str]) -> int:
     arguments = parse(Arguments, "export", argv)
-    from robo_rl.trained import export_run
+    from robo_rl.workflows.export import export_run
 
     done = export_run(arguments.run, arguments.out, arguments.episodes)
     worst = max(done.report.parity, key=lambda p: p.normalised)

@@ -16,7 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Protocol
 
 from policies.errors import UserError
-from robo_rl.processes import ProcessFailed
+from robo_rl.workflows.processes import ProcessFailed
 
 STARTED = time.perf_counter()
 """When the program began, but for the interpreter's own start: the zero of the import times in result files."""

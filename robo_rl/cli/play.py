@@ -70,7 +70,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _film(arguments: Arguments, path: Path) -> int:
-    from robo_rl.progress import picture_progress
+    from robo_rl.training.progress import picture_progress
     from robo_rl.view.film import FilmSettings, check_target, record
     from robo_rl.view.gl import find_backend
 
@@ -109,7 +109,7 @@ def _serve(arguments: Arguments) -> int:
 
 
 def _show(arguments: Arguments, robots: int) -> Show:
-    from robo_rl.evaluate import HELD_OUT_SEED
+    from robo_rl.evaluation.flying import HELD_OUT_SEED
     from robo_rl.view.show import Show
     from sim.tasks import find_task
 

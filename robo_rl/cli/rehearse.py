@@ -54,8 +54,8 @@ def run(argv: Sequence[str]) -> int:
             f"{arguments.bundle} flies, and rehearse walks; for a flight see `robo-rl demo`, or start "
             "`robo-rl bridge`, `robo-rl robot crazyflie` and `robo-rl deploy`"
         )
-    from robo_rl import results
-    from robo_rl.rehearse import rehearse
+    from robo_rl.output import results
+    from robo_rl.workflows.rehearse import rehearse
 
     given = arguments
     try:

@@ -33,8 +33,8 @@ class Arguments:
 def run(argv: Sequence[str]) -> int:
     arguments = parse(Arguments, "report", argv)
     folder = arguments.run
-    from robo_rl import runner
-    from robo_rl.locomotion import judge
+    from robo_rl.evaluation.walking import judge
+    from robo_rl.training import runner
     from robo_rl.view import report
     from sim.tasks import find_task
 
@@ -54,7 +54,7 @@ def run(argv: Sequence[str]) -> int:
     evaluation = judge(trained.graph, task, arguments.episodes).summary()
     film = None
     if not arguments.no_video:
-        from robo_rl.progress import picture_progress
+        from robo_rl.training.progress import picture_progress
         from robo_rl.view.film import record
         from robo_rl.view.show import Show
 

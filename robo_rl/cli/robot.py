@@ -83,9 +83,9 @@ def _legged(name: str, argv: Sequence[str]) -> None:
 
 
 def _mcu_quad(argv: Sequence[str]) -> None:
+    from deploy.bundle.rates import substeps_at
     from deploy.errors import BundleError
     from deploy.firmware.build import build_firmware
-    from deploy.rates import substeps_at
     from real.simulated import mcu_quad
     from real.simulated.mcu_lockstep import ChipError
 

@@ -13,7 +13,7 @@ from robo_rl.cli.common import Folder, OptionalFile, check_writable, open_bundle
 from robo_rl.cli.parsing import parse
 
 if TYPE_CHECKING:
-    from robo_rl.sim2sim import Comparison
+    from robo_rl.evaluation.sim2sim import Comparison
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Arguments:
 def run(argv: Sequence[str]) -> int:
     arguments = parse(Arguments, "sim2sim", argv)
     check_writable(arguments.json)
-    from robo_rl.evaluate import HELD_OUT_SEED
-    from robo_rl.sim2sim import Settings, compare
+    from robo_rl.evaluation.flying import HELD_OUT_SEED
+    from robo_rl.evaluation.sim2sim import Settings, compare
     from sim.tasks import find_task
 
     settings = Settings(
@@ -70,7 +70,7 @@ def _print(comparison: Comparison) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from robo_rl.sim2sim import MAX_ERROR_RATIO, MAX_FALLS, MEASURES
+    from robo_rl.evaluation.sim2sim import MAX_ERROR_RATIO, MAX_FALLS, MEASURES
 
     s = comparison.settings
     title = f"{comparison.task}, {s.robots} robots for {s.seconds:g} s, imperfections {s.imperfections:g}"

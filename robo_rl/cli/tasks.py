@@ -15,7 +15,7 @@ class Arguments:
 
 def run(argv: Sequence[str]) -> int:
     parse(Arguments, "tasks", argv)
-    from robo_rl.algorithm import default_algorithm
+    from robo_rl.algorithms.registry import default_algorithm
     from sim.tasks import TASKS
 
     for task in TASKS.values():

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar
 import tyro
 
 from policies.errors import UserError
-from robo_rl.algorithm import TrainingDiverged, algorithm_name, default_algorithm, find_algorithm
+from robo_rl.algorithms.registry import TrainingDiverged, algorithm_name, default_algorithm, find_algorithm
 from robo_rl.cli.common import OptionalFolder, os_error
 from robo_rl.cli.parsing import parse
 
 if TYPE_CHECKING:
-    from robo_rl.config import TrainConfig
+    from robo_rl.training.config import TrainConfig
 
 C = TypeVar("C")
 
@@ -57,7 +57,7 @@ class Arguments(Generic[C]):
 
 
 def run(argv: Sequence[str]) -> int:
-    from robo_rl import config, runner
+    from robo_rl.training import config, runner
     from sim.tasks import find_task
 
     arguments, saved = _parse(argv)
@@ -98,7 +98,7 @@ class _Place:
         if self.size == 1:
             yield
             return
-        from robo_rl import launch, parallel
+        from robo_rl.training import launch, parallel
 
         if self.ours:
             with launch.together(self.size, ["train", *argv], self.device):
@@ -111,7 +111,7 @@ class _Place:
 
 
 def _place(arguments: Arguments[Any]) -> _Place:
-    from robo_rl import parallel
+    from robo_rl.training import parallel
 
     rank, size = parallel.announced()
     ours = size == 1 and arguments.processes != 1
@@ -128,9 +128,9 @@ def _place(arguments: Arguments[Any]) -> _Place:
 
 def train(run_dir: Path) -> int:
     """Train the run in a folder to its end, with a progress bar; returns the exit code."""
-    from robo_rl import parallel, runner
     from robo_rl.cli.main import STARTED
-    from robo_rl.progress import training_progress
+    from robo_rl.training import parallel, runner
+    from robo_rl.training.progress import training_progress
 
     parallel.current().wait()
     try:
@@ -161,7 +161,7 @@ def _parse(argv: Sequence[str]) -> tuple[Arguments[Any], TrainConfig | None]:
 
     Which flags there are depends on the algorithm, and that on other flags: those are looked up first.
     """
-    from robo_rl import config, runner
+    from robo_rl.training import config, runner
     from sim.tasks import TASKS, find_task
     from sim.tasks.own_robot import is_own
 

@@ -28,8 +28,8 @@ def run(argv: Sequence[str]) -> int:
     from rich.console import Console
     from rich.table import Table
 
+    from deploy.bundle.verification import verify_bundle
     from deploy.errors import BundleError
-    from deploy.verify import verify_bundle
 
     try:
         report = verify_bundle(arguments.bundle)

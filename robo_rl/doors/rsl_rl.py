@@ -24,8 +24,8 @@ from tensordict import TensorDict
 from torch import Tensor, nn
 
 from policies.errors import UserError
-from policies.graph import PolicyGraph
-from policies.symmetry import SignedPermutation, observation_mirror, truth_mirror
+from policies.graph.policy_graph import PolicyGraph
+from policies.graph.symmetry import SignedPermutation, observation_mirror, truth_mirror
 from robo_rl.doors.driver import Driver
 from sim.environment import VectorEnvironment
 from sim.task import Task

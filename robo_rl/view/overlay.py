@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.signals import Truth
-from robo_rl.plots import fixed_width_font
+from robo_rl.view.plots import fixed_width_font
 
 COMMANDED = (0.10, 0.72, 0.32, 1.0)
 MEASURED = (0.15, 0.45, 0.95, 1.0)

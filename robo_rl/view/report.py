@@ -12,10 +12,11 @@ from typing import Any
 import yaml
 
 from policies.errors import UserError
-from robo_rl import config, results, runner
-from robo_rl.files import write_text
-from robo_rl.plots import curves_svg
-from robo_rl.tables import evaluation_rows, terrain_rows
+from robo_rl.evaluation.rows import evaluation_rows, terrain_rows
+from robo_rl.output import results
+from robo_rl.output.files import write_text
+from robo_rl.training import config, runner
+from robo_rl.view.plots import curves_svg
 
 Rows = Sequence[Sequence[str]]
 

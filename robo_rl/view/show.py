@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 
-from deploy.bundle import Bundle
+from deploy.bundle.reader import Bundle
 from policies.errors import UserError
-from policies.graph import PolicyGraph
+from policies.graph.policy_graph import PolicyGraph
 from policies.signals import Sensors, State, Truth
-from robo_rl.evaluate import HELD_OUT_SEED, make_world, pilot_for
-from robo_rl.locomotion import WithCurriculum, WithTerrain
+from robo_rl.evaluation.flying import HELD_OUT_SEED, make_world, pilot_for
+from robo_rl.evaluation.walking import WithCurriculum, WithTerrain
 from sim.task import Task
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from policies.rotation import rotation_matrix
 from policies.signals import Truth
+from policies.terms.rotation import rotation_matrix
 from sim.physics.rotor.parameters import GRAVITY, RotorParameters
 
 
@@ -118,7 +118,8 @@ class Cascade:
 
 
 class CascadedTeacher:
-    """The cascade with privileged knowledge; `commands` maps Truth (see sim.quadrotor) to rotor speeds [N, 4] rad/s."""
+    """The cascade with privileged knowledge; `commands` maps Truth (see sim.quadrotor.scenario) to rotor speeds [N, 4]
+    in rad/s."""
 
     def __init__(self, robot: RotorParameters, gains: CascadeGains | None = None, device: str = "cpu") -> None:
         self._cascade = Cascade(robot, gains or CascadeGains(), device)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sim.legged.settings import CommandSettings
-from sim.rows import with_rows
+from sim.physics.rows import with_rows
 
 
 class VelocityCommands:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sim.legged import kernels
-from sim.legged.imperfections import PARAMETERS
+from sim.legged.randomization import PARAMETERS
 from sim.physics.mujoco.passes import Pass
 from sim.robots.legged import LeggedRobot
 

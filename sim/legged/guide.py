@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from policies.observations import ObservationTerm, Reading
-from policies.proprioception import GaitClock
+from policies.terms.observations import ObservationTerm, Reading
+from policies.terms.proprioception import GaitClock
 from sim.legged.settings import LeggedSettings
 from sim.physics.mujoco.model import build_model
 from sim.robots.legged import LeggedRobot

@@ -17,13 +17,13 @@ from policies.signals import Commands, Truth
 from sim.legged.commands import VelocityCommands
 from sim.legged.critic import CriticRows
 from sim.legged.gait import Gait
-from sim.legged.imperfections import Imperfections, Pushes
 from sim.legged.layout import Layout
+from sim.legged.randomization import Imperfections, Pushes
 from sim.legged.rewards import Now, Rewards, Verdict
 from sim.legged.settings import LeggedSettings
 from sim.physics.mujoco.physics import MujocoPhysics
+from sim.physics.rows import with_rows
 from sim.robots.legged import LeggedRobot
-from sim.rows import with_rows
 
 EVENTS = 5
 """Control periods between looks at whose command or push is due, and between steps of steering to a heading."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from policies.actions import rotor_speed
-from policies.observations import (
+from policies.specs import CommandSpec, SafetyEnvelope, SensorSpec
+from policies.terms.actions import rotor_speed
+from policies.terms.observations import (
     ActionHistory,
     ClippedError,
     ErrorIntegral,
@@ -14,13 +15,12 @@ from policies.observations import (
     Reading,
     RotationMatrix,
 )
-from policies.specs import CommandSpec, SafetyEnvelope, SensorSpec
 from sim.actuators import ActuatorModel, ActuatorModels
 from sim.environment import VectorEnvironment
-from sim.figures import Figures
 from sim.physics.rotor.parameters import PARAMETERS
-from sim.quadrotor import QuadrotorScenario, QuadrotorSettings
-from sim.randomization import RotorRandomization
+from sim.quadrotor.figures import Figures
+from sim.quadrotor.randomization import RotorRandomization
+from sim.quadrotor.scenario import QuadrotorScenario, QuadrotorSettings
 from sim.sensors import SensorModel, SensorModels
 
 PERIOD = 0.01  # s

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sim.environment import VectorEnvironment
-from sim.quadrotor import CRITIC_DIM
+from sim.quadrotor.scenario import CRITIC_DIM
 from sim.task import Task
 from sim.tasks import crazyflie
 

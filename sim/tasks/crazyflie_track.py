@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from sim.environment import VectorEnvironment
-from sim.figures import Figures
-from sim.quadrotor import CRITIC_DIM, QuadrotorSettings
-from sim.starts import QuadrotorStart
+from sim.quadrotor.figures import Figures
+from sim.quadrotor.scenario import CRITIC_DIM, QuadrotorSettings
+from sim.quadrotor.starts import QuadrotorStart
 from sim.task import Task
 from sim.tasks import crazyflie
 

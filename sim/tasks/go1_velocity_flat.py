@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sim.legged.guide import GaitSettings
 from sim.legged.settings import CommandSettings, LeggedSettings, RewardSettings
-from sim.legged.walking import flat_task
+from sim.legged.task import flat_task
 from sim.robots.go1 import GO1
 
 REWARDS = RewardSettings(

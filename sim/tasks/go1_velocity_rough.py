@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from sim.legged.ground.task import rough_task
+from sim.legged.ground.tiles import ScanSettings
 from sim.legged.guide import GaitSettings
-from sim.legged.rough import rough_task
 from sim.legged.settings import CommandSettings, LeggedSettings
-from sim.legged.terrain_ground import ScanSettings
 from sim.robots.go1 import GO1
 from sim.tasks.go1_velocity_flat import REWARDS
 from sim.terrain.terrain import TerrainSettings

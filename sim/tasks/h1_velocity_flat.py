@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sim.legged.settings import CommandSettings, ImperfectionSettings, LeggedSettings, RewardSettings
-from sim.legged.walking import flat_task
+from sim.legged.task import flat_task
 from sim.robots.h1 import H1
 
 SETTINGS = LeggedSettings(

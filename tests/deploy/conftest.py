@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.export import ExportReport
+from deploy.export.exporter import ExportReport
 from tests.deploy import samples
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from deploy.bundle import GOLDEN_FILE, MANIFEST_FILE, POLICY_FILE
-from deploy.manifest import seal
+from deploy.bundle.manifest import seal
+from deploy.bundle.reader import GOLDEN_FILE, MANIFEST_FILE, POLICY_FILE
 
 
 def edit_manifest(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:

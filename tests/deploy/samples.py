@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from deploy.export import ExportReport, export_bundle
-from deploy.golden import Episode
-from policies.actions import ScaledCommand, rotor_speed
-from policies.graph import PolicyGraph
-from policies.networks import MLP
-from policies.normalizer import RunningNormalizer
-from policies.observations import ActionHistory, ClippedError, ObservationTerm, Reading, RotationMatrix
+from deploy.bundle.golden import Episode
+from deploy.export.exporter import ExportReport, export_bundle
+from policies.graph.policy_graph import PolicyGraph
+from policies.networks.mlp import MLP
+from policies.networks.normalizer import RunningNormalizer
 from policies.specs import CommandSpec, SafetyEnvelope, SensorSpec
+from policies.terms.actions import ScaledCommand, rotor_speed
+from policies.terms.observations import ActionHistory, ClippedError, ObservationTerm, Reading, RotationMatrix
 
 SAFETY = SafetyEnvelope(1.2, 0.05, 0.1, 1.0, 4.0, (-3.0, -3.0, -1.0), (3.0, 3.0, 2.0))
 SENSORS = (

@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from deploy.export import export_bundle
-from deploy.golden import Episode
-from policies.actions import ScaledCommand
-from policies.graph import PolicyGraph
+from deploy.bundle.golden import Episode
+from deploy.export.exporter import export_bundle
+from policies.graph.policy_graph import PolicyGraph
 from policies.signals import Commands, Sensors
 from policies.specs import expand
+from policies.terms.actions import ScaledCommand
 from sim.physics.rotor.parameters import GRAVITY, PARAMETERS
 from sim.tasks import find_task
 

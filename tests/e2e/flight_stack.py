@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from real.recording import read_recording
+from real.recording.messages import read_recording
 from sim.physics.rotor.parameters import PARAMETERS
 from sim.tasks.crazyflie import PERIOD, SAFETY
 from tests.e2e.fault_proxy import FaultProxy

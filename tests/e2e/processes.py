@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from robo_rl.processes import command
+from robo_rl.workflows.processes import command
 
 PATIENCE = 30.0
 """How long, in s, anything may take before a test gives up; no test measures against it."""

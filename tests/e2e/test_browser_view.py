@@ -17,12 +17,12 @@ import pytest
 import torch
 
 from policies.errors import UserError
-from robo_rl.locomotion import WithTerrain
+from robo_rl.evaluation.walking import WithTerrain
 from robo_rl.view.show import Show
 from robo_rl.view.web import Web
 from sim.environment import VectorEnvironment
-from sim.legged.rough import rough_task
-from sim.legged.terrain_ground import ScanSettings
+from sim.legged.ground.task import rough_task
+from sim.legged.ground.tiles import ScanSettings
 from sim.robots.go1 import GO1
 from sim.task import Task
 from sim.tasks import find_task

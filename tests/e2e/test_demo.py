@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from real.recording import read_recording
-from robo_rl.processes import command
+from real.recording.messages import read_recording
+from robo_rl.workflows.processes import command
 
 
 @pytest.mark.e2e

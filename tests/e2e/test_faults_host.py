@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from real.recorder import FLUSH_EVERY
+from real.recording.recorder import FLUSH_EVERY
 from tests.e2e.flight_stack import (
     BLIND,
     CLOCKS,

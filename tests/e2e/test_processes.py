@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import torch
 
-from robo_rl import checkpoint, config, runner
 from robo_rl.cli.main import main
-from robo_rl.parallel import cores
-from robo_rl.processes import command
+from robo_rl.training import checkpoint, config, runner
+from robo_rl.training.parallel import cores
+from robo_rl.workflows.processes import command
 from tests.robo_rl.equality import assert_equal
 
 pytestmark = [

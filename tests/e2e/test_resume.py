@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from robo_rl import checkpoint, runner
 from robo_rl.cli.main import main
-from robo_rl.processes import command
+from robo_rl.training import checkpoint, runner
+from robo_rl.workflows.processes import command
 from tests.robo_rl.equality import assert_equal
 
 SMALL = {

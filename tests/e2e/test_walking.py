@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from real.recording import read_recording
+from real.recording.messages import read_recording
 from tests.e2e.processes import Process, RotorRecords, eventually
 from tests.e2e.walk_stack import QUICK, WalkStack, check_motors
 from tests.real.bridge.bridge_in_thread import BareClient

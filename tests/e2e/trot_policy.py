@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from deploy.export import export_bundle
-from deploy.golden import Episode
-from policies.graph import PolicyGraph
-from policies.observations import Reading
+from deploy.bundle.golden import Episode
+from deploy.export.exporter import export_bundle
+from policies.graph.policy_graph import PolicyGraph
 from policies.signals import Commands, Sensors, State
 from policies.specs import CommandSpec, SafetyEnvelope, SensorSpec, StateSpec
+from policies.terms.observations import Reading
 from sim.robots.go1 import GO1
 
 PERIOD = 0.02

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from real.recording import read_recording
+from real.recording.messages import read_recording
 from real.simulated.legged_log import read_path
 from sim.robots.go1 import GO1
 from tests.e2e.flight_stack import CLOCKS, MARGIN, MAX_AGE, Flight, Report, Stack

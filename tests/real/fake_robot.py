@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from deploy.manifest import (
+from deploy.bundle.manifest import (
     SCHEMA_VERSION,
     CommandEntry,
     Identity,
@@ -23,9 +23,9 @@ from deploy.manifest import (
     SensorEntry,
     Timing,
 )
-from real.report import FlightReport
-from real.robot import FAILSAFE, Array, LinkDown, LinkStatus, Reading
-from real.session import FlightSettings, fly
+from real.contract.robot import FAILSAFE, Array, LinkDown, LinkStatus, Reading
+from real.control.session import FlightSettings, fly
+from real.recording.report import FlightReport
 
 HOVER = 1000.0
 HIGH = 2000.0

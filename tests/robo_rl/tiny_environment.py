@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from policies.actions import ScaledCommand
-from policies.observations import ActionHistory, Reading
+from policies.graph.symmetry import SignalMirror, SignedPermutation
 from policies.signals import Commands, Sensors, Truth
 from policies.specs import CommandSpec, SafetyEnvelope, SensorSpec
-from policies.symmetry import SignalMirror, SignedPermutation
+from policies.terms.actions import ScaledCommand
+from policies.terms.observations import ActionHistory, Reading
 from sim.task import Environment, Step, Task
 
 _TURNED = SignedPermutation((0,), (-1.0,))

@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from deploy.export import export_bundle
-from policies.graph import PolicyGraph
-from robo_rl.trained import visit
+from deploy.export.exporter import export_bundle
+from policies.graph.policy_graph import PolicyGraph
+from robo_rl.workflows.export import visit
 from sim.robots.go1 import GO1
 from sim.tasks import find_task
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from policies.errors import UserError
-from policies.networks import MLP
+from policies.networks.mlp import MLP
 from policies.signals import Commands, Sensors
 from sim.environment import VectorEnvironment
-from sim.figures import Figures, Targets
 from sim.physics.rotor.parameters import GRAVITY, PARAMETERS
+from sim.quadrotor.figures import Figures, Targets
 from sim.task import Step
 from sim.tasks import TASKS, crazyflie, find_task
 from sim.tasks.crazyflie_hover import make_environment as hover_environment

@@ -22,7 +22,7 @@
 #define STATUS_US 50000u
 #define ODOMETRY_US 10000u
 #define DESCENT_SPEED 0.3f /* m/s */
-#define STOPPING_S 0.4f    /* time constant with which the way sideways ends, as in real/setpoint.py */
+#define STOPPING_S 0.4f    /* time constant with which the way sideways ends, as in real/missions/setpoint.py */
 #define LANDED_GAP 0.2f    /* m that the setpoint is below a vehicle that can sink no further */
 #define LANDED_SPEED 0.05f /* m/s */
 #define LANDED_US 500000u

@@ -32,7 +32,7 @@ from sim.physics.mujoco.quarantine import Quarantine
 from sim.physics.mujoco.rays import StaticRays
 from sim.physics.mujoco.silence import silence
 from sim.physics.mujoco.state_sensors import StateSensors
-from sim.rows import with_rows
+from sim.physics.rows import with_rows
 
 Array = NDArray[np.float64]
 Ids = Tensor | NDArray[np.integer[Any]]

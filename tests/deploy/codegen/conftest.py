@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from deploy.bundle import Bundle, load_bundle
+from deploy.bundle.golden import Bools, Golden
+from deploy.bundle.reader import Bundle, load_bundle
 from deploy.codegen.generate import FILES, Generated, generate
-from deploy.export import ExportReport
-from deploy.golden import Bools, Golden
-from policies.memory import GruNetwork
+from deploy.export.exporter import ExportReport
+from policies.networks.memory import GruNetwork
 from tests.deploy import samples
 from tests.deploy.codegen.harness import CASE, Floats
 

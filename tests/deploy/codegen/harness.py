@@ -12,11 +12,20 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
+from deploy.bundle.manifest import (
+    SCHEMA_VERSION,
+    CommandEntry,
+    Identity,
+    Manifest,
+    Safety,
+    SensorEntry,
+    StateEntry,
+    Timing,
+)
 from deploy.codegen.emit_header import header
 from deploy.codegen.emit_source import source
 from deploy.codegen.generate import design_of
 from deploy.codegen.sources import Design
-from deploy.manifest import SCHEMA_VERSION, CommandEntry, Identity, Manifest, Safety, SensorEntry, StateEntry, Timing
 from deploy.mcu.host import run_on_host
 
 Floats = npt.NDArray[np.float32]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from deploy.bundle.manifest import Manifest, StateEntry
 from deploy.codegen.generate import design_of
 from deploy.codegen.ir import Map
 from deploy.codegen.sources import Design
-from deploy.manifest import Manifest, StateEntry
 from tests.deploy.codegen.harness import Floats, Model, files, manifest_of, session, step_all
 from tests.mcu_tools import needs_gcc
 

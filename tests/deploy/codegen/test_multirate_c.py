@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from deploy.bundle.manifest import Manifest, StateEntry
+from deploy.bundle.runtime import PolicyRuntime, PolicySession
 from deploy.codegen.generate import design_of
-from deploy.manifest import Manifest, StateEntry
 from deploy.mcu.emulator import run_on_m4f
-from deploy.runtime import PolicyRuntime, PolicySession
 from tests.deploy.codegen.conftest import InC, in_c
 from tests.deploy.codegen.harness import STRICT, Floats, Model, files, floats_out, manifest_of, same_bits, step_all
 from tests.mcu_tools import needs_arm, needs_gcc, needs_qemu

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deploy.bundle.manifest import StateEntry
 from deploy.codegen.emit_source import checked_constants
 from deploy.codegen.generate import design_of
 from deploy.codegen.sources import inward
-from deploy.manifest import StateEntry
 from deploy.mcu.cases import read_words, write_cases
 from deploy.mcu.host import HERE
 from deploy.mcu.toolchain import run_tool, write_sources

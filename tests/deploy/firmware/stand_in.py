@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from deploy.manifest import SCHEMA_VERSION, CommandEntry, Identity, Manifest, Safety, SensorEntry, Timing
+from deploy.bundle.manifest import SCHEMA_VERSION, CommandEntry, Identity, Manifest, Safety, SensorEntry, Timing
 
 HERE = Path(__file__).parent
 POLICY = HERE / "policy_stand_in"

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deploy.export import ExportReport
+from deploy.export.exporter import ExportReport
 from deploy.firmware.build import MCU_FLAGS, WARNINGS, write_firmware
 from robo_rl.cli.main import main
 from tests.deploy.firmware import stand_in

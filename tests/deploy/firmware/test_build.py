@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from deploy.bundle.manifest import CommandEntry, Joints, Safety
 from deploy.errors import BundleError
 from deploy.firmware.build import (
     BIN,
@@ -26,7 +27,6 @@ from deploy.firmware.build import (
     write_firmware,
 )
 from deploy.firmware.config import pilot_config, thrust_header
-from deploy.manifest import CommandEntry, Joints, Safety
 from robo_rl.cli.main import main
 from tests.deploy.firmware import stand_in
 from tests.mcu_tools import needs_arm, needs_clang, needs_cppcheck, needs_gcc

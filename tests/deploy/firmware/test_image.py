@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deploy.bundle import load_bundle
+from deploy.bundle.reader import load_bundle
 from deploy.firmware.build import build_firmware
 from real.robots.serial_frames import (
     Ask,

@@ -8,16 +8,16 @@ import pytest
 import torch
 from torch import nn
 
-from deploy.bundle import GOLDEN_FILE, load_bundle, read_files
+from deploy.bundle.golden import Golden
+from deploy.bundle.reader import GOLDEN_FILE, load_bundle, read_files
 from deploy.codegen.generate import SOURCE, generate
-from deploy.export import ExportReport, export_bundle
-from deploy.golden import Golden
+from deploy.export.exporter import ExportReport, export_bundle
 from deploy.mcu.bits import Bits, compare_bits
 from deploy.mcu.emulator import MCU_FLAGS
 from deploy.mcu.toolchain import run_tool
-from policies.memory import GruNetwork
-from policies.networks import MLP
-from robo_rl import trained
+from policies.networks.memory import GruNetwork
+from policies.networks.mlp import MLP
+from robo_rl.workflows import export as trained
 from sim.task import Task
 from sim.tasks import find_task
 from tests.mcu_tools import needs_arm, needs_gcc, needs_qemu

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from real.bridge.settings import BridgeSettings
-from real.robot import Robot
+from real.contract.robot import Robot
+from real.contract.stop_requests import StopRequests
 from real.robots.companion import CompanionRobot
 from real.robots.serial import SerialRobot, SerialSettings
 from real.ros import messages
 from real.ros.connection import RosbridgeConnection
 from real.ros.fields import MalformedMessage
-from real.stop_requests import StopRequests
 from tests.real.bridge.bridge_in_thread import BareClient, bridge
 from tests.real.fake_robot import make_manifest
 from tests.real.serial_chip_stand_in import ChipStandIn

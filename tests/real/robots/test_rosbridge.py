@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from real.bridge.settings import BridgeSettings
-from real.robot import LinkDown
+from real.contract.robot import LinkDown
 from real.robots.rosbridge import RosbridgeRobot, RosbridgeSettings
 from real.ros import messages
 from real.ros.messages import ActuatorSample, ImuSample, OdometrySample, StatusSample

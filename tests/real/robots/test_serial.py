@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from real.robot import ESTOPPED, FAILSAFE, NOT_OBEYING, LinkDown, Robot
+from real.contract.robot import ESTOPPED, FAILSAFE, NOT_OBEYING, LinkDown, Robot
 from real.robots.serial import SerialRobot, SerialSettings, _ChipClock
 from real.robots.serial_frames import Ask, ChipState, Heartbeat, Info, Setpoint, encode
 from real.robots.serial_link import open_port

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from real.robot import ESTOPPED, FAILSAFE, LANDED
+from real.contract.robot import ESTOPPED, FAILSAFE, LANDED
 from real.ros.messages import ActuatorSample
 from real.simulated.rotor_log import RotorLog
 from real.simulated.vehicle import FLYING, HOLDING, READY, WATCHDOG, Vehicle

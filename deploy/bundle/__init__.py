@@ -1,0 +1,1 @@
+"""The bundle: its format, the reader, the golden episode and its verification."""

@@ -1,0 +1,166 @@
+"""Everything that can be checked of a bundle without training it again, check by check, for `robo-rl verify`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deploy.bundle.golden import Golden
+from deploy.bundle.manifest import Manifest
+from deploy.bundle.reader import (
+    GOLDEN_FILE,
+    MANIFEST_FILE,
+    POLICY_FILE,
+    Replay,
+    check_hashes,
+    check_replay,
+    compare,
+    drift,
+    parse_manifest,
+    read_files,
+    replay,
+)
+from deploy.bundle.runtime import PolicySession
+from deploy.errors import BundleError
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check: whether it held, and what was found."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+@dataclass
+class VerifyReport:
+    """All checks made, and the figures of the golden replay.
+
+    `parity` gives for each output the largest |golden - replayed| as a share of its range, `parity_si` in its unit;
+    `drift` is how far commands stray, as a share of their range, when the policy carries its own state all the way.
+    """
+
+    path: str
+    checks: list[Check] = field(default_factory=list)
+    parity: dict[str, float] = field(default_factory=dict)
+    parity_si: dict[str, float] = field(default_factory=dict)
+    drift: float = 0.0
+    operators: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        return bool(self.checks) and all(check.ok for check in self.checks)
+
+
+def verify_bundle(path: Path | str) -> VerifyReport:
+    """Check a bundle one thing at a time. A check that fails is in the report, with the mend; later checks that need
+    what it would have given are left out. Raises BundleError when `path` is no folder."""
+    folder = Path(path)
+    if not folder.is_dir():
+        read_files(folder)  # Raises with the message that fits.
+    report = VerifyReport(str(folder))
+    files = _attempt(report, "files", lambda: read_files(folder), lambda f: f"{sum(map(len, f.values()))} bytes")
+    if files is None:
+        return report
+    manifest = _attempt(
+        report, "manifest", lambda: parse_manifest(files[MANIFEST_FILE]), lambda m: f"schema {m.schema_version}, sealed"
+    )
+    if manifest is None:
+        return report
+    _attempt(report, "hashes", lambda: check_hashes(files, manifest), lambda _: "network and golden episode are intact")
+    golden = _attempt(
+        report, "golden episode", lambda: Golden.from_bytes(files[GOLDEN_FILE], manifest), lambda g: f"{len(g)} steps"
+    )
+    session = _attempt(
+        report, "network", lambda: PolicySession(files[POLICY_FILE], manifest), lambda s: _signature(manifest)
+    )
+    _check_graph(report, files[POLICY_FILE])
+    if golden is not None and session is not None:
+        _check_replays(report, session, golden)
+    return report
+
+
+def _attempt(report: VerifyReport, name: str, action: Callable[[], Any], describe: Callable[[Any], str]) -> Any:
+    try:
+        result = action()
+    except BundleError as error:
+        report.checks.append(Check(name, False, str(error)))
+        return None
+    report.checks.append(Check(name, True, describe(result)))
+    return result
+
+
+def _signature(manifest: Manifest) -> str:
+    return f"{', '.join(manifest.input_names)} -> {', '.join(manifest.output_names)}"
+
+
+def _check_graph(report: VerifyReport, data: bytes) -> None:
+    try:
+        from deploy.bundle import onnx_graph
+    except ModuleNotFoundError:
+        # A robot's computer has no onnx: there the hashes and the golden replay vouch for the weights.
+        report.checks.append(Check("weights", True, "not looked into: install robo-rl[train] to check each weight"))
+        return
+
+    def check() -> dict[str, int]:
+        model = onnx_graph.load(data)
+        onnx_graph.check(model)
+        return onnx_graph.operators(model)
+
+    def describe(found: dict[str, int]) -> str:
+        return "finite float32; operators: " + ", ".join(f"{name} {count}" for name, count in found.items())
+
+    report.operators = _attempt(report, "weights", check, describe) or {}
+
+
+def _check_replays(report: VerifyReport, session: PolicySession, golden: Golden) -> None:
+    def single_steps() -> Replay:
+        result = replay(session, golden)
+        report.parity, report.parity_si = dict(result.normalised), dict(result.si)
+        report.drift = drift(session, golden)
+        check_replay(result, session.manifest)
+        return result
+
+    def describe(result: Replay) -> str:
+        found = f"{result.steps} steps, off by at most {result.worst:.2g} of the range"
+        return f"{found}; with its own state carried on by {report.drift:.2g}"
+
+    _attempt(report, "golden replay", single_steps, describe)
+    _attempt(
+        report,
+        "batch",
+        lambda: _check_batch(session, golden),
+        lambda result: f"{result.steps} steps as one batch are off by at most {result.worst:.2g} of the range",
+    )
+    _attempt(
+        report,
+        "limits",
+        lambda: _check_limits(session.manifest, golden),
+        lambda _: "every golden command lies within its limits",
+    )
+
+
+def _check_batch(session: PolicySession, golden: Golden) -> Replay:
+    """All golden steps as one batch must give what single steps give: the batch is dynamic, rows do not mix."""
+    commands, following = session.evaluate(golden.sensors, golden.states)
+    outputs = commands | {f"next_state.{name}": values for name, values in following.items()}
+    result = compare(session.manifest, golden, outputs)
+    check_replay(result, session.manifest)
+    return result
+
+
+def _check_limits(manifest: Manifest, golden: Golden) -> None:
+    for entry in manifest.commands:
+        values, span = golden.commands[entry.name].astype(np.float64), np.subtract(entry.high, entry.low)
+        # Float32 rounds a bound such as 2272.6 by up to 6e-8 of it, which is no command outside its limits.
+        slack = 1e-6 * span
+        if (values < entry.low - slack).any() or (values > entry.high + slack).any():
+            raise BundleError(
+                f"command {entry.name!r} spans {values.min():.6g} to {values.max():.6g} {entry.unit}, beyond its "
+                f"limits {min(entry.low):.6g} to {max(entry.high):.6g}; bound it in the action term and export again"
+            )

@@ -1,0 +1,1 @@
+"""From a policy graph to a bundle."""

@@ -1,0 +1,1 @@
+"""Networks, their normaliser and the distributions over actions."""

@@ -1,0 +1,1 @@
+"""Observation and action terms: plain torch functions of named sensors."""

@@ -1,0 +1,1 @@
+"""What drivers, missions and the control loop agree on."""

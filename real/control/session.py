@@ -1,0 +1,393 @@
+"""One flight from connecting to the report: connect, arm, fly, land, release, and say how it went."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from deploy.bundle.manifest import Manifest
+from deploy.bundle.rates import substeps_at
+from deploy.errors import BundleError
+from real.contract.events import Event, EventLog, Fault
+from real.contract.reactions import BEFORE_FLIGHT, REQUESTS
+from real.contract.robot import Robot
+from real.contract.state_machine import ACTIVE, State, StateMachine, Trigger
+from real.contract.stop_requests import StopRequests
+from real.control.loop import ControlLoop, Policy, place
+from real.control.policy_input import PolicyInput
+from real.missions.flight import Flight
+from real.missions.mission import Mission
+from real.missions.setpoint import Hold, Setpoint
+from real.missions.velocity import VELOCITY_COMMAND, VelocitySource
+from real.missions.walk import LEGGED_SENSORS, Walk, WalkTimes
+from real.recording.messages import log_message, state_message
+from real.recording.recorder import Recorder
+from real.recording.report import FlightReport, FlightTrace, RecorderReport, StateReport
+from real.safety.envelope import envelope_of
+from real.safety.readings import ReadingGate
+from real.safety.supervisor import Supervisor, SupervisorSettings
+from real.timing.realtime import uncollected, undisturbed
+from real.timing.schedule import Clock, MonotonicClock, Schedule
+
+FASTEST = 1000.0
+"""The highest control rate in Hz: a loop in Python on a host with an ordinary kernel keeps no higher one."""
+READY_FOR = 0.3
+"""How long, in s, every check must hold without a break before the flight: also how long the clocks' offset is
+learned."""
+
+
+class SettingsError(ValueError):
+    """A mistake in the settings, in one line: what is wrong, and what would be right."""
+
+
+class WarmPolicy(Policy, Protocol):
+    """A policy that can be warmed up before the flight, and called several times a control period."""
+
+    def warm(self, steps: int = ..., /) -> None: ...
+    def with_substeps(self, substeps: int, /) -> WarmPolicy: ...
+
+
+class Bundle(Protocol):
+    """What a flight needs of a loaded bundle (`deploy.bundle.reader.Bundle`)."""
+
+    @property
+    def manifest(self) -> Manifest: ...
+    @property
+    def policy(self) -> WarmPolicy: ...
+
+
+@dataclass(frozen=True)
+class SessionSettings:
+    """What every session has. Times in s."""
+
+    duration: float = 20.0
+    """Time under the policy before the robot is brought to rest."""
+    record: Path | None = None
+    """The recording's file, in MCAP; None records nothing."""
+    rate: float | None = None
+    """Ticks a second, in Hz: a whole multiple of the policy's own rate, whose states go on counting its own periods;
+    None takes its own."""
+    connect_timeout: float = 10.0
+    """Longest wait for the robot's first reading and status."""
+    arm_timeout: float = 10.0
+    """Longest wait until every check holds."""
+    supervisor: SupervisorSettings = field(default_factory=SupervisorSettings)
+    """The supervisor's time-outs; its limits come with the policy."""
+
+    def __post_init__(self) -> None:
+        for name in ("duration", "connect_timeout", "arm_timeout"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0.0):
+                raise SettingsError(f"{name} must be above 0 s, got {value}")
+
+
+@dataclass(frozen=True)
+class FlightSettings(SessionSettings):
+    """What to fly, and how long to wait for it. Times in s, lengths in m."""
+
+    setpoint: Setpoint = field(default_factory=Hold)
+    """Where to fly, relative to the position at the start."""
+    ground: float = 0.0
+    """Height of the ground in the frame of the robot's position."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not math.isfinite(self.ground):
+            raise SettingsError(f"ground must be a height in m, got {self.ground}")
+
+
+def fly(
+    bundle: Bundle,
+    robot: Robot,
+    settings: FlightSettings | None = None,
+    clock: Clock | None = None,
+    requests: StopRequests | None = None,
+) -> FlightReport:
+    """Fly `bundle` on `robot` and land; return the report, whatever happens to the robot, the link or the policy.
+
+    SIGINT and SIGTERM land the vehicle (outside the main thread `requests.ask()` does), a second one stops its
+    actuators at once. Raises SettingsError, before the robot is touched, when the settings don't suit the policy or
+    the recording can't be begun.
+    """
+    settings, manifest = settings or FlightSettings(), bundle.manifest
+    check_signals(manifest)
+    if manifest.joints is not None:
+        raise SettingsError(f"policy {manifest.identity.name} walks and can't be flown")
+    check_setpoint(manifest, settings)
+    mission = Flight(manifest, settings.setpoint, settings.duration, settings.ground)
+    return run_session(bundle, robot, mission, settings, clock, requests)
+
+
+@dataclass(frozen=True)
+class WalkSettings(SessionSettings):
+    """How to walk, and how long to wait for it."""
+
+    times: WalkTimes = field(default_factory=WalkTimes)
+    """The times to stand up, settle, halt and lie down."""
+
+
+def walk(
+    bundle: Bundle,
+    robot: Robot,
+    source: VelocitySource,
+    settings: WalkSettings | None = None,
+    clock: Clock | None = None,
+    requests: StopRequests | None = None,
+) -> FlightReport:
+    """Stand up, walk `bundle` by `source` on `robot`, halt and lie down; the rest is as in `fly`."""
+    settings, manifest = settings or WalkSettings(), bundle.manifest
+    check_signals(manifest)
+    missing = [s.name for s in manifest.sensors if s.name not in LEGGED_SENSORS | {VELOCITY_COMMAND}]
+    if missing:
+        raise SettingsError(
+            f"policy {manifest.identity.name} reads {', '.join(missing)}, which the robot does not send; it sends "
+            f"{', '.join(sorted(LEGGED_SENSORS))}"
+        )
+    try:
+        mission = Walk(manifest, source, settings.duration, settings.times)
+    except ValueError as error:
+        raise SettingsError(f"policy {manifest.identity.name} can't be walked: {error}") from None
+    return run_session(bundle, robot, mission, settings, clock, requests)
+
+
+def run_session(
+    bundle: Bundle,
+    robot: Robot,
+    mission: Mission,
+    settings: SessionSettings,
+    clock: Clock | None = None,
+    requests: StopRequests | None = None,
+) -> FlightReport:
+    """Run `mission` with `bundle` on `robot`, as `fly` does; the caller has checked that they suit each other."""
+    clock = clock or MonotonicClock()
+    substeps = _substeps(bundle.manifest, settings)
+    policy = bundle.policy.with_substeps(substeps)
+    # Before the robot is touched: the first steps of a policy allocate and are slow.
+    policy.warm()
+    recorder = _open_recorder(settings.record)
+    period = bundle.manifest.timing.period / substeps
+    requests = requests or StopRequests(clock)
+    session = _Session(bundle.manifest, policy, robot, mission, settings, clock, requests, recorder, period)
+    recording: RecorderReport | None = None
+    with uncollected(), session.requests:
+        try:
+            session.run()
+        finally:
+            with contextlib.suppress(Exception):
+                robot.close()
+            if recorder is not None:
+                recording = recorder.close()
+                session.note_recording(recording)
+    return session.report(recording)
+
+
+class _Session:
+    """The parts of one flight and their order."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        policy: Policy,
+        robot: Robot,
+        mission: Mission,
+        settings: SessionSettings,
+        clock: Clock,
+        requests: StopRequests,
+        recorder: Recorder | None,
+        period: float,
+    ) -> None:
+        self.requests = requests
+        self._manifest = manifest
+        self._policy = policy
+        self._robot = robot
+        self._mission = mission
+        self._settings = settings
+        self._clock = clock
+        self._recorder = recorder
+        self._begun, self._begun_unix = clock.now(), time.time()
+        self._duration = 0.0
+        self._trace = FlightTrace()
+        self._machine = StateMachine(mission.table)
+        self._log = EventLog(self._tell)
+        self._schedule = Schedule(period, clock)
+
+    def run(self) -> None:
+        """Connect, arm and fly; what fails is in the log afterwards."""
+        self._record_state("start")
+        try:
+            loop = self._make_ready()
+        except Exception as error:
+            # Nothing was sent yet, and a driver that fails in a way it did not promise is not asked for anything more.
+            self._log.record(self._clock.now(), State.IDLE, Fault("arming_refused", detail=place(error)), Trigger.END)
+            return
+        if loop is not None:
+            # Time that is only simulated needs no priority over the rest of the machine.
+            with undisturbed(realtime=isinstance(self._clock, MonotonicClock)):
+                self._duration = loop.run()
+
+    def _make_ready(self) -> ControlLoop | None:
+        """Connect and arm; None when there will be no flight, for a reason that is in the log."""
+        try:
+            self._robot.connect(self._settings.connect_timeout)
+        except OSError as error:
+            self._log.record(self._clock.now(), State.IDLE, Fault("connect_failed", detail=str(error)), Trigger.END)
+            return None
+        refusal = self._mission.refuses(self._robot.link())
+        if refusal is not None:
+            self._log.record(self._clock.now(), State.IDLE, refusal, Trigger.END)
+            return None
+        settings, period = self._settings.supervisor, self._schedule.period
+        supervisor = Supervisor(self._manifest, self._robot.writer, self._log, settings, period)
+        if not self._arm(supervisor):
+            return None
+        return ControlLoop(
+            self._manifest, self._policy, self._robot, supervisor, self._machine, self._log,
+            self._schedule, self._clock, self._mission, self.requests, self._trace, self._recorder,
+        )  # fmt: skip
+
+    def note_recording(self, recording: RecorderReport) -> None:
+        """Note a recording that failed after the last tick; one that failed in flight is in the log already."""
+        if recording.failure and not any(e.cause == "recorder_failed" for e in self._log.events):
+            fault = Fault("recorder_failed", detail=recording.failure)
+            self._log.record(self._clock.now(), self._machine.state, fault)
+
+    def report(self, recording: RecorderReport | None) -> FlightReport:
+        """The report of what was flown."""
+        identity = self._manifest.identity
+        success, outcome = self._judge()
+        return FlightReport(
+            success=success,
+            exit_code=0 if success else 1,
+            outcome=outcome,
+            bundle=identity.name,
+            task=identity.task,
+            policy_sha256=identity.policy_sha256,
+            robot=self._robot.name,
+            begun=self._begun_unix,
+            duration=self._duration,
+            final_state=str(self._machine.state),
+            states=tuple(
+                StateReport(t.time - self._begun, str(t.source), str(t.target), t.cause) for t in self._machine.history
+            ),
+            events=tuple(replace(e, first=e.first - self._begun, last=e.last - self._begun) for e in self._log.events),
+            schedule=self._schedule.statistics(),
+            age=self._trace.age(),
+            position_error=self._trace.position_error(),
+            after_step=self._mission.after_step(self._trace),
+            commands_sent=self._trace.commands_sent,
+            commands=self._trace.commands(),
+            recording=recording,
+        )
+
+    def _arm(self, supervisor: Supervisor) -> bool:
+        """Wait until every check has held for a while; say what did not when the time is over."""
+        deadline = self._clock.now() + self._settings.arm_timeout
+        holds_since, asked = math.inf, -math.inf
+        while not self.requests.count:
+            now = self._clock.now()
+            if now - asked >= 0.5:
+                asked = now
+                self._robot.arm()
+            faults = supervisor.arming_faults(now, self._robot.read(), self._robot.link())
+            holds_since = math.inf if faults else min(holds_since, now)
+            if now - holds_since >= READY_FOR:
+                self._machine.fire(Trigger.ARM, now, "checks hold")
+                self._record_state("checks hold")
+                return True
+            if now > deadline:
+                why = "; ".join(str(f) for f in faults) or "the checks held for too short a time"
+                self._log.record(now, State.IDLE, Fault("arming_refused", detail=why), Trigger.END)
+                return False
+            self._clock.sleep(0.01)
+        self._log.record(self._clock.now(), State.IDLE, Fault("stop_requested"), Trigger.END)
+        return False
+
+    def _judge(self) -> tuple[bool, str]:
+        if not any(t.target in ACTIVE for t in self._machine.history):
+            reason = next((e for e in self._log.events if e.cause in BEFORE_FLIGHT), None)
+            if reason is None:
+                return False, f"{self._mission.none}: stopped before the start"
+            told = str(Fault(reason.cause, reason.value, reason.limit, reason.detail))
+            return False, f"{self._mission.none}: {told if reason.value is not None else reason.detail}"
+        ended_by = [e for e in self._log.events if e.trigger is not None and e.cause not in REQUESTS]
+        if not ended_by and self._machine.state == State.IDLE:
+            return True, self._mission.done
+        causes = ", ".join(e.cause for e in ended_by)
+        rested = f" {self._mission.rested}" if self._machine.state == State.IDLE else f" in {self._machine.state}"
+        return False, f"ended by {causes}{rested}"
+
+    def _tell(self, time: float, fault: Fault, event: Event) -> None:
+        """Write a finding into the recording, as an error if it ends the flight."""
+        if self._recorder is not None:
+            level = 2 if fault.cause in REQUESTS else 4 if event.trigger else 3
+            repeats = f" ({event.count} times)" if event.count > 1 else ""
+            self._recorder.put(log_message(time, level, f"{event.state} {fault}{repeats}"))
+
+    def _record_state(self, cause: str) -> None:
+        if self._recorder is not None:
+            self._recorder.put(state_message(self._clock.now(), self._machine.state, cause))
+
+
+def _substeps(manifest: Manifest, settings: SessionSettings) -> int:
+    """How many ticks there are in one of the policy's control periods."""
+    if settings.rate is None:
+        return 1
+    try:
+        substeps = substeps_at(settings.rate, manifest.timing.period)
+    except BundleError as error:
+        raise SettingsError(str(error)) from None
+    if substeps > 1 and settings.rate > FASTEST:
+        raise SettingsError(f"a rate of {settings.rate:g} Hz is more than this loop keeps, {FASTEST:g} Hz; choose less")
+    return substeps
+
+
+def check_setpoint(manifest: Manifest, settings: FlightSettings) -> None:
+    """Refuse a setpoint that would end the flight by itself."""
+    setpoint, safety = settings.setpoint, manifest.safety
+    assert safety.max_position_error is not None and safety.max_speed is not None
+    assert safety.geofence_low is not None and safety.geofence_high is not None
+    if setpoint.largest_jump() >= safety.max_position_error:
+        raise SettingsError(
+            f"the setpoint jumps by {setpoint.largest_jump():g} m; choose less than the policy's largest position "
+            f"error, {safety.max_position_error:g} m"
+        )
+    targets = [setpoint.at(t) for t in np.arange(0.0, settings.duration, 0.02)]
+    fastest = max(float(np.linalg.norm(target.velocity)) for target in targets)
+    if fastest >= safety.max_speed:
+        raise SettingsError(
+            f"the setpoint moves at up to {fastest:.2g} m/s; choose less than the policy's largest speed, "
+            f"{safety.max_speed:g} m/s"
+        )
+    path = np.array([target.position for target in targets])
+    low, high = path.min(axis=0), path.max(axis=0)
+    if (low <= np.array(safety.geofence_low)).any() or (high >= np.array(safety.geofence_high)).any():
+        raise SettingsError(
+            f"the setpoint reaches from {low.round(2).tolist()} to {high.round(2).tolist()} m; keep it inside the "
+            f"policy's geofence, {list(safety.geofence_low)} to {list(safety.geofence_high)} m"
+        )
+
+
+def check_signals(manifest: Manifest) -> None:
+    """Refuse a policy whose sensors this side can't feed or supervise."""
+    try:
+        PolicyInput(manifest.sensors)
+        ReadingGate(manifest.sensors, envelope_of(manifest).demanded)
+    except ValueError as error:
+        raise SettingsError(f"policy {manifest.identity.name} can't be deployed: {error}") from None
+
+
+def _open_recorder(path: Path | None) -> Recorder | None:
+    if path is None:
+        return None
+    try:
+        return Recorder(path)
+    except OSError as error:
+        raise SettingsError(
+            f"can't record to {path}: {error.strerror or error}; name a file in a writable folder"
+        ) from error

@@ -1,0 +1,1 @@
+"""What a robot shall do between arming and rest."""

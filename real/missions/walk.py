@@ -1,0 +1,225 @@
+"""The mission of a legged robot: stand up, walk under the policy as commanded, halt, stand, and lie down."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from deploy.bundle.manifest import Manifest
+from real.contract.events import Fault
+from real.contract.goal import Goal
+from real.contract.robot import Array, LinkStatus, Reading
+from real.contract.state_machine import WALK, State, Trigger
+from real.missions.mission import Advance, OwnCommand
+from real.missions.velocity import STOPPING, VELOCITY_COMMAND, Velocity, VelocityLimiter, VelocitySource
+from real.recording.report import FlightTrace, PositionError
+from real.safety.envelope import JOINT_COMMAND, order_of
+
+LEGGED_SENSORS = frozenset(
+    {"orientation", "angular_velocity", "linear_acceleration", "joint_position", "joint_velocity"}
+)
+"""What a legged robot sends."""
+GAIN_TOLERANCE = 0.01
+"""How far the robot's gains may be from the bundle's, as a share."""
+STAND_TOLERANCE = 0.4
+"""How far, in rad, a joint of a standing robot may be from the stance: its weight bends every joint a little."""
+STAND_PATIENCE = 3.0
+"""Time in s for the joints to arrive after the way to the stance is over."""
+
+
+@dataclass(frozen=True)
+class WalkTimes:
+    """Times in s of the parts of a walk that are not the policy's."""
+
+    stand: float = 2.5
+    """From where the joints are to the stance."""
+    settle: float = 0.5
+    """In the stance, before the policy takes over or the robot lies down."""
+    halt: float = 1.0
+    """Under the policy with a velocity command of zero, beyond the time it takes to ramp down to it."""
+    lie: float = 2.5
+    """From the stance to the lying pose."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("stand", 0.5), ("settle", 0.0), ("halt", 0.2), ("lie", 0.5)):
+            value = getattr(self, name)
+            if not least <= value <= 30.0:
+                raise ValueError(f"the time to {name} must lie within {least:g} and 30 s, got {value}")
+
+
+class Walk:
+    """Walks by `source` for `duration` s. Raises ValueError, in one line, for a bundle that does not walk."""
+
+    table = WALK
+    done = "walked and lay down"
+    none = "no walk"
+    rested = "and lay down"
+    ground = 0.0
+
+    def __init__(
+        self, manifest: Manifest, source: VelocitySource, duration: float, times: WalkTimes | None = None
+    ) -> None:
+        if manifest.joints is None:
+            raise ValueError("its bundle has no joints")
+        command = next((s for s in manifest.sensors if s.name == VELOCITY_COMMAND), None)
+        if command is None or command.dim != 3:
+            raise ValueError(f"it reads no {VELOCITY_COMMAND} [3]")
+        if not command.rate_limit:
+            raise ValueError(f"its {VELOCITY_COMMAND} has no rate_limit, so nothing says how fast it may change")
+        labels = next(c.labels for c in manifest.commands if c.name == JOINT_COMMAND)
+        order = [manifest.joints.names.index(label) for label in labels]
+        self._stance, self._lying = np.array(manifest.joints.stance)[order], np.array(manifest.joints.lying)[order]
+        self._manifest = manifest
+        self._labels = labels
+        self._position = order_of(manifest, "joint_position", labels)
+        self._source = source
+        self._duration = duration
+        self._times = times or WalkTimes()
+        self._limiter = VelocityLimiter(*(np.array(part) for part in (command.low, command.high, command.rate_limit)))
+        self._state: State | None = None
+        self._since = math.nan
+        self._from: Array | None = None
+        self._last: Array | None = None
+        self._ending = False
+        self._lost = False
+        self._heading = Heading()
+
+    def refuses(self, link: LinkStatus) -> Fault | None:
+        """Refuses a robot whose motors are set otherwise than those that the policy was trained with."""
+        return gain_fault(self._manifest, link)
+
+    def begin(self, now: float, reading: Reading) -> None:
+        """Nothing to remember: the way to the stance begins where the joints are at the first command."""
+
+    def asked_to_end(self, now: float, state: State, requested: bool) -> Fault | None:
+        """On the way up and under the policy the user may ask for the end; the time under the policy is limited."""
+        self._notice(now, state)
+        on_the_way_up = state == State.STAND and not self._ending
+        if requested and (state == State.POLICY or on_the_way_up):
+            return Fault("stop_requested")
+        walked = now - self._since
+        if state == State.POLICY and walked >= self._duration:
+            return Fault("duration_over", walked, self._duration)
+        return None
+
+    def goal(self, now: float, state: State) -> Velocity:
+        """The velocity command: within the bundle's limits, without jumps, and zero but for a walk."""
+        self._notice(now, state)
+        if state not in (State.POLICY, State.HALT):
+            return Velocity(STOPPING)
+        wanted = STOPPING
+        if state == State.POLICY:
+            wanted = self._source.at(now - self._since, now, self._heading.turned)
+        return Velocity(self._limiter(now, wanted))
+
+    def advance(
+        self, now: float, state: State, goal: Goal, newest: Reading | None, usable: Reading | None
+    ) -> Sequence[Advance]:
+        """From STAND to POLICY or LIE when the joints have arrived, from HALT to STAND when the robot has halted."""
+        self._notice(now, state)
+        if usable is not None:
+            self._heading.follow(usable.sensors["orientation"])
+        elapsed = now - self._since
+        if state == State.HALT and elapsed >= self._times.halt and not goal.sensors[VELOCITY_COMMAND].any():
+            return [Advance(Trigger.END, "halted")]
+        if state == State.STAND and self._last is not None:
+            return self._standing(elapsed - self._times.stand, usable)
+        if state == State.POLICY:
+            return self._heed_source(now)
+        return []
+
+    def own_command(self, now: float, state: State, reading: Reading) -> OwnCommand | None:
+        """Joint targets on a smooth way from where it began to the stance or to the lying pose."""
+        self._notice(now, state)
+        if state not in (State.STAND, State.LIE):
+            return None
+        if self._from is None:
+            measured = reading.sensors["joint_position"][self._position]
+            self._from = measured if self._last is None else self._last
+        aim, time = (self._stance, self._times.stand) if state == State.STAND else (self._lying, self._times.lie)
+        share = 0.5 - 0.5 * math.cos(math.pi * min(1.0, (now - self._since) / time))
+        return OwnCommand({JOINT_COMMAND: self._from + share * (aim - self._from)})
+
+    def sent(self, now: float, state: State, command: Mapping[str, Array]) -> Advance | None:
+        """The robot rests when it has been in the lying pose for a while."""
+        self._last = command[JOINT_COMMAND]
+        lain = now - self._since >= self._times.lie + self._times.settle
+        return Advance(Trigger.DONE, "lies") if state == State.LIE and lain else None
+
+    def trace(self, trace: FlightTrace, now: float, state: State, goal: Goal, reading: Reading) -> None:
+        """Nothing: the robot does not know where it is."""
+
+    def after_step(self, trace: FlightTrace) -> PositionError | None:
+        """A walk has no setpoint."""
+        return None
+
+    def _notice(self, now: float, state: State) -> None:
+        if state == self._state:
+            return
+        self._state, self._since, self._from = state, now, None
+        if state == State.POLICY:
+            self._limiter.reset()
+            self._heading.restart()
+        self._ending = self._ending or state == State.HALT
+
+    def _standing(self, waited: float, usable: Reading | None) -> Sequence[Advance]:
+        """`waited` s since the way to the stance was over; what follows from where the joints are."""
+        if waited < self._times.settle or usable is None:
+            return []
+        off = np.abs(usable.sensors["joint_position"][self._position] - self._stance)
+        worst = int(np.argmax(off))
+        if off[worst] <= STAND_TOLERANCE:
+            return [Advance(Trigger.END if self._ending else Trigger.START, "stands")]
+        if waited < STAND_PATIENCE:
+            return []
+        fault = Fault("stand_failed", float(off[worst]), STAND_TOLERANCE, self._labels[worst])
+        return [Advance(Trigger.DAMP, fault.cause, fault)]
+
+    def _heed_source(self, now: float) -> Sequence[Advance]:
+        age = self._source.lost(now)
+        told, self._lost = self._lost, age is not None
+        if age is None or told:
+            return []
+        fault = Fault("cmd_vel_lost", age, detail="the robot halts until another one comes")
+        return [Advance(None, fault.cause, fault)]
+
+
+class Heading:
+    """The yaw that an IMU's orientation has turned through, in rad, without jumps at half a turn."""
+
+    def __init__(self) -> None:
+        self.turned = 0.0
+        self._last: float | None = None
+
+    def restart(self) -> None:
+        """Count from the last orientation on."""
+        self.turned = 0.0
+
+    def follow(self, orientation: Array) -> None:
+        """Take in an orientation w, x, y, z."""
+        w, x, y, z = (float(v) for v in orientation)
+        yaw = math.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
+        if self._last is not None:
+            self.turned += math.remainder(yaw - self._last, 2.0 * math.pi)
+        self._last = yaw
+
+
+def gain_fault(manifest: Manifest, link: LinkStatus) -> Fault | None:
+    """The first joint whose motor is set otherwise than the policy was trained with, or that does not tell."""
+    assert manifest.joints is not None
+    joints = manifest.joints
+    for name, stiffness, damping in zip(joints.names, joints.stiffness, joints.damping, strict=True):
+        if name not in link.gains:
+            known = ", ".join(sorted(link.gains)) or "none"
+            return Fault("gains_differ", detail=f"the robot tells no gains of joint {name}; it tells those of {known}")
+        for what, ours, theirs in (
+            ("stiffness", stiffness, link.gains[name][0]),
+            ("damping", damping, link.gains[name][1]),
+        ):
+            if not abs(theirs - ours) <= GAIN_TOLERANCE * ours:
+                detail = f"{what} of {name}; set the robot's to {ours:g}, or train with its own"
+                return Fault("gains_differ", theirs, ours, detail)
+    return None

@@ -1,0 +1,1 @@
+"""The supervisor: limits, envelopes, and which readings are good."""

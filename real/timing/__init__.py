@@ -1,0 +1,1 @@
+"""Schedules on absolute time, and the offset between two clocks."""

@@ -1,0 +1,99 @@
+"""The policy while it learns: its graph, the spread of its actions, and how both look in the mirror."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from policies.errors import UserError
+from policies.graph.policy_graph import PolicyGraph
+from policies.graph.symmetry import SignedPermutation, observation_mirror, truth_mirror
+from policies.networks.distributions import ActionDistribution, ClippedGaussian, TanhGaussian
+from policies.networks.memory import GruNetwork, HistoryNetwork
+from policies.networks.mlp import MLP
+from policies.networks.normalizer import RunningNormalizer
+from policies.signals import Truth
+from robo_rl.algorithms.ppo.config import PpoConfig
+from sim.task import Environment, Task
+
+
+def make_network(config: PpoConfig, task: Task) -> nn.Module:
+    """The policy's network, freshly drawn from torch's global generator."""
+    inputs, outputs, squash = task.observation_dim, task.action.dim, config.distribution == "squashed"
+    if config.actor == "gru":
+        return GruNetwork(inputs, config.memory, config.actor_hidden, outputs, config.activation, squash)
+    if config.actor == "history":
+        length, code = config.history, config.history_code
+        return HistoryNetwork(inputs, length, code, config.actor_hidden, outputs, config.activation, squash)
+    return MLP(inputs, config.actor_hidden, outputs, config.activation, squash)
+
+
+def make_graph(config: PpoConfig, task: Task) -> PolicyGraph:
+    """The policy graph to train, its normaliser included, with weights as `make_network` draws them."""
+    return task.policy_graph(make_network(config, task), RunningNormalizer(task.observation_dim))
+
+
+class Actor:
+    """A policy graph whose actions are drawn around its network's output, in the network's latent space."""
+
+    def __init__(self, config: PpoConfig, task: Task, device: str) -> None:
+        self.graph: PolicyGraph = make_graph(config, task).to(device)
+        self.network: Any = self.graph.network
+        self.recurrent: bool = getattr(self.network, "recurrent", False)
+        self._kind = TanhGaussian if config.distribution == "squashed" else ClippedGaussian
+        self.log_std = nn.Parameter(torch.full((task.action.dim,), math.log(config.initial_std), device=device))
+
+    @property
+    def normalizer(self) -> RunningNormalizer:
+        normalizer = self.graph.normalizer
+        assert isinstance(normalizer, RunningNormalizer)
+        return normalizer
+
+    def latent(self, seen: Tensor, memory: Mapping[str, Tensor]) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """The Gaussians' means [N, A] for normalised observations, and what the network remembers next."""
+        if not memory:
+            mean: Tensor = self.network.latent(seen)
+            return mean, {}
+        mean, following = self.network.latent(seen, memory)
+        return mean, following
+
+    def distribution(self, mean: Tensor) -> ActionDistribution:
+        return self._kind(mean, self.log_std.expand_as(mean))
+
+    def executed(self, latent: Tensor) -> Tensor:
+        """The action in [-1, 1] of a latent value."""
+        return torch.tanh(latent) if self._kind is TanhGaussian else latent.clamp(-1.0, 1.0)
+
+    def initial_memory(self, batch: int, device: torch.device) -> dict[str, Tensor]:
+        return self.graph.memory(self.graph.initial_state(batch, device))
+
+
+@dataclass(frozen=True)
+class Mirrors:
+    """How the policy's and the critic's observation, and the action, look in the mirror."""
+
+    observation: SignedPermutation
+    critic: SignedPermutation
+    action: SignedPermutation
+
+    def past(self, width: int) -> SignedPermutation:
+        """The mirror of `width` columns of past observations."""
+        return SignedPermutation.joined([self.observation] * (width // self.observation.dim))
+
+
+def find_mirrors(task: Task, environment: Environment, truth: Truth) -> Mirrors:
+    """The mirrors of a task, derived from its own; `truth` is any that its environment gave.
+
+    Raises UserError when the task has none, or its observations are not the same in the mirror.
+    """
+    if task.mirror is None:
+        raise UserError(f"{task.name} has no mirror symmetry; train it with symmetry none")
+    observation = observation_mirror(task.sensors, task.observation, task.action, task.mirror)
+    with torch.no_grad():
+        critic = truth_mirror(environment.critic_observation, truth, task.mirror)
+    return Mirrors(observation, critic, task.mirror.action)

@@ -1,0 +1,121 @@
+"""The settings of PPO."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from policies.networks.mlp import Activation
+from policies.validation import require, require_choice, require_widths
+from robo_rl.algorithms.blocks import MOST_BLOCKS
+
+
+@dataclass(frozen=True)
+class PpoConfig:
+    """Settings of PPO. One iteration takes num_worlds * rollout_steps environment steps."""
+
+    num_worlds: int = 1024
+    """Simulated robots that act at once, over all processes together."""
+    blocks: int = 1
+    """Equal blocks of worlds, each with random draws of its own: processes share the training by whole blocks, and the
+    result does not depend on how many there are."""
+    randomized: bool = True
+    """Draw the robot's dynamics anew for every episode, where the task knows how."""
+    iterations: int = 300
+    """Rollouts with updates until training ends."""
+    rollout_steps: int = 32
+    """Steps of every world in a rollout."""
+    epochs: int = 5
+    """Passes over each rollout."""
+    minibatches: int = 4
+    """Parts that each pass splits the rollout into; one gradient step each."""
+    learning_rate: float = 1e-3
+    """Adam's step size at the start."""
+    target_kl: float = 0.01
+    """KL divergence per gradient step that the step size adapts to; 0 keeps the step size as it is."""
+    discount: float = 0.99
+    """Discount factor per step."""
+    gae_lambda: float = 0.95
+    """Decay of generalised advantage estimation: 0 trusts the critic, 1 the rollout."""
+    clip: float = 0.2
+    """Range of the probability ratio beyond which it earns nothing more."""
+    value_clip: float = 0.0
+    """Range in which the value may move in one update, in spreads of the return; 0 leaves it free."""
+    value_coefficient: float = 1.0
+    """Weight of the value loss."""
+    entropy_coefficient: float = 0.0
+    """Weight of the entropy bonus."""
+    max_gradient_norm: float = 1.0
+    """Largest norm of the gradient of all weights together."""
+    distribution: Literal["clipped", "squashed"] = "clipped"
+    """How a Gaussian sample becomes an action in [-1, 1]: cut off, or through tanh."""
+    initial_std: float = 0.5
+    """Standard deviation of the normalised action at the start."""
+    final_std: float = 0.0
+    """Bound of the standard deviation from half of the iterations on, reached exponentially; 0 leaves
+    it to the gradient. A policy that learns among large random actions compensates for them, and errs without them."""
+    imitation: int = 0
+    """Iterations at the start that learn to act as the task's scripted guide would; the critic learns as ever."""
+    imitation_minibatches: int = 32
+    """Minibatches of each pass while imitating: many small steps, for there is no policy gradient to be noisy."""
+    imitation_coefficient: float = 10.0
+    """Weight of the imitation loss, the mean squared difference of normalised actions."""
+    symmetry: Literal["none", "augment", "loss"] = "none"
+    """Whether the robot's mirror symmetry is learned from: not, from mirror images in place of half of all samples, or
+    by a loss on what differs in the mirror."""
+    symmetry_coefficient: float = 1.0
+    """Weight of the symmetry loss."""
+    actor: Literal["mlp", "gru", "history"] = "mlp"
+    """The policy's network: without memory, recurrent, or with a code of past observations."""
+    memory: int = 128
+    """Units of a recurrent policy's memory."""
+    history: int = 10
+    """Past observations that a history policy remembers."""
+    history_code: int = 32
+    """Numbers that a history policy encodes them in."""
+    update_threads: int = 1
+    """Threads that share each minibatch; results differ in the last bits with another number."""
+    actor_hidden: tuple[int, ...] = (64, 64)
+    """Widths of the policy's hidden layers."""
+    critic_hidden: tuple[int, ...] = (128, 128)
+    """Widths of the critic's hidden layers."""
+    activation: Activation = "tanh"
+    """Activation of both networks."""
+
+    def __post_init__(self) -> None:
+        for field in ("num_worlds", "iterations", "rollout_steps", "epochs", "minibatches", "memory", "history"):
+            require(self, field, low=1)
+        require(self, "blocks", low=1, high=MOST_BLOCKS)
+        require(self, "history_code", low=1)
+        require(self, "update_threads", low=1, high=64)
+        for field in ("learning_rate", "clip", "max_gradient_norm", "initial_std"):
+            require(self, field, above=0.0)
+        for field in ("target_kl", "value_clip", "value_coefficient", "entropy_coefficient", "symmetry_coefficient"):
+            require(self, field, low=0.0)
+        require(self, "final_std", low=0.0, high=self.initial_std)
+        require(self, "imitation", low=0)
+        require(self, "imitation_minibatches", low=1)
+        require(self, "imitation_coefficient", above=0.0)
+        rows = max(1, self.num_worlds // self.blocks) * (1 if self.actor == "gru" else self.rollout_steps)
+        require(self, "minibatches", high=rows)
+        require(self, "discount", low=0.0, high=1.0)
+        require(self, "gae_lambda", low=0.0, high=1.0)
+        require_choice(self, "distribution", ("clipped", "squashed"))
+        require_choice(self, "symmetry", ("none", "augment", "loss"))
+        require_choice(self, "actor", ("mlp", "gru", "history"))
+        require_choice(self, "activation", ("tanh", "relu", "elu"))
+        require_widths(self, "actor_hidden")
+        require_widths(self, "critic_hidden")
+
+
+_WALKING = PpoConfig(
+    rollout_steps=24, epochs=4, minibatches=4, iterations=260, target_kl=0.02,
+    initial_std=0.25, final_std=0.08, imitation=10, symmetry="augment", update_threads=2,
+    actor_hidden=(128, 128, 64), critic_hidden=(128, 128, 64),
+    activation="elu",
+)  # fmt: skip
+RECOMMENDED: dict[str, PpoConfig] = {
+    "go1-velocity-flat": _WALKING,
+    "go1-velocity-rough": replace(_WALKING, iterations=480, initial_std=0.18, final_std=0.07),
+    "h1-velocity-flat": replace(_WALKING, iterations=800, initial_std=0.4, final_std=0.0, imitation=0),
+}

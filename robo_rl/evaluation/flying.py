@@ -1,0 +1,319 @@
+"""Evaluation on fixed held-out starts, with intervals: a policy graph in torch and a bundle in onnxruntime alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from deploy.bundle.manifest import CommandEntry, SensorEntry
+from deploy.bundle.reader import Bundle
+from policies.errors import UserError
+from policies.graph.multirate import MultiRate
+from policies.graph.policy_graph import PolicyGraph
+from policies.signals import Commands, Sensors, State
+from policies.specs import CommandSpec, SensorSpec
+from robo_rl.output.results import plain
+from sim.task import Environment, Step, Task
+
+HELD_OUT_SEED = 40_000_003
+"""Seed of the evaluation's starts; trainings take seeds below 10 000 000 only, so none ever saw these
+starts. Of the flight trainer's settings only its two amounts of work, `iterations` and `warm_up_updates`, were chosen
+with a look at them."""
+SUCCESS_DISTANCE = 0.1
+"""Mean distance to the target over the last second, in m, below which an episode counts as a success."""
+BOOTSTRAP_DRAWS = 2000
+
+Floats = NDArray[np.float64]
+Signal = SensorSpec | CommandSpec | SensorEntry | CommandEntry
+
+
+class BatchPolicy(Protocol):
+    """A policy for N robots at once: what an evaluation flies."""
+
+    def initial_state(self, batch: int, device: str) -> State: ...
+    def step(self, sensors: Sensors, state: State) -> tuple[Commands, State]: ...
+
+
+Policy = PolicyGraph | Bundle | BatchPolicy
+"""What can be evaluated."""
+
+
+@dataclass(frozen=True)
+class Calls:
+    """How often a policy is called a control period. Without `keeps_states` every call moves the states on by a whole
+    period, as a loop does that knows nothing of them: right for one call a period only."""
+
+    substeps: int = 1
+    keeps_states: bool = True
+
+
+ONCE = Calls()
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its 95% confidence interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What N robots did in their first episode each.
+
+    A robot survives when its episode reaches the time limit. Distances (m) are from the true position to the target,
+    over the last second, of survivors alone, and so is the RMSE over the whole episode; they are nan where none
+    survived, and None for a task whose truth has no `position_error`.
+    """
+
+    task: str
+    seed: int
+    episodes: int
+    survival: Interval
+    success: Interval | None
+    episode_return: Interval
+    distance: Interval | None
+    distance_percentiles: dict[str, float] | None
+    rmse: Interval | None
+    survived: NDArray[np.bool_]
+    """Per start [N], in the environment's order."""
+    succeeded: NDArray[np.bool_]
+    """Per start [N]: survived with a mean distance below 0.1 m over the last second."""
+    distances: Floats
+    """Per start [N], nan for a robot that did not survive."""
+
+    def summary(self) -> dict[str, Any]:
+        """The evaluation without its per-start arrays, in JSON's own types."""
+        document: dict[str, Any] = {
+            "task": self.task,
+            "seed": self.seed,
+            "episodes": self.episodes,
+            "survival": vars(self.survival),
+            "episode_return": vars(self.episode_return),
+        }
+        if self.success is not None and self.distance is not None and self.rmse is not None:
+            document["success_at_0.1"] = vars(self.success)
+            document["distance_m"] = {**vars(self.distance), **(self.distance_percentiles or {})}
+            document["rmse_m"] = vars(self.rmse)
+        result: dict[str, Any] = plain(document)
+        return result
+
+
+@torch.no_grad()
+def evaluate(
+    policy: Policy,
+    task: Task,
+    episodes: int = 1000,
+    seed: int = HELD_OUT_SEED,
+    device: str = "cpu",
+    robot: str = "",
+    imperfections: float = 1.0,
+    calls: Calls = ONCE,
+) -> Evaluation:
+    """Fly one episode from each of `episodes` starts, which depend on the task and `seed` alone.
+
+    `robot` names a parameter set other than the task's own; `imperfections` scales noise, disturbances and whatever
+    else is imperfect in the task's world: 0 is none of it, 1 the task's own. `calls` says how often a period the policy
+    is called; physics and sensors are then stepped as often, and rewards count for as much less.
+
+    Raises UserError when the policy was made for other sensors or commands than the task's, the task can't be stepped
+    so, or `episodes` is below 1.
+    """
+    if episodes < 1:
+        raise UserError(f"episodes must be at least 1, got {episodes}")
+    pilot, task = pilot_for(policy, task, calls), task.stepped(calls.substeps)
+    environment = make_world(task, episodes, seed, device, robot=robot, imperfections=imperfections)
+    total = torch.zeros(episodes, device=device)
+    squares = torch.zeros(episodes, device=device)
+    length = torch.zeros(episodes, device=device)
+    # The distances of every robot's last second; its rows stop moving when the robot's episode ends.
+    recent = torch.full((max(1, round(1.0 / task.period)), episodes), math.nan, device=device)
+
+    def note(step: Step, alive: Tensor) -> None:
+        nonlocal recent
+        total.add_(torch.where(alive, step.reward, 0.0))
+        length.add_(alive)
+        if "position_error" in step.terminal_truth:
+            distance = step.terminal_truth["position_error"].norm(dim=-1)
+            squares.add_(torch.where(alive, distance.square(), 0.0))
+            recent = torch.where(alive, torch.cat((recent[1:], distance[None])), recent)
+
+    sensors, _ = environment.reset()
+    survived = first_episodes(pilot, task, environment, sensors, note)
+    return _summarise(task, seed, survived, total / calls.substeps, (squares / length).sqrt(), recent.nanmean(0))
+
+
+@torch.no_grad()
+def first_episodes(
+    pilot: BatchPolicy,
+    task: Task,
+    environment: Environment,
+    sensors: Sensors,
+    note: Callable[[Step, Tensor], None],
+) -> Tensor:
+    """Live every world's first episode, from the `sensors` that followed a reset; which worlds [N] came to its end.
+
+    `note` gets every step and the worlds [N] that were still in their first episode. What stood before a restart is in
+    the step's terminal_*, so that a world's last step counts as its own.
+    """
+    state = pilot.initial_state(environment.num_worlds, environment.device)
+    alive = torch.ones(environment.num_worlds, dtype=torch.bool, device=environment.device)
+    survived = torch.zeros_like(alive)
+    for _ in range(task.episode_steps):
+        commands, state = pilot.step(sensors, state)
+        step = environment.step(commands)
+        note(step, alive)
+        survived |= alive & step.truncated
+        alive &= ~(step.terminated | step.truncated)
+        sensors = step.sensors
+        if not bool(alive.any()):
+            return survived
+    raise RuntimeError(f"{task.name}: {int(alive.sum())} episodes went on after {task.episode_steps} steps")
+
+
+def pilot_for(policy: Policy, task: Task, calls: Calls = ONCE) -> BatchPolicy:
+    """The policy as something to fly in `task`. Raises UserError when it was made for other sensors or commands.
+
+    What is neither graph nor bundle flies as it is, and minds its states between a period's calls itself.
+    """
+    if not isinstance(policy, PolicyGraph | Bundle):
+        return policy
+    pilot = BundlePolicy(policy, task) if isinstance(policy, Bundle) else GraphPolicy(policy, task)
+    return MultiRate(pilot.step, pilot.states, calls.substeps) if calls.keeps_states else pilot
+
+
+def make_world(
+    task: Task, num_worlds: int, seed: int, device: str = "cpu", *, robot: str = "", imperfections: float = 1.0
+) -> Environment:
+    """The environment that `task` is judged in. Raises UserError for a robot that the task does not know."""
+    # Only what differs from the task's own is said: a task need not know every variation.
+    given: dict[str, Any] = {"robot": robot} if robot else {}
+    if imperfections != 1.0:
+        given["imperfections"] = imperfections
+    if task.evaluate_randomized:
+        given["randomized"] = True
+    try:
+        return task.make_environment(num_worlds, seed, device, **given)
+    except KeyError:
+        raise UserError(f"{task.name} knows no robot {robot!r}; leave it out for the task's own") from None
+
+
+def _summarise(
+    task: Task, seed: int, survived: Tensor, total: Tensor, rmse_per_start: Tensor, distance_per_start: Tensor
+) -> Evaluation:
+    alive = survived.cpu().numpy()
+    n = len(alive)
+    distances = np.where(alive, _array(distance_per_start), np.nan)
+    succeeded = alive & (np.nan_to_num(distances, nan=math.inf) < SUCCESS_DISTANCE)
+    # A task whose truth has no position error left every distance nan.
+    known = not bool(distance_per_start.isnan().all())
+    return Evaluation(
+        task=task.name,
+        seed=seed,
+        episodes=n,
+        survival=wilson(int(alive.sum()), n),
+        success=wilson(int(succeeded.sum()), n) if known else None,
+        episode_return=bootstrap_mean(_array(total), seed),
+        distance=bootstrap_mean(distances[alive], seed) if known else None,
+        distance_percentiles=_percentiles(distances[alive]) if known else None,
+        rmse=bootstrap_mean(_array(rmse_per_start)[alive], seed) if known else None,
+        survived=alive,
+        succeeded=succeeded,
+        distances=distances,
+    )
+
+
+def _percentiles(values: Floats) -> dict[str, float]:
+    if values.size == 0:
+        return dict.fromkeys(("p50", "p90", "p99", "worst"), math.nan)
+    return {"worst": float(values.max()), **{f"p{p}": float(np.percentile(values, p)) for p in (50, 90, 99)}}
+
+
+def wilson(successes: int, trials: int) -> Interval:
+    """A share with Wilson's 95% interval, which stays inside [0, 1] and is right at 0 and at all successes.
+
+    Ref: E. B. Wilson, Journal of the American Statistical Association 22 (1927), 209-212.
+    """
+    z = 1.959963984540054
+    share = successes / trials
+    centre = (share + z * z / (2 * trials)) / (1 + z * z / trials)
+    half = z / (1 + z * z / trials) * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
+    return Interval(share, max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half)))
+
+
+def bootstrap_mean(values: Floats, seed: int) -> Interval:
+    """A mean with its 95% percentile-bootstrap interval; nan for no values. The same values give the same interval."""
+    if values.size == 0:
+        return Interval(math.nan, math.nan, math.nan)
+    generator = np.random.default_rng(seed)
+    draws = generator.integers(0, values.size, size=(BOOTSTRAP_DRAWS, values.size), dtype=np.int32)
+    low, high = np.percentile(values[draws].mean(1), [2.5, 97.5])
+    return Interval(float(values.mean()), float(low), float(high))
+
+
+class GraphPolicy:
+    """A policy graph as it would be deployed: the deterministic action."""
+
+    def __init__(self, graph: PolicyGraph, task: Task) -> None:
+        _check_signals("the policy", (*graph.used_sensors, *graph.commands), task)
+        self._graph = graph
+        self.states = graph.states
+
+    def initial_state(self, batch: int, device: str) -> State:
+        return self._graph.initial_state(batch, device)
+
+    def step(self, sensors: Sensors, state: State) -> tuple[Commands, State]:
+        commands, following = self._graph(sensors, state)
+        return commands, following
+
+
+class BundlePolicy:
+    """A bundle on onnxruntime, all robots in one batch."""
+
+    def __init__(self, bundle: Bundle, task: Task) -> None:
+        made_for = f"{bundle.path}, made for {bundle.manifest.identity.task},"
+        _check_signals(made_for, (*bundle.manifest.sensors, *bundle.manifest.commands), task)
+        self._session = bundle.policy.session
+        self.states = bundle.manifest.states
+
+    def initial_state(self, batch: int, device: str) -> State:
+        return State({name: torch.from_numpy(v) for name, v in self._session.initial_state(batch).items()})
+
+    def step(self, sensors: Sensors, state: State) -> tuple[Commands, State]:
+        device = next(iter(sensors.values())).device
+        commands, following = self._session.evaluate(_arrays(sensors), _arrays(state))
+        return Commands({k: torch.from_numpy(v).to(device) for k, v in commands.items()}), State(
+            {k: torch.from_numpy(v) for k, v in following.items()}
+        )
+
+
+def _check_signals(policy: str, wanted: Iterable[Signal], task: Task) -> None:
+    """Refuse a policy one of whose signals means something else in the task, or nothing."""
+    own: list[Signal] = [*task.sensors, *task.commands]
+    there = {_meaning(signal) for signal in own}
+    for signal in wanted:
+        if _meaning(signal) not in there:
+            raise UserError(f"{policy} needs {_meaning(signal)}, which {task.name} has not; fly it in its own task")
+
+
+def _meaning(signal: Signal) -> str:
+    """A signal in words, such as "position[3] m relative to the target"."""
+    relative_to = getattr(signal, "relative_to", "")
+    return f"{signal.name}[{signal.dim}] {signal.unit}" + (f" relative to the {relative_to}" if relative_to else "")
+
+
+def _arrays(values: Sensors | State) -> dict[str, NDArray[np.float32]]:
+    return {name: value.detach().cpu().numpy().astype(np.float32, copy=False) for name, value in values.items()}
+
+
+def _array(values: Tensor) -> Floats:
+    return values.detach().cpu().numpy().astype(np.float64)

@@ -1,0 +1,124 @@
+"""The gate of kernel int8: its C is written only if it flies the bundle's own task about as well as float32 does.
+
+Rounded weights move commands by about 1 % of their range. Whether that matters, no error of commands can tell, so both
+fly: the very C that would be written, compiled for this machine with the chip's bits, and the bundle on onnxruntime.
+Both live one episode from each of the same starts in the task that the bundle names.
+
+The starts are those of the development seed, since choosing a kernel is a choice; the held-out ones are for judging.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from deploy.codegen.generate import Draft
+from deploy.errors import BundleError
+from policies.errors import UserError
+
+if TYPE_CHECKING:
+    from robo_rl.evaluation.flying import Evaluation
+    from robo_rl.evaluation.walking import WalkingEvaluation
+
+FLIGHTS = 200
+"""Starts of a task that isn't one of walking."""
+WALKS = 64
+"""Worlds of a task of walking."""
+MARGIN = 0.02
+"""How much smaller the share of successes may be than in float32, or how much larger that of falls."""
+VELOCITY_ERROR_RATIO = 1.1
+"""How many times float32's velocity error the kernel's may be."""
+ROUNDING = 1e-9
+"""Shares are quotients: a difference of just the margin counts as within it."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measure of both, in words, and whether int8's is close enough to float32's."""
+
+    text: str
+    holds: bool
+
+
+def check(draft: Draft) -> str:
+    """Fly the draft's C against its bundle; the one sentence that tells how both did.
+
+    Raises UserError, one line, when int8 does worse, or when that can't be found out: the simulator or a C compiler is
+    missing, the task is unknown, or float32 fails so often that failing is no news.
+    """
+    try:
+        figures, starts = _try_both(draft)
+    except (UserError, BundleError) as error:
+        raise _untried(str(error)) from None
+    except ImportError as error:
+        raise _untried(f"{error.name or error} is not installed") from None
+    found = "; ".join(figure.text for figure in figures)
+    if not all(figure.holds for figure in figures):
+        raise UserError(
+            f"kernel int8 does worse than float32, so nothing is written: {found} ({starts}); "
+            "--kernel c does as float32 does"
+        )
+    return f"Kernel int8 in simulation, before it was written: {found} ({starts})."
+
+
+def compare_flights(ours: Evaluation, theirs: Evaluation) -> tuple[Figure, ...]:
+    """int8 and float32 from the same starts: success at 0.1 m, or survival in a task without a target's position.
+
+    Raises UserError when float32 succeeds so rarely that a policy that never does would be within the margin.
+    """
+    if ours.success is not None and theirs.success is not None:
+        name, a, b = "success at 0.1 m", ours.success.value, theirs.success.value
+    else:
+        name, a, b = "survival", ours.survival.value, theirs.survival.value
+    if b <= MARGIN:
+        raise _hopeless(name, b)
+    return (Figure(_shares(name, a, b), a >= b - MARGIN - ROUNDING),)
+
+
+def compare_walks(ours: WalkingEvaluation, theirs: WalkingEvaluation) -> tuple[Figure, ...]:
+    """int8 and float32 in the same worlds: falls and velocity error.
+
+    Raises UserError when float32 falls so often that a policy that always does would be within the margin.
+    """
+    falls, allowed = ours.fall_rate.value, theirs.fall_rate.value + MARGIN + ROUNDING
+    error, own_error = ours.velocity_error.value, theirs.velocity_error.value
+    if allowed >= 1.0:
+        raise _hopeless("falls", theirs.fall_rate.value)
+    return (
+        Figure(_shares("falls", falls, theirs.fall_rate.value), falls <= allowed),
+        Figure(f"velocity error {error:.3f} m/s (float32: {own_error:.3f})", error <= VELOCITY_ERROR_RATIO * own_error),
+    )
+
+
+def _try_both(draft: Draft) -> tuple[tuple[Figure, ...], str]:
+    """How int8 and float32 did, and from which starts."""
+    # What simulates is imported here: a machine without it is told so, and still writes every other kernel.
+    from deploy.mcu.batch import BatchLibrary
+    from robo_rl.evaluation.c_pilot import CPilot
+    from robo_rl.evaluation.flying import Calls, evaluate
+    from robo_rl.evaluation.walking import DEVELOPMENT_SEED, evaluate_walking, walks
+    from sim.tasks import find_task
+
+    bundle, calls = draft.bundle, Calls(draft.substeps)
+    pilot = CPilot(BatchLibrary(draft.texts, bundle.manifest), bundle.manifest)
+    task = find_task(bundle.manifest.identity.task)
+    if walks(task):
+        walked = [evaluate_walking(one, task, WALKS, DEVELOPMENT_SEED, calls=calls) for one in (pilot, bundle)]
+        return compare_walks(*walked), f"{WALKS} worlds of {task.name}, seed {DEVELOPMENT_SEED}"
+    flown = [evaluate(one, task, FLIGHTS, DEVELOPMENT_SEED, calls=calls) for one in (pilot, bundle)]
+    return compare_flights(*flown), f"{FLIGHTS} starts of {task.name}, seed {DEVELOPMENT_SEED}"
+
+
+def _shares(name: str, ours: float, theirs: float) -> str:
+    return f"{name} {100.0 * ours:.1f} % (float32: {100.0 * theirs:.1f} %)"
+
+
+def _hopeless(name: str, value: float) -> UserError:
+    return UserError(f"the policy itself fails in float32 ({name} {100.0 * value:.1f} %), so failing would be no news")
+
+
+def _untried(why: str) -> UserError:
+    return UserError(
+        f"kernel int8 must do as well as float32 in simulation before it is written, which can't be tried: {why}; "
+        "--ungated writes it untried, --kernel c needs no trial"
+    )

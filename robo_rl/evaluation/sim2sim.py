@@ -1,0 +1,303 @@
+"""A bundle in two physics engines: the same model, starts and commands, compared measure by measure.
+
+A policy that only walks in the engine it was trained in has learnt that engine. The other engine is built from the same
+compiled model (sim.physics.pybullet), so what differs is what engines differ in: contacts, friction, solver and
+integrator. It is no robot; a bundle that passes has passed sim2sim and no more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import mujoco
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from deploy.bundle.reader import Bundle
+from policies.errors import UserError
+from policies.signals import Commands, Sensors, Truth
+from policies.validation import require, require_choice
+from robo_rl.evaluation.flying import HELD_OUT_SEED, Interval, bootstrap_mean, pilot_for, wilson
+from robo_rl.evaluation.walking import COMMAND, walks
+from robo_rl.output.results import plain
+from sim.environment import VectorEnvironment
+from sim.legged.commands import VelocityCommands
+from sim.legged.scenario import LeggedScenario
+from sim.physics.mujoco.physics import MujocoPhysics
+from sim.task import Task
+
+BACKENDS = ("pybullet", "mujoco-hard")
+"""Another engine, and MuJoCo with contacts nearly as hard as that one's: what both find is no matter of the engine."""
+HARD_STEP = 0.002
+"""Physics step in s of MuJoCo with hard contacts."""
+MAX_FALLS = 0.05
+"""Share of robots that may fall in the other engine."""
+MAX_ERROR_RATIO = 1.5
+"""How many times its error in MuJoCo a robot's velocity error may be in the other engine."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What both engines are given."""
+
+    backend: str = "pybullet"
+    """What to compare the task's own MuJoCo with: pybullet or mujoco-hard."""
+    robots: int = 20
+    """Robots, each with its own start and commands."""
+    seconds: float = 20.0
+    """Length of an episode in s."""
+    imperfections: float = 0.0
+    """Scale of the task's noise and pushes, in both engines alike; robots are always the nominal ones."""
+    seed: int = HELD_OUT_SEED
+    """Seed of starts and commands; the held-out one when not given."""
+
+    def __post_init__(self) -> None:
+        require_choice(self, "backend", BACKENDS)
+        require(self, "robots", low=1)
+        require(self, "seconds", low=1.0)
+        require(self, "imperfections", low=0.0)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One row of the comparison: its name, unit and what it says."""
+
+    name: str
+    unit: str
+    meaning: str
+
+
+MEASURES = (
+    Measure("fall_rate", "", "share of robots that fell"),
+    Measure("velocity_error", "m/s", "mean |v_xy - command|"),
+    Measure("yaw_rate_error", "rad/s", "mean |yaw rate - command|"),
+    Measure("base_height", "m", "mean height of the base above the ground"),
+    Measure("base_height_sd", "m", "standard deviation of that height"),
+    Measure("tilt", "rad", "mean angle between the base's and the world's z"),
+    Measure("torque_rms", "Nm", "root mean square over joints and time"),
+    Measure("torque_peak", "Nm", "largest torque of any joint, mean over robots"),
+    Measure("power", "W", "mean sum of |torque x speed| over the joints"),
+    Measure("action_rate", "rad/s", "root mean square speed of the commanded joint positions"),
+    Measure("air_time", "s", "mean length of a foot's swing"),
+    Measure("duty_factor", "", "share of time a foot is on the ground while the robot is asked to move"),
+)
+
+
+@dataclass(frozen=True)
+class Walk:
+    """What the robots did in one engine: every measure per robot [N], nan where a robot has none; falls as 0 and 1."""
+
+    measures: dict[str, Floats]
+
+    def mean(self, name: str) -> float:
+        values = self.measures[name]
+        return float(np.nanmean(values)) if np.isfinite(values).any() else math.nan
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Both engines' walks, and whether the other one's is good enough."""
+
+    task: str
+    settings: Settings
+    mujoco: Walk
+    other: Walk
+
+    def ratio(self, name: str) -> float:
+        """The measure in the other engine over that in MuJoCo; nan where MuJoCo's is nought."""
+        base = self.mujoco.mean(name)
+        return self.other.mean(name) / base if base else math.nan
+
+    @property
+    def falls_hold(self) -> bool:
+        return self.other.mean("fall_rate") <= MAX_FALLS
+
+    @property
+    def error_holds(self) -> bool:
+        return self.ratio("velocity_error") <= MAX_ERROR_RATIO
+
+    def summary(self) -> dict[str, Any]:
+        """Everything in JSON's own types."""
+        s, n = self.settings, self.settings.robots
+
+        def falls(walk: Walk) -> Interval:
+            return wilson(int(walk.measures["fall_rate"].sum()), n)
+
+        def error(walk: Walk) -> Interval:
+            return bootstrap_mean(walk.measures["velocity_error"], s.seed)
+
+        engines = {"mujoco": self.mujoco, s.backend: self.other}
+        document = {
+            "task": self.task,
+            "backend": s.backend,
+            "robots": n,
+            "seconds": s.seconds,
+            "imperfections": s.imperfections,
+            "seed": s.seed,
+            **{name: {m.name: walk.mean(m.name) for m in MEASURES} for name, walk in engines.items()},
+            "ratio": {m.name: self.ratio(m.name) for m in MEASURES},
+            "intervals": {
+                name: {"fall_rate": vars(falls(walk)), "velocity_error": vars(error(walk))}
+                for name, walk in engines.items()
+            },
+            "bar": {
+                "fall_rate": {"at_most": MAX_FALLS, "holds": self.falls_hold},
+                "velocity_error_ratio": {"at_most": MAX_ERROR_RATIO, "holds": self.error_holds},
+            },
+        }
+        result: dict[str, Any] = plain(document)
+        return result
+
+
+def compare(bundle: Bundle, task: Task, settings: Settings, progress: Callable[[str, float], None]) -> Comparison:
+    """Walk the bundle in MuJoCo and in the other engine; `progress` hears the engine and the share that is done.
+
+    Raises UserError when the task is not one of walking, the bundle was made for other signals or the other engine has
+    not what the model uses; ModuleNotFoundError when it is not installed.
+    """
+    # The other engine first: what is missing there is said before anybody has waited.
+    other = _walk(bundle, task, settings, settings.backend, progress)
+    own = _walk(bundle, task, settings, "mujoco", progress)
+    return Comparison(task.name, settings, own, other)
+
+
+def legged_world(task: Task, settings: Settings, backend: str) -> VectorEnvironment:
+    """The task's own world with nominal robots, moved by `backend`."""
+    if not walks(task):
+        raise UserError(f"sim2sim compares tasks of walking, {task.name} is none; name a bundle of a legged robot")
+    environment = task.make_environment(settings.robots, settings.seed, imperfections=settings.imperfections)
+    assert isinstance(environment, VectorEnvironment)
+    scenario = environment.scenario
+    assert isinstance(scenario, LeggedScenario)
+    if scenario.ground is not None:
+        raise UserError(f"sim2sim walks on flat ground, {task.name} has terrain; name a bundle of its flat task")
+    if backend == "pybullet":
+        from sim.physics.pybullet.physics import PybulletPhysics
+
+        mine = PybulletPhysics(scenario.physics.model, settings.robots, substeps=scenario.physics.substeps)
+        # It has all of MuJoCo's that a world of nominal robots on flat ground uses.
+        scenario.physics = cast(MujocoPhysics, mine)
+    elif backend == "mujoco-hard":
+        model = scenario.physics.model
+        model.opt.timestep = HARD_STEP
+        # Friction that does not creep, true cones, contacts that yield for 5 ms, and a solver that gets there.
+        model.opt.impratio, model.opt.cone, model.opt.iterations = 10.0, mujoco.mjtCone.mjCONE_ELLIPTIC, 50
+        model.geom_solref[:] = (0.005, 1.0)
+        scenario.physics = MujocoPhysics(model, settings.robots, substeps=round(task.period / HARD_STEP))
+    return environment
+
+
+def command_schedule(task: Task, settings: Settings) -> Tensor:
+    """Velocity commands [T + 1, N, 3] of every control period, the same for every engine and whatever happens in it."""
+    environment = legged_world(task, replace(settings, imperfections=0.0), "mujoco")
+    drawn = cast(LeggedScenario, environment.scenario).commands.settings
+    # A heading to steer to would make the command depend on the engine.
+    commands = VelocityCommands(replace(drawn, heading=0.0), settings.robots, task.period, curriculum=False)
+    generator = torch.Generator().manual_seed(settings.seed + 1)
+    commands.begin(torch.arange(settings.robots), generator)
+    rows = [commands.values]
+    for _ in range(round(settings.seconds / task.period)):
+        commands.advance(torch.zeros(settings.robots), generator)
+        rows.append(commands.values)
+    return torch.stack(rows)
+
+
+@torch.no_grad()
+def _walk(bundle: Bundle, task: Task, settings: Settings, backend: str, progress: Callable[[str, float], None]) -> Walk:
+    pilot = pilot_for(bundle, task)
+    schedule = command_schedule(task, settings)
+    environment = legged_world(task, settings, backend)
+    # An episode here may be shorter or longer than the task's.
+    environment.episode_steps = len(schedule)
+    scenario = cast(LeggedScenario, environment.scenario)
+    everyone = torch.arange(settings.robots)
+    first, _ = environment.reset()
+    sensors = Sensors({**first, COMMAND: schedule[0]})
+    state = pilot.initial_state(settings.robots, environment.device)
+    tally = _Tally(settings.robots, task.period)
+    for t, command in enumerate(schedule[1:]):
+        commands, state = pilot.step(sensors, state)
+        # Held through every restart; a restarted robot no longer counts.
+        scenario.commands.hold(everyone, command)
+        step = environment.step(commands)
+        tally.add(step.terminal_truth, commands, step.terminated)
+        sensors = Sensors({**step.sensors, COMMAND: command})
+        if t % 25 == 24:
+            progress(backend, (t + 1) / (len(schedule) - 1))
+    close = getattr(scenario.physics, "close", None)
+    if close is not None:
+        close()
+    return Walk(tally.measures())
+
+
+class _Tally:
+    """Sums per robot, up to and with the step it falls in."""
+
+    def __init__(self, robots: int, period: float) -> None:
+        self._period = period
+        self._alive = torch.ones(robots, dtype=torch.bool)
+        self._steps, self._moving = torch.zeros(robots), torch.zeros(robots)
+        self._sums: dict[str, Tensor] = {}
+        self._peak = torch.zeros(robots)
+        self._target: Tensor | None = None
+        self._swings, self._swing_time = torch.zeros(robots), torch.zeros(robots)
+        self._air: Tensor | None = None
+
+    def add(self, truth: Truth, commands: Commands, fell: Tensor) -> None:
+        """One control period: what is true after it, and what was commanded in it."""
+        alive, target = self._alive, commands["joint_position_target"]
+        torque, contact = truth["joint_torque"], truth["foot_contact"].float()
+        moving = (truth[COMMAND] != 0.0).any(-1)
+        change = torch.zeros_like(target) if self._target is None else (target - self._target) / self._period
+        self._target = target
+        height = truth["base_height"][:, 0]
+        rows = {
+            "velocity_error": (truth["linear_velocity"][:, :2] - truth[COMMAND][:, :2]).norm(dim=-1),
+            "yaw_rate_error": (truth["angular_velocity"][:, 2] - truth[COMMAND][:, 2]).abs(),
+            "base_height": height,
+            "height_squared": height.double().square(),
+            "tilt": torch.acos((-truth["gravity"][:, 2]).clamp(-1.0, 1.0)),
+            "torque_squared": torque.square().mean(-1),
+            "power": (torque * truth["joint_velocity"]).abs().sum(-1),
+            "change_squared": change.square().mean(-1),
+            "contact_moving": contact.mean(-1) * moving,
+        }
+        for name, row in rows.items():
+            # What a robot does from its fall on may be anything, not finite even: it is left out, not multiplied by 0.
+            self._sums[name] = self._sums.get(name, 0.0) + torch.where(alive, row.double(), 0.0)
+        self._steps += alive
+        self._moving += alive & moving
+        self._peak = torch.maximum(self._peak, torch.where(alive, torque.abs().max(-1).values, 0.0))
+        self._count_swings(contact > 0.0, alive)
+        self._alive = alive & ~fell
+
+    def _count_swings(self, contact: Tensor, alive: Tensor) -> None:
+        """A swing counts when its foot lands."""
+        air = torch.zeros(contact.shape) if self._air is None else self._air
+        landed = contact & (air > 0.0) & alive[:, None]
+        self._swings += landed.sum(-1)
+        self._swing_time += torch.where(landed, air, 0.0).sum(-1)
+        self._air = torch.where(contact, 0.0, air + self._period)
+
+    def measures(self) -> dict[str, Floats]:
+        """Every measure per robot."""
+        means = {name: total / self._steps for name, total in self._sums.items()}
+        spread = (means["height_squared"] - means["base_height"].square()).clamp_min(0.0).sqrt()
+        found = {
+            "fall_rate": (~self._alive).double(),
+            **{name: means[name] for name in ("velocity_error", "yaw_rate_error", "base_height", "tilt", "power")},
+            "base_height_sd": spread,
+            "torque_rms": means["torque_squared"].sqrt(),
+            "torque_peak": self._peak,
+            "action_rate": means["change_squared"].sqrt(),
+            "air_time": self._swing_time / self._swings,  # nan for a robot that never lifted a foot
+            "duty_factor": self._sums["contact_moving"] / self._moving,
+        }
+        return {measure.name: found[measure.name].double().numpy() for measure in MEASURES}

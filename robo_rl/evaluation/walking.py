@@ -1,0 +1,263 @@
+"""Evaluation of walking on held-out commands and starts: how well a robot follows its velocity command, and whether it
+falls.
+
+Every one of N worlds lives one episode of the task (20 s), with noise, randomization and pushes on unless asked
+otherwise, and commands from the task's whole range, whatever a training's curriculum had reached. A world counts up to
+its time limit or its fall; what follows its restart does not count. An episode that ends before its time limit is a
+fall.
+
+The velocity error is the length of (v_x, v_y) - (commanded v_x, v_y) in m/s, with the base's true velocity in its own
+frame. Every step counts, those right after the start, a push or a new command included: nothing is left out to flatter.
+Errors are averaged over the steps of each world, then over worlds, so each world weighs the same whenever it fell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from deploy.bundle.reader import Bundle
+from policies.errors import UserError
+from policies.graph.policy_graph import PolicyGraph
+from policies.signals import Truth
+from robo_rl.evaluation.flying import (
+    HELD_OUT_SEED,
+    ONCE,
+    BatchPolicy,
+    Calls,
+    Evaluation,
+    Floats,
+    Interval,
+    Policy,
+    bootstrap_mean,
+    evaluate,
+    first_episodes,
+    make_world,
+    pilot_for,
+    wilson,
+)
+from robo_rl.output.results import plain
+from sim.environment import VectorEnvironment
+from sim.task import Environment, Step, Task
+
+DEVELOPMENT_SEED = 30_000_001
+"""Seed of the evaluations that settings may be chosen by; the held-out one is for judging alone."""
+COMMAND = "velocity_command"
+"""The sensor that makes a task one of walking: forward m/s, left m/s and yaw rate rad/s, in the base's frame."""
+SUCCESS_PROGRESS = 0.7
+"""Share of the commanded way that a world must have gone, without a fall, to count as a success on its terrain."""
+
+
+@runtime_checkable
+class WithTerrain(Protocol):
+    """An environment, or its scenario, whose worlds stand on terrain of several kinds and levels."""
+
+    def terrain_places(self) -> tuple[Sequence[str], Tensor, Tensor]:
+        """The names of the kinds, and every world's kind [N] (an index into them) and level [N]."""
+        ...
+
+
+@runtime_checkable
+class WithCurriculum(Protocol):
+    """An environment whose difficulty grows in training."""
+
+    def finish_curriculum(self) -> None:
+        """Give every later episode the task's whole difficulty: full command range, terrain levels spread evenly."""
+        ...
+
+
+@dataclass(frozen=True)
+class TerrainScore:
+    """Worlds of one kind and level of terrain; success is no fall and `SUCCESS_PROGRESS` of the commanded way."""
+
+    kind: str
+    level: int
+    worlds: int
+    success: Interval
+    fall_rate: Interval
+    velocity_error: float
+
+
+@dataclass(frozen=True)
+class WalkingEvaluation:
+    """What N robots did in one episode each; intervals are of 95 %."""
+
+    task: str
+    seed: int
+    episodes: int
+    imperfections: float
+    velocity_error: Interval
+    """Mean of |v_xy - command|, m/s."""
+    yaw_rate_error: Interval
+    """Mean of |yaw rate - command|, rad/s."""
+    fall_rate: Interval
+    """Share of episodes that ended before their time limit."""
+    episode_return: Interval
+    terrain: tuple[TerrainScore, ...]
+    """One entry for each kind and level that worlds stood on; empty on flat ground."""
+    fell: NDArray[np.bool_]
+    """Per world [N]."""
+    velocity_errors: Floats
+    """Per world [N], m/s."""
+
+    def summary(self) -> dict[str, Any]:
+        """The evaluation without its per-world arrays, in JSON's own types."""
+        document = {
+            "task": self.task,
+            "seed": self.seed,
+            "episodes": self.episodes,
+            "imperfections": self.imperfections,
+            "velocity_error_m_s": vars(self.velocity_error),
+            "yaw_rate_error_rad_s": vars(self.yaw_rate_error),
+            "fall_rate": vars(self.fall_rate),
+            "episode_return": vars(self.episode_return),
+        }
+        if self.terrain:
+            document["terrain"] = [
+                {**vars(score), "success": vars(score.success), "fall_rate": vars(score.fall_rate)}
+                for score in self.terrain
+            ]
+        result: dict[str, Any] = plain(document)
+        return result
+
+
+def judge(
+    policy: PolicyGraph | Bundle,
+    task: Task,
+    episodes: int = 1000,
+    seed: int = HELD_OUT_SEED,
+    device: str = "cpu",
+    *,
+    robot: str = "",
+    imperfections: float = 1.0,
+    calls: Calls = ONCE,
+) -> Evaluation | WalkingEvaluation:
+    """The evaluation that suits the task: walking by how it follows its commands, all else by `evaluate`."""
+    evaluation = evaluate_walking if walks(task) else evaluate
+    return evaluation(policy, task, episodes, seed, device, robot=robot, imperfections=imperfections, calls=calls)
+
+
+def walks(task: Task) -> bool:
+    """Whether a task is one of walking by velocity commands."""
+    return any(sensor.name == COMMAND for sensor in task.sensors)
+
+
+@torch.no_grad()
+def evaluate_walking(
+    policy: Policy,
+    task: Task,
+    worlds: int = 1000,
+    seed: int = HELD_OUT_SEED,
+    device: str = "cpu",
+    *,
+    robot: str = "",
+    imperfections: float = 1.0,
+    calls: Calls = ONCE,
+) -> WalkingEvaluation:
+    """Walk one episode in each of `worlds` worlds, whose starts and commands depend on the task and `seed` alone.
+
+    The policy acts deterministically. `imperfections` scales noise, delays, randomization and pushes: 0 switches them
+    off, 1 is the task's own. A bundle runs in onnxruntime. `calls` are as in `evaluate`.
+
+    Raises UserError when the task is not one of walking, the policy was made for other signals, or `worlds` < 1.
+    """
+    if not walks(task):
+        raise UserError(f"{task.name} is no task of walking: it has no sensor {COMMAND}")
+    if worlds < 1:
+        raise UserError(f"episodes must be at least 1, got {worlds}")
+    pilot, task = pilot_for(policy, task, calls), task.stepped(calls.substeps)
+    environment = make_world(task, worlds, seed, device, robot=robot, imperfections=imperfections)
+    if isinstance(environment, WithCurriculum):
+        environment.finish_curriculum()
+    return walk(pilot, task, environment, seed, imperfections)
+
+
+@torch.no_grad()
+def walk(
+    pilot: BatchPolicy, task: Task, environment: Environment, seed: int, imperfections: float
+) -> WalkingEvaluation:
+    """One episode of every world of `environment`, from a reset on."""
+    n, device = environment.num_worlds, environment.device
+    sensors, _ = environment.reset()
+    places = next((part.terrain_places() for part in _parts(environment) if isinstance(part, WithTerrain)), None)
+    if places is not None:
+        # A world that falls may go on elsewhere: what counts is where its first episode began.
+        places = places[0], places[1].clone(), places[2].clone()
+    zeros = torch.zeros(n, device=device)
+    steps, linear, turning, total, gone, asked = (zeros.clone() for _ in range(6))
+
+    def note(step: Step, alive: Tensor) -> None:
+        error, yaw_error, advance, way = _errors(step.terminal_truth)
+        steps.add_(alive)
+        for sums, value in (
+            (linear, error), (turning, yaw_error), (total, step.reward), (gone, advance), (asked, way),
+        ):  # fmt: skip
+            sums.add_(torch.where(alive, value, 0.0))
+
+    survived = first_episodes(pilot, task, environment, sensors, note)
+    errors = _array(linear / steps)
+    fell = ~survived.cpu().numpy()
+    succeeded = ~fell & _array(gone >= SUCCESS_PROGRESS * asked).astype(bool)
+    return WalkingEvaluation(
+        task=task.name,
+        seed=seed,
+        episodes=n,
+        imperfections=imperfections,
+        velocity_error=bootstrap_mean(errors, seed),
+        yaw_rate_error=bootstrap_mean(_array(turning / steps), seed),
+        fall_rate=wilson(int(fell.sum()), n),
+        episode_return=bootstrap_mean(_array(total), seed),
+        terrain=() if places is None else _by_terrain(places, fell, succeeded, errors),
+        fell=fell,
+        velocity_errors=errors,
+    )
+
+
+def _parts(environment: Environment) -> tuple[object, ...]:
+    """The environment and, where it has one, its scenario."""
+    return (environment, environment.scenario) if isinstance(environment, VectorEnvironment) else (environment,)
+
+
+def _errors(truth: Truth) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """|v_xy - command| and |yaw rate - command|, speed in the commanded direction and the commanded speed: [N] each."""
+    command, velocity = truth[COMMAND], truth["linear_velocity"][:, :2]
+    asked = command[:, :2]
+    speed = asked.norm(dim=-1)
+    along = (velocity * asked).sum(-1) / speed.clamp_min(1e-6)
+    yaw_error = (truth["angular_velocity"][:, 2] - command[:, 2]).abs()
+    return (velocity - asked).norm(dim=-1), yaw_error, along, speed
+
+
+def _by_terrain(
+    places: tuple[Sequence[str], Tensor, Tensor],
+    fell: NDArray[np.bool_],
+    succeeded: NDArray[np.bool_],
+    errors: Floats,
+) -> tuple[TerrainScore, ...]:
+    kinds, levels = places[1].cpu().numpy(), places[2].cpu().numpy()
+    scores = []
+    for index, kind in enumerate(places[0]):
+        for level in np.unique(levels[kinds == index]):
+            here = (kinds == index) & (levels == level)
+            count = int(here.sum())
+            scores.append(
+                TerrainScore(
+                    kind=kind,
+                    level=int(level),
+                    worlds=count,
+                    success=wilson(int(succeeded[here].sum()), count),
+                    fall_rate=wilson(int(fell[here].sum()), count),
+                    velocity_error=float(errors[here].mean()),
+                )
+            )
+    return tuple(scores)
+
+
+def _array(values: Tensor) -> Floats:
+    return values.detach().cpu().numpy().astype(np.float64)

@@ -1,0 +1,138 @@
+"""Result files: JSON for machines, with the machine, the versions and the command that made them."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from robo_rl.output.files import write_text
+
+PACKAGES = (
+    "robo-rl", "torch", "warp-lang", "mujoco", "numpy", "onnx", "onnxruntime", "roslibpy", "websockets", "mcap", "tyro",
+    "rsl-rl-lib", "pybullet",
+)  # fmt: skip
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores this process may use, memory in GB, system and GPUs; each empty or 0 where it can't be known."""
+    return {
+        "processor": _processor(),
+        "cores": usable_cores(),
+        "memory_gb": round(_memory_bytes() / 1e9, 1),
+        "system": platform.platform(),
+        "gpus": gpus(),
+    }
+
+
+def usable_cores() -> int:
+    """Processor cores this process may run on, which in a container is often fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def gpus() -> list[str]:
+    """Names of the NVIDIA GPUs that the driver lists; asking the driver needs no torch."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return []
+    try:
+        query = [tool, "--query-gpu=name,memory.total", "--format=csv,noheader"]
+        listing = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [line.strip() for line in listing.splitlines() if line.strip()]
+
+
+def versions() -> dict[str, str]:
+    """Python's version and that of every installed package a result may depend on."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        version = installed_version(package)
+        if version is not None:
+            found[package] = version
+    return found
+
+
+def installed_version(package: str) -> str | None:
+    """Version of an installed distribution, None when it isn't there; nothing is imported."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def git_commit() -> str | None:
+    """Commit of the checkout this package runs from, "-dirty" after it when tracked files differ; None outside git."""
+    folder = Path(__file__).resolve().parent
+    try:
+        # A package installed inside somebody else's checkout must not report that project's commit.
+        _git(folder, "ls-files", "--error-unmatch", Path(__file__).name)
+        commit = _git(folder, "rev-parse", "HEAD")
+        dirty = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return commit + ("-dirty" if dirty else "")
+
+
+def provenance() -> dict[str, Any]:
+    """What every result carries beside its own keys: machine, versions, command, git commit and UTC time."""
+    return {
+        "machine": machine(),
+        "versions": versions(),
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "git_commit": git_commit(),
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def write(path: Path, payload: Mapping[str, Any]) -> None:
+    """Write `payload` and its provenance as JSON, atomically. Numbers that aren't finite become null."""
+    document = plain({**payload, **provenance()})
+    write_text(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
+
+
+def plain(value: Any) -> Any:
+    """`value` in JSON's own types: tuples and arrays as lists, paths as text, non-finite numbers as None."""
+    if isinstance(value, Mapping):
+        return {str(name): plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    return str(value)
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _memory_bytes() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 0

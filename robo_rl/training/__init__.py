@@ -1,0 +1,1 @@
+"""Running a training: settings, checkpoints, several processes, progress."""

@@ -1,0 +1,145 @@
+"""The configuration of a training run: frozen, checked when built, and reloaded from the run's own YAML file."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import cattrs
+import yaml
+
+from policies.errors import UserError
+from policies.validation import require
+from robo_rl.algorithms.registry import AlgorithmConfig, algorithm_name, find_algorithm
+from robo_rl.output import results
+from robo_rl.output.files import write_text
+
+MAX_SEED = 9_999_999
+"""Largest seed of a training; evaluations draw their starts from larger ones, which no training can have seen."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides a training run."""
+
+    task: str
+    """Name of the task, as `robo-rl tasks` lists it."""
+    algorithm: AlgorithmConfig
+    """Settings of the learning algorithm; their type names the algorithm."""
+    seed: int = 0
+    """Seed of every random draw in training, below 10 000 000; larger ones are kept for evaluation."""
+    device: str = "cpu"
+    """Where networks and physics run: cpu, cuda or cuda:N."""
+    threads: int = 1
+    """Processor threads of torch: one is fastest for networks this small. Results differ in the last bits with another
+    number, so a run keeps its own when it is resumed."""
+    checkpoint_every: int = 50
+    """Iterations between checkpoints; one more is written at the end and on SIGINT or SIGTERM."""
+
+    def __post_init__(self) -> None:
+        require(self, "seed", low=0, high=MAX_SEED)
+        require(self, "threads", low=1, high=1024)
+        require(self, "checkpoint_every", low=1)
+        if not re.fullmatch(r"cpu|cuda(:\d+)?", self.device):
+            raise UserError(f"device must be cpu, cuda or cuda:N, got {self.device!r}")
+
+
+def to_document(config: TrainConfig) -> dict[str, Any]:
+    """The whole configuration as plain dicts, lists, text and numbers, defaults included."""
+    settings = _converter().unstructure(config.algorithm, type(config.algorithm))
+    document = {field.name: getattr(config, field.name) for field in fields(config)}
+    document["algorithm"] = {"name": algorithm_name(config.algorithm), **settings}
+    plain: dict[str, Any] = results.plain(document)
+    return plain
+
+
+def to_yaml(config: TrainConfig) -> str:
+    """The whole configuration as YAML, defaults included."""
+    return yaml.safe_dump(to_document(config), sort_keys=False, allow_unicode=True)
+
+
+def from_yaml(text: str, source: str = "config") -> TrainConfig:
+    """Read what `to_yaml` wrote. Raises UserError that names `source`, the field, its value and what it may be."""
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"{source} is no YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(document, dict):
+        raise UserError(f"{source} must hold fields such as 'task:' and 'algorithm:', it holds {document!r}")
+    try:
+        return _converter().structure(document, TrainConfig)
+    except cattrs.BaseValidationError as error:
+        raise UserError(f"{source}: {'; '.join(cattrs.transform_error(error, '', _explain))}") from None
+
+
+def save(config: TrainConfig, path: Path) -> None:
+    """Write `config` as YAML, atomically."""
+    write_text(path, to_yaml(config))
+
+
+def load(path: Path) -> TrainConfig:
+    """Read a run's own configuration. Raises UserError when the file is missing or wrong."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(
+            f"can't read {path} ({error.strerror}); name the folder of a run that `robo-rl train` wrote"
+        ) from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is damaged, it is no UTF-8 text; train anew") from None
+    return from_yaml(text, str(path))
+
+
+def differences(run: Any, given: Any, prefix: str = "") -> list[str]:
+    """Fields in which two configurations of one type differ, as "field is A in the run, B was given"."""
+    found = []
+    for field in fields(run):
+        ours, theirs = getattr(run, field.name), getattr(given, field.name)
+        if hasattr(ours, "__dataclass_fields__") and type(ours) is type(theirs):
+            found += differences(ours, theirs, prefix)
+        elif ours != theirs:
+            found.append(f"{prefix}{field.name} is {ours!r} in the run, {theirs!r} was given")
+    return found
+
+
+def _converter() -> cattrs.Converter:
+    """A converter that takes a value only as what it is: no 3.7 for an integer, no "yes" for a truth value."""
+    converter = cattrs.Converter(forbid_extra_keys=True)
+    converter.register_structure_hook(bool, lambda value, _: _exactly(value, bool, "true or false"))
+    converter.register_structure_hook(int, lambda value, _: _exactly(value, int, "a whole number"))
+    converter.register_structure_hook(str, lambda value, _: _exactly(value, str, "text"))
+    converter.register_structure_hook(float, lambda value, _: _number(value))
+    converter.register_structure_hook_func(lambda kind: kind is AlgorithmConfig, _structure_algorithm)
+    return converter
+
+
+def _structure_algorithm(value: Any, _: Any) -> AlgorithmConfig:
+    if not isinstance(value, dict) or not isinstance(value.get("name"), str):
+        raise UserError("must hold 'name: ppo' (or another algorithm) and that algorithm's fields")
+    settings = {name: item for name, item in value.items() if name != "name"}
+    config: AlgorithmConfig = _converter().structure(settings, find_algorithm(value["name"]).config_class())
+    return config
+
+
+def _exactly(value: Any, kind: type, what: str) -> Any:
+    if type(value) is not kind:
+        raise UserError(f"must be {what}, got {value!r}")
+    return value
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise UserError(f"must be a finite number, got {value!r}")
+    return float(value)
+
+
+def _explain(error: BaseException, kind: type | None) -> str:
+    if isinstance(error, cattrs.ForbiddenExtraKeysError):
+        known = ", ".join(field.name for field in fields(error.cl))
+        return f"unknown field {', '.join(sorted(error.extra_fields))}; fields: {known}"
+    if isinstance(error, KeyError):
+        return f"the field {error.args[0]} is missing"
+    return str(error)

@@ -1,0 +1,135 @@
+"""The processes that train together: who they are, and the few things that they tell each other.
+
+A process alone is a group of one, and every operation here then costs nothing. A group is made by `torchrun`, or by
+`robo-rl train --processes N` (robo_rl/training/launch.py); both say in the environment which process is which.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from policies.errors import UserError
+
+
+class Processes:
+    """A group of processes; `rank` counts them from 0, and only rank 0 writes files."""
+
+    def __init__(self, rank: int = 0, size: int = 1) -> None:
+        self.rank = rank
+        self.size = size
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """Add up `tensor` over all processes, in place; the very same result in each of them."""
+        if self.size > 1:
+            dist.all_reduce(tensor)
+        return tensor
+
+    def largest(self, value: int) -> int:
+        """The largest `value` that any process gives."""
+        if self.size == 1:
+            return value
+        tensor = torch.tensor(value)
+        dist.all_reduce(tensor, op=dist.ReduceOp.MAX, group=_control())
+        return int(tensor)
+
+    def gather(self, part: Any) -> list[Any]:
+        """The `part` of every process, in order, in process 0; elsewhere an empty list. Plain data and tensors only."""
+        if self.size == 1:
+            return [part]
+        parts: list[Any] | None = [None] * self.size if self.rank == 0 else None
+        dist.gather_object(part, parts, group=_control())
+        return parts or []
+
+    def wait(self) -> None:
+        """Wait until every process has come here."""
+        if self.size > 1:
+            dist.barrier(group=_control())
+
+
+def current() -> Processes:
+    """The group that this process has joined, or itself alone."""
+    if dist.is_available() and dist.is_initialized():
+        return Processes(dist.get_rank(), dist.get_world_size())
+    return Processes()
+
+
+def announced() -> tuple[int, int]:
+    """The rank and the number of processes that the environment speaks of: (0, 1) for a process alone."""
+    try:
+        rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    except ValueError:
+        raise UserError("RANK and WORLD_SIZE in the environment must be whole numbers, as torchrun sets them") from None
+    if not 0 <= rank < size:
+        raise UserError(f"RANK is {rank} of WORLD_SIZE {size} in the environment; start processes with torchrun")
+    return rank, size
+
+
+def cores() -> list[int]:
+    """The processor cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def check_cores(processes: int, device: str) -> None:
+    """Raise UserError when there are more processes than cores, or GPUs: they would wait for each other."""
+    if processes < 1:
+        raise UserError(f"processes must be at least 1, got {processes}")
+    if device.startswith("cuda"):
+        found, what = torch.cuda.device_count(), "GPU"
+    else:
+        found, what = len(cores()), "core"
+    if processes > found:
+        some = f"{what}s" if found != 1 else what
+        raise UserError(f"{processes} processes are more than the {found} {some} here; use --processes {max(1, found)}")
+
+
+def join(device: str, rank: int, size: int, store: Any = None) -> Processes:
+    """Join the group as process `rank` of `size`: gloo between processors, nccl between GPUs.
+
+    Without a `store` (a torch.distributed.Store) the processes find each other as torchrun says. On the CPU each one
+    keeps to its own share of this machine's cores, so that the threads of their physics do not meet.
+    """
+    if size == 1 or dist.is_initialized():
+        return current()
+    if device == "cpu":
+        local, beside = int(os.environ.get("LOCAL_RANK", rank)), int(os.environ.get("LOCAL_WORLD_SIZE", size))
+        check_cores(beside, device)
+        mine = cores()
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, mine[local * len(mine) // beside : (local + 1) * len(mine) // beside])
+    backend = "gloo" if device == "cpu" else "nccl"
+    if store is None:
+        dist.init_process_group(backend)
+    else:
+        dist.init_process_group(backend, store=store, rank=rank, world_size=size)
+    return current()
+
+
+def own_device(device: str) -> str:
+    """The device of this process: of several processes on GPUs each has one of its own."""
+    if device == "cuda" and current().size > 1:
+        return f"cuda:{os.environ.get('LOCAL_RANK', current().rank)}"
+    return device
+
+
+def leave() -> None:
+    """Leave the group, so that the process can end without complaints."""
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
+        _groups.clear()
+
+
+_groups: list[Any] = []
+
+
+def _control() -> Any:
+    """A group on the processors, for plain data, also where gradients go from GPU to GPU."""
+    if not _groups:
+        _groups.append(dist.group.WORLD if dist.get_backend() == "gloo" else dist.new_group(backend="gloo"))
+    return _groups[0]

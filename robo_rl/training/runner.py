@@ -1,0 +1,297 @@
+"""Runs a training: metrics, checkpoints, resume and the result file.
+
+A run is a folder: `config.yaml`, `checkpoint.pt`, `metrics.jsonl`, `tensorboard/` and, once training ended,
+`result.json`; `failed/` holds worlds whose physics failed, if any did.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import IO, Any
+
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+from policies.errors import UserError
+from policies.graph.policy_graph import PolicyGraph
+from robo_rl.algorithms.registry import Algorithm, algorithm_name, find_algorithm
+from robo_rl.output import files, results
+from robo_rl.training import checkpoint, config, parallel
+from robo_rl.training.config import TrainConfig
+from sim.tasks import find_task
+
+CONFIG, CHECKPOINT, METRICS, RESULT, TENSORBOARD = (
+    "config.yaml", "checkpoint.pt", "metrics.jsonl", "result.json", "tensorboard",
+)  # fmt: skip
+FAILED = "failed"
+"""Folder of the last states of worlds that failed in the physics; made when one fails."""
+CURVE_POINTS = 200
+
+
+Progress = Callable[[int, int, Mapping[str, float]], None]
+"""Called after every iteration with its number, the number of all iterations, and its metrics."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a training ended: `stopped_by` is the signal's number, 0 when it came to its end; seconds of this process."""
+
+    run_dir: Path
+    iteration: int
+    total_iterations: int
+    steps: int
+    train_seconds: float
+    stopped_by: int
+
+
+def create(run_dir: Path, configuration: TrainConfig) -> None:
+    """Start a run's folder. Raises UserError when it already holds a run, or the run can't start on this machine."""
+    _check_device(configuration)
+    held = [name for name in (CONFIG, CHECKPOINT, METRICS, RESULT) if (run_dir / name).exists()]
+    if held:
+        raise UserError(
+            f"{run_dir} already holds a run ({held[0]}); continue it with --resume or name another --run-dir"
+        )
+    if run_dir.exists() and not run_dir.is_dir():
+        raise UserError(f"{run_dir} is a file; --run-dir must name a folder")
+    try:
+        config.save(configuration, run_dir / CONFIG)
+    except OSError as error:
+        raise UserError(f"can't write into {run_dir} ({error.strerror}); name another --run-dir") from None
+
+
+@contextmanager
+def started(run_dir: Path, configuration: TrainConfig) -> Iterator[None]:
+    """Create a run's folder for the block that trains in it, and take it back if the run can't be started: a UserError
+    before the first iteration leaves nothing behind."""
+    new = not run_dir.exists()
+    create(run_dir, configuration)
+    try:
+        yield
+    except UserError:
+        if not any((run_dir / name).exists() for name in (CHECKPOINT, METRICS)):
+            (run_dir / CONFIG).unlink(missing_ok=True)
+            if new:
+                run_dir.rmdir()
+        raise
+
+
+def build(configuration: TrainConfig) -> Algorithm:
+    """The algorithm of a configuration, at its very start. Sets torch's threads and every global random generator."""
+    _check_device(configuration)
+    torch.set_num_threads(configuration.threads)
+    torch.manual_seed(configuration.seed)
+    task = find_task(configuration.task)
+    entry = find_algorithm(algorithm_name(configuration.algorithm))
+    return entry.build(configuration.algorithm, task, configuration.seed, parallel.own_device(configuration.device))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a run has learned so far, as its last checkpoint left it."""
+
+    configuration: TrainConfig
+    graph: PolicyGraph
+    iterations: int
+    steps: int
+
+
+def load_trained(run_dir: Path) -> Trained:
+    """The policy of a run, on the CPU, wherever it was trained.
+
+    It needs the checkpoint's weights alone: no world is built, and one that has changed since then does not matter.
+    """
+    configuration = config.load(run_dir / CONFIG)
+    saved = checkpoint.load(run_dir / CHECKPOINT)
+    torch.set_num_threads(configuration.threads)
+    graph = find_algorithm(algorithm_name(configuration.algorithm)).make_graph(
+        configuration.algorithm, find_task(configuration.task)
+    )
+    with _fitting(run_dir):
+        learned = saved["algorithm"]
+        graph.load_state_dict(learned["graph"])
+        return Trained(configuration, graph.cpu(), learned["iteration"], learned["steps"])
+
+
+def train(run_dir: Path, progress: Progress, import_seconds: float = 0.0) -> Outcome:
+    """Train the run in `run_dir` from its last checkpoint, or from the start, to its end or to a signal.
+
+    SIGINT and SIGTERM end it after the iteration under way, with a checkpoint; a second SIGINT ends it at once.
+    `import_seconds` is the time the process took until here, for the result file. In a group of processes all of them
+    call this, and the first one alone writes.
+    """
+    began = time.perf_counter()
+    group = parallel.current()
+    configuration = config.load(run_dir / CONFIG)
+    algorithm = build(configuration)
+    keep_failures = getattr(algorithm, "keep_failures", None)
+    if keep_failures is not None:
+        keep_failures(run_dir / FAILED)
+    seconds = _resume(run_dir, algorithm, group.rank == 0)
+    wall = {"imports": import_seconds, "compile": time.perf_counter() - began}
+    every = configuration.checkpoint_every
+    with _stop_on_signals() as stop, _records(run_dir, algorithm, group.rank == 0) as record:
+        saved, stopped = -1, group.largest(stop.signal)
+        while algorithm.iteration < algorithm.total_iterations and not stopped:
+            began = time.perf_counter()
+            metrics = algorithm.iterate()
+            elapsed = time.perf_counter() - began
+            seconds += elapsed
+            record(metrics, seconds)
+            progress(algorithm.iteration, algorithm.total_iterations, metrics)
+            if algorithm.iteration % every == 0:
+                saved = algorithm.iteration
+                save(run_dir, algorithm, seconds, group.rank == 0)
+            # A signal may reach one process in this iteration and another in the next: all end together.
+            stopped = group.largest(stop.signal)
+        if saved != algorithm.iteration:
+            save(run_dir, algorithm, seconds, group.rank == 0)
+    outcome = Outcome(run_dir, algorithm.iteration, algorithm.total_iterations, algorithm.steps, seconds, stopped)
+    if algorithm.iteration >= algorithm.total_iterations and group.rank == 0:
+        _write_result(run_dir, configuration, outcome, {**wall, "train": seconds})
+    return outcome
+
+
+def read_metrics(run_dir: Path) -> list[dict[str, float]]:
+    """Every complete line of a run's metrics."""
+    path = run_dir / METRICS
+    if not path.is_file():
+        return []
+    lines = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            lines.append(json.loads(line))
+        except json.JSONDecodeError:
+            # A kill in the middle of a write leaves half a line; nothing can follow it.
+            break
+    return lines
+
+
+def _check_device(configuration: TrainConfig) -> None:
+    if configuration.device == "cpu":
+        return
+    found = torch.cuda.device_count()
+    if int(configuration.device.partition(":")[2] or 0) >= found:
+        has = f"torch finds {found} GPU{'s' if found > 1 else ''}" if found else "torch finds no GPU"
+        raise UserError(f"device is {configuration.device}, but {has} here; use --device cpu")
+
+
+# ---- the pieces ------------------------------------------------------------------------------------------------
+
+
+def save(run_dir: Path, algorithm: Algorithm, seconds: float, writes: bool = True) -> None:
+    """Write a checkpoint; a process that does not write it gives its part of the state to the one that does."""
+    state = algorithm.state_dict()
+    if writes:
+        checkpoint.save(
+            run_dir / CHECKPOINT,
+            {
+                "iteration": algorithm.iteration,
+                "train_seconds": seconds,
+                "algorithm": state,
+                "random": checkpoint.random_state(),
+            },
+        )
+
+
+@contextmanager
+def _fitting(run_dir: Path) -> Iterator[None]:
+    """Raise UserError when a checkpoint turns out to be that of another policy or world."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise UserError(
+            f"{run_dir / CHECKPOINT} does not fit {run_dir / CONFIG} and the task as they are now ({reason}); "
+            "train anew, or go back to the robo-rl that wrote it"
+        ) from None
+
+
+def _resume(run_dir: Path, algorithm: Algorithm, writes: bool) -> float:
+    """Load the checkpoint if there is one and cut the metrics back to it; returns the training seconds so far.
+
+    TensorBoard's files are cut by its reader: `purge_step` tells it what was done again.
+    """
+    kept: list[dict[str, float]] = []
+    seconds = 0.0
+    if (run_dir / CHECKPOINT).exists():
+        saved = checkpoint.load(run_dir / CHECKPOINT)
+        with _fitting(run_dir):
+            algorithm.load_state_dict(saved["algorithm"])
+            checkpoint.restore_random_state(saved["random"])
+            seconds = saved["train_seconds"]
+        kept = [line for line in read_metrics(run_dir) if line["iteration"] <= saved["iteration"]]
+    if writes:
+        files.write_text(run_dir / METRICS, "".join(json.dumps(line) + "\n" for line in kept))
+    return seconds
+
+
+@contextmanager
+def _records(
+    run_dir: Path, algorithm: Algorithm, writes: bool
+) -> Iterator[Callable[[Mapping[str, float], float], None]]:
+    """The function that notes an iteration's metrics and the seconds so far, in the process that writes."""
+    if not writes:
+        yield lambda metrics, seconds: None
+        return
+    with (
+        (run_dir / METRICS).open("a", encoding="utf-8") as file,
+        SummaryWriter(str(run_dir / TENSORBOARD), purge_step=algorithm.iteration + 1) as board,
+    ):
+        yield lambda metrics, seconds: _record(file, board, algorithm, metrics, seconds)
+
+
+def _record(
+    file: IO[str], board: SummaryWriter, algorithm: Algorithm, metrics: Mapping[str, float], seconds: float
+) -> None:
+    line = {"iteration": algorithm.iteration, "steps": algorithm.steps, "seconds": round(seconds, 4), **metrics}
+    file.write(json.dumps(line) + "\n")
+    # Flushed line by line: a checkpoint must never be ahead of the metrics that led to it.
+    file.flush()
+    for name, value in metrics.items():
+        board.add_scalar(name, value, algorithm.iteration)
+
+
+def _write_result(run_dir: Path, configuration: TrainConfig, outcome: Outcome, wall: Mapping[str, float]) -> None:
+    metrics = read_metrics(run_dir)
+    stride = max(1, len(metrics) // CURVE_POINTS)
+    curve = metrics[::stride] + ([metrics[-1]] if metrics and (len(metrics) - 1) % stride else [])
+    payload = {
+        "config": config.to_document(configuration),
+        "seed": configuration.seed,
+        "iterations": outcome.iteration,
+        "steps": outcome.steps,
+        "wall_seconds": dict(wall),
+        "final": metrics[-1] if metrics else {},
+        "curve": curve,
+    }
+    results.write(run_dir / RESULT, payload)
+
+
+class _Stop:
+    signal = 0
+
+
+@contextmanager
+def _stop_on_signals() -> Iterator[_Stop]:
+    """Note SIGINT and SIGTERM instead of dying from them; a second SIGINT raises KeyboardInterrupt."""
+    stop = _Stop()
+
+    def handle(number: int, _: FrameType | None) -> None:
+        if stop.signal and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        stop.signal = number
+
+    before: dict[int, Any] = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,200 @@
+"""Pictures of a training and of a recorded flight."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policies.errors import UserError
+from robo_rl.output.files import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Floats = NDArray[np.float64]
+AXES = (("x", "tab:blue"), ("y", "tab:orange"), ("z", "tab:green"))
+SHARES = ("success", "success_at_0.1", "survival")
+CURVES = {
+    "success": "share within 0.1 m",
+    "success_at_0.1": "share within 0.1 m",
+    "survival": "share that survives",
+    "episode_length": "mean length of an episode (steps)",
+    "imitation_loss": "loss of imitation",
+    "cost": "cost per step (m)",
+    "failed_share": "share of worlds that fail",
+    "episode_return": "mean return of an episode",
+    "reward": "mean reward of a step",
+}
+"""Metrics worth a panel, with what they say; a training has some of them."""
+
+
+def training(curve: Sequence[dict[str, float]], title: str, path: Path) -> None:
+    """Write the training curve over training time as a PNG. `curve` is that of a run's result file."""
+    shown = [name for name in CURVES if any(line.get(name) is not None for line in curve)][:3]
+    if not shown:
+        raise UserError(f"the run has none of the metrics {', '.join(CURVES)}; there is nothing to plot")
+    figure, panels = _figure(len(shown), title)
+    for axes, name in zip(panels, shown, strict=True):
+        points = [(line["seconds"], line[name]) for line in curve if line.get(name) is not None]
+        axes.plot(*zip(*points, strict=True), color="tab:blue", marker="." if len(points) < 40 else None)
+        axes.set_ylabel(CURVES[name])
+        if name in SHARES:
+            axes.set_ylim(-0.02, 1.02)
+        else:
+            axes.set_ylim(bottom=min(0.0, *(value for _, value in points)))
+    panels[-1].set_xlabel("training time (s)")
+    panels[-1].set_xlim(left=0.0)
+    _save(figure, path)
+
+
+REPORTED = (
+    "episode_return", "episode_length", "velocity_error", "tracking", "success", "survival", "terminated", "cost",
+    "imitation_loss", "failed_share", "terrain_level", "command_range", "reward", "std", "entropy", "value_loss", "kl",
+)  # fmt: skip
+"""Metrics worth a panel in a report, the most telling first."""
+PANELS = 8
+
+
+def curves_svg(curve: Sequence[dict[str, float]]) -> str:
+    """The most telling metrics of a training over its time as SVG, the same text for the same curve.
+
+    Raises UserError when there are none.
+    """
+    import matplotlib
+
+    buffer = io.StringIO()
+    # matplotlib would write the time and random names into it, and letters as outlines.
+    with matplotlib.rc_context({"svg.hashsalt": "robo-rl", "svg.fonttype": "none", "font.family": "sans-serif"}):
+        _panels(curve).savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def fixed_width_font() -> Path:
+    """A TrueType font whose digits have one width; matplotlib brings it along."""
+    import matplotlib
+
+    return Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSansMono.ttf"
+
+
+def _panels(curve: Sequence[dict[str, float]]) -> Figure:
+    """The most telling metrics of a training over its time, in two columns."""
+    from matplotlib.figure import Figure
+
+    named = [name for name in REPORTED if _varies(curve, name)]
+    others = sorted({name for line in curve for name in line} - {*REPORTED, "iteration", "steps", "seconds"})
+    shown = (named or [name for name in others if _varies(curve, name)])[:PANELS]
+    if not shown:
+        raise UserError(f"the run's metrics hold nothing to draw; known are {', '.join(REPORTED)}")
+    rows = -(-len(shown) // 2)
+    figure = Figure(figsize=(9.2, 2.3 * rows + 0.2))
+    for number, name in enumerate(shown):
+        axes = figure.add_subplot(rows, 2, number + 1)
+        points = [(line["seconds"], line[name]) for line in curve if line.get(name) is not None]
+        axes.plot(*zip(*points, strict=True), color="#2563c9", linewidth=1.5, marker="." if len(points) < 3 else None)
+        axes.set_title(CURVES.get(name, name.replace("_", " ")), fontsize=10, loc="left")
+        axes.grid(alpha=0.25)
+        axes.tick_params(labelsize=8)
+        axes.spines[["top", "right"]].set_visible(False)
+        if number >= len(shown) - 2:
+            axes.set_xlabel("training time (s)", fontsize=9)
+    figure.tight_layout()
+    return figure
+
+
+def _varies(curve: Sequence[dict[str, float]], name: str) -> bool:
+    """Whether a metric is there and says something: one that never changes does not."""
+    values = {line[name] for line in curve if line.get(name) is not None}
+    return len(values) > 1 or (len(values) == 1 and len(curve) == 1)
+
+
+def flight(recording: Path, title: str, path: Path) -> None:
+    """Write position, distance to the target and rotor speeds over time of a recorded flight as a PNG.
+
+    Time starts with the flight under the policy; the landing is shaded. Raises UserError when nothing was flown.
+    """
+    # Recordings need mcap, of the extra `robot`; curves and films do without.
+    from real.recording.messages import read_recording
+
+    try:
+        topics = read_recording(recording)
+    except (OSError, ValueError) as error:
+        raise UserError(f"can't read the recording: {error}") from None
+    states = [(time, content["state"]) for time, content in topics.get("/state", [])]
+    begin = next((time for time, state in states if state == "POLICY"), None)
+    if begin is None or "/pose" not in topics:
+        raise UserError(f"{recording} holds no flight under a policy")
+    land = next((time - begin for time, state in states if state == "LAND"), None)
+    time, position = _positions(topics["/pose"], begin)
+    target_time, target = _positions(topics["/target"], begin)
+    figure, panels = _figure(3, title)
+    for index, (name, colour) in enumerate(AXES):
+        panels[0].plot(time, position[:, index], color=colour, label=name)
+        panels[0].plot(target_time, target[:, index], color=colour, linestyle="--", linewidth=1.0, alpha=0.7)
+    panels[0].plot([], [], color="gray", linestyle="--", linewidth=1.0, label="target")
+    panels[0].set_ylabel("position, world (m)")
+    nearest = np.stack([np.interp(time, target_time, target[:, index]) for index in range(3)], -1)
+    panels[1].plot(time, np.linalg.norm(position - nearest, axis=-1), color="tab:red")
+    panels[1].set_ylabel("distance to target (m)")
+    panels[1].set_ylim(bottom=0.0)
+    _rotor_speeds(panels[2], topics.get("/command", []), begin)
+    for axes in panels:
+        if land is not None:
+            axes.axvspan(land, max(time[-1], land), color="gray", alpha=0.15, label="landing", linewidth=0.0)
+    for axes in (panels[0], panels[2]):
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    panels[-1].set_xlabel("time under the policy (s)")
+    panels[-1].set_xlim(0.0, time[-1])
+    _save(figure, path)
+
+
+def _rotor_speeds(axes: Axes, commands: Sequence[tuple[float, dict[str, Any]]], begin: float) -> None:
+    sent = [(time - begin, content["sent"]["rotor_speed"]) for time, content in commands if content.get("sent")]
+    if sent:
+        time, speed = np.array([row[0] for row in sent]), np.array([row[1] for row in sent], dtype=np.float64)
+        for rotor in range(speed.shape[1]):
+            axes.plot(time, speed[:, rotor], linewidth=0.6, label=f"rotor {rotor + 1}")
+    axes.set_ylabel("rotor command (rad/s)")
+
+
+def _positions(messages: Sequence[tuple[float, dict[str, Any]]], begin: float) -> tuple[Floats, Floats]:
+    """Times [T] in s after `begin` and positions [T, 3] in m, from `begin` on."""
+    rows = [
+        (time - begin, *(content["pose"]["position"][axis] for axis, _ in AXES))
+        for time, content in messages
+        if time >= begin
+    ]
+    table = np.array(rows, dtype=np.float64).reshape(-1, 4)
+    return table[:, 0], table[:, 1:]
+
+
+def _figure(panels: int, title: str) -> tuple[Figure, list[Axes]]:
+    import matplotlib
+
+    # Drawn into a file only: a machine without a display must do.
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(panels, 1, sharex=True, figsize=(9.0, 2.4 * panels + 0.6), squeeze=False)
+    figure.suptitle(title)
+    for one in axes[:, 0]:
+        one.grid(alpha=0.3)
+        one.spines[["top", "right"]].set_visible(False)
+    return figure, list(axes[:, 0])
+
+
+def _save(figure: Figure, path: Path) -> None:
+    from matplotlib import pyplot
+
+    figure.align_ylabels()
+    figure.tight_layout()
+    data = io.BytesIO()
+    figure.savefig(data, dpi=140, format="png")
+    pyplot.close(figure)
+    write_atomically(path, lambda file: file.write(data.getvalue()))

@@ -1,0 +1,1 @@
+"""Several programs in a row: the demo, a rehearsal, an export."""

@@ -1,0 +1,70 @@
+"""Commands of `robo-rl` as processes of their own: started, waited for until they are ready, and ended in any case."""
+
+from __future__ import annotations
+
+import selectors
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class ProcessFailed(RuntimeError):
+    """A process ended, or was not ready in time; the message says which one and what it wrote last."""
+
+
+def command(arguments: Sequence[str]) -> list[str]:
+    """The command line of `robo-rl ARGUMENTS` in this very interpreter."""
+    return [sys.executable, "-m", "robo_rl.cli.main", *arguments]
+
+
+def call(arguments: Sequence[str], quiet: bool = False) -> int:
+    """Run `robo-rl ARGUMENTS` to its end and return the exit code. `quiet` drops its standard output."""
+    output = subprocess.DEVNULL if quiet else None
+    return subprocess.run(command(arguments), stdout=output, check=False).returncode
+
+
+@contextmanager
+def running(arguments: Sequence[str], ready: str, log: Path, timeout: float = 60.0) -> Iterator[str]:
+    """Run `robo-rl ARGUMENTS` beside us; yields the rest of the line that begins with `ready`.
+
+    What it writes to standard error goes to `log`. It is asked to end (SIGTERM) when the block is left, and killed when
+    it doesn't within 5 s. Raises ProcessFailed when it ends or stays silent for `timeout` s before it is ready.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as errors:
+        process = subprocess.Popen(command(arguments), stdout=subprocess.PIPE, stderr=errors)
+        try:
+            assert process.stdout is not None
+            yield _wait_for(process, process.stdout, ready, log, timeout, arguments[0])
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=5.0)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+
+
+def _wait_for(
+    process: subprocess.Popen[bytes], output: IO[bytes], ready: str, log: Path, timeout: float, name: str
+) -> str:
+    deadline = time.monotonic() + timeout
+    with selectors.DefaultSelector() as selector:
+        selector.register(output, selectors.EVENT_READ)
+        while (rest := deadline - time.monotonic()) > 0.0 and selector.select(rest):
+            line = output.readline().decode(errors="replace").strip()
+            if line.startswith(ready):
+                return line.removeprefix(ready).strip()
+            if not line and process.poll() is not None:
+                break
+    tail = log.read_text(errors="replace").strip().splitlines()[-1:]
+    state = f"ended with {process.returncode}" if process.poll() is not None else f"was not ready in {timeout:g} s"
+    raise ProcessFailed(f"robo-rl {name} {state}: {' '.join(tail) or 'it wrote nothing'}")

@@ -1,0 +1,85 @@
+"""Rehearse a walk: bridge, simulated robot and bundle as processes, a square and a push, and the path walked."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from policies.errors import UserError
+from real.simulated.legged_log import read_path
+from robo_rl.workflows.processes import call, running
+
+
+def rehearse(
+    bundle: Path, out: Path, robot: str, side: float, speed: float, push: float, push_at: float
+) -> dict[str, Any]:
+    """Walk a square of `side` m at `speed` m/s with a sideways push of `push` m/s; what the host and the robot say.
+
+    The folder `out` takes logs, recording and report. The path is the robot's true one, in m relative to where it stood
+    up. Raises UserError when there was no walk.
+    """
+    log, report_file = out / "walk.jsonl", out / "walk.json"
+    for file in (log, report_file):
+        file.unlink(missing_ok=True)
+    pushed = ("--push", "0", str(push), "0", "--push-at", str(push_at))
+    with running(("bridge", "--port", "0"), "bridge ready", out / "bridge.log") as url:
+        arguments = ("robot", robot, "--url", url, "--log", str(log), *pushed)
+        with running(arguments, "robot ready", out / "robot.log"):
+            code = call(
+                [
+                    "deploy", str(bundle), "--url", url, "--program", "square", "--side", str(side),
+                    "--speed", str(speed), "--record", str(out / "walk.mcap"), "--json", str(report_file),
+                    "--name", robot,
+                ],
+                False,
+            )  # fmt: skip
+    if not report_file.is_file():
+        raise UserError(f"robo-rl deploy ended with exit code {code} and left no report")
+    report = json.loads(report_file.read_text())
+    return {
+        "outcome": report["outcome"],
+        "exit_code": code,
+        "states": [change["target"] for change in report["states"]],
+        "age_ms": report["age"],
+        "schedule": report["schedule"],
+        "events": {event["cause"]: event["count"] for event in report["events"]},
+        "path": path_figures(log, side),
+    }
+
+
+def path_figures(log: Path, side: float) -> dict[str, Any]:
+    """The path in a robot's log as figures: its corners, how far the end is from the beginning, and how far it strays
+    from the square of `side` m, the mean and the largest distance in m."""
+    _, poses, modes = read_path(log)
+    walked = poses[[mode == "active" for mode in modes]]
+    if not len(walked):
+        raise UserError("the robot never moved, so there is no path")
+    start, heading = walked[0, :2], float(walked[0, 3])
+    turn = np.array([[math.cos(heading), math.sin(heading)], [-math.sin(heading), math.cos(heading)]])
+    path = (walked[:, :2] - start) @ turn.T
+    corners = side * np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
+    away = np.min([_to_segment(path, a, b) for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True)], axis=0)
+    nearest = [float(np.linalg.norm(path - corner, axis=1).min()) for corner in corners]
+    return {
+        "length_m": float(np.linalg.norm(np.diff(path[::50], axis=0), axis=1).sum()),
+        "reach_m": {
+            "x": [float(path[:, 0].min()), float(path[:, 0].max())],
+            "y": [float(path[:, 1].min()), float(path[:, 1].max())],
+        },
+        "end_to_start_m": float(np.linalg.norm(path[-1])),
+        "turned_rad": float(np.unwrap(walked[:, 3])[-1] - heading),
+        "distance_to_square_m": {"mean": float(away.mean()), "max": float(away.max())},
+        "distance_to_corners_m": nearest,
+        "highest_m": float(walked[:, 2].max()),
+        "final_height_m": float(walked[-1, 2]),
+    }
+
+
+def _to_segment(points: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    along = np.clip((points - a) @ (b - a) / float((b - a) @ (b - a)), 0.0, 1.0)
+    distance: np.ndarray = np.linalg.norm(points - (a + along[:, None] * (b - a)), axis=1)
+    return distance

@@ -1,0 +1,1 @@
+"""Walking on terrain: tiles, height scans and the curriculum over levels."""

@@ -1,0 +1,127 @@
+"""Walking on terrain: a legged scenario whose worlds each stay on a tile of their own level and kind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from policies.errors import UserError
+from policies.signals import Commands, Truth
+from sim.legged.ground.tiles import TerrainGround
+from sim.legged.scenario import LeggedScenario
+from sim.legged.settings import LeggedSettings
+from sim.physics.mujoco.physics import MujocoPhysics
+from sim.robots.legged import LeggedRobot
+
+
+class TerrainScenario(LeggedScenario):
+    """A robot that leaves its tile comes back in at the opposite edge, where the ground has the same height: so an
+    episode, however far it goes, is all on one kind, and on one level unless the curriculum moves it up there. Its
+    base_position jumps then.
+
+    Truth has `height_scan` [N, k] m, exact.
+    """
+
+    def __init__(
+        self,
+        physics: MujocoPhysics,
+        robot: LeggedRobot,
+        settings: LeggedSettings,
+        period: float,
+        ground: TerrainGround,
+        *,
+        randomized: bool,
+        imperfections: float,
+    ) -> None:
+        super().__init__(
+            physics, robot, settings, period, randomized=randomized, imperfections=imperfections, ground=ground
+        )
+        self.tiles = ground
+        self._fell = torch.zeros(physics.num_worlds, dtype=torch.bool)
+
+    @property
+    def terrain_kind(self) -> Tensor:
+        """Kind [N] of each world's tile, an index into the kinds of `terrain_places`."""
+        return self.terrain_places()[1]
+
+    @property
+    def terrain_level(self) -> Tensor:
+        """Level [N] of each world's tile."""
+        return self.tiles.levels
+
+    def terrain_places(self) -> tuple[Sequence[str], Tensor, Tensor]:
+        """The names of the kinds, and every world's kind [N] (an index into them) and level [N]."""
+        columns = self.tiles.terrain.kinds
+        names = tuple(dict.fromkeys(columns))
+        of_column = torch.tensor([names.index(kind) for kind in columns])
+        return names, of_column[self.tiles.curriculum.columns], self.tiles.levels
+
+    def begin(self, ids: Tensor, generator: torch.Generator) -> None:
+        self.tiles.curriculum.finish(ids, self._fell[ids], generator)
+        super().begin(ids, generator)
+
+    def advance(self, commands: Commands, differentiable: bool) -> None:
+        before = torch.from_numpy(self.physics.qpos[:, :2]).float()
+        command = self.commands.values
+        super().advance(commands, differentiable)
+        after = torch.from_numpy(self.physics.qpos[:, :2]).float()
+        velocity = self.physics.values[:, self._columns["linear_velocity"]][:, :2]
+        self.tiles.curriculum.advance(command[:, :2], velocity, after - before, self._period)
+        self._come_back(after)
+
+    def _come_back(self, position: Tensor) -> None:
+        """Move robots that left their tile to the opposite edge of the one they go on on."""
+        tile, middles = self.tiles.terrain.tile, self.tiles.middles()
+        off = position - middles
+        jump = -tile * (off > tile / 2).float() + tile * (off < -tile / 2).float()
+        ids = (jump.any(-1) & ~self.physics.failed).nonzero()[:, 0]
+        if len(ids):
+            self.tiles.curriculum.cross(ids, self._generator)
+            self.tiles.follow(ids)
+            jump += self.tiles.middles() - middles
+            self.physics.qpos[ids.numpy(), :2] += jump[ids].double().numpy()
+            # The sensors of this step follow, so that heights are looked up where the robot now is.
+            values = self.physics.values.clone()
+            values[ids, self._columns["base_position"].start] += jump[ids, 0]
+            values[ids, self._columns["base_position"].start + 1] += jump[ids, 1]
+            feet = self._columns["foot_position"]
+            for axis in (0, 1):
+                columns = torch.arange(feet.start + axis, feet.stop, 3)
+                values[ids[:, None], columns] += jump[ids, axis, None]
+            self.physics.values = values
+
+    def truth(self) -> Truth:
+        truth = super().truth()
+        return Truth({**truth, "height_scan": self.tiles.exact(truth)})
+
+    def failed(self, truth: Truth) -> Tensor:
+        self._fell = super().failed(truth)
+        return self._fell
+
+    def critic_observation(self, truth: Truth) -> Tensor:
+        return torch.cat((super().critic_observation(truth), truth["height_scan"]), -1)
+
+    def metrics(self) -> dict[str, float]:
+        names, kinds, levels = self.terrain_places()
+        report = {**super().metrics(), "terrain_level": float(levels.float().mean())}
+        for index, name in enumerate(names):
+            on = kinds == index
+            if bool(on.any()):
+                report[f"terrain_level_{name}"] = float(levels[on].float().mean())
+        return report
+
+    def finish_curriculum(self) -> None:
+        """Full command ranges, and the worlds spread evenly over all levels for good."""
+        super().finish_curriculum()
+        self.tiles.curriculum.spread()
+
+    def fix_level(self, level: int, kind: str = "") -> None:
+        """Put every world on one level, and one kind of ground if it is named, from its next episode on for good."""
+        kinds = self.tiles.terrain.kinds
+        if kind and kind not in kinds:
+            raise UserError(f"there is no ground {kind!r} here; there is {', '.join(dict.fromkeys(kinds))}")
+        self.tiles.curriculum.fix(level)
+        if kind:
+            self.tiles.curriculum.columns = torch.full_like(self.tiles.curriculum.columns, kinds.index(kind))

@@ -1,0 +1,98 @@
+"""From a legged robot, settings and terrain to a task of walking on rough ground with a height scan."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+from policies.graph.symmetry import SignalMirror, SignedPermutation
+from policies.specs import SensorSpec
+from policies.terms.observations import Reading
+from sim.environment import VectorEnvironment
+from sim.legged import task as walking
+from sim.legged.critic import critic_dim
+from sim.legged.ground.curriculum import TerrainCurriculum
+from sim.legged.ground.scenario import TerrainScenario
+from sim.legged.ground.tiles import ScanSettings, TerrainGround
+from sim.legged.guide import GaitSettings, ObservedGuide
+from sim.legged.settings import LeggedSettings
+from sim.robots.legged import LeggedRobot
+from sim.sensors import SensorModel
+from sim.task import Task
+from sim.terrain.terrain import TerrainSettings, build_terrain
+
+
+def sensors(robot: LeggedRobot, settings: LeggedSettings, scan: ScanSettings) -> tuple[SensorSpec, ...]:
+    """What a walking robot measures, and heights of the ground around it."""
+    reach = 4.0 * (scan.noise + scan.height_drift)
+    return (
+        *walking.sensors(robot, settings),
+        SensorSpec("height_scan", len(scan.grid), "m", "heading, from the base", scan.low - reach, scan.high + reach),
+    )
+
+
+def mirror(robot: LeggedRobot, scan: ScanSettings) -> SignalMirror:
+    """As on flat ground; the scan's left and right change places."""
+    flat = walking.mirror(robot)
+    grid = scan.grid
+    forward = len(grid[:, 0].unique())
+    across = len(grid) // forward
+    order = tuple(row * across + (across - 1 - column) for row in range(forward) for column in range(across))
+    turned = SignedPermutation(order, (1.0,) * len(grid))
+    return SignalMirror(
+        {**flat.sensors, "height_scan": turned}, flat.action, {**flat.truth, "height_scan": turned}, flat.quaternions
+    )
+
+
+def make_environment(
+    num_worlds: int,
+    seed: int,
+    device: str = "cpu",
+    *,
+    robot: str = "",
+    randomized: bool = False,
+    imperfections: float = 1.0,
+    of: LeggedRobot,
+    settings: LeggedSettings,
+    terrain: TerrainSettings,
+    scan: ScanSettings,
+) -> VectorEnvironment:
+    """Worlds on shared terrain. `randomized` draws each episode's body and motors and lets the curriculum run."""
+    walking.check_world(of, settings, device, robot, imperfections)
+    ground = build_terrain(terrain)
+    physics = walking.make_physics(of, settings, num_worlds, ground)
+    curriculum = TerrainCurriculum(num_worlds, terrain.rows, len(terrain.kinds), terrain.tile)
+    if not randomized:
+        curriculum.spread()
+    tiles = TerrainGround(ground, scan, curriculum, num_worlds, imperfections)
+    scenario = TerrainScenario(
+        physics, of, settings, walking.PERIOD, tiles, randomized=randomized, imperfections=imperfections
+    )
+    models = (
+        *walking.sensor_models(settings.imperfections, imperfections),
+        SensorModel("height_scan", scan.noise * imperfections, dropout=min(0.9, scan.dropout * imperfections)),
+    )
+    return walking.seen_by(scenario, sensors(of, settings, scan), models, seed)
+
+
+def rough_task(
+    robot: LeggedRobot,
+    settings: LeggedSettings,
+    terrain: TerrainSettings,
+    scan: ScanSettings,
+    guide: GaitSettings | None = None,
+) -> Task:
+    """`ROBOT-velocity-rough`; with a `guide`, learning may start from a scripted gait."""
+    points = len(scan.grid)
+    observation = (*walking.observation(robot, settings), Reading("height_scan", points, 2.0))
+    return replace(
+        walking.flat_task(robot, settings),
+        name=f"{robot.name}-velocity-rough",
+        summary=f"Walk a {robot.name} over rough ground, slopes, stairs, blocks and gaps at a commanded velocity.",
+        sensors=sensors(robot, settings, scan),
+        observation=observation,
+        critic_dim=critic_dim(robot) + points,
+        make_environment=partial(make_environment, of=robot, settings=settings, terrain=terrain, scan=scan),
+        mirror=mirror(robot, scan),
+        guide=None if guide is None else ObservedGuide(robot, settings, guide, observation),
+    )

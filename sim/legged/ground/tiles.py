@@ -1,0 +1,132 @@
+"""The ground under N worlds: where they start, how high it is, and a scan of it with the errors of a real map."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from policies.signals import Truth
+from policies.validation import require
+from sim.legged.ground.curriculum import TerrainCurriculum
+from sim.physics.mujoco.physics import MujocoPhysics
+from sim.physics.rows import with_rows
+from sim.terrain.heights import scan_grid, scan_places
+from sim.terrain.terrain import Terrain
+
+START_SPREAD = 0.4
+"""Robots start within this of their tile's middle, in m, in x and y."""
+
+
+@dataclass(frozen=True)
+class ScanSettings:
+    """A grid of heights around the robot, as an elevation map gives them: heights of the ground less the base's.
+
+    Noise is white in each point; drift moves the whole map, once an episode; with dropout a step brings the last scan
+    again.
+    """
+
+    length: float = 1.2
+    """Extent forward and backward in m."""
+    width: float = 0.6
+    """Extent sideways in m."""
+    spacing: float = 0.15
+    """Distance of neighbouring points in m."""
+    noise: float = 0.02
+    """Standard deviation in m."""
+    drift: float = 0.04
+    """Standard deviation in m of the map's place in x and y."""
+    height_drift: float = 0.02
+    """Standard deviation in m of the map's height."""
+    dropout: float = 0.05
+    """Share of steps without a new scan."""
+    low: float = -1.2
+    high: float = 0.6
+    """Limits of the scan in m."""
+
+    def __post_init__(self) -> None:
+        for name in ("length", "width", "spacing"):
+            require(self, name, above=0.0)
+        for name in ("noise", "drift", "height_drift", "dropout"):
+            require(self, name, low=0.0)
+
+    @property
+    def grid(self) -> Tensor:
+        """Points [k, 2] in the heading frame, m."""
+        return scan_grid(self.length, self.width, self.spacing)
+
+
+class TerrainGround:
+    """See `Ground` in sim.legged.scenario. `scale` times the settings' drift moves each world's map.
+
+    Heights are looked up in the terrain's own surface: the same as by ray casts (`cast`), at a hundredth of the cost.
+    """
+
+    def __init__(
+        self, terrain: Terrain, scan: ScanSettings, curriculum: TerrainCurriculum, num_worlds: int, scale: float
+    ) -> None:
+        self.terrain = terrain
+        self.curriculum = curriculum
+        self.origins = torch.from_numpy(terrain.origins).float()
+        self._scan = scan
+        self._grid = scan.grid
+        self._drift_scale = torch.tensor([scan.drift, scan.drift, scan.height_drift]) * scale
+        self.drift = torch.zeros(num_worlds, 3)
+        self.levels = curriculum.levels.clone()
+        """Level [N] of the tile that each world is on; the curriculum's are those of the tiles to come."""
+
+    def begin(self, ids: Tensor, generator: torch.Generator) -> Tensor:
+        """Start on the middle of each world's tile; draw a new drift of the map."""
+        u = torch.rand(len(ids), 2, generator=generator) * 2.0 - 1.0
+        self.drift[ids] = torch.randn(len(ids), 3, generator=generator) * self._drift_scale
+        self._take_over(ids)
+        points = self.origins[self.levels[ids], self.curriculum.columns[ids]].clone()
+        points[:, :2] += u * START_SPREAD
+        return points
+
+    def follow(self, ids: Tensor) -> None:
+        """The worlds `ids` [K] go on on their curriculum's level, unless it was fixed for the next episodes."""
+        if not self.curriculum.fixed:
+            self._take_over(ids)
+
+    def _take_over(self, ids: Tensor) -> None:
+        self.levels = with_rows(self.levels, ids.numpy(), self.curriculum.levels[ids])
+
+    def middles(self) -> Tensor:
+        """Middles [N, 2] of the tiles the worlds are on, m."""
+        return self.origins[self.levels, self.curriculum.columns, :2]
+
+    def height(self, points: Tensor) -> Tensor:
+        """Heights [N, P] in m of the ground below points [N, P, 2]."""
+        return self.terrain.heights.at(points)
+
+    def exact(self, truth: Mapping[str, Tensor]) -> Tensor:
+        """The true scan [N, k] in m."""
+        places = scan_places(truth["base_position"], truth["orientation"], self._grid)
+        return self._relative(self.height(places), truth)
+
+    def cast(self, truth: Mapping[str, Tensor], physics: MujocoPhysics) -> Tensor:
+        """The true scan [N, k] in m, by ray casts."""
+        places = scan_places(truth["base_position"], truth["orientation"], self._grid)
+        above = torch.cat((places, torch.full_like(places[..., :1], 20.0)), -1)
+        distance = physics.ray(above.double().numpy(), torch.tensor([0.0, 0.0, -1.0]).double().numpy())
+        return self._relative(torch.where(distance < 0.0, 0.0, 20.0 - distance), truth)
+
+    def signals(self, truth: Truth) -> dict[str, Tensor]:
+        """`height_scan` [N, k] m through the drifted map."""
+        position = truth["base_position"] + self.drift
+        places = scan_places(position, truth["orientation"], self._grid)
+        return {"height_scan": self._relative(self.height(places) + self.drift[:, 2:], truth)}
+
+    def _relative(self, heights: Tensor, truth: Mapping[str, Tensor]) -> Tensor:
+        return (heights - truth["base_position"][:, 2:3]).clamp(self._scan.low, self._scan.high)
+
+    def snapshot(self) -> dict[str, Tensor]:
+        return {"drift": self.drift.clone(), "present": self.levels.clone(), **self.curriculum.snapshot()}
+
+    def restore(self, snapshot: Mapping[str, Tensor]) -> None:
+        self.drift = snapshot["drift"].clone()
+        self.levels = snapshot["present"].clone()
+        self.curriculum.restore(snapshot)

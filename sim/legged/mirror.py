@@ -1,0 +1,75 @@
+"""The mirror of a legged robot's signals, from its joints' mirror and from what kind each signal is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+from policies.errors import UserError
+from policies.graph.symmetry import SignalMirror, SignedPermutation
+from sim.robots.legged import LeggedRobot, Mirror
+
+Kind = Literal["same", "vector", "axial", "quaternion", "planar", "joints", "joint_sizes", "feet", "feet_vectors"]
+"""What a signal is, seen in a mirror at the x-z plane:
+
+same          it stays as it is: a mass, a height, a friction
+vector        x, y, z of a velocity, force or position: y turns round
+axial         x, y, z of an angular velocity or torque: x and z turn round
+quaternion    w, x, y, z of an orientation: x and z turn round
+planar        forward, left, yaw of a command: left and yaw turn round
+joints        an angle, speed or torque of each joint
+joint_sizes   a size of each joint that has no direction, as a motor's strength
+feet          a number for each foot
+feet_vectors  x, y, z for each foot in turn
+"""
+
+SENSORS: dict[str, Kind] = {
+    "orientation": "quaternion", "angular_velocity": "axial", "linear_acceleration": "vector",
+    "joint_position": "joints", "joint_velocity": "joints", "velocity_command": "planar",
+}  # fmt: skip
+TRUTH: dict[str, Kind] = {
+    **SENSORS, "base_position": "vector", "linear_velocity": "vector", "joint_torque": "joints",
+    "foot_contact": "feet", "foot_position": "feet_vectors", "foot_velocity": "feet_vectors",
+}  # fmt: skip
+
+
+def legged_mirror(
+    robot: LeggedRobot,
+    sensors: Mapping[str, Kind | SignedPermutation] | None = None,
+    truth: Mapping[str, Kind | SignedPermutation] | None = None,
+) -> SignalMirror:
+    """The mirror of `robot`'s signals and of its action, one target for each joint.
+
+    `sensors` and `truth` add to, or replace, what `SENSORS` and `TRUTH` say by name; a height scan's own grid needs a
+    SignedPermutation. Raises UserError when the robot's mirror is no involution.
+    """
+    kinds = {**SENSORS, **(sensors or {})}, {**TRUTH, **(sensors or {}), **(truth or {})}
+    seen, true = ({name: _of_kind(kind, robot.mirror, name) for name, kind in part.items()} for part in kinds)
+    action = _of_kind("joints", robot.mirror, "action")
+    assert action is not None
+    return SignalMirror(seen, action, true)
+
+
+def _of_kind(kind: Kind | SignedPermutation, mirror: Mirror, name: str) -> SignedPermutation | None:
+    if isinstance(kind, SignedPermutation):
+        return kind
+    joints, feet = mirror.joint_from, mirror.foot_from
+    fixed: dict[str, tuple[float, ...]] = {
+        "vector": (1.0, -1.0, 1.0), "axial": (-1.0, 1.0, -1.0), "quaternion": (1.0, -1.0, 1.0, -1.0),
+        "planar": (1.0, -1.0, -1.0),
+    }  # fmt: skip
+    if kind == "same":
+        return None
+    if kind in fixed:
+        return SignedPermutation(tuple(range(len(fixed[kind]))), fixed[kind])
+    if kind == "joints":
+        return SignedPermutation(tuple(joints), tuple(mirror.joint_sign))
+    if kind == "joint_sizes":
+        return SignedPermutation(tuple(joints), (1.0,) * len(joints))
+    if kind == "feet":
+        return SignedPermutation(tuple(feet), (1.0,) * len(feet))
+    if kind == "feet_vectors":
+        return SignedPermutation(
+            tuple(3 * foot + axis for foot in feet for axis in range(3)), fixed["vector"] * len(feet)
+        )
+    raise UserError(f"signal {name!r} has the mirror kind {kind!r}; kinds: {', '.join(get_args(Kind))}")

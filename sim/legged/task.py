@@ -1,0 +1,199 @@
+"""From a legged robot and settings to a walking task: signals, policy terms and the world."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import torch
+
+from policies.errors import UserError
+from policies.graph.symmetry import SignalMirror, SignedPermutation
+from policies.specs import CommandSpec, JointSpec, SafetyEnvelope, SensorSpec
+from policies.terms.observations import ActionHistory, ObservationTerm, Reading
+from policies.terms.proprioception import Deviation, GaitClock, History, PoseCommand, ProjectedGravity
+from sim.actuators import ActuatorModels
+from sim.environment import VectorEnvironment
+from sim.legged.critic import critic_dim
+from sim.legged.guide import GaitSettings, ObservedGuide
+from sim.legged.mirror import legged_mirror
+from sim.legged.scenario import LeggedScenario
+from sim.legged.settings import ImperfectionSettings, LeggedSettings
+from sim.physics.mujoco.model import build_model
+from sim.physics.mujoco.physics import MujocoPhysics
+from sim.robots.legged import LeggedRobot
+from sim.sensors import SensorModel, SensorModels
+from sim.task import Task
+from sim.terrain.terrain import Terrain
+
+PERIOD = 0.02
+EPISODE_STEPS = 1000
+HISTORY = 4
+"""Steps of joints, rates and gravity that the policy remembers, beside the current one."""
+
+SAFETY = SafetyEnvelope(max_tilt=1.05, max_input_age=0.1, max_command_age=0.1)
+
+
+def sensors(robot: LeggedRobot, settings: LeggedSettings) -> tuple[SensorSpec, ...]:
+    """What a legged robot measures, and the command it is given."""
+    n, c = len(robot.joints), settings.commands
+    low = tuple(value - 0.2 for value in robot.joint_low)
+    high = tuple(value + 0.2 for value in robot.joint_high)
+    limits = (c.forward, c.sideways, c.yaw)
+    speed = tuple(2.0 * value for value in robot.joint_speed)
+    return (
+        SensorSpec("orientation", 4, "1", "body to world, w x y z", -1.01, 1.01),
+        SensorSpec("angular_velocity", 3, "rad/s", "body", -40.0, 40.0),
+        SensorSpec("linear_acceleration", 3, "m/s^2", "body", -300.0, 300.0),
+        SensorSpec("joint_position", n, "rad", "joint", low, high, labels=robot.joints),
+        SensorSpec("joint_velocity", n, "rad/s", "joint", tuple(-v for v in speed), speed, labels=robot.joints),
+        SensorSpec(
+            "velocity_command", 3, "m/s, m/s, rad/s", "body", tuple(-v for v in limits), limits,
+            labels=("forward", "left", "yaw"), rate_limit=c.acceleration,
+        ),
+    )  # fmt: skip
+
+
+def commands(robot: LeggedRobot) -> tuple[CommandSpec, ...]:
+    """One target for each joint, safe in the lying pose."""
+    return (
+        CommandSpec(
+            "joint_position_target",
+            len(robot.joints),
+            "rad",
+            robot.joint_low,
+            robot.joint_high,
+            2.0 * max(robot.action_scale) / PERIOD,
+            robot.joints,
+            robot.lying,
+        ),
+    )
+
+
+def observation(robot: LeggedRobot, settings: LeggedSettings) -> tuple[ObservationTerm, ...]:
+    """Gravity, rates, joints, command, the last actions and the gait's clock, with a few steps of history."""
+    n = len(robot.joints)
+    felt: tuple[ObservationTerm, ...] = (
+        ProjectedGravity(),
+        Reading("angular_velocity", 3, 0.25),
+        Deviation("joint_position", robot.stance),
+        Reading("joint_velocity", n, 0.05),
+    )
+    return (
+        *felt,
+        Reading("velocity_command", 3),
+        History(felt, HISTORY),
+        ActionHistory(HISTORY, n),
+        GaitClock(settings.frequency, PERIOD),
+    )
+
+
+def action(robot: LeggedRobot) -> PoseCommand:
+    return PoseCommand("joint_position_target", robot.stance, robot.action_scale)
+
+
+def joints(robot: LeggedRobot) -> JointSpec:
+    """What the robot's side must know of the joints."""
+    return JointSpec(
+        robot.joints, robot.stance, robot.lying, robot.stiffness, robot.damping, robot.torque_limit, robot.joint_low,
+        robot.joint_high,
+    )  # fmt: skip
+
+
+def mirror(robot: LeggedRobot) -> SignalMirror:
+    """How the robot's signals look in a mirror; the clock of a gait with legs in turns is half a stride off in it."""
+    clock = SignedPermutation((0, 1), (-1.0, -1.0))
+    return legged_mirror(
+        robot,
+        truth={
+            "gravity": "vector", "measured_position": "joints", "foot_height": "feet", "base_height": "same",
+            "next_command": "planar", "gait_clock": clock, "last_action": "joints", "parameters": "same",
+        },
+    )  # fmt: skip
+
+
+def sensor_models(noise: ImperfectionSettings, scale: float) -> tuple[SensorModel, ...]:
+    """Noise, bias and age of each sensor, `scale` times what the settings say."""
+    lag = min(1.0, scale * noise.sensor_delay / PERIOD)
+
+    def model(sensor: str, spread: float, bias: float = 0.0, rotation: bool = False) -> SensorModel:
+        return SensorModel(sensor, spread * scale, bias * scale, rotation=rotation, lag=lag)
+
+    return (
+        model("orientation", noise.orientation_noise, noise.orientation_bias, rotation=True),
+        model("angular_velocity", noise.gyro_noise, noise.gyro_bias),
+        model("linear_acceleration", noise.accelerometer_noise),
+        model("joint_position", noise.joint_position_noise),
+        model("joint_velocity", noise.joint_velocity_noise),
+    )
+
+
+def check_world(of: LeggedRobot, settings: LeggedSettings, device: str, robot: str, imperfections: float) -> None:
+    """Raise UserError when a walking world can't be made of these; KeyError when `robot` names another robot."""
+    if robot not in ("", of.name):
+        raise KeyError(robot)
+    if torch.device(device).type != "cpu":
+        raise UserError(f"walking worlds run in MuJoCo on the CPU, got device {device}; use cpu")
+    if not 0.0 <= imperfections < math.inf:
+        raise UserError(f"imperfections must be at least 0 and finite, got {imperfections}")
+    if len(settings.gait) != len(of.feet):
+        raise UserError(f"gait needs a phase for each of the {len(of.feet)} feet of {of.name}, got {settings.gait}")
+    substeps = PERIOD / settings.timestep
+    if substeps < 0.999 or abs(substeps - round(substeps)) > 1e-6:
+        raise UserError(f"timestep must divide the control period of {PERIOD} s, got {settings.timestep}")
+
+
+def make_environment(
+    num_worlds: int,
+    seed: int,
+    device: str = "cpu",
+    *,
+    robot: str = "",
+    randomized: bool = False,
+    imperfections: float = 1.0,
+    of: LeggedRobot,
+    settings: LeggedSettings,
+) -> VectorEnvironment:
+    """A flat world. `randomized` draws each episode's body and motors; `imperfections` 0 is the model itself."""
+    check_world(of, settings, device, robot, imperfections)
+    physics = make_physics(of, settings, num_worlds)
+    scenario = LeggedScenario(physics, of, settings, PERIOD, randomized=randomized, imperfections=imperfections)
+    return seen_by(scenario, sensors(of, settings), sensor_models(settings.imperfections, imperfections), seed)
+
+
+def make_physics(
+    of: LeggedRobot, settings: LeggedSettings, worlds: int, ground: Terrain | None = None
+) -> MujocoPhysics:
+    """Physics of `worlds` robots, each on a plane or all on one `ground`; a step of it is a control period."""
+    model = build_model(of, ground, timestep=settings.timestep)
+    return MujocoPhysics(model, worlds, substeps=round(PERIOD / settings.timestep))
+
+
+def seen_by(
+    scenario: LeggedScenario, sensors: tuple[SensorSpec, ...], models: tuple[SensorModel, ...], seed: int
+) -> VectorEnvironment:
+    """The environment of a scenario, seen through models of its sensors."""
+    n = scenario.num_worlds
+    seen = SensorModels(models, {spec.name: spec.dim for spec in sensors}, n, "cpu")
+    return VectorEnvironment(scenario, seen, ActuatorModels((), {}, PERIOD, n), EPISODE_STEPS, seed)
+
+
+def flat_task(robot: LeggedRobot, settings: LeggedSettings, guide: GaitSettings | None = None) -> Task:
+    """`ROBOT-velocity-flat`; with a `guide`, learning may start from a scripted gait."""
+    return Task(
+        name=f"{robot.name}-velocity-flat",
+        summary=f"Walk a {robot.name} on flat ground at a commanded velocity, blind to its own.",
+        sensors=sensors(robot, settings),
+        commands=commands(robot),
+        observation=observation(robot, settings),
+        action=action(robot),
+        period=PERIOD,
+        episode_steps=EPISODE_STEPS,
+        critic_dim=critic_dim(robot),
+        safety=SAFETY,
+        make_environment=partial(make_environment, of=robot, settings=settings),
+        joints=joints(robot),
+        mirror=mirror(robot),
+        guide=None if guide is None else ObservedGuide(robot, settings, guide, observation(robot, settings)),
+        evaluate_randomized=True,
+    )

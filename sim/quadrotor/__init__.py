@@ -1,0 +1,1 @@
+"""What quadrotor tasks add to physics."""

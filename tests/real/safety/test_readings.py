@@ -1,0 +1,154 @@
+"""Which readings pass, and how old they are, on clocks that share no zero."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from real.contract.robot import Reading
+from real.safety.envelope import PlaceEnvelope
+from real.safety.readings import ReadingGate
+from tests.real.fake_robot import make_manifest
+
+OFFSET = 50.0
+"""Host clock minus robot clock, in s."""
+
+
+def gate() -> ReadingGate:
+    return ReadingGate(make_manifest().sensors, PlaceEnvelope.demanded)
+
+
+def reading(measured: float, delay: float, sequence: int, **sensors: Any) -> Reading:
+    """A reading measured at `measured` s on the host's clock that travelled `delay` s."""
+    values: dict[str, Any] = {
+        "position": np.zeros(3),
+        "orientation": np.array([1.0, 0.0, 0.0, 0.0]),
+        "linear_velocity": np.zeros(3),
+        "angular_velocity": np.zeros(3),
+    }
+    values.update(sensors)
+    return Reading(values, measured - OFFSET, measured + delay, sequence)
+
+
+def cause(fault: Any) -> str | None:
+    return None if fault is None else fault.cause
+
+
+@given(st.lists(st.floats(0.001, 0.5), min_size=1, max_size=40))
+def test_the_age_misses_the_true_age_by_no_more_than_the_least_delay(delays: list[float]) -> None:
+    g = gate()
+    for i, delay in enumerate(delays):
+        measured = 100.0 + i
+        g.admit(reading(measured, delay, i))
+        now = measured + delay + 0.003
+        true_age = delay + 0.003
+        drift = 1e-4 * len(delays)
+        assert true_age - min(delays[: i + 1]) - drift - 1e-6 <= g.age(now) <= true_age + 1e-6
+
+
+def test_a_delay_that_grows_in_flight_is_seen_without_a_common_clock() -> None:
+    g = gate()
+    for i in range(100):
+        assert g.admit(reading(0.005 * i, 0.002, i)) is None
+    g.admit(reading(0.5, 0.302, 100))
+    assert g.age(0.5 + 0.302) == pytest.approx(0.3, abs=1e-3)
+
+
+def test_a_robot_clock_that_loses_50_ppm_does_not_age_its_readings() -> None:
+    g = gate()
+    for i in range(20_000):
+        t = 0.05 * i
+        g.admit(Reading(reading(t, 0.0, i).sensors, t * (1.0 - 50e-6), t + 0.002, i))
+    assert g.age(t + 0.002) < 0.001
+
+
+@given(st.permutations(range(12)))
+def test_out_of_any_order_only_newer_readings_pass(order: list[int]) -> None:
+    g = gate()
+    newest = -1
+    for i in order:
+        fault = g.admit(reading(0.005 * i, 0.002 + 0.2 * (i % 3), i))
+        assert cause(fault) == (None if i > newest else "stale_reading")
+        newest = max(newest, i)
+        assert g.newest is not None
+        assert g.newest.sequence == newest
+
+
+def test_a_stamp_that_goes_back_is_stale_even_if_the_driver_counts_on() -> None:
+    g = gate()
+    g.admit(reading(1.0, 0.002, 1))
+    assert cause(g.admit(reading(0.9, 0.2, 2))) == "stale_reading"
+
+
+def test_the_same_reading_again_is_no_fault_and_grows_older() -> None:
+    g = gate()
+    same = reading(1.0, 0.002, 1)
+    assert g.admit(same) is None
+    assert g.admit(same) is None
+    assert g.age(1.052) == pytest.approx(0.05)
+
+
+def test_a_bad_reading_is_reported_once_however_often_it_is_read() -> None:
+    g = gate()
+    bad = reading(1.0, 0.002, 1, position=np.array([0.0, np.nan, 0.0]))
+    assert cause(g.admit(bad)) == "sensor_not_finite"
+    assert g.admit(bad) is None
+    assert g.newest is None
+
+
+@pytest.mark.parametrize(
+    ("sensors", "expected"),
+    [
+        ({"position": np.array([0.0, np.inf, 0.0])}, "sensor_not_finite"),
+        ({"position": np.array([0.0, 0.0])}, "sensor_malformed"),
+        ({"position": np.zeros((3, 1))}, "sensor_malformed"),
+        ({"position": [0.0, None, 0.0]}, "sensor_malformed"),
+        ({"position": None}, "sensor_malformed"),
+        ({"position": ["1", "2", "3"]}, "sensor_malformed"),
+        ({"position": [[0.0], [0.0, 1.0]]}, "sensor_malformed"),
+        ({"position": np.array([0.0, 0.0, 101.0])}, "sensor_out_of_range"),
+        ({"angular_velocity": np.array([0.0, -51.0, 0.0])}, "sensor_out_of_range"),
+        ({"orientation": np.zeros(4)}, "orientation_norm"),
+    ],
+)
+def test_a_bad_sensor_keeps_its_reading_out(sensors: dict[str, Any], expected: str) -> None:
+    g = gate()
+    assert cause(g.admit(reading(1.0, 0.002, 1, **sensors))) == expected
+    assert g.newest is None
+
+
+@pytest.mark.parametrize("name", ["position", "orientation", "linear_velocity", "angular_velocity"])
+def test_a_missing_sensor_keeps_its_reading_out(name: str) -> None:
+    whole = reading(1.0, 0.002, 1)
+    rest = {key: value for key, value in whole.sensors.items() if key != name}
+    fault = gate().admit(Reading(rest, whole.stamp, whole.received, 1))
+    assert (cause(fault), fault and fault.detail) == ("sensor_missing", name)
+
+
+def test_the_envelope_gets_its_sensors_even_if_the_policy_reads_none_of_them() -> None:
+    manifest = make_manifest()
+    g = ReadingGate((s for s in manifest.sensors if s.name == "angular_velocity"), PlaceEnvelope.demanded)
+    fault = g.admit(Reading({"angular_velocity": np.zeros(3)}, 0.0, 0.0, 1))
+    assert cause(fault) == "sensor_missing"
+
+
+def test_a_stamp_from_the_future_does_not_spoil_the_age_of_what_follows() -> None:
+    g = gate()
+    g.admit(reading(1.0, 0.002, 1))
+    whole = reading(1.005, 0.002, 2)
+    assert cause(g.admit(Reading(whole.sensors, whole.stamp + 60.0, whole.received, 2))) == "stamp_jump"
+    assert g.admit(reading(1.01, 0.002, 3)) is None
+    assert g.age(1.012) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_what_passes_is_a_copy_that_the_driver_can_not_change_later() -> None:
+    g = gate()
+    position = np.zeros(3)
+    g.admit(reading(1.0, 0.002, 1, position=position))
+    position[:] = np.nan
+    assert g.newest is not None
+    assert np.isfinite(g.newest.sensors["position"]).all()

@@ -1,0 +1,216 @@
+"""The benchmarks of legged locomotion at their smallest, and what they conclude from made-up measurements."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from policies.errors import UserError
+from robo_rl.algorithms.ppo.config import PpoConfig
+from robo_rl.algorithms.registry import TrainingDiverged
+from robo_rl.bench import env, ppo, rough, tables, walk
+from robo_rl.bench.registry import BENCHMARKS
+from robo_rl.cli.main import main
+from robo_rl.evaluation.flying import HELD_OUT_SEED, Interval, wilson
+from robo_rl.evaluation.walking import DEVELOPMENT_SEED, TerrainScore, WalkingEvaluation
+from robo_rl.training import runner
+
+TINY = PpoConfig(num_worlds=8, iterations=4, rollout_steps=4, epochs=1, minibatches=1)
+
+
+def walking(error: float, falls: int = 0, worlds: int = 1000, terrain: Any = ()) -> WalkingEvaluation:
+    fell = np.arange(worlds) < falls
+    near = Interval(error, error - 0.01, error + 0.01)
+    return WalkingEvaluation(
+        "made-up", HELD_OUT_SEED, worlds, 1.0, near, near, wilson(falls, worlds), Interval(30.0, 29.0, 31.0), terrain,
+        fell, np.full(worlds, error),
+    )  # fmt: skip
+
+
+class FakeTrainer:
+    """Trains for 20 ms an iteration and learns nothing; diverges in iteration 3 with seed 7."""
+
+    def __init__(self, config: PpoConfig, task: Any, seed: int) -> None:
+        self.iteration, self.steps, self.total_iterations, self.graph = 0, 0, config.iterations, None
+        self._seed = seed
+
+    def iterate(self) -> None:
+        time.sleep(0.02)
+        if self._seed == 7 and self.iteration == 2:
+            raise TrainingDiverged("nothing finite")
+        self.iteration += 1
+        self.steps += 32
+
+
+def fake_walk(monkeypatch: pytest.MonkeyPatch, errors: list[float]) -> list[tuple[int, int]]:
+    """Replace training and evaluation; evaluations take 100 ms and give `errors` in turn. Returns what was asked."""
+    asked: list[tuple[int, int]] = []
+
+    def evaluate(graph: Any, task: Any, worlds: int, seed: int) -> WalkingEvaluation:
+        asked.append((worlds, seed))
+        time.sleep(0.1)
+        return walking(errors[min(len(asked), len(errors)) - 1], worlds=worlds)
+
+    monkeypatch.setattr(walk, "PpoTrainer", FakeTrainer)
+    monkeypatch.setattr(walk, "evaluate_walking", evaluate)
+    return asked
+
+
+def settings(**changes: Any) -> walk.Settings:
+    given = {"seeds": 1, "every_seconds": 0.001, "quick_worlds": 5, "worlds": 50, "algorithm": TINY}
+    return walk.Settings(**{**given, **changes})
+
+
+def test_the_clock_of_walk_stands_still_while_a_policy_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = fake_walk(monkeypatch, [0.5])
+    row = walk.run(settings())["seeds"][0]
+    assert asked == [(5, HELD_OUT_SEED)] * 4 + [(50, HELD_OUT_SEED)]
+    assert 0.08 <= row["train_seconds"] < 0.3, "half a second of evaluations is not in it"
+    assert row["seconds_to_0.20"] is None
+    assert row["final_velocity_error"] == 0.5
+    assert [at["iteration"] for at in row["curve"]] == [1, 2, 3, 4, 4]
+
+
+def test_the_bar_of_walk_needs_a_confirmation_by_all_worlds(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Few worlds, all of them, few, all, and then the last one.
+    asked = fake_walk(monkeypatch, [0.19, 0.21, 0.19, 0.20, 0.17])
+    row = walk.run(settings(development=True))["seeds"][0]
+    assert [worlds for worlds, _ in asked[:4]] == [5, 50, 5, 50]
+    assert {seed for _, seed in asked} == {DEVELOPMENT_SEED}
+    assert row["seconds_to_0.20"] == row["curve"][1]["seconds"]
+    assert row["final_velocity_error"] == 0.17
+
+
+def test_a_seed_that_diverges_is_told_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_walk(monkeypatch, [0.1])
+    result = walk.run(settings(seeds=2, first_seed=6))
+    assert [row["seed"] for row in result["seeds"]] == [6, 7]
+    assert result["failures"] == ["seed 7: nothing finite"]
+    assert result["seeds"][1]["environment_steps"] == 64
+    assert "| 7 |" in tables.TABLES["walk"](result)
+
+
+def test_the_time_to_a_return_lies_on_the_line_between_evaluations() -> None:
+    curve = [{"seconds": t, "return": r} for t, r in ((10.0, 1.0), (20.0, 3.0), (30.0, 2.0), (40.0, 6.0))]
+    assert ppo.first_reached(curve, 0.5) == 10.0
+    assert ppo.first_reached(curve, 2.0) == 15.0
+    assert ppo.first_reached(curve, 4.5) == pytest.approx(36.25)
+    assert ppo.first_reached(curve, 7.0) is None
+
+
+def test_rsl_rl_gets_our_settings_in_its_own_words() -> None:
+    config = PpoConfig(rollout_steps=24, learning_rate=3e-4, target_kl=0.0, clip=0.1, gae_lambda=0.9, value_clip=0.0)
+    given = ppo.rsl_rl_settings(config)
+    assert given["num_steps_per_env"] == 24
+    assert given["actor"]["hidden_dims"] == list(config.actor_hidden)
+    assert given["critic"]["hidden_dims"] == list(config.critic_hidden)
+    algorithm = given["algorithm"]
+    assert (algorithm["learning_rate"], algorithm["clip_param"], algorithm["lam"]) == (3e-4, 0.1, 0.9)
+    assert (algorithm["schedule"], algorithm["desired_kl"]) == ("fixed", None)
+    assert algorithm["use_clipped_value_loss"] is False
+    assert algorithm["symmetry_cfg"] is None
+    mirrored = ppo.rsl_rl_settings(replace(config, symmetry="augment"), mirrored=True)["algorithm"]["symmetry_cfg"]
+    assert mirrored["use_data_augmentation"] and not mirrored["use_mirror_loss"]
+
+
+def score(kind: str, level: int, share: float) -> TerrainScore:
+    return TerrainScore(kind, level, 10, wilson(round(10 * share), 10), wilson(10 - round(10 * share), 10), 0.2)
+
+
+def test_rough_says_what_stays_below_the_bar() -> None:
+    good = [kind for kind in rough.BAR_LEVELS if kind != "stairs_up"]
+    scores = [score(kind, level, 0.8 if level >= 3 else 1.0) for kind in good for level in range(8)]
+    scores += [score("stairs_up", level, 0.7 if level >= 3 else 1.0) for level in range(8)]
+    figures = rough.figures(walking(0.2, terrain=tuple(scores)))
+    assert figures["success_at_0.10_m_stairs"] == {"stairs_up": 0.7, "stairs_down": 0.8}
+    assert figures["success_at_0.15_rad_slopes"] == {"slope_up": 0.8, "slope_down": 0.8}
+    assert figures["missing"] == ["stairs_up"]
+    up = next(row for row in figures["kinds"] if row["kind"] == "stairs_up")
+    assert up["hardest_level_at_bar"] == 2
+    assert up["success"] == pytest.approx((3 * 1.0 + 5 * 0.7) / 8)
+    assert (figures["stair_height_m"], figures["slope_angle_rad"]) == pytest.approx((0.1, 0.15))
+    assert "Below 80 %: stairs up." in tables.TABLES["rough"](
+        {**figures, "mean_terrain_level": 3.0, "train_seconds": 60.0}
+    )
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_every_benchmark_s_settings_are_flags_of_the_command_line(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["bench", name, "--help"])
+    assert ended.value.code == 0
+    assert "--json FILE" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: env.Settings(worlds=(1024, 0)), "worlds must be numbers of at least 1"),
+        (lambda: env.Settings(repeats=0), "repeats must be at least 1, got 0"),
+        (lambda: settings(seeds=0), "seeds must be at least 1, got 0"),
+        (lambda: ppo.Settings(algorithm=replace(TINY, actor="gru")), "rsl_rl has no actor like ours but mlp, got gru"),
+        (lambda: ppo.Settings(algorithm=TINY, every=0), "every must be at least 1, got 0"),
+        (lambda: rough.Settings(minutes=0.0), "minutes must be above 0.0, got 0.0"),
+    ],
+)
+def test_settings_that_measure_nothing_are_refused(make: Any, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        make()
+
+
+def test_the_peak_of_memory_follows_what_is_allocated() -> None:
+    before = env.peak_memory_mb()
+    kept = np.ones(8_000_000)
+    assert env.peak_memory_mb() >= before
+    assert env.peak_memory_mb() > kept.nbytes / 1e6
+
+
+@pytest.mark.slow
+def test_env_measures_the_full_step_against_bare_physics() -> None:
+    result = env.run(env.Settings(worlds=(8,), steps=3, repeats=2))
+    row = result["worlds"]["8"]
+    assert 0.0 < row["share_of_bare"] < 1.5
+    assert row["env_steps_per_second"] > 0.0
+    assert 50.0 < row["rss_mb"] < 3000.0
+    assert "| 8 |" in tables.TABLES["env"](result)
+
+
+def test_walk_keeps_its_runs_and_overwrites_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(walk, "evaluate_walking", lambda graph, task, worlds, seed: walking(0.5, worlds=worlds))
+    wanted = walk.Settings(seeds=1, first_seed=3, worlds=4, algorithm=replace(TINY, iterations=2), keep=tmp_path)
+    walk.run(wanted)
+    kept = runner.load_trained(tmp_path / "seed-3")
+    assert (kept.iterations, kept.configuration.seed) == (2, 3)
+    with pytest.raises(UserError, match="seed-3 exists; name another folder with --keep"):
+        replace(wanted)
+
+
+@pytest.mark.parametrize(
+    ("further", "trainers"),
+    [
+        ({}, ["robo-rl", "rsl_rl"]),
+        (
+            {"imitation": 1, "symmetry": "augment"},
+            ["robo-rl", "rsl_rl", "robo-rl, no guide", "rsl_rl, mirror images"],
+        ),
+    ],
+)
+def test_ppo_measures_both_trainers(
+    monkeypatch: pytest.MonkeyPatch, further: dict[str, Any], trainers: list[str]
+) -> None:
+    # All really train; what they learned is judged elsewhere.
+    monkeypatch.setattr(ppo, "evaluate_walking", lambda graph, task, worlds, seed: walking(0.5, worlds=worlds))
+    result = ppo.run(ppo.Settings(every=1, worlds=4, probe=1, algorithm=replace(TINY, iterations=2, **further)))
+    assert [row["trainer"] for row in result["rows"]] == trainers
+    for row in result["rows"]:
+        assert row["samples_per_second"] > 0.0
+        assert row["seconds_to_return"] <= row["train_seconds"]
+        assert len(row["curve"]) == 2
+    assert "| rsl_rl |" in tables.TABLES["ppo"](result)

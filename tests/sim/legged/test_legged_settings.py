@@ -1,0 +1,62 @@
+"""Settings of walking worlds: what does not fit is refused in one line, and the docs name every one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from policies.errors import UserError
+from sim.legged.settings import CommandSettings, ImperfectionSettings, LeggedSettings, RewardSettings
+from sim.legged.task import make_environment
+from sim.robots.go1 import GO1
+
+TROT = LeggedSettings(gait=(0.0, 0.5, 0.5, 0.0))
+DOCUMENT = Path(__file__).parents[3] / "docs" / "locomotion.md"
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: CommandSettings(forward=0.0), "forward must be above 0.0, got 0.0"),
+        (lambda: CommandSettings(standing=1.5), "standing must be at least 0.0 and at most 1.0, got 1.5"),
+        (lambda: CommandSettings(interval=(5.0, 1.0)), "interval must be low, then high"),
+        (lambda: CommandSettings(start=0.0), "start must be above 0.0 and at most 1.0, got 0.0"),
+        (lambda: RewardSettings(slip=float("nan")), "slip must be finite, got nan"),
+        (lambda: ImperfectionSettings(friction=-0.1), "friction must be at least 0.0, got -0.1"),
+        (lambda: ImperfectionSettings(push_interval=(3.0, 2.0)), "push_interval must be low, then high"),
+        (lambda: replace(TROT, frequency=0.0), "frequency must be above 0"),
+        (lambda: replace(TROT, duty=1.0), "duty must be above 0.0 and below 1.0, got 1.0"),
+        (lambda: replace(TROT, gait=(0.0, 1.0)), "gait must be at least 0.0 and below 1.0"),
+    ],
+)
+def test_settings_out_of_range_are_refused(build: Callable[[], Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        build()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"num_worlds": 0}, "num_worlds must be at least 1, got 0"),
+        ({"device": "cuda"}, "on the CPU, got device cuda"),
+        ({"imperfections": -1.0}, "imperfections must be at least 0"),
+        ({"settings": replace(TROT, gait=(0.0, 0.5))}, "a phase for each of the 4 feet of go1"),
+        ({"settings": replace(TROT, timestep=0.007)}, "timestep must divide the control period of 0.02 s, got 0.007"),
+    ],
+)
+def test_a_world_that_can_not_be_made_is_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        make_environment(**{"num_worlds": 2, "seed": 0, "of": GO1, "settings": TROT, **arguments})
+
+
+@pytest.mark.parametrize("settings", [CommandSettings, RewardSettings, ImperfectionSettings, LeggedSettings])
+def test_the_docs_name_every_setting(settings: type[Any]) -> None:
+    text = DOCUMENT.read_text()
+    parts = {"commands", "rewards", "imperfections"}
+    shared = {"heading_gain"}
+    missing = [f.name for f in fields(settings) if f"`{f.name}`" not in text and f.name not in parts | shared]
+    assert not missing

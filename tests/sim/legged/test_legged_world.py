@@ -1,0 +1,364 @@
+"""The walking world: truth that stays, ends, rewards, commands, and joints by name."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields, replace
+
+import mujoco
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from policies.errors import UserError
+from policies.signals import Commands, Sensors, State, Truth
+from policies.terms.proprioception import GaitClock
+from policies.terms.rotation import rotate
+from sim.environment import VectorEnvironment
+from sim.legged.commands import VelocityCommands
+from sim.legged.critic import critic_parts
+from sim.legged.gait import Gait
+from sim.legged.rewards import Now, Rewards
+from sim.legged.scenario import LeggedScenario
+from sim.legged.settings import CommandSettings, LeggedSettings, RewardSettings
+from sim.legged.task import PERIOD, flat_task, make_environment
+from sim.robots.go1 import GO1
+from sim.robots.h1 import H1
+from sim.robots.legged import LeggedRobot, Mirror
+from sim.tasks import find_task
+from tests.sim import reward_reference
+
+TROT = LeggedSettings(gait=(0.0, 0.5, 0.5, 0.0))
+
+
+def world(n: int, robot: LeggedRobot = GO1, settings: LeggedSettings = TROT, imperfections: float = 0.0,
+          randomized: bool = True, seed: int = 0) -> tuple[VectorEnvironment, LeggedScenario]:  # fmt: skip
+    environment = make_environment(
+        n, seed, of=robot, settings=settings, randomized=randomized, imperfections=imperfections
+    )
+    scenario = environment.scenario
+    assert isinstance(scenario, LeggedScenario)
+    environment.reset()
+    return environment, scenario
+
+
+def stand(n: int, robot: LeggedRobot = GO1) -> Commands:
+    return Commands({"joint_position_target": torch.tensor([robot.stance]).repeat(n, 1)})
+
+
+@pytest.mark.parametrize("robot", [GO1, H1], ids=lambda robot: robot.name)
+def test_truth_is_what_the_robot_does(robot: LeggedRobot) -> None:
+    environment, _ = world(16, robot, replace(TROT, gait=(0.0, 0.5) * (len(robot.feet) // 2)))
+    before = environment.step(stand(16, robot))
+    after = environment.step(stand(16, robot))
+    a, b = before.truth, after.truth
+    velocity = (b["base_position"] - a["base_position"]) / PERIOD
+    mean = 0.5 * (rotate(a["orientation"], a["linear_velocity"]) + rotate(b["orientation"], b["linear_velocity"]))
+    # A landing within the step is a jump that the mean of its two ends misses.
+    assert float((velocity - mean).abs().median()) < 0.01 and float((velocity - mean).abs().max()) < 0.2
+    down = torch.tensor([0.0, 0.0, -1.0]).expand(16, 3)
+    torch.testing.assert_close(rotate(b["orientation"], b["gravity"]), down, atol=1e-5, rtol=0.0)
+    torch.testing.assert_close(b["base_height"], b["base_position"][:, 2:])
+    told = environment.critic_observation(b)
+    assert told.shape == (16, flat_task(robot, TROT).critic_dim)
+    # Views of one row or signals apart, as those of a mirror image: the critic is told the same.
+    assert torch.equal(told, torch.cat([b[name].clone() for name in critic_parts(robot)], -1))
+    assert torch.equal(told, environment.critic_observation(Truth({name: value.clone() for name, value in b.items()})))
+
+
+def test_what_a_step_returned_is_not_changed_by_later_ones() -> None:
+    environment, _ = world(32, imperfections=1.0)
+    environment.spread_ages()
+    kept = []
+    g = torch.Generator().manual_seed(0)
+    for _ in range(60):
+        target = torch.tensor([GO1.stance]) + torch.randn(32, 12, generator=g)
+        step = environment.step(Commands({"joint_position_target": target}))
+        for part in (step.truth, step.terminal_truth, step.sensors, step.terminal_sensors):
+            kept += [(value, value.clone()) for value in part.values()]
+    assert all(torch.equal(value, copy) for value, copy in kept)
+
+
+def test_truth_right_after_a_restore_is_that_of_the_snapshot() -> None:
+    environment, scenario = world(4, imperfections=1.0)
+    g = torch.Generator().manual_seed(1)
+    for _ in range(20):
+        target = torch.tensor([GO1.stance]) + 0.3 * torch.randn(4, 12, generator=g)
+        environment.step(Commands({"joint_position_target": target}))
+    saved, before = environment.snapshot(), scenario.truth()
+    other, restored = world(4, imperfections=1.0, seed=5)
+    other.restore(saved)
+    after = restored.truth()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_robot_that_stands_lives_to_its_time_limit_and_one_that_tips_over_ends() -> None:
+    environment, scenario = world(8)
+    for _ in range(100):
+        step = environment.step(stand(8))
+        assert not bool(step.terminated.any())
+    # Laid on its side, world 3 falls; low enough, world 5 does.
+    scenario.physics.qpos[3, 3:7] = (math.cos(0.7), math.sin(0.7), 0.0, 0.0)
+    scenario.physics.qpos[5, 2] = 0.1
+    step = environment.step(stand(8))
+    assert step.terminated.tolist() == [False, False, False, True, False, True, False, False]
+    assert bool((step.truth["base_height"][step.terminated] > 0.25).all())
+    assert float(step.reward[3]) < -0.9 and float(step.reward[0]) > -0.1
+
+
+def test_a_world_that_explodes_ends_alone_and_is_counted() -> None:
+    environment, scenario = world(4, imperfections=1.0)
+    scenario.physics.qvel[2, 3] = float("nan")
+    step = environment.step(stand(4))
+    assert step.terminated.tolist() == [False, False, True, False]
+    assert environment.metrics()["failed_worlds"] == 1.0
+    assert all(bool(torch.isfinite(v).all()) for part in (step.sensors, step.truth) for v in part.values())
+    assert bool(torch.isfinite(step.reward).all())
+
+
+def test_whoever_asks_for_gradients_is_told_what_to_use_instead() -> None:
+    environment, _ = world(2)
+    with pytest.raises(UserError, match=r"go1 has no gradients to train by.*use ppo"):
+        environment.flow(stand(2))
+
+
+def columns_of(robot: LeggedRobot) -> tuple[dict[str, slice], int]:
+    """Where each signal stands in made-up rows, and their width: not in the order that the physics has."""
+    joints, feet = len(robot.joints), len(robot.feet)
+    widths = {
+        "foot_velocity": 3 * feet, "linear_velocity": 3, "joint_torque": joints, "base_position": 3,
+        "foot_contact": feet, "angular_velocity": 3, "joint_position": joints, "foot_position": 3 * feet,
+        "joint_velocity": joints, "orientation": 4,
+    }  # fmt: skip
+    columns, start = {}, 2
+    for name, width in widths.items():
+        columns[name] = slice(start, start + width)
+        start += width
+    return columns, start + 1
+
+
+def random_gait(robot: LeggedRobot) -> Tensor:
+    """A clock's table of seven steps."""
+    g, feet = torch.Generator().manual_seed(3), len(robot.feet)
+    wanted, lift = (torch.randn(7, feet, generator=g) for _ in range(2))
+    return torch.cat((torch.randn(7, 2, generator=g), (wanted > 0.0).float(), lift.abs()), -1)
+
+
+def random_now(robot: LeggedRobot, n: int) -> Now:
+    """Worlds of which a third are commanded to stand, some have fallen and one in four is in quarantine."""
+    g, (columns, width) = torch.Generator().manual_seed(0), columns_of(robot)
+    joints, feet = len(robot.joints), len(robot.feet)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=g)
+
+    values = draw(n, width)
+    values[:, columns["linear_velocity"]] *= 0.3
+    values[:, columns["base_position"]] = robot.stand_height * (1.0 + 0.5 * draw(n, 3))
+    gravity = torch.nn.functional.normalize(draw(n, 3) * torch.tensor([1.0, 1.0, 0.3]) - torch.tensor([0.0, 0.0, 1.0]))
+    command = 0.3 * draw(n, 3) * (torch.arange(n) % 3 > 0)[:, None]
+    return Now(
+        values, draw(n, width), torch.arange(n), torch.cat((gravity, draw(n, 5)), -1), 0.1 * draw(n, feet + 1),
+        command, draw(n, joints), draw(n, joints), draw(n, joints), draw(n, feet).clamp(min=0.0),
+        torch.arange(n) % 4 == 3,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("robot", [GO1, H1], ids=lambda robot: robot.name)
+def test_the_reward_is_the_weighted_sum_of_its_terms_one_by_one(robot: LeggedRobot) -> None:
+    now, (columns, _) = random_now(robot, 96), columns_of(robot)
+    names = [field.name for field in fields(RewardSettings)]
+    settings = replace(TROT, gait=(0.0,) * len(robot.feet))
+    expected = reward_reference.terms(now, columns, robot, settings, PERIOD, random_gait(robot), 0.02)
+    assert set(expected) == set(names)
+    alive, sum_of_all = (~now.failed).float(), torch.zeros(96)
+    for weight, name in enumerate(names, 1):
+        alone = replace(settings, rewards=RewardSettings(**{**dict.fromkeys(names, 0.0), name: 1.0}))
+        verdict = Rewards(alone, robot, PERIOD, columns, random_gait(robot), 0.02)(now)
+        torch.testing.assert_close(verdict.reward, PERIOD * expected[name] * alive, rtol=1e-4, atol=1e-6, msg=name)
+        assert bool(verdict.reward.any()), name
+        sum_of_all += PERIOD * weight * expected[name] * alive
+    weights = RewardSettings(**{name: float(weight) for weight, name in enumerate(names, 1)})
+    rewards = Rewards(replace(settings, rewards=weights), robot, PERIOD, columns, random_gait(robot), 0.02)
+    for _ in range(2):
+        verdict = rewards(now)
+        torch.testing.assert_close(verdict.reward, sum_of_all, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(verdict.tracking, expected["track_velocity"])
+    fallen = reward_reference.fallen(now, columns, robot, settings)
+    assert torch.equal(verdict.fallen, fallen) and 0.3 < float(fallen.float().mean()) < 0.9
+    down = now.values[:, columns["foot_contact"]] > 0.0
+    torch.testing.assert_close(verdict.air, torch.where(down, 0.0, now.air + PERIOD))
+
+
+def test_what_is_not_finite_is_a_fall_and_spoils_only_terms_with_a_weight() -> None:
+    now, (columns, _) = random_now(GO1, 8), columns_of(GO1)
+    now.values[0, columns["joint_torque"]] = torch.nan
+    now.told[1, 2] = torch.nan
+    weightless = replace(TROT, rewards=replace(RewardSettings(), torque=0.0))
+    with_torque, without = (Rewards(s, GO1, PERIOD, columns, random_gait(GO1), 0.02)(now) for s in (TROT, weightless))
+    assert bool(with_torque.reward[0].isnan()) and bool(without.reward.isfinite().all())
+    assert bool(with_torque.fallen[1])
+
+
+def test_worlds_of_another_number_or_type_are_refused() -> None:
+    now, (columns, _) = random_now(GO1, 8), columns_of(GO1)
+    rewards = Rewards(TROT, GO1, PERIOD, columns, random_gait(GO1), 0.02)
+    rewards(now)
+    with pytest.raises(ValueError, match=r"expected torch.float32 \[8, 3\], got torch.float32 \[7, 3\]"):
+        rewards(replace(now, command=now.command[:7]))
+    with pytest.raises(ValueError, match=r"got torch.float64"):
+        rewards(replace(now, command=now.command.double()))
+
+
+def test_following_the_command_pays_more_than_standing_and_standing_more_than_the_wrong_way() -> None:
+    columns, _ = columns_of(GO1)
+    command = torch.tensor([[1.0, 0.0, 0.5]]).repeat(3, 1)
+    one = random_now(GO1, 1)
+    alike = {name: value.repeat(3, *([1] * (value.dim() - 1))) for name, value in vars(one).items()}
+    now = Now(**{**alike, "command": command})
+    now.values[:, columns["linear_velocity"]] = torch.tensor([[1.0, 0.0, 0.3], [0.0, 0.0, 0.3], [-1.0, 0.0, 0.3]])
+    now.values[:, columns["angular_velocity"]] = torch.tensor([[0.2, 0.0, 0.5], [0.2, 0.0, 0.0], [0.2, 0.0, -0.5]])
+    reward = Rewards(TROT, GO1, PERIOD, columns, random_gait(GO1), 0.02)(now).reward
+    assert float(reward[0]) > float(reward[1]) > float(reward[2])
+
+
+def test_the_world_and_the_policy_keep_the_same_clock() -> None:
+    term, gait = GaitClock(2.5, PERIOD), Gait((0.0, 0.5), 2.5, 0.55, PERIOD)
+    state = State({term.state: torch.tensor([[0.0, 1.0]])})
+    for t in range(400):
+        steps = torch.tensor([t])
+        clock, wanted, lift = gait.table[steps % len(gait.table)].split([2, 2, 2], -1)
+        torch.testing.assert_close(term(Sensors({}), state), clock, atol=1e-4, rtol=0.0)
+        # No foot is asked to be in the air and on the ground at once, and some foot always carries.
+        assert bool(((lift > 1e-6) <= (wanted == 0.0)).all())
+        assert bool(wanted.any())
+        state = State(term.advance(Sensors({}), state, torch.zeros(1, 2)))
+
+
+def test_commands_fill_their_ranges_and_some_ask_to_stand() -> None:
+    n, g = 20000, torch.Generator().manual_seed(0)
+    commands = VelocityCommands(CommandSettings(), n, PERIOD, curriculum=False)
+    commands.begin(torch.arange(n), g)
+    assert not commands.values.any()
+    for _ in range(round(0.6 / PERIOD)):
+        commands.advance(torch.zeros(n), g)
+    values = commands.values
+    assert values.abs().amax(0).tolist() == pytest.approx([1.5, 0.8, 1.2], rel=0.01)
+    standing = (values == 0.0).all(-1)
+    assert 0.1 <= float(standing.float().mean()) < 0.12
+
+
+def test_commands_change_when_their_time_is_over_and_headings_are_steered_to() -> None:
+    fast = (50.0, 50.0, 50.0)
+    settings = CommandSettings(standing=0.0, heading=1.0, interval=(1.0, 1.0), acceleration=fast)
+    commands, g = VelocityCommands(settings, 4, 0.1, curriculum=False), torch.Generator().manual_seed(0)
+    commands.begin(torch.arange(4), g)
+    heading = torch.zeros(4)
+    commands.advance(heading, g)
+    first = commands.values[:, :2]
+    for _ in range(7):
+        commands.advance(heading, g)
+        heading = heading + 0.1 * commands.values[:, 2]
+        assert torch.equal(commands.values[:, :2], first)
+    assert float(commands.values[:, 2].abs().max()) <= 1.2 + 1e-6
+    for _ in range(3):
+        commands.advance(heading, g)
+    assert not torch.equal(commands.values[:, :2], first)
+    commands.hold(torch.tensor([1]), torch.tensor([0.3, 0.0, 0.1]))
+    for _ in range(30):
+        commands.advance(heading, g)
+    assert commands.values[1].tolist() == pytest.approx([0.3, 0.0, 0.1])
+
+
+def test_no_command_changes_faster_than_its_limit_however_it_comes_about() -> None:
+    settings = CommandSettings(interval=(0.2, 0.4), acceleration=(3.0, 2.0, 8.0))
+    commands, g = VelocityCommands(settings, 64, PERIOD, curriculum=False), torch.Generator().manual_seed(0)
+    commands.begin(torch.arange(64), g)
+    last, most = commands.values, torch.zeros(3)
+    for step in range(100):
+        if step == 50:
+            commands.ask(torch.arange(8), torch.tensor([-1.5, 0.8, 1.2]))
+        commands.advance(torch.zeros(64), g)
+        most = torch.maximum(most, (commands.values - last).abs().amax(0))
+        last = commands.values
+    assert most.tolist() == pytest.approx([3.0 * PERIOD, 2.0 * PERIOD, 8.0 * PERIOD], rel=1e-4)
+    torch.testing.assert_close(last[:8], torch.tensor([[-1.5, 0.8, 1.2]]).expand(8, 3))
+
+
+def test_the_ranges_grow_with_tracking_alone_up_to_the_full_ones() -> None:
+    settings = CommandSettings(start=0.5, growth=0.2, promotion=0.6)
+    commands = VelocityCommands(settings, 8, PERIOD, curriculum=True)
+    commands.learn(torch.full((8,), 0.5))
+    assert commands.range == 0.5
+    for wanted in (0.7, 0.9, 1.0, 1.0):
+        commands.learn(torch.full((8,), 0.9))
+        assert commands.range == pytest.approx(wanted)
+    fresh = VelocityCommands(settings, 8, PERIOD, curriculum=True)
+    fresh.finish_curriculum()
+    assert fresh.range == 1.0
+
+
+def test_the_command_that_is_judged_is_the_one_the_policy_was_told() -> None:
+    environment, _ = world(64, settings=replace(TROT, commands=CommandSettings(interval=(0.2, 0.5))))
+    told, changed = environment.step(stand(64)).sensors["velocity_command"], 0
+    for _ in range(40):
+        step = environment.step(stand(64))
+        assert torch.equal(step.terminal_truth["velocity_command"], told)
+        changed += int((step.sensors["velocity_command"] != told).any(-1).sum())
+        told = step.sensors["velocity_command"]
+    assert changed > 64
+
+
+def permuted(robot: LeggedRobot, order: list[int]) -> LeggedRobot:
+    """The same robot with its joints listed in another order."""
+
+    def pick(values: tuple[float, ...]) -> tuple[float, ...]:
+        return tuple(values[i] for i in order)
+
+    place = {old: new for new, old in enumerate(order)}
+    mirror = Mirror(
+        tuple(place[robot.mirror.joint_from[i]] for i in order), pick(robot.mirror.joint_sign), robot.mirror.foot_from
+    )
+    return replace(
+        robot, joints=tuple(robot.joints[i] for i in order), mirror=mirror, stance=pick(robot.stance),
+        lying=pick(robot.lying), stiffness=pick(robot.stiffness), damping=pick(robot.damping),
+        torque_limit=pick(robot.torque_limit), joint_low=pick(robot.joint_low), joint_high=pick(robot.joint_high),
+        joint_speed=pick(robot.joint_speed), action_scale=pick(robot.action_scale),
+    )  # fmt: skip
+
+
+def test_joints_go_by_name_whatever_order_they_are_listed_in() -> None:
+    order = [int(i) for i in np.random.default_rng(0).permutation(12)]
+    worlds = [world(4), world(4, permuted(GO1, order))]
+    g = torch.Generator().manual_seed(2)
+    qpos = np.tile(worlds[0][1].physics.model.qpos0, (4, 1))
+    model = worlds[0][1].physics.model
+    for name, angle in zip(GO1.joints, GO1.stance, strict=True):
+        qpos[:, model.joint(name).qposadr[0]] = angle
+    for _, scenario in worlds:
+        assert isinstance(scenario.physics.model, mujoco.MjModel)
+        ids = torch.arange(4)
+        scenario.physics.write(ids, qpos, np.zeros((4, model.nv)))
+        scenario.physics.refresh(ids)
+    for _ in range(25):
+        action = 0.2 * torch.randn(4, 12, generator=g)
+        steps = [
+            environment.step(
+                Commands({"joint_position_target": (torch.tensor([GO1.stance]) + action)[:, torch.tensor(picked)]})
+            )
+            for (environment, _), picked in zip(worlds, (list(range(12)), order), strict=True)
+        ]
+    a, b = (step.terminal_truth for step in steps)
+    torch.testing.assert_close(a["base_position"], b["base_position"], atol=1e-4, rtol=0.0)
+    torch.testing.assert_close(a["joint_position"][:, order], b["joint_position"], atol=1e-4, rtol=0.0)
+    torch.testing.assert_close(a["joint_torque"][:, order], b["joint_torque"], atol=1e-2, rtol=0.0)
+
+
+@pytest.mark.parametrize("name", ["go1-velocity-flat", "h1-velocity-flat"])
+def test_a_task_lets_its_policy_see_only_what_a_robot_has(name: str) -> None:
+    task = find_task(name)
+    read = {sensor for term in task.observation for sensor in term.sensors}
+    assert read == {"orientation", "angular_velocity", "joint_position", "joint_velocity", "velocity_command"}
+    assert next(s for s in task.sensors if s.name == "joint_position").labels == task.commands[0].labels
+    assert task.mirror is not None and task.joints is not None and task.evaluate_randomized

@@ -1,0 +1,220 @@
+"""Walking on terrain: the curriculum's moves, tiles that robots stay on, height scans and their errors."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from policies.errors import UserError
+from policies.graph.symmetry import observation_mirror
+from policies.signals import Commands
+from sim.environment import VectorEnvironment
+from sim.legged.ground.curriculum import TerrainCurriculum
+from sim.legged.ground.scenario import TerrainScenario
+from sim.legged.ground.task import make_environment
+from sim.legged.ground.tiles import ScanSettings
+from sim.robots.go1 import GO1
+from sim.tasks.go1_velocity_rough import GO1_VELOCITY_ROUGH, SETTINGS
+from sim.terrain.terrain import TerrainSettings
+
+TERRAIN = TerrainSettings(kinds=("flat", "stairs_up", "rough"), rows=4)
+STANCE = torch.tensor(GO1.stance)
+
+
+def small(worlds: int = 6, **changes: float) -> tuple[VectorEnvironment, TerrainScenario]:
+    environment = make_environment(
+        worlds, 0, of=GO1, settings=SETTINGS, terrain=TERRAIN, scan=ScanSettings(), randomized=True,
+        imperfections=changes.get("imperfections", 1.0),
+    )  # fmt: skip
+    scenario = environment.scenario
+    assert isinstance(scenario, TerrainScenario)
+    return environment, scenario
+
+
+def stand(environment: VectorEnvironment) -> Commands:
+    return Commands({"joint_position_target": STANCE.expand(environment.num_worlds, -1)})
+
+
+def walked(curriculum: TerrainCurriculum, speed: float, asked: float, seconds: float = 10.0) -> None:
+    """Every world is told to go forward at `asked` m/s and goes at `speed` along the world's x."""
+    n = len(curriculum.levels)
+    forward = torch.tensor([1.0, 0.0]).expand(n, 2)
+    curriculum.advance(forward * asked, forward * speed, forward * speed * seconds, seconds)
+
+
+def finish(curriculum: TerrainCurriculum, fell: bool = False) -> Tensor:
+    everyone = torch.arange(len(curriculum.levels))
+    fallen = torch.full((len(everyone),), fell)
+    curriculum.finish(everyone, fallen, torch.Generator().manual_seed(0))
+    return curriculum.levels
+
+
+def at_level(level: int) -> TerrainCurriculum:
+    curriculum = TerrainCurriculum(8, rows=5, columns=2, tile=8.0)
+    curriculum.levels = torch.full((8,), level)
+    return curriculum
+
+
+@pytest.mark.parametrize(
+    ("speed", "asked", "fell", "level"),
+    [
+        (0.9, 1.0, False, 3),  # walked off its tile as told
+        (0.5, 1.0, False, 2),  # came far, but slowly
+        (0.3, 1.0, False, 1),  # fell short
+        (0.3, 0.35, False, 2),  # did as told without leaving its tile
+        (0.3, 0.35, True, 1),  # fell on its tile
+        (0.9, 1.0, True, 2),  # fell beyond it
+        (0.0, 0.0, False, 2),  # was told to stand
+    ],
+)
+def test_worlds_move_up_and_down_by_what_they_did(speed: float, asked: float, fell: bool, level: int) -> None:
+    curriculum = at_level(2)
+    walked(curriculum, speed, asked)
+    assert finish(curriculum, fell).tolist() == [level] * 8
+    assert finish(curriculum).tolist() == [level] * 8, "an episode counts once"
+
+
+def test_levels_stay_within_the_rows_and_masters_are_spread() -> None:
+    lowest = at_level(0)
+    walked(lowest, 0.0, 1.0)
+    assert finish(lowest).tolist() == [0] * 8
+    highest = at_level(4)
+    walked(highest, 1.0, 1.0)
+    levels = finish(highest)
+    assert 0 <= int(levels.min()) and int(levels.max()) < 5
+    assert len(levels.unique()) > 1
+
+
+def test_a_fixed_level_stays() -> None:
+    curriculum = at_level(2)
+    curriculum.fix(3)
+    walked(curriculum, 1.0, 1.0)
+    assert finish(curriculum).tolist() == [3] * 8
+    curriculum.spread()
+    assert sorted(curriculum.levels.tolist()) == [0, 0, 1, 1, 2, 2, 3, 3]
+    with pytest.raises(UserError, match="at least 0 and at most 4, got 5"):
+        curriculum.fix(5)
+
+
+def test_worlds_start_on_their_tiles_and_report_them() -> None:
+    environment, scenario = small()
+    _, truth = environment.reset()
+    names, kinds, levels = scenario.terrain_places()
+    assert names == ("flat", "stairs_up", "rough")
+    assert kinds.tolist() == [0, 1, 2, 0, 1, 2]
+    assert levels.tolist() == [0, 0, 0, 1, 1, 1]
+    middles = scenario.tiles.origins[levels, kinds]
+    assert (truth["base_position"] - middles)[:, :2].abs().max() <= 0.401
+    assert truth["base_height"].squeeze() == pytest.approx(torch.full((6,), GO1.stand_height + 0.01), abs=0.05)
+    assert environment.metrics()["terrain_level"] == pytest.approx(0.5)
+
+
+def test_a_fixed_level_waits_for_the_next_episode() -> None:
+    environment, scenario = small()
+    environment.reset()
+    scenario.fix_level(3)
+    step = environment.step(stand(environment))
+    assert scenario.terrain_level.tolist() == [0, 0, 0, 1, 1, 1]
+    assert step.truth["base_height"].min() > 0.2
+    environment.reset()
+    assert scenario.terrain_level.tolist() == [3] * 6
+
+
+def test_a_robot_that_leaves_its_tile_comes_back_at_the_opposite_edge() -> None:
+    environment, scenario = small(imperfections=0.0)
+    environment.reset()
+    physics, tile = scenario.physics, TERRAIN.tile
+    middles = scenario.tiles.middles()
+    for _ in range(20):
+        environment.step(stand(environment))
+    physics.qpos[:, :2] = (middles + torch.tensor([tile / 2 - 0.01, 1.0])).double().numpy()
+    level = scenario.tiles.height(torch.from_numpy(physics.qpos[:, None, :2]).float())[:, 0]
+    assert level.abs().max() == 0.0
+    physics.qpos[:, 2] = 0.27
+    physics.qvel[:, 0] = 1.0
+    step = environment.step(stand(environment))
+    place = step.truth["base_position"][:, :2] - middles
+    assert place[:, 0] == pytest.approx(torch.full((6,), -tile / 2 + 0.01), abs=0.03)
+    assert place[:, 1] == pytest.approx(torch.ones(6), abs=0.03)
+    assert step.truth["base_height"].min() > 0.2
+    after = environment.step(stand(environment))
+    assert (after.truth["base_position"] - step.truth["base_position"]).abs().max() < 0.05
+    assert not bool(after.terminated.any())
+
+
+def test_a_robot_that_crosses_its_tile_as_told_goes_on_a_level_higher_at_the_opposite_edge() -> None:
+    environment, scenario = small(imperfections=0.0)
+    environment.reset()
+    physics, tile, tiles = scenario.physics, TERRAIN.tile, scenario.tiles
+    before, curriculum = tiles.levels.clone(), tiles.curriculum
+    told = torch.arange(6) % 2 == 0
+    curriculum.advance(
+        torch.tensor([[1.0, 0.0]]).expand(6, 2), told[:, None] * torch.tensor([1.0, 0.0]), torch.zeros(6, 2), 5.0
+    )
+    physics.qpos[:, :2] = (tiles.middles() + torch.tensor([tile / 2 + 0.01, 0.5])).double().numpy()
+    physics.qpos[:, 2] = 0.27
+    step = environment.step(stand(environment))
+    assert (tiles.levels - before).tolist() == told.long().tolist()
+    place = step.truth["base_position"][:, :2] - tiles.middles()
+    assert place[:, 0] == pytest.approx(torch.full((6,), -tile / 2 + 0.01), abs=0.03)
+    assert step.truth["base_height"].min() > 0.2
+    assert torch.equal(scenario.terrain_level, curriculum.levels)
+
+
+def test_scans_by_look_up_are_scans_by_ray_casts() -> None:
+    environment, scenario = small(12)
+    _, truth = environment.reset()
+    tiles = scenario.tiles
+    assert truth["height_scan"] == pytest.approx(tiles.cast(truth, scenario.physics), abs=1e-4)
+    assert truth["height_scan"][scenario.terrain_kind == 2].std(1).min() > 0.001
+
+
+def test_drift_moves_the_map_once_an_episode_and_leaves_the_truth_alone() -> None:
+    environment, scenario = small(600)
+    sensors, truth = environment.reset()
+    flat = scenario.terrain_kind == 0
+    error = (sensors["height_scan"] - truth["height_scan"])[flat]
+    assert error.mean(1).std() == pytest.approx(0.02, rel=0.3)
+    assert (error - error.mean(1, keepdim=True)).std() == pytest.approx(0.02, rel=0.1)
+    drift = scenario.tiles.drift.clone()
+    environment.step(stand(environment))
+    assert torch.equal(scenario.tiles.drift, drift)
+    _, clean = small(6, imperfections=0.0)
+    assert clean.tiles.drift.abs().max() == 0.0
+
+
+def test_dropout_repeats_a_scan() -> None:
+    environment, _ = small(600)
+    before, _ = environment.reset()
+    after = environment.step(stand(environment)).sensors
+    same = (before["height_scan"] == after["height_scan"]).all(1).float().mean()
+    assert 0.01 < float(same) < 0.12
+
+
+def test_an_environment_continues_bit_for_bit_from_its_snapshot() -> None:
+    environment, scenario = small()
+    environment.reset()
+    for _ in range(3):
+        environment.step(stand(environment))
+    scenario.tiles.curriculum.levels[0] = 3
+    saved = environment.snapshot()
+    first = [environment.step(stand(environment)) for _ in range(3)][-1]
+    again, other = small()
+    again.reset()
+    again.restore(saved)
+    second = [again.step(stand(again)) for _ in range(3)][-1]
+    assert all(torch.equal(first.sensors[name], second.sensors[name]) for name in first.sensors)
+    assert torch.equal(first.reward, second.reward)
+    assert torch.equal(scenario.tiles.curriculum.levels, other.tiles.curriculum.levels)
+
+
+def test_the_observation_has_a_mirror_image_with_the_scan_turned_round() -> None:
+    task = GO1_VELOCITY_ROUGH
+    assert task.mirror is not None
+    found = observation_mirror(task.sensors, task.observation, task.action, task.mirror)
+    assert found.is_involution() and found.dim == task.observation_dim
+    grid = ScanSettings().grid
+    turned = task.mirror.sensors["height_scan"]
+    assert turned is not None
+    assert grid[list(turned.source)] == pytest.approx(grid * torch.tensor([1.0, -1.0]), abs=1e-6)
