@@ -2,8 +2,8 @@
 
 A world succeeds when the robot has not fallen and has gone at least 70 % of the commanded way
 (robo_rl.evaluation.walking). The evaluation spreads its worlds evenly over all kinds and levels, whatever the
-curriculum had reached; noise, randomization and pushes are on. The mean terrain level is that of the curriculum at the end of
-training.
+curriculum had reached; noise, randomization and pushes are on. The mean terrain level is that of the curriculum at
+the end of training.
 """
 
 from __future__ import annotations
