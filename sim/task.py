@@ -16,6 +16,7 @@ from policies.signals import Commands, Sensors, Truth
 from policies.specs import CommandSpec, JointSpec, SafetyEnvelope, SensorSpec
 from policies.terms.actions import ActionTerm
 from policies.terms.observations import ObservationTerm
+from sim.robots.legged import LeggedRobot
 
 
 @dataclass(frozen=True)
@@ -85,11 +86,14 @@ class MakeEnvironment(Protocol):
 class Task:
     """Name, signals, terms and world of one task. `period` s is the control period; `episode_steps` its length.
 
-    `joints` is what a robot with position-controlled joints says of them; None for a robot without.
+    `kind` names the mission that a deployed policy of this task runs, such as "flight" or "velocity": the bundle
+    carries it, and the robot's side has an entry for each. `joints` is what a robot with position-controlled joints
+    says of them; None for a robot without.
     """
 
     name: str
     summary: str
+    kind: str
     sensors: tuple[SensorSpec, ...]
     commands: tuple[CommandSpec, ...]
     observation: tuple[ObservationTerm, ...]
@@ -100,6 +104,8 @@ class Task:
     safety: SafetyEnvelope
     make_environment: MakeEnvironment
     joints: JointSpec | None = None
+    robot: LeggedRobot | None = None
+    """The robot of the task, which `robo-rl robot` can simulate in real time; None for one known by its parameters."""
     guide: Callable[[Tensor], Tensor] | None = None
     """A scripted controller that learning may start from: observations [N, D] to normalised actions [N, A]."""
     evaluate_randomized: bool = False

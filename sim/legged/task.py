@@ -183,6 +183,7 @@ def flat_task(robot: LeggedRobot, settings: LeggedSettings, guide: GaitSettings 
     return Task(
         name=f"{robot.name}-velocity-flat",
         summary=f"Walk a {robot.name} on flat ground at a commanded velocity, blind to its own.",
+        kind="velocity",
         sensors=sensors(robot, settings),
         commands=commands(robot),
         observation=observation(robot, settings),
@@ -193,6 +194,7 @@ def flat_task(robot: LeggedRobot, settings: LeggedSettings, guide: GaitSettings 
         safety=SAFETY,
         make_environment=partial(make_environment, of=robot, settings=settings),
         joints=joints(robot),
+        robot=robot,
         mirror=mirror(robot),
         guide=None if guide is None else ObservedGuide(robot, settings, guide, observation(robot, settings)),
         evaluate_randomized=True,

@@ -26,6 +26,7 @@ def make_environment(
 CRAZYFLIE_HOVER = Task(
     name="crazyflie-hover",
     summary="Recover a Crazyflie from any tilt up to 90 degrees and hold it at a point.",
+    kind="flight",
     sensors=crazyflie.sensors(tracking=False),
     commands=crazyflie.COMMANDS,
     observation=crazyflie.observation(tracking=False),

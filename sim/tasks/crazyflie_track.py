@@ -66,6 +66,7 @@ def figure_environment(
 CRAZYFLIE_TRACK = Task(
     name="crazyflie-track",
     summary="Track Lissajous figures with periods from 15 s down to 3.5 s.",
+    kind="flight",
     sensors=crazyflie.sensors(tracking=True),
     commands=crazyflie.COMMANDS,
     observation=crazyflie.observation(tracking=True),

@@ -112,6 +112,7 @@ def point_task(world: Callable[[int, int, str], Environment] = PointEnvironment)
     return Task(
         name="point",
         summary="push a point to the origin",
+        kind="point",
         sensors=(SensorSpec("position", 1, "m", "world", -10.0, 10.0),),
         commands=(CommandSpec("push", 1, "m/s", -1.0, 1.0, 100.0, ("push",)),),
         observation=(Reading("position", 1), ActionHistory(2, 1)),

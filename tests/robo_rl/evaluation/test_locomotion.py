@@ -117,7 +117,8 @@ def cart_task(finished: bool = False) -> Task:
 
     return Task(
         name="cart",
-        summary="move as told",
+        summary="follow the commanded velocity",
+        kind="cart",
         sensors=(SensorSpec("velocity_command", 3, "1", "body", -2.0, 2.0),),
         commands=(CommandSpec("velocity", 3, "1", -2.0, 2.0, 100.0, ("x", "y", "yaw")),),
         observation=(Reading("velocity_command", 3),),
