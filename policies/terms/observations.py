@@ -1,19 +1,20 @@
 """Observation terms: plain torch functions of named sensors and explicit state, shared by training and export.
 
-A term says which sensors it reads and which states it carries; the policy graph joins the terms in the order given.
+A term names the sensors it reads and the states it carries; the policy graph joins the terms in the order given. This
+module has the protocol and the terms without state; `policies.terms.stateful` has the others.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
 from policies.signals import Sensors, State
 from policies.specs import StateSpec
-from policies.terms.rotation import rotation_matrix
+from policies.terms.rotation import gravity_direction, rotation_matrix
 
 
 class ObservationTerm(Protocol):
@@ -33,8 +34,8 @@ class ObservationTerm(Protocol):
     def advance(self, sensors: Sensors, state: State, action: Tensor) -> dict[str, Tensor]: ...
 
 
-class _Stateless:
-    """A term that carries nothing from step to step."""
+class Stateless:
+    """Base of a term that carries nothing from step to step."""
 
     @property
     def states(self) -> tuple[StateSpec, ...]:
@@ -44,8 +45,18 @@ class _Stateless:
         return {}
 
 
+class OneSensor:
+    """Base of a term that reads `sensor` alone."""
+
+    sensor: str
+
+    @property
+    def sensors(self) -> tuple[str, ...]:
+        return (self.sensor,)
+
+
 @dataclass(frozen=True)
-class ClippedError(_Stateless):
+class ClippedError(Stateless):
     """A sensor, minus a target sensor if one is named, clipped to +-`limit` in each channel: [N, dim], sensor's unit.
 
     Clipping keeps a far target inside what the policy saw in training (arXiv 2311.13081: 0.6 m and 2 m/s).
@@ -66,31 +77,40 @@ class ClippedError(_Stateless):
 
 
 @dataclass(frozen=True)
-class RotationMatrix(_Stateless):
-    """The body-to-world rotation matrix of an orientation sensor, row by row: [N, 9]. It has no sign ambiguity."""
+class RotationMatrix(OneSensor, Stateless):
+    """The body-to-world rotation matrix of an orientation sensor w, x, y, z, row by row: [N, 9].
+
+    Unlike the quaternion it has no sign ambiguity.
+    """
 
     sensor: str = "orientation"
     dim: int = 9
-
-    @property
-    def sensors(self) -> tuple[str, ...]:
-        return (self.sensor,)
 
     def __call__(self, sensors: Sensors, state: State) -> Tensor:
         return rotation_matrix(sensors[self.sensor])
 
 
 @dataclass(frozen=True)
-class Reading(_Stateless):
-    """A sensor as it is, times `scale`: [N, dim]."""
+class ProjectedGravity(OneSensor, Stateless):
+    """The direction of gravity in the body frame, a unit vector, from an orientation sensor w, x, y, z: [N, 3].
+
+    It carries roll and pitch, and no heading.
+    """
+
+    sensor: str = "orientation"
+    dim: int = 3
+
+    def __call__(self, sensors: Sensors, state: State) -> Tensor:
+        return gravity_direction(sensors[self.sensor])
+
+
+@dataclass(frozen=True)
+class Reading(OneSensor, Stateless):
+    """A sensor's value times `scale`: [N, dim]."""
 
     sensor: str
     dim: int
     scale: float = 1.0
-
-    @property
-    def sensors(self) -> tuple[str, ...]:
-        return (self.sensor,)
 
     def __call__(self, sensors: Sensors, state: State) -> Tensor:
         value = sensors[self.sensor]
@@ -98,109 +118,23 @@ class Reading(_Stateless):
 
 
 @dataclass(frozen=True)
-class ActionHistory:
-    """The last `length` normalised actions of `action_dim` channels, oldest first: [N, length * action_dim].
+class Deviation(OneSensor, Stateless):
+    """(sensor - reference) * scale: [N, dim]; `reference` is one value per channel, in the sensor's unit."""
 
-    With a motor lag of many control periods the history is what makes visible the rotor speeds, which no sensor gives.
-    Called several times a period, a slot is the mean of the period's actions: what a lag makes of them, near enough.
-    """
+    sensor: str
+    reference: tuple[float, ...]
+    scale: float = 1.0
 
-    length: int
-    action_dim: int
-    reset: float = 0.0
-    state: str = "action_history"
+    _row: ClassVar[Tensor]
 
     def __post_init__(self) -> None:
-        if self.length < 1:
-            raise ValueError(f"ActionHistory.length must be at least 1, got {self.length}")
+        object.__setattr__(self, "_row", torch.tensor([self.reference]))
 
     @property
     def dim(self) -> int:
-        return self.length * self.action_dim
-
-    @property
-    def sensors(self) -> tuple[str, ...]:
-        return ()
-
-    @property
-    def states(self) -> tuple[StateSpec, ...]:
-        return (StateSpec(self.state, self.dim, self.reset, between="mean"),)
+        return len(self.reference)
 
     def __call__(self, sensors: Sensors, state: State) -> Tensor:
-        return state[self.state]
-
-    def advance(self, sensors: Sensors, state: State, action: Tensor) -> dict[str, Tensor]:
-        return {self.state: torch.cat((state[self.state][:, self.action_dim :], action), -1)}
-
-
-@dataclass(frozen=True)
-class ErrorIntegral:
-    """The time integral of a sensor minus its target, clamped to +-`limit` (unit times s), times `scale`: [N, dim].
-
-    It is what lets a policy remove the offset that a constant disturbance or a heavier vehicle leaves. `period` s is
-    the control period: called several times in one, each call adds a whole period's error, and their mean is the
-    integral in finer steps.
-    """
-
-    sensor: str
-    target: str
-    limit: float
-    scale: float
-    period: float
-    dim: int = 3
-    state: str = "error_integral"
-
-    @property
-    def sensors(self) -> tuple[str, ...]:
-        return (self.sensor, self.target)
-
-    @property
-    def states(self) -> tuple[StateSpec, ...]:
-        return (StateSpec(self.state, self.dim, between="mean"),)
-
-    def __call__(self, sensors: Sensors, state: State) -> Tensor:
-        return state[self.state] * self.scale
-
-    def advance(self, sensors: Sensors, state: State, action: Tensor) -> dict[str, Tensor]:
-        error = sensors[self.sensor] - sensors[self.target]
-        return {self.state: (state[self.state] + self.period * error).clamp(-self.limit, self.limit)}
-
-
-@dataclass(frozen=True)
-class RateOfChange:
-    """How fast a smooth sensor changes, from its last two values, clipped to +-`limit` (unit per s), times `scale`:
-    [N, dim].
-
-    Zero in the first step after a reset, when there is no last value yet: the state's last channel tells. Called
-    several times a period, the last value is the mean of the last period's: as the present one runs through its period,
-    the two are one `period`, by which the term divides, apart on average; from the last period's first value they would
-    be up to nearly two.
-    """
-
-    sensor: str
-    limit: float
-    scale: float
-    period: float
-    dim: int = 3
-
-    @property
-    def state(self) -> str:
-        return f"last_{self.sensor}"
-
-    @property
-    def sensors(self) -> tuple[str, ...]:
-        return (self.sensor,)
-
-    @property
-    def states(self) -> tuple[StateSpec, ...]:
-        return (StateSpec(self.state, self.dim + 1, between="mean"),)
-
-    def __call__(self, sensors: Sensors, state: State) -> Tensor:
-        last, known = state[self.state][:, : self.dim], state[self.state][:, self.dim :]
-        rate = (sensors[self.sensor] - last) * (known / self.period)
-        return rate.clamp(-self.limit, self.limit) * self.scale
-
-    def advance(self, sensors: Sensors, state: State, action: Tensor) -> dict[str, Tensor]:
         value = sensors[self.sensor]
-        # A constant of the batch's size by arithmetic: made any other way it needs operators that small targets lack.
-        return {self.state: torch.cat((value, value[:, :1] * 0.0 + 1.0), -1)}
+        deviation = value - self._row.to(value)
+        return deviation if self.scale == 1.0 else deviation * self.scale

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from policies.terms.observations import ObservationTerm, Reading
-from policies.terms.proprioception import GaitClock
+from policies.terms.stateful import GaitClock
 from sim.legged.settings import LeggedSettings
 from sim.physics.mujoco.model import build_model
 from sim.robots.legged import LeggedRobot

@@ -10,8 +10,9 @@ import torch
 from policies.errors import UserError
 from policies.graph.symmetry import SignalMirror, SignedPermutation
 from policies.specs import CommandSpec, JointSpec, SafetyEnvelope, SensorSpec
-from policies.terms.observations import ActionHistory, ObservationTerm, Reading
-from policies.terms.proprioception import Deviation, GaitClock, History, PoseCommand, ProjectedGravity
+from policies.terms.actions import PoseCommand
+from policies.terms.observations import Deviation, ObservationTerm, ProjectedGravity, Reading
+from policies.terms.stateful import ActionHistory, GaitClock, History
 from sim.actuators import ActuatorModels
 from sim.environment import VectorEnvironment
 from sim.legged.critic import critic_dim

@@ -6,15 +6,8 @@ from dataclasses import replace
 
 from policies.specs import CommandSpec, SafetyEnvelope, SensorSpec
 from policies.terms.actions import rotor_speed
-from policies.terms.observations import (
-    ActionHistory,
-    ClippedError,
-    ErrorIntegral,
-    ObservationTerm,
-    RateOfChange,
-    Reading,
-    RotationMatrix,
-)
+from policies.terms.observations import ClippedError, ObservationTerm, Reading, RotationMatrix
+from policies.terms.stateful import ActionHistory, ErrorIntegral, RateOfChange
 from sim.actuators import ActuatorModel, ActuatorModels
 from sim.environment import VectorEnvironment
 from sim.physics.rotor.parameters import PARAMETERS

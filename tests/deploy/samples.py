@@ -16,7 +16,8 @@ from policies.networks.mlp import MLP
 from policies.networks.normalizer import RunningNormalizer
 from policies.specs import CommandSpec, SafetyEnvelope, SensorSpec
 from policies.terms.actions import ScaledCommand, rotor_speed
-from policies.terms.observations import ActionHistory, ClippedError, ObservationTerm, Reading, RotationMatrix
+from policies.terms.observations import ClippedError, ObservationTerm, Reading, RotationMatrix
+from policies.terms.stateful import ActionHistory
 
 SAFETY = SafetyEnvelope(1.2, 0.05, 0.1, 1.0, 4.0, (-3.0, -3.0, -1.0), (3.0, 3.0, 2.0))
 SENSORS = (

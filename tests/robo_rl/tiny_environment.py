@@ -15,7 +15,8 @@ from policies.graph.symmetry import SignalMirror, SignedPermutation
 from policies.signals import Commands, Sensors, Truth
 from policies.specs import CommandSpec, SafetyEnvelope, SensorSpec
 from policies.terms.actions import ScaledCommand
-from policies.terms.observations import ActionHistory, Reading
+from policies.terms.observations import Reading
+from policies.terms.stateful import ActionHistory
 from sim.task import Environment, Step, Task
 
 _TURNED = SignedPermutation((0,), (-1.0,))

@@ -18,7 +18,8 @@ from policies.graph.multirate import MultiRate
 from policies.networks.memory import GruNetwork
 from policies.signals import Commands, Sensors, State
 from policies.terms.actions import rotor_speed
-from policies.terms.observations import ActionHistory, ClippedError, ErrorIntegral, RateOfChange
+from policies.terms.observations import ClippedError
+from policies.terms.stateful import ActionHistory, ErrorIntegral, RateOfChange
 from tests.deploy.samples import episode, export, hover_graph
 
 Arrays = dict[str, NDArray[np.float64]]

@@ -15,7 +15,8 @@ from policies.networks.normalizer import RunningNormalizer
 from policies.signals import Sensors, State, Truth
 from policies.specs import CommandSpec, SensorSpec
 from policies.terms.actions import ScaledCommand
-from policies.terms.observations import ActionHistory, ObservationTerm, Reading, RotationMatrix
+from policies.terms.observations import ObservationTerm, Reading, RotationMatrix
+from policies.terms.stateful import ActionHistory
 
 _SENSORS = (
     SensorSpec("unused", 1, "V", "none", 0.0, 5.0),

@@ -13,7 +13,8 @@ from policies.networks.memory import GruNetwork
 from policies.signals import Sensors, State
 from policies.specs import CommandSpec, SensorSpec
 from policies.terms.actions import ScaledCommand
-from policies.terms.observations import ActionHistory, ErrorIntegral, RateOfChange, Reading
+from policies.terms.observations import Reading
+from policies.terms.stateful import ActionHistory, ErrorIntegral, RateOfChange
 
 SENSORS = (
     SensorSpec("position", 2, "m", "world", -10.0, 10.0),

@@ -12,7 +12,8 @@ from policies.graph.symmetry import SignalMirror, SignedPermutation, observation
 from policies.signals import Sensors, State, Truth
 from policies.specs import CommandSpec, SensorSpec, StateSpec
 from policies.terms.actions import ScaledCommand
-from policies.terms.observations import ActionHistory, ClippedError, RateOfChange, Reading
+from policies.terms.observations import ClippedError, Reading
+from policies.terms.stateful import ActionHistory, RateOfChange
 
 # Two legs of two joints: hip and knee of the left one, then of the right one. Hips turn round in the mirror.
 JOINTS = SignedPermutation((2, 3, 0, 1), (-1.0, 1.0, -1.0, 1.0))

@@ -10,7 +10,7 @@ import torch
 
 from policies.graph.symmetry import observation_mirror, truth_mirror
 from policies.signals import Commands, Sensors
-from policies.terms.proprioception import GaitClock
+from policies.terms.stateful import GaitClock
 from sim.environment import VectorEnvironment
 from sim.legged.scenario import LeggedScenario
 from sim.robots.legged import LeggedRobot

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from policies.errors import UserError
 from policies.signals import Commands, Sensors, State, Truth
-from policies.terms.proprioception import GaitClock
-from policies.terms.rotation import rotate
+from policies.terms.stateful import GaitClock
 from sim.environment import VectorEnvironment
 from sim.legged.commands import VelocityCommands
 from sim.legged.critic import critic_parts
@@ -27,6 +26,7 @@ from sim.robots.go1 import GO1
 from sim.robots.h1 import H1
 from sim.robots.legged import LeggedRobot, Mirror
 from sim.tasks import find_task
+from tests.quaternions import rotate
 from tests.sim import reward_reference
 
 TROT = LeggedSettings(gait=(0.0, 0.5, 0.5, 0.0))
