@@ -35,8 +35,8 @@ test: $(STAMP) ## run the test suite (about a quarter of an hour on two cores)
 	@echo "== running the tests that do not look at the clock, on all cores"
 	@fine() { [ $$1 = 0 ] || [ $$1 = $(NONE_SELECTED) ]; }; \
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -m "not realtime" $(PYTEST_ARGS); first=$$?; \
-	echo "== running the tests in real time, one after the other; one that fails is repeated"; \
-	$(BIN)/python -m pytest -m realtime --reruns 2 $(PYTEST_ARGS); second=$$?; \
+	echo "== running the tests in real time, one after the other"; \
+	$(BIN)/python -m pytest -m realtime $(PYTEST_ARGS); second=$$?; \
 	fine $$first && fine $$second
 
 lint: $(STAMP) ## ruff check, ruff format --check and mypy --strict

@@ -1,12 +1,17 @@
-"""A run of the tests that is asked to end takes the processes it has started along."""
+"""For every run of the tests: processes end with it when it is asked to end, and only a pause excuses a failure."""
 
 from __future__ import annotations
 
 import signal
 import threading
 
+import pytest
 
-def pytest_configure() -> None:
+from tests.repeats import Repeats
+
+
+def pytest_configure(config: pytest.Config) -> None:
     # By itself SIGTERM would end Python on the spot, and leave bridges and robots behind.
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+    config.pluginmanager.register(Repeats(), "repeats")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from robo_rl.bench.stalls import common, witness
+from robo_rl.bench.stalls import Witness, common, witness
 
 pytestmark = pytest.mark.realtime
 
@@ -26,9 +28,26 @@ def running_witnesses() -> int:
 def test_only_what_all_cores_saw_counts_and_only_where_they_overlap() -> None:
     first = [(1.000, 1.030), (2.000, 2.010), (3.0, 3.004)]
     second = [(1.010, 1.050), (5.000, 5.100), (3.003, 3.1)]
-    assert common([first, second]) == pytest.approx([0.020])
+    assert common([first, second]) == [(1.010, 1.030)]
     assert common([first, []]) == []
-    assert common([first]) == pytest.approx([0.030, 0.010, 0.004])
+    assert common([first]) == first
+
+
+def test_a_process_that_is_stopped_has_a_stall_and_a_pause_is_one_of_all_of_them() -> None:
+    with closing(Witness()) as witness:
+        first, *others = witness._processes
+        begun = time.monotonic()
+        for stopped in ([first], [first, *others]):
+            for process in stopped:
+                process.send_signal(signal.SIGSTOP)
+            time.sleep(0.1)
+            for process in stopped:
+                process.send_signal(signal.SIGCONT)
+            time.sleep(0.05)
+            long = [(begin, end) for begin, end in witness.pauses() if end - begin > 0.08]
+            assert len(long) == (stopped != [first] or not others)
+        ((begin, end),) = long
+        assert begun < begin < end < time.monotonic()
 
 
 def test_the_witnesses_run_within_the_block_only_and_leave_findings() -> None:
