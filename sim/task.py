@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
@@ -115,6 +115,11 @@ class Task:
     sides."""
     any_rate: bool = False
     """Whether the task's physics can be stepped several times a control period."""
+    evaluation: str = "flying"
+    """How a policy is evaluated: a name in robo_rl.evaluation.registry."""
+    recommended: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The algorithms that suit the task, the best first, each with the settings in which it differs from its defaults:
+    plain data, checked when an algorithm is built from it."""
 
     def policy_graph(self, network: nn.Module, normalizer: nn.Module | None = None) -> PolicyGraph:
         """The policy graph of this task around a network [N, observation_dim] -> [N, action.dim]."""

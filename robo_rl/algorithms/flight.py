@@ -87,10 +87,6 @@ class FlightConfig:
         require(self, "teacher_share", low=0.0, high=1.0)
 
 
-# A figure is tracked to millimetres: more iterations, and a price on small offsets and not on brisk actions.
-RECOMMENDED = {"crazyflie-track": FlightConfig(iterations=900, learning_rate=8e-3, precision=1e-3, change_weight=3e-3)}
-
-
 def make_graph(config: FlightConfig, task: Task) -> PolicyGraph:
     """The policy graph to train, its weights freshly drawn from torch's global generator."""
     network = MLP(task.observation_dim, config.hidden, task.action.dim, "tanh", squash=True, output_gain=0.5)

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from policies.errors import UserError
+from robo_rl.training.strict import structured
 
 if TYPE_CHECKING:
     from policies.graph.policy_graph import PolicyGraph
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class TrainingDiverged(RuntimeError):
-    """Training produces nothing finite any more: going on would learn nothing. The message names the mend."""
+    """Training produces nothing finite any more: going on would learn nothing. The message names the fix."""
 
 
 class AlgorithmConfig(Protocol):
@@ -66,25 +67,20 @@ class Algorithm(Protocol):
 
 @dataclass(frozen=True)
 class AlgorithmEntry:
-    """Where an algorithm lives; `commands` names the commands it is the default for, empty for any.
+    """Where an algorithm lives: `module`, and in it the dataclass of its settings and its trainer.
 
-    Its module has a function `make_graph(config, task)` besides, the policy graph that its trainer trains.
+    The module has a function `make_graph(config, task)` besides, the policy graph that its trainer trains.
     """
 
     module: str
     config: str
     trainer: str
-    commands: tuple[str, ...] = ()
+    shares_worlds: bool = False
+    """Whether several processes can share one training."""
 
     def config_class(self) -> type[Any]:
         found: type[Any] = getattr(import_module(self.module), self.config)
         return found
-
-    def recommended(self, task: Task | None) -> AlgorithmConfig:
-        """The settings to start from: those that the algorithm's module recommends for the task, else its defaults."""
-        special = getattr(import_module(self.module), "RECOMMENDED", {})
-        config: AlgorithmConfig = special[task.name] if task and task.name in special else self.config_class()()
-        return config
 
     def make_graph(self, config: AlgorithmConfig, task: Task) -> PolicyGraph:
         """The policy graph that a training with `config` has, of fresh weights, on the CPU; no world is built."""
@@ -97,9 +93,10 @@ class AlgorithmEntry:
 
 
 ALGORITHMS: dict[str, AlgorithmEntry] = {
-    "flight": AlgorithmEntry("robo_rl.algorithms.flight", "FlightConfig", "FlightTrainer", ("rotor_speed",)),
-    "ppo": AlgorithmEntry("robo_rl.algorithms.ppo.trainer", "PpoConfig", "PpoTrainer"),
+    "flight": AlgorithmEntry("robo_rl.algorithms.flight", "FlightConfig", "FlightTrainer"),
+    "ppo": AlgorithmEntry("robo_rl.algorithms.ppo.trainer", "PpoConfig", "PpoTrainer", shares_worlds=True),
 }
+"""Every algorithm; a new one is its own files and one line here."""
 
 
 def find_algorithm(name: str) -> AlgorithmEntry:
@@ -109,10 +106,20 @@ def find_algorithm(name: str) -> AlgorithmEntry:
     return ALGORITHMS[name]
 
 
-def default_algorithm(task: Task) -> str:
-    """The algorithm to train `task` with when none is named: one made for its commands, else ppo."""
-    commands = tuple(command.name for command in task.commands)
-    return next((name for name, entry in ALGORITHMS.items() if entry.commands == commands), "ppo")
+def default_algorithm(task: Task | None) -> str:
+    """The algorithm to train `task` with when none is named: the first that it recommends, else ppo."""
+    return next(iter(task.recommended if task else ()), "ppo")
+
+
+def recommended_config(name: str, task: Task | None) -> AlgorithmConfig:
+    """The settings of the algorithm `name` to start from: its defaults with what `task` recommends instead.
+
+    Raises UserError for an unknown algorithm, and for a recommendation that its settings can't be.
+    """
+    given = task.recommended.get(name, {}) if task else {}
+    source = f"what {task.name if task else 'no task'} recommends for {name}"
+    config: AlgorithmConfig = structured(dict(given), find_algorithm(name).config_class(), source)
+    return config
 
 
 def algorithm_name(config: AlgorithmConfig) -> str:

@@ -19,7 +19,7 @@ from typing import Any
 
 from policies.errors import UserError
 from policies.validation import require
-from robo_rl.algorithms.registry import find_algorithm
+from robo_rl.algorithms.registry import recommended_config
 from robo_rl.evaluation.flying import HELD_OUT_SEED, wilson
 from robo_rl.evaluation.walking import WalkingEvaluation, evaluate_walking
 from robo_rl.training import runner
@@ -70,7 +70,7 @@ def run(settings: Settings) -> dict[str, Any]:
 
 def _train(folder: Path, settings: Settings) -> None:
     """Train into `folder` until the recommended iterations are done or the time is up."""
-    config = find_algorithm("ppo").recommended(find_task(TASK))
+    config = recommended_config("ppo", find_task(TASK))
     runner.create(folder, TrainConfig(TASK, config, settings.seed, threads=settings.threads))
     began = time.perf_counter()
 

@@ -9,11 +9,20 @@ from typing import Any
 import torch
 
 from policies.validation import require
-from robo_rl.algorithms.flight import RECOMMENDED, FlightConfig, FlightTrainer
+from robo_rl.algorithms.flight import FlightConfig, FlightTrainer
+from robo_rl.algorithms.registry import recommended_config
 from robo_rl.bench.figure_flights import ROBOTS, TUNED, fly_figure, learned, pid
 from robo_rl.evaluation.flying import HELD_OUT_SEED, bootstrap_mean
 from sim.tasks import find_task
 from sim.tasks.crazyflie_track import PERIODS
+
+TASK = "crazyflie-track"
+
+
+def recommended() -> FlightConfig:
+    config = recommended_config("flight", find_task(TASK))
+    assert isinstance(config, FlightConfig)
+    return config
 
 
 @dataclass(frozen=True)
@@ -26,7 +35,7 @@ class Settings:
     """Held-out flights per controller, vehicle and figure."""
     threads: int = 1
     """Threads that torch may use within one operation."""
-    algorithm: FlightConfig = field(default_factory=lambda: RECOMMENDED["crazyflie-track"])
+    algorithm: FlightConfig = field(default_factory=recommended)
     """Settings of the flight trainer."""
 
     def __post_init__(self) -> None:
@@ -40,7 +49,7 @@ def run(settings: Settings) -> dict[str, Any]:
     torch.set_num_threads(settings.threads)
     try:
         started = time.perf_counter()
-        trainer = FlightTrainer(settings.algorithm, find_task("crazyflie-track"), settings.seed)
+        trainer = FlightTrainer(settings.algorithm, find_task(TASK), settings.seed)
         while trainer.iteration < trainer.total_iterations:
             trainer.iterate()
         seconds = time.perf_counter() - started

@@ -20,7 +20,7 @@ from policies.errors import UserError
 from policies.validation import require
 from robo_rl.algorithms.ppo.config import PpoConfig
 from robo_rl.algorithms.ppo.trainer import PpoTrainer
-from robo_rl.algorithms.registry import TrainingDiverged, find_algorithm
+from robo_rl.algorithms.registry import TrainingDiverged, recommended_config
 from robo_rl.evaluation.flying import HELD_OUT_SEED
 from robo_rl.evaluation.walking import DEVELOPMENT_SEED, WalkingEvaluation, evaluate_walking
 from robo_rl.training import runner
@@ -33,7 +33,7 @@ ERROR_BAR, FALL_BAR = 0.20, 0.01
 
 
 def recommended() -> PpoConfig:
-    config = find_algorithm("ppo").recommended(find_task(TASK))
+    config = recommended_config("ppo", find_task(TASK))
     assert isinstance(config, PpoConfig)
     return config
 

@@ -11,7 +11,7 @@ import tyro
 from policies.errors import UserError
 from robo_rl.cli.common import Folder, OptionalFile, check_writable, open_policy, write_json
 from robo_rl.cli.parsing import parse
-from robo_rl.evaluation.rows import evaluation_rows, terrain_rows
+from robo_rl.evaluation.registry import evaluate_policy, evaluation_tables
 
 STRESS = 1.5
 """What --stress scales the imperfections of the task's world by."""
@@ -53,7 +53,6 @@ def run(argv: Sequence[str]) -> int:
     if arguments.naive and arguments.rate is None:
         raise UserError("--naive says how to call a policy at another rate; give --rate, too")
     from robo_rl.evaluation.flying import HELD_OUT_SEED, Calls
-    from robo_rl.evaluation.walking import judge
     from sim.tasks import find_task
 
     policy, own_task = open_policy(arguments.run_or_bundle)
@@ -61,7 +60,7 @@ def run(argv: Sequence[str]) -> int:
     seed = HELD_OUT_SEED if arguments.seed is None else arguments.seed
     imperfections = 0.0 if arguments.nominal else STRESS if arguments.stress else 1.0
     calls = Calls(_substeps(arguments.rate, task.period), not arguments.naive)
-    evaluation = judge(
+    evaluation = evaluate_policy(
         policy, task, arguments.episodes, seed, robot=arguments.robot, imperfections=imperfections, calls=calls
     )
     _print(evaluation.summary())
@@ -97,12 +96,8 @@ def _print(summary: Mapping[str, Any]) -> None:
     from rich.table import Table
 
     title = f"{summary['task']}, {summary['episodes']} held-out starts"
-    table = Table("measure", "value (95% interval)", title=title)
-    for row in evaluation_rows(summary):
-        table.add_row(*row)
-    Console().print(table)
-    if "terrain" in summary:
-        terrain = Table("terrain", "level", "worlds", "success", "falls", "|v_xy - command|", title="by terrain")
-        for cells in terrain_rows(summary["terrain"]):
-            terrain.add_row(*cells)
-        Console().print(terrain)
+    for number, content in enumerate(evaluation_tables(summary)):
+        table = Table(*content.heads, title=None if number else title)
+        for row in content.rows:
+            table.add_row(*row)
+        Console().print(table)

@@ -9,7 +9,7 @@ import tyro
 
 from robo_rl.cli.common import Folder
 from robo_rl.cli.parsing import parse
-from robo_rl.evaluation.rows import evaluation_rows
+from robo_rl.evaluation.registry import evaluation_tables
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,6 @@ def run(argv: Sequence[str]) -> int:
         f"torch and onnxruntime differ by at most {worst.normalised:.1e} of the range "
         f"({worst.output}, {done.report.visited} states)"
     )
-    for measure, value in evaluation_rows(done.evaluation):
+    for measure, value in evaluation_tables(done.evaluation)[0].rows:
         print(f"{measure}: {value}")
     return 0

@@ -33,7 +33,7 @@ class Arguments:
 def run(argv: Sequence[str]) -> int:
     arguments = parse(Arguments, "report", argv)
     folder = arguments.run
-    from robo_rl.evaluation.walking import judge
+    from robo_rl.evaluation.registry import evaluate_policy
     from robo_rl.training import runner
     from robo_rl.view import report
     from sim.tasks import find_task
@@ -51,7 +51,7 @@ def run(argv: Sequence[str]) -> int:
         find_backend()
     trained = runner.load_trained(folder)
     task = find_task(trained.configuration.task)
-    evaluation = judge(trained.graph, task, arguments.episodes).summary()
+    evaluation = evaluate_policy(trained.graph, task, arguments.episodes).summary()
     film = None
     if not arguments.no_video:
         from robo_rl.training.progress import picture_progress

@@ -9,12 +9,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
 import tyro
 
 from policies.errors import UserError
-from robo_rl.algorithms.registry import TrainingDiverged, algorithm_name, default_algorithm, find_algorithm
+from robo_rl.algorithms.registry import (
+    ALGORITHMS,
+    TrainingDiverged,
+    algorithm_name,
+    default_algorithm,
+    find_algorithm,
+    recommended_config,
+)
 from robo_rl.cli.common import OptionalFolder, os_error
 from robo_rl.cli.parsing import parse
 
@@ -36,7 +43,7 @@ class Arguments(Generic[C]):
     """MJCF of a robot of your own, or menagerie:NAME, for the tasks velocity-flat and velocity-rough."""
     robot_spec: Annotated[str, tyro.conf.arg(name="robot.spec", metavar="FILE")] = ""
     """YAML that says of your own robot what its MJCF does not (docs/robots.md)."""
-    algorithm: Literal["flight", "ppo"] = "ppo"
+    algorithm: Annotated[str, tyro.conf.arg(metavar=f"{{{','.join(ALGORITHMS)}}}")] = "ppo"
     """Learning algorithm."""
     seed: int = 0
     """Seed of every random draw in training, below 10 000 000; larger ones are kept for evaluation."""
@@ -52,8 +59,8 @@ class Arguments(Generic[C]):
     checkpoint_every: int = 50
     """Iterations between checkpoints; one more is written at the end and on SIGINT or SIGTERM."""
     processes: int = 1
-    """Processes that share the worlds (ppo only); torchrun --nproc-per-node N -m robo_rl.cli.main train ... does the
-    same."""
+    """Processes that share the worlds, where the algorithm can; torchrun --nproc-per-node N -m robo_rl.cli.main train
+    ... does the same."""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -118,11 +125,12 @@ def _place(arguments: Arguments[Any]) -> _Place:
     if ours:
         size = arguments.processes
     if size != 1:
-        parallel.check_cores(int(os.environ.get("LOCAL_WORLD_SIZE", size)), arguments.device)
-        if arguments.algorithm != "ppo":
+        if not ALGORITHMS[arguments.algorithm].shares_worlds:
+            able = " or ".join(name for name, entry in ALGORITHMS.items() if entry.shares_worlds)
             raise UserError(
-                f"{arguments.algorithm} learns in one process; leave --processes out or use --algorithm ppo"
+                f"{arguments.algorithm} learns in one process; leave --processes out or use --algorithm {able}"
             )
+        parallel.check_cores(int(os.environ.get("LOCAL_WORLD_SIZE", size)), arguments.device)
     return _Place(rank, size, arguments.device, ours)
 
 
@@ -170,7 +178,7 @@ def _parse(argv: Sequence[str]) -> tuple[Arguments[Any], TrainConfig | None]:
         # A mistyped task would make the flags of its algorithm the first thing complained about.
         find_task(argv[0])
     task = next((find_task(word) for word in argv if word in TASKS or is_own(word)), None)
-    algorithm = _look_up(argv, "algorithm") or ("ppo" if task is None else default_algorithm(task))
+    algorithm = _look_up(argv, "algorithm") or default_algorithm(task)
     saved = None
     if "--resume" in argv and task is not None:
         named = _look_up(argv, "run-dir")
@@ -180,9 +188,8 @@ def _parse(argv: Sequence[str]) -> tuple[Arguments[Any], TrainConfig | None]:
             raise UserError(f"{run_dir} holds no run to resume; leave --resume out to start one there")
         saved = config.load(run_dir / runner.CONFIG)
         algorithm = _look_up(argv, "algorithm") or algorithm_name(saved.algorithm)
-    entry = find_algorithm(algorithm)
-    settings = entry.config_class()
-    defaults: dict[str, Any] = {"settings": entry.recommended(task), "algorithm": algorithm}
+    settings = find_algorithm(algorithm).config_class()
+    defaults: dict[str, Any] = {"settings": recommended_config(algorithm, task), "algorithm": algorithm}
     if saved is not None:
         shared = ("seed", "device", "threads", "checkpoint_every")
         defaults |= {name: getattr(saved, name) for name in shared}

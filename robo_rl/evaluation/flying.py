@@ -94,6 +94,7 @@ class Evaluation:
     def summary(self) -> dict[str, Any]:
         """The evaluation without its per-start arrays, in JSON's own types."""
         document: dict[str, Any] = {
+            "evaluation": "flying",
             "task": self.task,
             "seed": self.seed,
             "episodes": self.episodes,

@@ -1,9 +1,20 @@
-"""The rows of an evaluation's table, as the console and the report show them."""
+"""The tables of an evaluation's summary: text, as the console and the report show it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+MEASURES = ("measure", "value (95 % interval)")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells of text: one `heads` for each column, `rows` of as many cells."""
+
+    heads: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
 
 
 def between(interval: Mapping[str, float | None], unit: str = "", digits: int = 3) -> str:
@@ -16,24 +27,8 @@ def between(interval: Mapping[str, float | None], unit: str = "", digits: int = 
     return f"{shown} ({scale * low:.{digits}f} to {scale * high:.{digits}f})"
 
 
-def evaluation_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Name and value of each measure in the summary of an evaluation of flying or walking."""
-    rows = _walking_rows(summary) if "fall_rate" in summary else _flying_rows(summary)
-    return [*rows, ("return", between(summary["episode_return"], digits=1))]
-
-
-def terrain_rows(scores: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str, str, str]]:
-    """Ground, level, success, falls and |v - command| of each kind and level."""
-    return [
-        (
-            score["kind"], str(score["level"]), between(score["success"], "%", 1), between(score["fall_rate"], "%", 1),
-            f"{score['velocity_error']:.3f} m/s",
-        )
-        for score in scores
-    ]  # fmt: skip
-
-
-def _flying_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+def flying_tables(summary: Mapping[str, Any]) -> Sequence[Table]:
+    """Survival, distance to the target where the task has one, and return."""
     rows = [("survival", between(summary["survival"], "%", 1))]
     if "distance_m" in summary:
         distance = summary["distance_m"]
@@ -45,12 +40,27 @@ def _flying_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
             if distance[name] is not None
         ]
         rows.append(("RMSE, whole episode, survivors", between(summary["rmse_m"], "m")))
-    return rows
+    return [Table(MEASURES, [*rows, ("return", between(summary["episode_return"], digits=1))])]
 
 
-def _walking_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [
-        ("|v_xy - command|", between(summary["velocity_error_m_s"], "m/s")),
-        ("|yaw rate - command|", between(summary["yaw_rate_error_rad_s"], "rad/s")),
-        ("falls, of all episodes", between(summary["fall_rate"], "%", 1)),
-    ]
+def walking_tables(summary: Mapping[str, Any]) -> Sequence[Table]:
+    """Velocity errors, falls and return; on terrain, the same by kind and level."""
+    measures = Table(
+        MEASURES,
+        [
+            ("|v_xy - command|", between(summary["velocity_error_m_s"], "m/s")),
+            ("|yaw rate - command|", between(summary["yaw_rate_error_rad_s"], "rad/s")),
+            ("falls, of all episodes", between(summary["fall_rate"], "%", 1)),
+            ("return", between(summary["episode_return"], digits=1)),
+        ],
+    )
+    if "terrain" not in summary:
+        return [measures]
+    rows = [
+        (
+            score["kind"], str(score["level"]), str(score["worlds"]), between(score["success"], "%", 1),
+            between(score["fall_rate"], "%", 1), f"{score['velocity_error']:.3f} m/s",
+        )
+        for score in summary["terrain"]
+    ]  # fmt: skip
+    return [measures, Table(("terrain", "level", "worlds", "success", "falls", "|v_xy - command|"), rows)]

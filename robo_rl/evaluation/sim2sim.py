@@ -23,7 +23,7 @@ from policies.errors import UserError
 from policies.signals import Commands, Sensors, Truth
 from policies.validation import require, require_choice
 from robo_rl.evaluation.flying import HELD_OUT_SEED, Interval, bootstrap_mean, pilot_for, wilson
-from robo_rl.evaluation.walking import COMMAND, walks
+from robo_rl.evaluation.walking import COMMAND
 from robo_rl.output.results import plain
 from sim.environment import VectorEnvironment
 from sim.legged.commands import VelocityCommands
@@ -170,7 +170,7 @@ def compare(bundle: Bundle, task: Task, settings: Settings, progress: Callable[[
 
 def legged_world(task: Task, settings: Settings, backend: str) -> VectorEnvironment:
     """The task's own world with nominal robots, moved by `backend`."""
-    if not walks(task):
+    if task.evaluation != "walking":
         raise UserError(f"sim2sim compares tasks of walking, {task.name} is none; name a bundle of a legged robot")
     environment = task.make_environment(settings.robots, settings.seed, imperfections=settings.imperfections)
     assert isinstance(environment, VectorEnvironment)

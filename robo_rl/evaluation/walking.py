@@ -22,21 +22,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deploy.bundle.reader import Bundle
 from policies.errors import UserError
-from policies.graph.policy_graph import PolicyGraph
 from policies.signals import Truth
 from robo_rl.evaluation.flying import (
     HELD_OUT_SEED,
     ONCE,
     BatchPolicy,
     Calls,
-    Evaluation,
     Floats,
     Interval,
     Policy,
     bootstrap_mean,
-    evaluate,
     first_episodes,
     make_world,
     pilot_for,
@@ -109,6 +105,7 @@ class WalkingEvaluation:
     def summary(self) -> dict[str, Any]:
         """The evaluation without its per-world arrays, in JSON's own types."""
         document = {
+            "evaluation": "walking",
             "task": self.task,
             "seed": self.seed,
             "episodes": self.episodes,
@@ -125,27 +122,6 @@ class WalkingEvaluation:
             ]
         result: dict[str, Any] = plain(document)
         return result
-
-
-def judge(
-    policy: PolicyGraph | Bundle,
-    task: Task,
-    episodes: int = 1000,
-    seed: int = HELD_OUT_SEED,
-    device: str = "cpu",
-    *,
-    robot: str = "",
-    imperfections: float = 1.0,
-    calls: Calls = ONCE,
-) -> Evaluation | WalkingEvaluation:
-    """The evaluation that suits the task: walking by how it follows its commands, all else by `evaluate`."""
-    evaluation = evaluate_walking if walks(task) else evaluate
-    return evaluation(policy, task, episodes, seed, device, robot=robot, imperfections=imperfections, calls=calls)
-
-
-def walks(task: Task) -> bool:
-    """Whether a task is one of walking by velocity commands."""
-    return any(sensor.name == COMMAND for sensor in task.sensors)
 
 
 @torch.no_grad()
@@ -167,7 +143,7 @@ def evaluate_walking(
 
     Raises UserError when the task is not one of walking, the policy was made for other signals, or `worlds` < 1.
     """
-    if not walks(task):
+    if not any(sensor.name == COMMAND for sensor in task.sensors):
         raise UserError(f"{task.name} is no task of walking: it has no sensor {COMMAND}")
     if worlds < 1:
         raise UserError(f"episodes must be at least 1, got {worlds}")

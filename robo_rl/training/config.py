@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -16,6 +15,7 @@ from policies.validation import require
 from robo_rl.algorithms.registry import AlgorithmConfig, algorithm_name, find_algorithm
 from robo_rl.output import results
 from robo_rl.output.files import write_text
+from robo_rl.training.strict import strict_converter, structured
 
 MAX_SEED = 9_999_999
 """Largest seed of a training; evaluations draw their starts from larger ones, which no training can have seen."""
@@ -69,10 +69,8 @@ def from_yaml(text: str, source: str = "config") -> TrainConfig:
         raise UserError(f"{source} is no YAML: {' '.join(str(error).split())}") from None
     if not isinstance(document, dict):
         raise UserError(f"{source} must hold fields such as 'task:' and 'algorithm:', it holds {document!r}")
-    try:
-        return _converter().structure(document, TrainConfig)
-    except cattrs.BaseValidationError as error:
-        raise UserError(f"{source}: {'; '.join(cattrs.transform_error(error, '', _explain))}") from None
+    config: TrainConfig = structured(document, TrainConfig, source, _converter())
+    return config
 
 
 def save(config: TrainConfig, path: Path) -> None:
@@ -106,12 +104,7 @@ def differences(run: Any, given: Any, prefix: str = "") -> list[str]:
 
 
 def _converter() -> cattrs.Converter:
-    """A converter that takes a value only as what it is: no 3.7 for an integer, no "yes" for a truth value."""
-    converter = cattrs.Converter(forbid_extra_keys=True)
-    converter.register_structure_hook(bool, lambda value, _: _exactly(value, bool, "true or false"))
-    converter.register_structure_hook(int, lambda value, _: _exactly(value, int, "a whole number"))
-    converter.register_structure_hook(str, lambda value, _: _exactly(value, str, "text"))
-    converter.register_structure_hook(float, lambda value, _: _number(value))
+    converter = strict_converter()
     converter.register_structure_hook_func(lambda kind: kind is AlgorithmConfig, _structure_algorithm)
     return converter
 
@@ -120,26 +113,5 @@ def _structure_algorithm(value: Any, _: Any) -> AlgorithmConfig:
     if not isinstance(value, dict) or not isinstance(value.get("name"), str):
         raise UserError("must hold 'name: ppo' (or another algorithm) and that algorithm's fields")
     settings = {name: item for name, item in value.items() if name != "name"}
-    config: AlgorithmConfig = _converter().structure(settings, find_algorithm(value["name"]).config_class())
+    config: AlgorithmConfig = strict_converter().structure(settings, find_algorithm(value["name"]).config_class())
     return config
-
-
-def _exactly(value: Any, kind: type, what: str) -> Any:
-    if type(value) is not kind:
-        raise UserError(f"must be {what}, got {value!r}")
-    return value
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise UserError(f"must be a finite number, got {value!r}")
-    return float(value)
-
-
-def _explain(error: BaseException, kind: type | None) -> str:
-    if isinstance(error, cattrs.ForbiddenExtraKeysError):
-        known = ", ".join(field.name for field in fields(error.cl))
-        return f"unknown field {', '.join(sorted(error.extra_fields))}; fields: {known}"
-    if isinstance(error, KeyError):
-        return f"the field {error.args[0]} is missing"
-    return str(error)

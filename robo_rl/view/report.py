@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from policies.errors import UserError
-from robo_rl.evaluation.rows import evaluation_rows, terrain_rows
+from robo_rl.evaluation.registry import evaluation_tables
 from robo_rl.output import results
 from robo_rl.output.files import write_text
 from robo_rl.training import config, runner
@@ -94,12 +94,7 @@ def page(content: Content) -> str:
             '<section><h2>Film</h2><video controls muted loop autoplay playsinline src="data:video/mp4;base64,'
             f'{data}"></video></section>'
         )
-    evaluation = table(("measure", "value (95 % interval)"), evaluation_rows(content.evaluation))
-    terrain = ""
-    if "terrain" in content.evaluation:
-        terrain = table(
-            ("ground", "level", "success", "falls", "|v − command|"), terrain_rows(content.evaluation["terrain"])
-        )
+    evaluation = "".join(table(part.heads, part.rows) for part in evaluation_tables(content.evaluation))
     return PAGE.format(
         title=html.escape(content.task),
         style=STYLE,
@@ -108,7 +103,6 @@ def page(content: Content) -> str:
         film=film,
         starts=f"{int(content.evaluation['episodes']):,}",
         evaluation=evaluation,
-        terrain=terrain,
         curves=content.curves,
         settings=html.escape(content.settings),
     )
@@ -153,7 +147,7 @@ PAGE = """<!doctype html>
 <h1>{title}</h1><p>{summary}</p>
 <dl>{facts}</dl>
 {film}
-<section><h2>Evaluation from {starts} held-out starts</h2>{evaluation}{terrain}</section>
+<section><h2>Evaluation from {starts} held-out starts</h2>{evaluation}</section>
 <section><h2>Training</h2>{curves}</section>
 <section><details><summary>Settings</summary><pre>{settings}</pre></details></section>
 </main></body></html>

@@ -16,7 +16,7 @@ from deploy.errors import BundleError
 from deploy.export.exporter import ExportReport, export_bundle
 from policies.errors import UserError
 from policies.graph.policy_graph import PolicyGraph
-from robo_rl.evaluation.walking import judge
+from robo_rl.evaluation.registry import evaluate_policy
 from robo_rl.output import results
 from robo_rl.training import config, runner
 from sim.task import Task
@@ -47,7 +47,7 @@ def export_run(run_dir: Path, out: Path, episodes: int = 1000) -> Export:
     trained = runner.load_trained(run_dir)
     configuration, graph = trained.configuration, trained.graph
     task = find_task(configuration.task)
-    evaluation = judge(graph, task, episodes).summary()
+    evaluation = evaluate_policy(graph, task, episodes).summary()
     origin = results.provenance()
     provenance = {
         "config": config.to_document(configuration),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -179,8 +181,13 @@ def seen_by(
     return VectorEnvironment(scenario, seen, ActuatorModels((), {}, PERIOD, n), EPISODE_STEPS, seed)
 
 
-def flat_task(robot: LeggedRobot, settings: LeggedSettings, guide: GaitSettings | None = None) -> Task:
-    """`ROBOT-velocity-flat`; with a `guide`, learning may start from a scripted gait."""
+def flat_task(
+    robot: LeggedRobot,
+    settings: LeggedSettings,
+    guide: GaitSettings | None = None,
+    recommended: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Task:
+    """`ROBOT-velocity-flat`; with a `guide`, learning may start from a scripted gait. `recommended` as in Task."""
     return Task(
         name=f"{robot.name}-velocity-flat",
         summary=f"Walk a {robot.name} on flat ground at a commanded velocity, blind to its own.",
@@ -199,4 +206,6 @@ def flat_task(robot: LeggedRobot, settings: LeggedSettings, guide: GaitSettings 
         mirror=mirror(robot),
         guide=None if guide is None else ObservedGuide(robot, settings, guide, observation(robot, settings)),
         evaluate_randomized=True,
+        evaluation="walking",
+        recommended=recommended or {},
     )

@@ -37,4 +37,5 @@ CRAZYFLIE_HOVER = Task(
     safety=crazyflie.SAFETY,
     make_environment=make_environment,
     any_rate=True,
+    recommended={"flight": {}},
 )

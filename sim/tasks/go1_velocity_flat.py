@@ -19,4 +19,10 @@ SETTINGS = LeggedSettings(gait=(0.0, 0.5, 0.5, 0.0), duty=0.6, commands=CommandS
 """A trot: the diagonal legs together, two and a half strides a second. Learning starts from a gait that goes at any
 speed, so the commands start at their whole range."""
 
-GO1_VELOCITY_FLAT = flat_task(GO1, SETTINGS, GaitSettings())
+PPO = {
+    "rollout_steps": 24, "epochs": 4, "minibatches": 4, "iterations": 260, "target_kl": 0.02, "initial_std": 0.25,
+    "final_std": 0.08, "imitation": 10, "symmetry": "augment", "update_threads": 2, "actor_hidden": (128, 128, 64),
+    "critic_hidden": (128, 128, 64), "activation": "elu",
+}  # fmt: skip
+
+GO1_VELOCITY_FLAT = flat_task(GO1, SETTINGS, GaitSettings(), {"ppo": PPO})

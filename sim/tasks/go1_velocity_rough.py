@@ -9,7 +9,7 @@ from sim.legged.ground.tiles import ScanSettings
 from sim.legged.guide import GaitSettings
 from sim.legged.settings import CommandSettings, LeggedSettings
 from sim.robots.go1 import GO1
-from sim.tasks.go1_velocity_flat import REWARDS
+from sim.tasks.go1_velocity_flat import PPO, REWARDS
 from sim.terrain.terrain import TerrainSettings
 
 SETTINGS = LeggedSettings(
@@ -27,4 +27,11 @@ ROBOT = replace(GO1, action_scale=(0.4, 1.1, 1.1) * 4)
 """Targets reach further from the stance than on flat ground, where 0.7 rad lift a foot by 0.13 m at most: a stair of
 0.10 m and the way over its edge need more."""
 
-GO1_VELOCITY_ROUGH = rough_task(ROBOT, SETTINGS, TerrainSettings(), ScanSettings(), GaitSettings(lift=0.14))
+GO1_VELOCITY_ROUGH = rough_task(
+    ROBOT,
+    SETTINGS,
+    TerrainSettings(),
+    ScanSettings(),
+    GaitSettings(lift=0.14),
+    {"ppo": {**PPO, "iterations": 480, "initial_std": 0.18, "final_std": 0.07}},
+)

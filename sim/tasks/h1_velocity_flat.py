@@ -5,6 +5,7 @@ from __future__ import annotations
 from sim.legged.settings import CommandSettings, ImperfectionSettings, LeggedSettings, RewardSettings
 from sim.legged.task import flat_task
 from sim.robots.h1 import H1
+from sim.tasks.go1_velocity_flat import PPO
 
 SETTINGS = LeggedSettings(
     gait=(0.0, 0.5),
@@ -18,4 +19,8 @@ SETTINGS = LeggedSettings(
 )
 """One foot after the other, one and a quarter strides a second. Torques are ten times the Go1's and count for less."""
 
-H1_VELOCITY_FLAT = flat_task(H1, SETTINGS)
+H1_VELOCITY_FLAT = flat_task(
+    H1,
+    SETTINGS,
+    recommended={"ppo": {**PPO, "iterations": 800, "initial_std": 0.4, "final_std": 0.0, "imitation": 0}},
+)

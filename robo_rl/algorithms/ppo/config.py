@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from policies.networks.mlp import Activation
@@ -106,16 +106,3 @@ class PpoConfig:
         require_choice(self, "activation", ("tanh", "relu", "elu"))
         require_widths(self, "actor_hidden")
         require_widths(self, "critic_hidden")
-
-
-_WALKING = PpoConfig(
-    rollout_steps=24, epochs=4, minibatches=4, iterations=260, target_kl=0.02,
-    initial_std=0.25, final_std=0.08, imitation=10, symmetry="augment", update_threads=2,
-    actor_hidden=(128, 128, 64), critic_hidden=(128, 128, 64),
-    activation="elu",
-)  # fmt: skip
-RECOMMENDED: dict[str, PpoConfig] = {
-    "go1-velocity-flat": _WALKING,
-    "go1-velocity-rough": replace(_WALKING, iterations=480, initial_std=0.18, final_std=0.07),
-    "h1-velocity-flat": replace(_WALKING, iterations=800, initial_std=0.4, final_std=0.0, imitation=0),
-}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from policies.graph.symmetry import SignalMirror, SignedPermutation
 from policies.specs import SensorSpec
@@ -81,12 +83,13 @@ def rough_task(
     terrain: TerrainSettings,
     scan: ScanSettings,
     guide: GaitSettings | None = None,
+    recommended: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Task:
-    """`ROBOT-velocity-rough`; with a `guide`, learning may start from a scripted gait."""
+    """`ROBOT-velocity-rough`; with a `guide`, learning may start from a scripted gait. `recommended` as in Task."""
     points = len(scan.grid)
     observation = (*walking.observation(robot, settings), Reading("height_scan", points, 2.0))
     return replace(
-        walking.flat_task(robot, settings),
+        walking.flat_task(robot, settings, recommended=recommended),
         name=f"{robot.name}-velocity-rough",
         summary=f"Walk a {robot.name} over rough ground, slopes, stairs, blocks and gaps at a commanded velocity.",
         sensors=sensors(robot, settings, scan),

@@ -13,7 +13,7 @@ from deploy.bundle.reader import load_bundle
 from deploy.export.exporter import export_bundle
 from policies.errors import UserError
 from robo_rl.doors.rsl_rl import RslRlEnv, policy_graph, with_mirror_images
-from robo_rl.evaluation.walking import judge
+from robo_rl.evaluation.registry import evaluate_policy
 from robo_rl.workflows.export import visit
 from sim.tasks import TASKS, find_task
 from tests.robo_rl.short_task import shorter
@@ -59,7 +59,7 @@ def test_the_runner_trains_a_task_unchanged(name: str, tmp_path: Path, capsys: p
     # The world goes on outside of the runner's inference mode, and what was learned leaves like any other policy.
     env.step(torch.zeros(16, env.num_actions))
     short = shorter(task, 100)
-    assert judge(graph, short, 4).episodes == 4
+    assert evaluate_policy(graph, short, 4).summary()["episodes"] == 4
     export_bundle(
         graph, visit(graph, short), tmp_path / "bundle", name=name, task=name,
         safety=task.safety, provenance={}, evaluation={}, joints=task.joints,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,8 @@ from policies.terms.actions import ScaledCommand
 from policies.terms.observations import Reading
 from robo_rl.evaluation import walking as locomotion
 from robo_rl.evaluation.flying import evaluate
-from robo_rl.evaluation.walking import evaluate_walking, judge, walks
+from robo_rl.evaluation.registry import evaluate_policy, evaluation_tables
+from robo_rl.evaluation.walking import evaluate_walking
 from robo_rl.workflows.export import visit
 from sim.task import Environment, Step, Task
 from tests.robo_rl.tiny_environment import point_task
@@ -129,6 +131,7 @@ def cart_task(finished: bool = False) -> Task:
         safety=SafetyEnvelope(max_tilt=1.0, max_input_age=0.1, max_command_age=0.1),
         make_environment=make_environment,
         evaluate_randomized=True,
+        evaluation="walking",
     )
 
 
@@ -211,12 +214,20 @@ def test_a_bundle_is_judged_like_its_graph(tmp_path: Path) -> None:
     assert np.allclose(ours.velocity_errors, theirs.velocity_errors, atol=1e-5)
 
 
-def test_each_task_is_judged_by_what_it_is() -> None:
+def test_each_task_is_evaluated_as_it_says() -> None:
     cart, point = cart_task(), point_task()
-    assert walks(cart) and not walks(point)
-    assert isinstance(judge(cart.policy_graph(Follow()), cart, 4), locomotion.WalkingEvaluation)
+    walked = evaluate_policy(cart.policy_graph(Follow()), cart, 4)
+    assert isinstance(walked, locomotion.WalkingEvaluation)
     point_graph = point.policy_graph(nn.Linear(point.observation_dim, 1))
-    assert judge(point_graph, point, 4).summary() == evaluate(point_graph, point, 4).summary()
+    flown = evaluate_policy(point_graph, point, 4)
+    assert flown.summary() == evaluate(point_graph, point, 4).summary()
+    measures, terrain = evaluation_tables(walked.summary())
+    assert [row[0] for row in measures.rows][:2] == ["|v_xy - command|", "|yaw rate - command|"]
+    assert [row[:3] for row in terrain.rows] == [("flat", "0", "3"), ("stairs", "1", "1")]
+    (measures,) = evaluation_tables(flown.summary())
+    assert measures.rows[0][0] == "survival"
+    with pytest.raises(UserError, match="point is evaluated by 'swimming', which there is not; choose one of flying, "):
+        evaluate_policy(point_graph, replace(point, evaluation="swimming"), 4)
     with pytest.raises(UserError, match="point is no task of walking: it has no sensor velocity_command"):
         evaluate_walking(point_graph, point, 4)
     with pytest.raises(UserError, match="episodes must be at least 1, got 0"):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from policies.errors import UserError
 from policies.signals import Commands
 from robo_rl.evaluation.flying import Calls, evaluate
-from robo_rl.evaluation.walking import judge
+from robo_rl.evaluation.registry import evaluate_policy
 from sim.environment import VectorEnvironment
 from sim.tasks import find_task
 from tests.robo_rl.tiny_environment import point_task
@@ -74,4 +74,4 @@ def test_a_task_whose_physics_moves_in_whole_periods_says_so(walking: bool) -> N
     task = find_task("go1-velocity-flat") if walking else point_task()
     graph = task.policy_graph(nn.Linear(task.observation_dim, task.action.dim))
     with pytest.raises(UserError, match=f"{task.name} is stepped at its own .* Hz only: .* take a quadrotor task"):
-        judge(graph, task, 4, calls=Calls(2))
+        evaluate_policy(graph, task, 4, calls=Calls(2))
