@@ -1,1 +1,1 @@
-"""What a robot can carry: specifications, terms, networks and the policy graph. Imports torch alone."""
+"""What a deployed policy consists of: specifications, terms, networks and the policy graph. Imports only torch."""

@@ -2,4 +2,4 @@
 
 
 class UserError(ValueError):
-    """A mistake that the user can mend; the command line prints its message alone, without a traceback."""
+    """A mistake that the user can fix; the command line prints its message alone, without a traceback."""

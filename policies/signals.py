@@ -1,4 +1,4 @@
-"""Named tensors, one type for each kind, so that what only a simulator knows cannot be passed to a policy."""
+"""Named tensors, with one type per kind, so that privileged simulator state can't be passed to a policy by mistake."""
 
 from __future__ import annotations
 
@@ -34,38 +34,38 @@ class _Named(Mapping[str, Tensor]):
 
 
 class Sensors(_Named):
-    """What a robot measures: all that a policy may read."""
+    """What a robot measures: the only signals that a policy may read."""
 
-    __slots__ = ("_reckoned",)
+    __slots__ = ("_computed",)
 
     def __init__(self, values: Mapping[str, Tensor]) -> None:
         super().__init__(values)
-        self._reckoned: dict[int, tuple[object, Tensor]] = {}
+        self._computed: dict[int, tuple[object, Tensor]] = {}
 
     def once(self, term: Callable[[Sensors, State], Tensor], state: State) -> Tensor:
-        """What a `term` that carries no state makes of these sensors, reckoned when it is first asked for.
+        """The value [N, D] of a stateless `term` on these sensors, computed once and then reused.
 
-        An observation needs it and, a moment later, a history of the same term. Where gradients are recorded or the
-        graph is being traced, it is reckoned each time. Do not write into the result.
+        Both the observation and a history of the same term need it in each step. While gradients are recorded or the
+        graph is traced, every call computes it. Do not write into the result.
         """
         if torch.is_grad_enabled() or _traced():
             return term(self, state)
-        if id(term) not in self._reckoned:
-            # The term is kept along with its value, so that no other one can take its id.
-            self._reckoned[id(term)] = term, term(self, state)
-        return self._reckoned[id(term)][1]
+        if id(term) not in self._computed:
+            # The term is kept with its value, so that no other object can get its id.
+            self._computed[id(term)] = term, term(self, state)
+        return self._computed[id(term)][1]
 
 
 class Truth(_Named):
-    """What only a simulator knows: for rewards, critics and teachers, never for a policy graph."""
+    """Privileged state, known only to a simulator: for rewards, critics and teachers, never for a policy graph."""
 
 
 class Commands(_Named):
-    """What a robot's actuators are told, in SI units."""
+    """Actuator commands, in SI units."""
 
 
 class State(_Named):
-    """What a policy graph carries from one step to the next."""
+    """The state that a policy graph carries from one step to the next."""
 
 
 def _traced() -> bool:

@@ -1,4 +1,4 @@
-"""Specifications of named sensors, commands and policy states: the words both worlds share."""
+"""Specifications of named sensors, commands and policy states, shared by simulation and robot."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Literal, get_args
 
 Bounds = float | tuple[float, ...]
 Between = Literal["mean", "first"]
-"""What becomes of a state when a policy is called several times within one of its control periods."""
+"""How a state is updated when a policy is called several times within one control period."""
 
 
 def expand(value: Bounds, dim: int, what: str) -> tuple[float, ...]:
-    """Return `value` as one number per channel; a single number holds for every channel."""
+    """`value` as one number per channel [dim]; one number applies to all. Raises ValueError for any other length."""
     values = (float(value),) * dim if isinstance(value, int | float) else tuple(float(v) for v in value)
     if len(values) != dim:
         raise ValueError(f"{what} has {len(values)} values, expected 1 or {dim}")
@@ -20,13 +20,13 @@ def expand(value: Bounds, dim: int, what: str) -> tuple[float, ...]:
 
 @dataclass(frozen=True)
 class SensorSpec:
-    """A named sensor a robot really has; its array is [batch, dim] float32.
+    """A named sensor that the robot has; its array is [batch, dim] float32.
 
-    `low` and `high` are the values a healthy sensor can report, one per channel or one for all: the robot side treats
-    anything beyond them as a fault. `relative_to` names what the robot side subtracts first: "" (nothing) or "target".
-    `labels` name the channels in order where a robot knows them by name, as it does joints; empty elsewhere.
-    `rate_limit` belongs to a sensor that is a goal, such as a velocity command: the largest change per second, one per
-    channel, that the policy was trained with; empty elsewhere.
+    `low` and `high` bound what a healthy sensor can report, per channel or for all; the robot side treats values beyond
+    them as a fault. `relative_to` names what the robot side subtracts first: "" (nothing) or "target". `labels` name
+    the channels in order where the robot matches them by name, such as joints; otherwise empty. `rate_limit` is for a
+    sensor that is a goal, such as a velocity command: the largest change per second in each channel that the policy was
+    trained with; otherwise empty.
     """
 
     name: str
@@ -54,7 +54,7 @@ class CommandSpec:
     """A named actuator command, [batch, dim] float32.
 
     `low` and `high` are hard limits in `unit`; `rate_limit` is the largest change per second that the safety supervisor
-    lets through; `labels` name the channels in order; `safe` is the value of a robot that must do nothing.
+    lets through; `labels` name the channels in order; `safe` is the value that stops the actuators.
     """
 
     name: str
@@ -82,10 +82,10 @@ class CommandSpec:
 class StateSpec:
     """A state tensor that the policy graph carries from step to step, [batch, dim], and its value after a reset.
 
-    `between` says what the state becomes when the policy is called n times within one of its control periods, all of
-    them from the same state. "mean": the mean of the n next states, right for what sums up the period as a whole, such
-    as the action that drove the actuators through it or an integral over it. "first": the next state of the period's
-    first call, right for what is a sample at one moment.
+    `between` says how the state is updated when the policy is called n times within one control period, each time from
+    the same state. "mean": the mean of the n next states, for quantities that summarise the whole period, such as the
+    action that drove the actuators or an integral. "first": the next state of the period's first call, for a sample at
+    one instant.
     """
 
     name: str
@@ -113,11 +113,11 @@ def _check_signal(name: str, dim: int, low: Bounds, high: Bounds) -> None:
 
 @dataclass(frozen=True)
 class SafetyEnvelope:
-    """What a deployed policy may do before the safety supervisor ends it.
+    """The limits within which a deployed policy runs; beyond them the safety supervisor ends the run.
 
     `max_tilt` rad between body z and world z; `max_input_age` s of the newest sensor reading; `max_command_age` s from
-    a reading to the use of the command computed from it. A robot that knows where it is has all of the others, one
-    that does not, such as a legged one, none: `max_position_error` m from the target in each axis; `max_speed` m/s;
+    a reading to the use of the command computed from it. The others need a position estimate, and are all None for a
+    robot without one, such as a legged robot: `max_position_error` m from the target in each axis; `max_speed` m/s;
     `geofence_low` and `geofence_high` m in the world frame, relative to where the robot was armed.
     """
 
@@ -134,8 +134,8 @@ class SafetyEnvelope:
 class JointSpec:
     """Position-controlled joints, every tuple in the order of `names`; angles in rad.
 
-    A joint's motor gives stiffness * (target - q) - damping * qd, limited to +-torque_limit: Nm/rad, Nm s/rad and Nm.
-    The robot stands in `stance` and lies at rest in `lying`; `low` and `high` are its limits of travel.
+    A joint's torque is stiffness * (target - q) - damping * qd, limited to +-torque_limit: Nm/rad, Nm s/rad and Nm.
+    The robot stands in `stance` and lies at rest in `lying`; `low` and `high` are the joint limits.
     """
 
     names: tuple[str, ...]

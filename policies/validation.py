@@ -11,7 +11,7 @@ from policies.errors import UserError
 
 
 def check(holds: bool, message: str) -> None:
-    """Raise UserError with `message` unless something `holds`."""
+    """Raise UserError with `message` unless `holds`."""
     if not holds:
         raise UserError(message)
 
@@ -24,8 +24,8 @@ def require(
     above: float | None = None,
     below: float | None = None,
 ) -> None:
-    """Raise UserError unless `config.field` is finite, >= `low`, <= `high`, > `above` and < `below` (those that are
-    given); of a tuple, unless all of its values are."""
+    """Raise UserError unless `config.field`, or every value of it if it is a tuple, is finite and >= `low`, <= `high`,
+    > `above` and < `below`, where given."""
     value = getattr(config, field)
     values = value if isinstance(value, tuple) else (value,)
     tests = (

@@ -1,10 +1,10 @@
-"""A policy called several times within each of its control periods: it acts on newer sensors, and its states go on
-counting control periods.
+"""A policy called several times within each control period: commands follow newer sensors, while states still advance
+once per control period.
 
-All calls of a period read the same held states. After the last one, a state whose `between` is "mean" becomes the mean
-of the calls' next states, summed in their order in float32 and then divided, and one whose `between` is "first" the
-next state of the period's first call. docs/bundle.md says why; deploy/bundle/runtime.py does the
-same in numpy for one robot.
+All calls of a period read the same held states. After the last call, a state whose `between` is "mean" becomes the mean
+of the calls' next states, summed in call order in float32 and then divided; a state whose `between` is "first" becomes
+the next state of the period's first call. docs/bundle.md says why; deploy/bundle/runtime.py does the same in numpy for
+one robot.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from policies.signals import Commands, Sensors, State
 from policies.specs import Bounds, expand
 
 SUBSTEP = "substep"
-"""The state [N, 1], int64, that counts a world's calls in its present period."""
+"""Name of the state [N, 1], int64, that counts each world's calls in the current period."""
 POOLED = "pooled."
-"""Before a state's name: what its period's calls have given so far, their sum or the first of them, [N, dim]."""
+"""Prefix of a state's name: the sum of its next states in this period so far, or the first of them, [N, dim]."""
 
 
 class CarriedState(Protocol):
-    """What is known of a state: a `policies.specs.StateSpec`, or a bundle's own entry."""
+    """Specification of a state: a `policies.specs.StateSpec` or an entry of a bundle's manifest."""
 
     @property
     def name(self) -> str: ...
@@ -39,11 +39,11 @@ class CarriedState(Protocol):
 
 
 class MultiRate:
-    """Calls `step` `substeps` times a control period, for N worlds, each at a place of its own in its period.
+    """Calls `step` `substeps` times per control period, for N worlds, each with its own position in the period.
 
     `step` maps sensors and the states `states` [N, dim] to commands and the next states, as a PolicyGraph does. The
-    state carried here holds those by their names, and besides, where `substeps` is above 1, the place in the period and
-    what is pooled. With one sub-step it is `step` itself, bit for bit. Raises UserError for fewer.
+    carried state has those by name and, for `substeps` above 1, also the call count and the pooled next states. With
+    one sub-step it equals `step` bit for bit. Raises UserError for `substeps` below 1.
     """
 
     def __init__(
@@ -53,13 +53,13 @@ class MultiRate:
         substeps: int,
     ) -> None:
         if substeps < 1:
-            raise UserError(f"a policy is called at least once a control period, got {substeps} times")
+            raise UserError(f"substeps must be at least 1, the calls in a control period, got {substeps}")
         self._step = step
         self._states = tuple(states)
         self.substeps = substeps
 
     def initial_state(self, batch: int, device: str = "cpu") -> State:
-        """The state after a reset, for `batch` worlds: at the start of a period."""
+        """The state after a reset, at the start of a period: every tensor [batch, dim]."""
         held = {s.name: torch.tensor([expand(s.reset, s.dim, s.name)] * batch, device=device) for s in self._states}
         if self.substeps == 1:
             return State(held)
@@ -67,12 +67,12 @@ class MultiRate:
         return State({**held, **pooled, SUBSTEP: torch.zeros(batch, 1, dtype=torch.int64, device=device)})
 
     def reset_where(self, state: State, mask: Tensor) -> State:
-        """`state` with the rows where `mask` [N] is true reset, wherever in their period they were."""
+        """`state` with the rows where `mask` [N] is true reset to the start of a period."""
         start = self.initial_state(1, str(mask.device))
         return State({name: torch.where(mask[:, None], start[name], value) for name, value in state.items()})
 
     def step(self, sensors: Sensors, state: State) -> tuple[Commands, State]:
-        """Commands and next state of one call; `state` itself is not changed, so a call that raises leaves it."""
+        """Commands and next state of one call; `state` itself is never modified, even if the call raises."""
         commands, following = self._step(sensors, State({s.name: state[s.name] for s in self._states}))
         if self.substeps == 1:
             return commands, following
@@ -83,7 +83,7 @@ class MultiRate:
             now, before = following[s.name], state[POOLED + s.name]
             if s.between == "mean":
                 pooled = torch.where(opens, now, before + now)
-                # Divided by a tensor: by a number, torch may multiply by its inverse, which rounds otherwise.
+                # Divide by a tensor: for a Python number torch may multiply by the inverse, which rounds differently.
                 ended = pooled / torch.full_like(pooled[:, :1], self.substeps)
             else:
                 pooled = ended = torch.where(opens, now, before)

@@ -4,7 +4,7 @@
                      ^                      ^ |        |
                    state  <------- advance  <-+--------+
 
-Training calls it on thousands of robots; the exporter traces this very module, so no robot re-implements any of it.
+Training calls it on thousands of robots and the exporter traces the same module, so no robot re-implements any of it.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from policies.terms.observations import ObservationTerm
 
 
 class PolicyGraph(nn.Module):
-    """A deployable policy, built of `Sensors` terms alone.
+    """A deployable policy, built only from terms on `Sensors`.
 
-    `network` maps observations [N, observation_dim] to normalised actions [N, action.dim]; one that remembers has
+    `network` maps observations [N, observation_dim] to normalised actions [N, action.dim]; a recurrent one has
     `states`, a tuple of StateSpec, and maps (observation, state by name) to (action, next state by name). `period` is
     the control period in seconds. Raises ValueError when a term names a sensor that the robot does not have.
     """
@@ -57,8 +57,8 @@ class PolicyGraph(nn.Module):
             missing = [name for name in term.sensors if name not in known]
             if missing:
                 raise ValueError(
-                    f"{type(term).__name__} reads {missing}, which is no sensor of the robot; "
-                    f"it has: {', '.join(sorted(known))}"
+                    f"{type(term).__name__} reads {', '.join(missing)}, which the robot does not have; "
+                    f"its sensors: {', '.join(sorted(known))}"
                 )
         produced = set(self.action.commands)
         wanted = {c.name for c in self.commands}
@@ -73,7 +73,7 @@ class PolicyGraph(nn.Module):
 
     @property
     def used_sensors(self) -> tuple[SensorSpec, ...]:
-        """The sensors that some term reads, in the robot's order: the inputs of the exported graph."""
+        """The sensors that any term reads, in the robot's order: the inputs of the exported graph."""
         read = {name for term in self.observation for name in term.sensors}
         return tuple(s for s in self.sensors if s.name in read)
 
@@ -83,7 +83,7 @@ class PolicyGraph(nn.Module):
         return State({s.name: row.repeat(batch, 1) for s, row in rows})
 
     def _reset_rows(self, device: torch.device) -> tuple[Tensor, ...]:
-        """The states' reset values [1, dim], made once a device: some robot resets in almost every step of many."""
+        """The states' reset values [1, dim], cached per device: with many robots, almost every step resets one."""
         if device not in self._rows:
             self._rows[device] = tuple(_reset_row(s, device) for s in self.states)
         return self._rows[device]
@@ -91,8 +91,8 @@ class PolicyGraph(nn.Module):
     def reset_where(self, state: State, mask: Tensor) -> State:
         """`state` with the rows where `mask` [N] is true set to their reset value.
 
-        The rows are written in place (few worlds end in a step, and a history is wide), so pass a state that nobody
-        else holds, such as the one a step has just returned; a state that carries gradients is copied first.
+        The rows are written in place (few worlds end in a step, and a history is wide), so pass a state that nothing
+        else uses, such as the one a step has just returned; a state that carries gradients is copied first.
         """
         ids = mask.nonzero()[:, 0]
         if not len(ids):
@@ -106,8 +106,7 @@ class PolicyGraph(nn.Module):
         """The joined observation terms [N, observation_dim], before the normaliser."""
         if not isinstance(sensors, Sensors):
             raise TypeError(
-                f"a policy graph reads Sensors, got {type(sensors).__name__}: "
-                "what only a simulator knows can't be deployed"
+                f"a policy graph reads Sensors, got {type(sensors).__name__}: privileged state can't be deployed"
             )
         terms = self.observation
         return torch.cat([term(sensors, state) if term.states else sensors.once(term, state) for term in terms], -1)
@@ -118,22 +117,22 @@ class PolicyGraph(nn.Module):
         return action
 
     def decide(self, observation: Tensor, state: State) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """The normalised action [N, A], not yet bounded, and what the network remembers next, by name."""
+        """The normalised action [N, A], not yet bounded, and the network's next memory, by name."""
         if not self.network_states:
             return self.act(observation), {}
         action, memory = self.network(self.normalizer(observation), self.memory(state))
         return action, memory
 
     def memory(self, state: State) -> dict[str, Tensor]:
-        """The part of the state that is the network's own."""
+        """The part of the state that belongs to the network, by name: [N, dim] each."""
         return {s.name: state[s.name] for s in self.network_states}
 
     def apply_action(
         self, action: Tensor, sensors: Sensors, state: State, memory: Mapping[str, Tensor] | None = None
     ) -> tuple[Commands, State]:
-        """Commands and next state for a normalised action [N, A]; the state remembers the action as executed.
+        """Commands and next state for a normalised action [N, A]; the state holds the action as executed.
 
-        `memory` is what the network remembers next, by name.
+        `memory` is the network's next memory, by name.
         """
         bounded = self.action.bound(action)
         following: dict[str, Tensor] = dict(memory or {})
@@ -151,7 +150,7 @@ def _states(terms: Sequence[ObservationTerm], memory: tuple[StateSpec, ...]) -> 
     states = (*(s for term in terms for s in term.states), *memory)
     names = [s.name for s in states]
     if len(set(names)) != len(names):
-        raise ValueError(f"two parts carry a state of one name: {names}; give each its own")
+        raise ValueError(f"two states have the same name: {names}; rename one")
     return states
 
 

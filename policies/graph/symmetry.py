@@ -1,9 +1,9 @@
-"""Mirror symmetry: how named signals look in a mirror, and, derived from that by probing, how observations do.
+"""Mirror symmetry: how named signals are reflected, and, found by probing, how observations are.
 
-A robot with two equal sides that acts well acts as well in the mirror. A `SignalMirror` says of every named signal how
-it is reflected in the robot's sagittal (x-z) plane; what a policy's observation terms make of the signals is found by
-feeding them random signals and the same signals mirrored: the observation must come out as the same columns in another
-order and with other signs, or the terms are refused.
+For a robot with two equal sides, the mirror image of a good action is good in the mirrored situation. A `SignalMirror`
+says how each named signal is reflected in the robot's sagittal (x-z) plane. The mirror of an observation is found by
+evaluating its terms on random signals and on their mirror images: the results must be the same columns up to order and
+signs, or the terms are refused.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from policies.terms.actions import ActionTerm
 from policies.terms.observations import ObservationTerm
 
 _ROWS = 128
-"""Random samples of a probe: two different columns agree on all of them with no likelihood to speak of."""
+"""Random samples of a probe; two different columns practically never agree on all of them."""
 _LONGEST_HISTORY = 512
-"""Steps until every history in an observation must have filled up."""
+"""Steps by which every history in an observation must be full."""
 _TOLERANCE = 1e-4
-"""Largest difference of two columns taken for one, as a share of the column's largest value."""
+"""Two columns are equal if they differ by at most this share of the column's largest value."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class SignedPermutation:
 
     def __post_init__(self) -> None:
         if sorted(self.source) != list(range(len(self.source))):
-            raise UserError(f"a mirror must take every channel once, got the order {self.source}")
+            raise UserError(f"a mirror must use every channel once, got the order {self.source}")
         if len(self.sign) != len(self.source) or any(s not in (1.0, -1.0) for s in self.sign):
             raise UserError(f"a mirror needs a sign of +1 or -1 for each of {len(self.source)} channels: {self.sign}")
 
@@ -53,7 +53,7 @@ class SignedPermutation:
         return picked if x.dtype == torch.bool else picked * sign.to(x.dtype)
 
     def is_involution(self) -> bool:
-        """Whether mirrored twice is as it was."""
+        """Whether mirroring twice gives the original."""
         return all(
             self.source[j] == i and self.sign[i] * self.sign[j] == 1.0 for i, j in enumerate(self.source)
         )  # fmt: skip
@@ -64,7 +64,7 @@ class SignedPermutation:
 
     @staticmethod
     def joined(parts: Iterable[SignedPermutation]) -> SignedPermutation:
-        """One after the other: the mirror of columns joined in that order."""
+        """The mirror of columns that are joined in the order of `parts`."""
         source: list[int] = []
         sign: list[float] = []
         for part in parts:
@@ -81,10 +81,10 @@ def _tensors(mirror: SignedPermutation, device: torch.device) -> tuple[Tensor, T
 
 @dataclass(frozen=True)
 class SignalMirror:
-    """How named signals look in the mirror; None for one that stays as it is.
+    """How named signals are mirrored; None for a signal that stays as it is.
 
     `action` mirrors the normalised action. `quaternions` names the signals that are unit quaternions, so that probes
-    draw them as such. Raises UserError when a map is no involution.
+    sample unit quaternions for them. Raises UserError when a map is no involution.
     """
 
     sensors: Mapping[str, SignedPermutation | None]
@@ -96,12 +96,12 @@ class SignalMirror:
         for name, mirror in (*self.sensors.items(), *self.truth.items(), ("action", self.action)):
             if mirror is not None and not mirror.is_involution():
                 raise UserError(
-                    f"the mirror of {name} is no involution: mirrored twice, a channel is not where it was; "
+                    f"the mirror of {name} is no involution: mirroring twice does not give the original; "
                     f"order {mirror.source}, signs {mirror.sign}"
                 )
 
     def mirrored_sensors(self, sensors: Sensors) -> Sensors:
-        """Sensors [N, dim] as the mirrored robot would report them."""
+        """Sensors [N, dim] as the mirrored robot reports them."""
         return Sensors(_mirrored(sensors, self.sensors, "sensor"))
 
     def mirrored_truth(self, truth: Truth) -> Truth:
@@ -115,10 +115,10 @@ def _mirrored(
     result = {}
     for name, value in values.items():
         if name not in mirrors:
-            raise UserError(f"the mirror does not say how {kind} {name!r} looks in it; give its kind")
+            raise UserError(f"the mirror has no entry for {kind} {name!r}; add one")
         mirror = mirrors[name]
         if mirror is not None and mirror.dim != value.shape[-1]:
-            raise UserError(f"{kind} {name!r} has {value.shape[-1]} channels, its mirror is made for {mirror.dim}")
+            raise UserError(f"{kind} {name!r} has {value.shape[-1]} channels, its mirror has {mirror.dim}")
         result[name] = value if mirror is None else mirror(value)
     return result
 
@@ -126,12 +126,12 @@ def _mirrored(
 def observation_mirror(
     sensors: Sequence[SensorSpec], terms: Sequence[ObservationTerm], action: ActionTerm, mirror: SignalMirror
 ) -> SignedPermutation:
-    """How the joined observation of `terms` looks in the mirror, found by probing the terms.
+    """The mirror of the joined observation of `terms`, found by probing the terms.
 
-    Two robots live through the same random sensors and actions, one of them in the mirror, until every history is full.
-    A term whose state runs by itself, as a gait clock's does, says how it is mirrored with a method
-    `mirrored_reset(values: dict[str, Tensor]) -> dict[str, Tensor]` on its states' reset values. Raises UserError when
-    the observation, or the command, is not the same in the mirror up to order and signs.
+    Two robots get the same random sensors and actions, one of them mirrored, until every history is full. A term whose
+    state advances by itself, such as a gait clock, has a method
+    `mirrored_reset(values: dict[str, Tensor]) -> dict[str, Tensor]` that mirrors its states' reset values. Raises
+    UserError when the observation or the command is not equivariant up to order and signs.
     """
     generator = torch.Generator().manual_seed(0)
     _check_command(action, mirror, generator)
@@ -158,15 +158,15 @@ def observation_mirror(
             break
     found = match_columns(*seen[0], what=_names(terms))
     if not found.is_involution():
-        raise UserError("the observation's mirror is no involution: mirrored twice, a column is not where it was")
+        raise UserError("the observation's mirror is no involution: mirroring twice does not give the original")
     return found
 
 
 def truth_mirror(observe: Callable[[Truth], Tensor], example: Truth, mirror: SignalMirror) -> SignedPermutation:
-    """How what `observe` makes of the truth [N, dim] -> [N, D], a critic's observation, looks in the mirror.
+    """The mirror of a critic's observation: `observe` maps truth [N, dim] to [N, D].
 
-    `example` gives every signal's name, width and type. `observe` must be a plain function of the truth given. Raises
-    UserError when it is not equivariant, or reads a signal of which the mirror says nothing.
+    `example` gives every signal's name, width and type. `observe` must depend on the given truth alone. Raises
+    UserError when it is not equivariant, or reads a signal that the mirror has no entry for.
     """
     generator = torch.Generator().manual_seed(0)
     rows = next(iter(example.values())).shape[0]
@@ -177,20 +177,17 @@ def truth_mirror(observe: Callable[[Truth], Tensor], example: Truth, mirror: Sig
         reader = _Reader(values)
         straight.append(observe(reader))
         known = {name: value for name, value in values.items() if name in reader.names}
-        flipped = _mirrored(known, mirror.truth, "truth")
-        turned.append(observe(Truth({**values, **flipped})))
+        turned.append(observe(Truth({**values, **mirror.mirrored_truth(Truth(known))})))
     found = match_columns(
         torch.cat(straight), torch.cat(turned), what=lambda i: f"column {i} of the critic's observation"
     )
     if not found.is_involution():
-        raise UserError(
-            "the critic observation's mirror is no involution: mirrored twice, a column is not where it was"
-        )
+        raise UserError("the critic observation's mirror is no involution: mirroring twice does not give the original")
     return found
 
 
 class _Reader(Truth):
-    """Truth that notes what is read of it."""
+    """Truth that records the names read from it."""
 
     __slots__ = ("names",)
 
@@ -206,7 +203,7 @@ class _Reader(Truth):
 def match_columns(original: Tensor, mirrored: Tensor, what: Callable[[int], str]) -> SignedPermutation:
     """The signed permutation P with mirrored = P(original), both [rows, D] of random samples.
 
-    `what` says which column a number is, for the UserError when a column has no counterpart.
+    `what` describes a column by its index, for the UserError when it has no counterpart.
     """
     free = torch.ones(original.shape[1], dtype=torch.bool)
     source, sign = [], []
@@ -216,13 +213,13 @@ def match_columns(original: Tensor, mirrored: Tensor, what: Callable[[int], str]
         allowed = _TOLERANCE * torch.maximum(scale, column.abs().max())
         same = ((column - original).abs().amax(0) <= allowed) & free
         opposite = ((column + original).abs().amax(0) <= allowed) & free
-        # A column that never moves matches others that don't: its own place comes first.
+        # A constant column matches every other constant one: try its own place first.
         order = [i, *range(i), *range(i + 1, len(free))]
         j = next((j for j in order if bool(same[j] | opposite[j])), None)
         if j is None:
             raise UserError(
                 f"{what(i)} has no counterpart in the mirror: it is not equivariant as a signed permutation; "
-                "leave it out, mend its mirror, or train with symmetry none"
+                "leave it out, fix its mirror, or train with symmetry none"
             )
         free[j] = False
         source.append(j)
@@ -231,7 +228,7 @@ def match_columns(original: Tensor, mirrored: Tensor, what: Callable[[int], str]
 
 
 def _check_command(action: ActionTerm, mirror: SignalMirror, generator: torch.Generator) -> None:
-    """Raise UserError unless a mirrored action commands the same as the action, up to order and signs."""
+    """Raise UserError unless mirrored actions give the same commands up to order and signs."""
     chosen = torch.rand(_ROWS, action.dim, generator=generator) * 2.0 - 1.0
     # No action term of a robot that has a mirror reads its sensors.
     straight, turned = (action(values, Sensors({})) for values in (chosen, mirror.action(chosen)))
@@ -260,13 +257,13 @@ def _rows(reset: float | tuple[float, ...], dim: int, name: str) -> Tensor:
 
 
 def _reach(spec: SensorSpec) -> Tensor:
-    """Half of a sensor's range [dim], 10 at most: larger values would only saturate what clips them."""
+    """Half of a sensor's range [dim], at most 10: larger values would only saturate terms that clip."""
     low, high = (torch.tensor(expand(bound, spec.dim, spec.name)) for bound in (spec.low, spec.high))
     return (0.5 * (high - low)).clamp_max(10.0)
 
 
 def _draw(name: str, dim: int, reach: Tensor, mirror: SignalMirror, generator: torch.Generator) -> Tensor:
-    """Random rows [rows, dim] of all sizes, for some terms clip large values and some round small ones."""
+    """Random rows [rows, dim] of all magnitudes, because some terms clip large values and some round small ones."""
     if name in mirror.quaternions:
         return torch.nn.functional.normalize(torch.randn(_ROWS, dim, generator=generator), dim=-1)
     size = 10.0 ** (-2.0 * torch.rand(_ROWS, 1, generator=generator))

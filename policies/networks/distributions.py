@@ -1,7 +1,7 @@
-"""Distributions of normalised actions in [-1, 1]: sampled while learning, their mode deployed.
+"""Distributions of normalised actions in [-1, 1]: sampled during training; the deployed policy takes the mode.
 
-Both are diagonal Gaussians in a latent space, made bounded in two ways: by tanh, with the exact density of the result,
-or by the actuators' own clipping, which leaves the density that of the Gaussian. All tensors are [N, A];
+Both are diagonal Gaussians in a latent space, bounded in one of two ways: by tanh, with the exact density of the
+result, or by the actuators' own clipping, where the density remains the Gaussian's. All tensors are [N, A];
 log-probabilities and entropies are [N], in nats.
 """
 
@@ -17,7 +17,7 @@ from torch.nn.functional import softplus
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 _LOG_2 = math.log(2.0)
 _EDGE = 1.0 - 1e-6
-"""Actions are taken this far at most when their latent value is sought: float32 tanh is exactly 1 beyond 9."""
+"""Actions are clamped to this magnitude before atanh: in float32, tanh is exactly 1 beyond 9."""
 
 
 @dataclass(frozen=True)
@@ -35,20 +35,20 @@ class TanhGaussian:
     def sample(self, generator: torch.Generator | None = None, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """An action [N, A] and its latent value u [N, A], differentiable in mean and log_std.
 
-        `noise` [N, A], standard normal, takes the place of a draw.
+        `noise` [N, A], standard normal, replaces the draw.
         """
         latent = _draw(self.mean, self.log_std, generator, noise)
         return torch.tanh(latent), latent
 
     def log_prob(self, action: Tensor, latent: Tensor | None = None) -> Tensor:
-        """Log-density [N] of `action`; give the `latent` that `sample` returned where you have it, for tanh loses the
-        digits of a saturated one."""
+        """Log-density [N] of `action`. Pass the `latent` that `sample` returned if you have it: a saturated tanh loses
+        digits that atanh can't recover."""
         if latent is None:
             latent = torch.atanh(action.clamp(-_EDGE, _EDGE))
         return (_normal(latent, self.mean, self.log_std) - log_tanh_slope(latent)).sum(-1)
 
     def entropy(self, generator: torch.Generator | None = None, noise: Tensor | None = None) -> Tensor:
-        """A one-sample estimate [N] of the entropy, unbiased and differentiable: no closed form exists."""
+        """A one-sample estimate [N] of the entropy, unbiased and differentiable; there is no closed form."""
         latent = _draw(self.mean, self.log_std, generator, noise)
         return (_normal_entropy(self.log_std) + log_tanh_slope(latent)).expand_as(self.mean).sum(-1)
 
@@ -57,7 +57,7 @@ class TanhGaussian:
 class ClippedGaussian:
     """u ~ N(mean, exp(log_std)^2), executed as clip(u, -1, 1).
 
-    Learning sees u itself, so the density is the Gaussian's: clipping belongs to the world, as an actuator's limits do.
+    Training uses u itself, so the density is the Gaussian's: clipping is part of the world, like an actuator's limits.
     """
 
     mean: Tensor
@@ -74,7 +74,7 @@ class ClippedGaussian:
         return latent.clamp(-1.0, 1.0), latent
 
     def log_prob(self, action: Tensor, latent: Tensor | None = None) -> Tensor:
-        """Log-density [N] of the latent value; without one, of `action` taken as if it had not been clipped."""
+        """Log-density [N] of the latent value, or, without one, of `action` as if it was not clipped."""
         return _normal(action if latent is None else latent, self.mean, self.log_std).sum(-1)
 
     def entropy(self, generator: torch.Generator | None = None, noise: Tensor | None = None) -> Tensor:
@@ -86,16 +86,16 @@ ActionDistribution = TanhGaussian | ClippedGaussian
 
 
 def log_tanh_slope(latent: Tensor) -> Tensor:
-    """log(1 - tanh(u)^2) of each channel, exact where 1 - tanh(u)^2 has long rounded to zero.
+    """log(1 - tanh(u)^2) of each channel, exact even where 1 - tanh(u)^2 rounds to zero.
 
-    The identity 2 (log 2 - u - softplus(-2 u)) is evaluated at |u|, for the slope is even and softplus is then small.
+    The identity 2 (log 2 - u - softplus(-2 u)) is evaluated at |u|: the slope is even, and softplus is small there.
     """
     magnitude = latent.abs()
     return 2.0 * (_LOG_2 - magnitude - softplus(-2.0 * magnitude))
 
 
 def gaussian_kl(old_mean: Tensor, old_log_std: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
-    """KL(old || new) [N] in nats between the latent Gaussians; tanh, being invertible, leaves it as it is."""
+    """KL(old || new) [N] in nats between the latent Gaussians; tanh is invertible and does not change it."""
     ratio = (2.0 * (old_log_std - log_std)).exp()
     shift = ((old_mean - mean) / log_std.exp()).square()
     return (0.5 * (ratio + shift - 1.0) + log_std - old_log_std).sum(-1)

@@ -1,11 +1,10 @@
-"""Networks that remember: their memory is an explicit state of the policy graph, reset as every other state is.
+"""Recurrent networks: their memory is an explicit state of the policy graph, reset like any other state.
 
 `forward` maps observations [N, inputs] and the memory, by name, to outputs and the next memory; `latent` does the same
-before the output is squashed. They are built of plain layers, so a microcontroller needs no operator of its own for
-them.
+before the output's tanh. They consist of plain layers, so a microcontroller needs no special operators.
 
-Called several times a control period, both remember what the period's first call gave them: the memory then runs
-through the values that it would have at the rate it was trained at, and has no meaning between them.
+When called several times per control period, both keep the memory of the period's first call: the memory then takes the
+values that it has at the training rate, and has no meaning in between.
 """
 
 from __future__ import annotations
@@ -21,21 +20,21 @@ from policies.networks.mlp import MLP, Activation
 from policies.specs import StateSpec
 
 
-class _Remembering(nn.Module, ABC):
-    """A network whose `latent` carries a memory; where it has `squash`, its outputs go through a tanh."""
+class _Recurrent(nn.Module, ABC):
+    """A network whose `latent` carries a memory; with `squash`, its outputs go through a tanh."""
 
     squash: bool
 
     @abstractmethod
     def latent(self, x: Tensor, state: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Outputs [N, outputs] before the squashing, and the next memory by name."""
+        """Outputs [N, outputs] before the tanh, and the next memory by name."""
 
     def forward(self, x: Tensor, state: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         y, following = self.latent(x, state)
         return (torch.tanh(y) if self.squash else y), following
 
 
-class GruNetwork(_Remembering):
+class GruNetwork(_Recurrent):
     """A gated recurrent unit (Cho et al., arXiv 1406.1078) and an MLP on its hidden state: [N, inputs] -> [N, outputs].
 
     The gates follow the variant of torch.nn.GRU, whose reset gate acts after the recurrent matrix.
@@ -72,13 +71,14 @@ class GruNetwork(_Remembering):
         return (StateSpec(self.STATE, self.memory, between="first"),)
 
     def latent(self, x: Tensor, state: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        hidden = self._remember(self.from_input(x), state[self.STATE])
+        hidden = self._update(self.from_input(x), state[self.STATE])
         return self.head.latent(hidden), {self.STATE: hidden}
 
     def unroll(self, x: Tensor, hidden: Tensor, done: Tensor) -> Tensor:
-        """The latent outputs [T, N, outputs] over T steps from `hidden` [N, memory]; gradients go back to the first.
+        """The latent outputs [T, N, outputs] for `x` [T, N, inputs] from `hidden` [N, memory], with gradients to step
+        0.
 
-        `done` [T, N] is true where an episode ended with the step: the next one starts from a memory of zero.
+        `done` [T, N] is true where an episode ended with the step: the next step starts from a memory of zero.
         """
         entering = self.from_input(x)
         keep = (~done).to(x.dtype)[..., None]
@@ -86,11 +86,11 @@ class GruNetwork(_Remembering):
         for t in range(x.shape[0]):
             if t:
                 hidden = hidden * keep[t - 1]
-            hidden = self._remember(entering[t], hidden)
+            hidden = self._update(entering[t], hidden)
             hiddens.append(hidden)
         return self.head.latent(torch.stack(hiddens))
 
-    def _remember(self, entering: Tensor, hidden: Tensor) -> Tensor:
+    def _update(self, entering: Tensor, hidden: Tensor) -> Tensor:
         m = self.memory
         recalled = self.from_memory(hidden)
         gates = torch.sigmoid(entering[:, : 2 * m] + recalled[:, : 2 * m])
@@ -99,11 +99,11 @@ class GruNetwork(_Remembering):
         return candidate + update * (hidden - candidate)
 
 
-class HistoryNetwork(_Remembering):
-    """An MLP on the present observation and on a code of the last `length` ones: [N, inputs] -> [N, outputs].
+class HistoryNetwork(_Recurrent):
+    """An MLP on the current observation and a code of the last `length` ones: [N, inputs] -> [N, outputs].
 
-    The encoder sees each past observation through one layer shared by all (a convolution of width 1 over time) and
-    joins them, oldest first, into `code` numbers. What it remembers are normalised observations, zero before the first.
+    The encoder applies one shared layer to each past observation (a convolution of width 1 over time) and maps the
+    results, oldest first, to `code` numbers. Its memory holds normalised observations, zero before the first.
     """
 
     STATE = "past"

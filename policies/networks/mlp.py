@@ -1,4 +1,4 @@
-"""Networks of the policy graph."""
+"""Multilayer perceptrons, and checks of any network."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from policies.errors import UserError
 
 Activation = Literal["tanh", "relu", "elu"]
-# In place where the gradient follows from the result: backwards, an ELU then needs no second exponential.
+# In place where the gradient can be computed from the result: an ELU's backward pass then needs no second exponential.
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "tanh": nn.Tanh, "relu": lambda: nn.ReLU(inplace=True), "elu": lambda: nn.ELU(inplace=True),
 }  # fmt: skip
@@ -20,8 +20,8 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 class MLP(nn.Module):
     """Fully connected layers with one activation between them: [N, inputs] -> [N, outputs].
 
-    `squash` adds a tanh after the last layer, so outputs lie in (-1, 1). Hidden layers start orthogonal with gain
-    sqrt 2, the last one with gain `output_gain` (small: a fresh policy acts near zero).
+    `squash` adds a tanh after the last layer, so outputs lie in (-1, 1). Hidden layers are initialised orthogonally
+    with gain sqrt 2, the last one with `output_gain` (small, so that a fresh policy acts near zero).
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class MLP(nn.Module):
         return y
 
     def latent(self, x: Tensor) -> Tensor:
-        """The output before it is squashed; the output itself where it is not."""
+        """The output [N, outputs] before the tanh, or the output itself without `squash`."""
         for layer in list(self.layers)[: -1 if self.squash else None]:
             x = layer(x)
         return x

@@ -1,4 +1,4 @@
-"""Running normaliser of observations: part of the graph, so a robot never needs a normaliser file."""
+"""Running normaliser of observations, part of the policy graph: a robot needs no separate normaliser file."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 
 class RunningNormalizer(nn.Module):
-    """(x - mean) / std over everything `update` has seen, clipped to +-`clip`: [N, dim] -> [N, dim].
+    """(x - mean) / std of all observations given to `update`, clipped to +-`clip`: [N, dim] -> [N, dim].
 
-    Moments merge batch by batch (Chan, Golub and LeVeque's parallel variance) in float64. Before the first update it
-    passes its input through, clipped.
+    Moments are merged batch by batch (Chan, Golub and LeVeque's parallel variance) in float64. Before the first update
+    it only clips its input.
     """
 
     mean: Tensor
@@ -42,7 +42,7 @@ class RunningNormalizer(nn.Module):
         self.count.copy_(total)
 
     def inverse(self, x: Tensor) -> Tensor:
-        """What `forward` made `x` of, but for what it clipped."""
+        """The input [N, dim] for which `forward` gives `x`, unless it was clipped."""
         scale = (self.variance + self.epsilon).sqrt().to(x.dtype)
         return x * scale + self.mean.to(x.dtype)
 

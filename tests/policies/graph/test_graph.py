@@ -1,4 +1,4 @@
-"""The policy graph: state is explicit, robots do not mix, and what only a simulator knows stays out."""
+"""The policy graph: state is explicit, robots do not mix, and privileged state stays out."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_both_signs_of_the_orientation_give_one_command() -> None:
 def test_truth_is_refused() -> None:
     graph = _graph()
     truth = Truth(dict(_sensors(2)))
-    with pytest.raises(TypeError, match="reads Sensors, got Truth: what only a simulator knows can't be deployed"):
+    with pytest.raises(TypeError, match="reads Sensors, got Truth: privileged state can't be deployed"):
         graph(truth, graph.initial_state(2))
 
 
@@ -147,7 +147,7 @@ def test_truth_is_refused() -> None:
         ({"action": ScaledCommand("torque", 2, 1.0)}, r"produces \['torque'\], the robot takes \['effort'\]"),
         ({"period": 0.0}, "period must be above 0 s"),
         ({"period": float("nan")}, "period must be above 0 s"),
-        ({"observation": (ActionHistory(2, 2), ActionHistory(3, 2))}, "two parts carry a state of one name"),
+        ({"observation": (ActionHistory(2, 2), ActionHistory(3, 2))}, "two states have the same name"),
     ],
 )
 def test_graph_refuses_what_the_robot_has_not(change: dict[str, Any], message: str) -> None:

@@ -164,5 +164,5 @@ def test_a_call_that_is_refused_leaves_the_state_as_it_was() -> None:
 
 def test_less_than_one_call_a_period_is_refused() -> None:
     graph = echoing()
-    with pytest.raises(UserError, match="at least once a control period, got 0"):
+    with pytest.raises(UserError, match="substeps must be at least 1, the calls in a control period, got 0"):
         MultiRate(graph, graph.states, 0)
