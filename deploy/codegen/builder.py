@@ -27,8 +27,6 @@ from deploy.codegen.ir import (
 from deploy.codegen.names import Names
 from deploy.codegen.onnx_reader import Graph, Node
 
-Consumer = tuple[Node, int]
-
 
 @dataclass(frozen=True)
 class Joined:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from textwrap import indent, wrap
 
 from deploy.bundle.manifest import CommandEntry, SensorEntry, StateEntry
-from deploy.codegen.names import member
+from deploy.codegen.names import comment, member, string
 from deploy.codegen.sources import Design
 
 _API = """\
@@ -42,9 +42,9 @@ def header(design: Design, note: str = "") -> str:
     digest = manifest.identity.policy_sha256
     period = manifest.timing.period
     lines = [
-        f"/* The policy {_comment(manifest.identity.name)} as C99: a robot's step from sensors to commands, SI units.",
+        f"/* The policy {comment(manifest.identity.name)} as C99: a robot's step from sensors to commands, SI units.",
         "",
-        *([*(f"   {line}" for line in wrap(_comment(note), 110)), ""] if note else []),
+        *([*(f"   {line}" for line in wrap(comment(note), 110)), ""] if note else []),
         "   Written by `robo-rl codegen`; don't edit, generate it again. */",
         "#ifndef POLICY_H",
         "#define POLICY_H",
@@ -58,8 +58,8 @@ def header(design: Design, note: str = "") -> str:
         f"#define POLICY_SCHEMA_VERSION {manifest.schema_version}u /* of the bundle's manifest */",
         f'#define POLICY_MODEL_SHA256 "{digest}"',
         f"#define POLICY_MODEL_WORD 0x{digest[:8]}u /* its first digits, to report over a link */",
-        f"#define POLICY_NAME {_string(manifest.identity.name)}",
-        f"#define POLICY_TASK {_string(manifest.identity.task)}",
+        f"#define POLICY_NAME {string(manifest.identity.name)}",
+        f"#define POLICY_TASK {string(manifest.identity.task)}",
         f"#define POLICY_PERIOD_US {round(period * 1e6)}u /* the control period of the training */",
         f"#define POLICY_SUBSTEPS {design.substeps}u /* calls of policy_step in a control period */",
         f"#define POLICY_SENSOR_FLOATS {sum(s.dim for s in manifest.sensors)}u",
@@ -83,8 +83,8 @@ def _struct(name: str, entries: Sequence[tuple[SensorEntry | CommandEntry, str]]
     lines = []
     for entry, text in entries:
         wrapped = wrap(text, 110, break_long_words=False, break_on_hyphens=False)
-        comment = f"/* {text} */" if len(wrapped) == 1 else "/*\n" + indent("\n".join(wrapped), " " * 8) + " */"
-        lines.append(f"    float {member(kind, entry.name)}[{entry.dim}]; {comment}")
+        note = f"/* {text} */" if len(wrapped) == 1 else "/*\n" + indent("\n".join(wrapped), " " * 8) + " */"
+        lines.append(f"    float {member(kind, entry.name)}[{entry.dim}]; {note}")
     return ["typedef struct {", *lines, f"}} {name};"]
 
 
@@ -114,11 +114,11 @@ def _state(design: Design) -> list[str]:
 def _sensor(sensor: SensorEntry) -> str:
     target = ", minus the target's" if sensor.relative_to == "target" else ""
     frame = "" if sensor.frame in ("", "none") else f", {sensor.frame}"
-    return _comment(f"{sensor.unit}{frame}{target}{_range(sensor)}{_labels(sensor.labels)}")
+    return comment(f"{sensor.unit}{frame}{target}{_range(sensor)}{_labels(sensor.labels)}")
 
 
 def _command(command: CommandEntry) -> str:
-    return _comment(f"{command.unit}{_range(command)}{_labels(command.labels)}")
+    return comment(f"{command.unit}{_range(command)}{_labels(command.labels)}")
 
 
 def _range(entry: SensorEntry | CommandEntry) -> str:
@@ -129,15 +129,3 @@ def _range(entry: SensorEntry | CommandEntry) -> str:
 
 def _labels(labels: Sequence[str]) -> str:
     return f": {', '.join(labels)}" if labels else ""
-
-
-def _comment(text: str) -> str:
-    """Text that can't end a comment, in ASCII."""
-    return text.replace("*/", "* /").replace("/*", "/ *").encode("ascii", "replace").decode()
-
-
-def _string(text: str) -> str:
-    """A C string literal, in ASCII."""
-    plain = text.encode("ascii", "replace").decode()
-    # Two question marks can begin a trigraph.
-    return '"' + plain.replace("\\", "\\\\").replace('"', '\\"').replace("?", "\\?") + '"'

@@ -14,7 +14,6 @@ from deploy.bundle.runtime import PolicyRuntime
 from deploy.codegen.emit_source import checked_constants
 from deploy.codegen.ir import Floats
 from deploy.codegen.kernels.constants import ConstantArray, c_number
-from deploy.codegen.plain import EXACT
 from deploy.codegen.sources import Design, inward, members
 from deploy.codegen.templates import SELFTEST
 from deploy.errors import BundleError
@@ -65,7 +64,7 @@ def record(design: Design, runtime: PolicyRuntime, golden: Golden) -> Recorded:
 def selftest(design: Design, recorded: Recorded) -> str:
     """The text of policy_selftest.c."""
     manifest = design.manifest
-    tolerance = TOLERANCE if design.kernel.name in EXACT else ROUNDED_TOLERANCE
+    tolerance = TOLERANCE if design.kernel.exact else ROUNDED_TOLERANCE
     crc = 0
     for _, content in checked_constants(design):
         crc = zlib.crc32(content, crc)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from math import prod
 
 from deploy.codegen import lower_elementwise, lower_layers, lower_recurrent, lower_shape
 from deploy.codegen.builder import Builder, Joined
@@ -46,7 +47,7 @@ def _commands(builder: Builder, commands: Mapping[str, int]) -> View:
     for name, size in commands.items():
         target = vector.sliced(0, start, size)
         for value in _parts(builder, name):
-            part = target.sliced(0, 0, _size(value))
+            part = target.sliced(0, 0, prod(value.shape))
             builder.fill(replace(part, shape=value.shape, strides=part.reshaped(value.shape).strides), value)
             target = target.sliced(0, part.size, target.size - part.size)
         start += size
@@ -73,13 +74,6 @@ def _pieces(builder: Builder, name: str) -> list[Piece]:
 def _parts(builder: Builder, name: str) -> tuple[Expression, ...]:
     value = builder.values[name] if name in builder.values else builder.value(name)
     return value.parts if isinstance(value, Joined) else (value,)
-
-
-def _size(value: Expression) -> int:
-    size = 1
-    for length in value.shape:
-        size *= length
-    return size
 
 
 def _merged(pieces: list[Piece]) -> list[Piece]:

@@ -5,28 +5,23 @@ from __future__ import annotations
 import numpy as np
 
 from deploy.codegen.builder import Builder
-from deploy.codegen.c_math import MATH
 from deploy.codegen.ir import Apply, Expression, Number
 from deploy.codegen.onnx_reader import Node
 
-# The function in `expressions.FORMS` or c_math of each operator that is nothing but that.
+# The function, in `expressions` or `c_math`, of each operator that is just one function; "" is the identity.
 SIMPLE = {
     "Add": "add", "Sub": "sub", "Mul": "mul", "Div": "div", "Neg": "neg", "Abs": "abs", "Reciprocal": "reciprocal",
     "Tanh": "tanh", "Sigmoid": "sigmoid", "Relu": "relu", "Softplus": "softplus", "Exp": "exp", "Log": "log",
     "Sqrt": "sqrt", "Equal": "equal", "Less": "less", "Greater": "greater", "LessOrEqual": "less_equal",
     "GreaterOrEqual": "greater_equal", "And": "and", "Or": "or", "Not": "not", "Where": "where", "Identity": "",
-    "Sin": "sin", "Cos": "cos",
 }  # fmt: skip
-OPERATORS = frozenset({*SIMPLE, "Elu", "Clip", "Min", "Max", "Pow", "Cast", "Dropout", "Sum"}) - {
-    # Only where c_math knows them.
-    *(operator for operator, name in SIMPLE.items() if name in ("sin", "cos") and name not in MATH)
-}
-_FLOAT, _BOOL = 1, 9
-"""ONNX's numbers of the two types that a value may have."""
+OPERATORS = frozenset({*SIMPLE, "Elu", "Clip", "Min", "Max", "Pow", "Cast", "Dropout", "Sum"})
+_BOOL = 9
+"""ONNX's number for the type bool."""
 
 
 def lower(node: Node, builder: Builder) -> Expression:
-    """The value of an elementwise node's only result."""
+    """The value of an elementwise node's single result."""
     arguments = [builder.value(name) for name in node.inputs if name]
     if node.operator in SIMPLE:
         function = SIMPLE[node.operator]
@@ -35,7 +30,7 @@ def lower(node: Node, builder: Builder) -> Expression:
 
 
 def activation(node: Node) -> str:
-    """The name in c_math of a node that is an activation and nothing else, else ""."""
+    """The name in `c_math` of a node that is an activation, else ""."""
     if node.operator == "Elu":
         return "elu" if float(node.attributes.get("alpha", 1.0)) == 1.0 else ""
     known = ("Tanh", "Sigmoid", "Relu", "Softplus")

@@ -5,6 +5,7 @@ Formulas and the order of gates are those of the ONNX operator specification.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,8 @@ from deploy.codegen.lower_layers import apply_dense
 from deploy.codegen.onnx_reader import Node
 
 _ONE = Number(1.0)
+Step = Callable[[View, tuple[View, ...], tuple[View, ...]], None]
+"""Emits one step of a cell, given its input and its memories before and after the step."""
 
 
 @dataclass(frozen=True)
@@ -118,9 +121,8 @@ def _cell(node: Node, builder: Builder, gates: int) -> _Cell:
     return _Cell(node, builder, units, w[0], r[0], halves[0], halves[1], source)
 
 
-def _unroll(cell: _Cell, memories: int, step: object) -> None:
+def _unroll(cell: _Cell, memories: int, step: Step) -> None:
     """The sequence step by step; each memory is an initial value, is passed on, and is an output at the end."""
-    assert callable(step)
     node, builder, units = cell.node, cell.builder, cell.units
     count, _, inputs = cell.sequence.shape
     outputs = [*node.outputs, "", "", ""][: 1 + memories]

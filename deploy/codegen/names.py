@@ -1,4 +1,4 @@
-"""C identifiers for values that ONNX names freely."""
+"""C identifiers, comments and strings for names that ONNX and manifests choose freely."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ false friend mutable namespace new noexcept not nullptr operator or private prot
 static_assert template this throw true try typeid typename using virtual wchar_t xor
 """
 KEYWORDS = frozenset([*_C.split(), *_CPP.split()])
-"""Words of C, and of C++ for firmware that includes the header there."""
+"""Keywords of C, and of C++ for firmware that includes the header there."""
 _OWN = (
     *("state", "sensors", "commands", "scratch", "i", "j", "k", "l", "m", "n", "sum", "best"),
     *("memcpy", "memmove", "memset", "size_t", "int8_t", "int16_t", "int32_t", "uint8_t", "uint16_t", "uint32_t"),
@@ -48,3 +48,16 @@ def member(what: str, name: str) -> str:
     if name in KEYWORDS or not name.isascii() or name in ("substep", "pooled", "unused"):
         raise BundleError(f"{what} {name!r} can't be a member of a C struct; give it another name and export again")
     return name
+
+
+def comment(text: str) -> str:
+    """`text` as the content of a C comment: one line of ASCII that can't end the comment."""
+    plain = text.replace("*/", "* /").replace("/*", "/ *").replace("\n", " ")
+    return plain.encode("ascii", "replace").decode()
+
+
+def string(text: str) -> str:
+    """`text` as a C string literal, in ASCII."""
+    plain = text.encode("ascii", "replace").decode()
+    # Two question marks can begin a trigraph.
+    return '"' + plain.replace("\\", "\\\\").replace('"', '\\"').replace("?", "\\?") + '"'

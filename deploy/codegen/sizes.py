@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.errors import BundleError
-from deploy.mcu.emulator import COMPILER, MCU_FLAGS
-from deploy.mcu.toolchain import run_tool, write_sources
+from deploy.toolchain import COMPILER, MCU_FLAGS, run_tool, write_sources
 
 FLAGS = (*MCU_FLAGS, "-std=c99", "-Wall", "-O2")
 _SIZE = "arm-none-eabi-size"
@@ -34,7 +33,7 @@ def measure(texts: Mapping[str, str]) -> Measured | None:
         return None
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        names = write_sources(folder, dict(texts))
+        names = write_sources(folder, texts)
         objects = [name.replace(".c", ".o") for name in names]
         try:
             run_tool([COMPILER, *FLAGS, "-fstack-usage", "-c", *names], folder, _SECONDS)

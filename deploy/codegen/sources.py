@@ -13,8 +13,8 @@ from deploy.codegen.ir import Buffer, Dense, Floats, Map, Program, Reduce, Repea
 from deploy.codegen.ir import reads as views_read
 from deploy.codegen.kernels.base import DenseKernel
 from deploy.codegen.kernels.constants import ConstantArray
+from deploy.codegen.kernels.plain import kernel_for
 from deploy.codegen.memory import Layout
-from deploy.codegen.plain import kernel_for
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import numpy as np
 from deploy.codegen.expressions import Writer
 from deploy.codegen.ir import Dense, Load, Map, Reduce, Repeat, Statement, Take, View, loads
 from deploy.codegen.kernels.base import DenseKernel
-from deploy.codegen.plain import kernel_for
+from deploy.codegen.kernels.plain import kernel_for
+from deploy.codegen.names import comment
 
 _VARIABLES = "ijklmn"
 _COPY = 8
@@ -24,7 +25,7 @@ class StatementWriter:
     def __init__(self, kernel: DenseKernel) -> None:
         self._kernel = kernel
 
-    def lines(self, statement: Statement, comments: bool = True) -> list[str]:
+    def lines(self, statement: Statement) -> list[str]:
         """The statement's C at block scope, unindented but for its own blocks."""
         if isinstance(statement, Map):
             lines = self._map(statement)
@@ -36,8 +37,7 @@ class StatementWriter:
             lines = self._take(statement)
         else:
             lines = self._repeat(statement)
-        comment = [f"/* {_plain(statement.comment)} */"] if statement.comment and comments and lines else []
-        return comment + lines
+        return ([f"/* {comment(statement.comment)} */"] if statement.comment and lines else []) + lines
 
     def _map(self, statement: Map) -> list[str]:
         target = statement.target
@@ -196,8 +196,3 @@ def _nest(loops: Loops, variables: str, body: list[str], block: bool = False) ->
     for (size, _), name in reversed(list(zip(loops, variables, strict=True))):
         lines = [f"for (uint32_t {name} = 0u; {name} < {size}u; {name}++) {{", *indent(lines), "}"]
     return lines
-
-
-def _plain(text: str) -> str:
-    """A comment's text that can't end the comment."""
-    return text.replace("*/", "* /").replace("/*", "/ *")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,15 +14,17 @@ from deploy.bundle.reader import MANIFEST_FILE, load_bundle, parse_manifest
 from deploy.codegen.generate import Check, generate
 from deploy.errors import BundleError
 from deploy.firmware.config import pilot_config, thrust_header
+from deploy.toolchain import COMPILER, LINKER_FLAGS, MCU_FLAGS, run_tool
 
 HERE = Path(__file__).parent
-COMPILER = "arm-none-eabi-gcc"
-MCU_FLAGS = ("-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard")
 WARNINGS = ("-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wdouble-promotion", "-Wundef")
 """What every C file here keeps to, on every compiler."""
 IMAGE_FLAGS = ("-O2", "-ffp-contract=off", "-ffunction-sections", "-fdata-sections", "-Wstack-usage=8192")
 """The stack has 16 kB: no function may take more than half of it."""
-LINKER_FLAGS = ("-nostartfiles", "--specs=nano.specs", "-Wl,--gc-sections", "-Wl,--build-id=none")
+COMPILE = (*MCU_FLAGS, *WARNINGS, *IMAGE_FLAGS, "-Isrc")
+LINK = (*LINKER_FLAGS, "-T", "src/memory.ld")
+TIMEOUT = 120.0
+"""Longest time in s for the compiler."""
 ELF, BIN, README = "firmware.elf", "firmware.bin", "README.md"
 GENERATED = ("policy.h", "policy.c", "policy_selftest.c")
 ABOUT_POLICY = "POLICY.md"
@@ -157,42 +157,22 @@ def target_files(
 def compile_image(files: dict[str, bytes]) -> dict[str, bytes]:
     """The ELF image of the C files in `files`, and the bytes that go to flash."""
     with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
         for name, data in files.items():
-            path = Path(scratch) / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(data)
         sources = sorted(name for name in files if name.endswith(".c"))
-        _run(COMPILER, *_compiler_arguments(), *sources, *_linker_arguments(), "-o", ELF, cwd=scratch)
-        _run("arm-none-eabi-objcopy", "-O", "binary", ELF, BIN, cwd=scratch)
-        return {name: (Path(scratch) / name).read_bytes() for name in (ELF, BIN)}
-
-
-def _compiler_arguments() -> tuple[str, ...]:
-    return (*MCU_FLAGS, *WARNINGS, *IMAGE_FLAGS, "-Isrc")
-
-
-def _linker_arguments() -> tuple[str, ...]:
-    return (*LINKER_FLAGS, "-T", "src/memory.ld")
-
-
-def _run(tool: str, *arguments: str, cwd: str) -> None:
-    if shutil.which(tool) is None:
-        raise BundleError(
-            f"{tool} is not installed; "
-            "`make mcu-tools` installs it (Debian: gcc-arm-none-eabi and libnewlib-arm-none-eabi)"
-        )
-    done = subprocess.run([tool, *arguments], cwd=cwd, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        lines = [line for line in done.stderr.splitlines() if "error" in line or "overflowed" in line]
-        cause = lines[0] if lines else (done.stderr.splitlines() or ["no message"])[-1]
-        raise BundleError(f"{tool} failed: {cause.strip()}; GCC 10 or newer, or another kernel, may mend it")
+        command = [COMPILER, *COMPILE, *sources, *LINK, "-o", ELF]
+        run_tool(command, folder, TIMEOUT, "GCC 10 or newer may compile it, or choose another kernel")
+        run_tool(["arm-none-eabi-objcopy", "-O", "binary", ELF, BIN], folder, TIMEOUT)
+        return {name: (folder / name).read_bytes() for name in (ELF, BIN)}
 
 
 def _makefile() -> str:
     return f"""\
 # Build the image again as robo-rl built it: make; flash it: make flash (with st-flash, over SWD).
 {ELF}: $(wildcard src/*.c) $(wildcard src/*.h) src/memory.ld
-\t{COMPILER} {" ".join(_compiler_arguments())} $(sort $(wildcard src/*.c)) {" ".join(_linker_arguments())} -o $@
+\t{COMPILER} {" ".join(COMPILE)} $(sort $(wildcard src/*.c)) {" ".join(LINK)} -o $@
 \tarm-none-eabi-objcopy -O binary $@ {BIN}
 
 .PHONY: flash

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
-import struct
 from collections.abc import Iterable
 
+import numpy as np
+
 from deploy.bundle.manifest import CommandEntry, Manifest, SensorEntry
+from deploy.codegen.kernels.constants import c_number
+from deploy.codegen.names import comment
 from deploy.errors import BundleError
 
 DESCENT_SPEED = 0.3
@@ -49,7 +51,7 @@ def pilot_config(manifest: Manifest) -> str:
     descent = max(SHORTEST_DESCENT, high[2] / DESCENT_SPEED + 5.0)
     bounds = {sensor.name: sensor for sensor in manifest.sensors}
     return f"""\
-/* Written by robo-rl from the manifest of {_comment(manifest.identity.name)}. Do not edit: build the firmware again. */
+/* Written by robo-rl from the manifest of {comment(manifest.identity.name)}. Do not edit: build the firmware again. */
 #ifndef PILOT_CONFIG_H
 #define PILOT_CONFIG_H
 
@@ -58,7 +60,7 @@ def pilot_config(manifest: Manifest) -> str:
 
 #define PILOT_STEP_S ({_float(manifest.timing.period)} / (float)POLICY_SUBSTEPS)
 
-/* The command that drives the motors, in {_comment(command.unit)}, and its rate limit in {_comment(command.unit)}/s. */
+/* The command that drives the motors, in {comment(command.unit)}, and its rate limit in {comment(command.unit)}/s. */
 #define PILOT_COMMAND {command.name}
 #define PILOT_RATE_LIMIT {_float(command.rate_limit)}
 
@@ -138,19 +140,13 @@ def _bound(sensors: dict[str, SensorEntry], name: str, side: str) -> tuple[float
     return (-1e38 if side == "low" else 1e38,) * 3
 
 
-def _floats(values: Iterable[float]) -> str:
-    return "{" + ", ".join(_float(value) for value in values) + "}"
-
-
 def _float(value: float) -> str:
     """A C literal for exactly the float32 nearest to `value`."""
-    nearest = struct.unpack("<f", struct.pack("<f", value))[0]
-    return re.sub(r"\.?0*p", "p", float.hex(nearest)) + "f"
+    return c_number(np.float32(value))
 
 
-def _comment(text: str) -> str:
-    """`text` so that it can't end a comment."""
-    return text.replace("*/", "* /").replace("\n", " ")
+def _floats(values: Iterable[float]) -> str:
+    return "{" + ", ".join(_float(value) for value in values) + "}"
 
 
 def thrust_header(manifest: Manifest, thrust: tuple[float, float, float]) -> str:

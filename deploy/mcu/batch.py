@@ -15,7 +15,7 @@ from deploy.bundle.manifest import Manifest
 from deploy.codegen.sources import inward
 from deploy.errors import BundleError
 from deploy.mcu.cases import Floats
-from deploy.mcu.toolchain import run_tool, write_sources
+from deploy.toolchain import run_tool, write_sources
 
 COMPILERS = ("gcc", "clang")
 FLAGS = ("-std=c99", "-O2", "-fPIC", "-shared")

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from deploy.bundle.manifest import Manifest
 from deploy.codegen.generate import Generated
 from deploy.mcu.cases import Floats
-from deploy.mcu.emulator import build_m4f
+from deploy.mcu.emulator import run_on_m4f
 from deploy.mcu.host import run_on_host
 from deploy.mcu.policy_case import policy_inputs, policy_outputs, policy_sources
 
@@ -45,7 +43,6 @@ def compare_bits(
     inputs = policy_inputs(manifest, reset, sensors)
     outputs = policy_outputs(manifest) + generated.state_bytes // 4
     here = run_on_host(sources, inputs, outputs, flags)
-    with tempfile.TemporaryDirectory() as scratch:
-        there = build_m4f(sources, Path(scratch), flags).run(inputs, outputs).outputs
+    there = run_on_m4f(sources, inputs, outputs, flags).outputs
     equal = (here.view(np.uint32) == there.view(np.uint32)).all(axis=1)
     return Bits(len(inputs), int(np.count_nonzero(reset)), int(np.count_nonzero(equal)))

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from deploy.mcu.cases import Floats
 from deploy.mcu.emulator import ELF, M4fProgram
-from deploy.mcu.toolchain import run_tool
+from deploy.toolchain import run_tool
 
 LOG = "profile.log"
 _LINE = re.compile(r"^0x([0-9a-f]+):\s+(?:[0-9a-f]{4} ?){1,2}\s+(\S+)\s*(.*)$")

@@ -15,14 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from deploy.mcu.cases import Floats, read_words, write_cases
-from deploy.mcu.toolchain import run_tool, write_sources
+from deploy.toolchain import COMPILER, LINKER_FLAGS, MCU_FLAGS, run_tool, write_sources
 
 HERE = Path(__file__).parent
 BOARD = HERE.parent / "firmware" / "stm32f405"
-COMPILER = "arm-none-eabi-gcc"
 EMULATOR = "qemu-system-arm"
-MCU_FLAGS = ("-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard")
-LINKER_FLAGS = ("-nostartfiles", "--specs=nano.specs", "-Wl,--gc-sections", "-Wl,--build-id=none")
 COUNTING = ("-icount", "shift=3,sleep=off")
 STACK_BYTES = 48 * 1024
 ELF = "program.elf"
@@ -78,11 +75,6 @@ class M4fProgram:
             int(words[:, outputs + 1].max(initial=0)),
         )
 
-    def undefined(self) -> set[str]:
-        """Symbols that the sources take from libraries or from each other's files."""
-        listing = run_tool(["arm-none-eabi-nm", "--undefined-only", *self.objects], self.folder, 10.0)
-        return {words[1] for line in listing.splitlines() if len(words := line.split()) == 2 and words[0] == "U"}
-
     def sizes(self, objects: Sequence[str] = ()) -> Sizes:
         """Sizes of the sections and symbols of the sources, or of those `objects` such as policy.o alone."""
         chosen = objects or self.objects
@@ -112,7 +104,7 @@ def build_m4f(
     Raises:
         BundleError: No cross compiler, or C that doesn't compile.
     """
-    names = write_sources(folder, dict(sources))
+    names = write_sources(folder, sources)
     includes = [f"-I{HERE}", f"-I{BOARD}"]
     run_tool([COMPILER, *MCU_FLAGS, *flags, *includes, "-c", *names], folder, timeout)
     objects = tuple(f"{Path(name).stem}.o" for name in names)

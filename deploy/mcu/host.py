@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from deploy.mcu.cases import Floats, read_words, write_cases
-from deploy.mcu.toolchain import run_tool, write_sources
+from deploy.toolchain import run_tool, write_sources
 
 HERE = Path(__file__).parent
 
@@ -40,7 +40,7 @@ def run_on_host(
     """
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        names = write_sources(folder, dict(sources))
+        names = write_sources(folder, sources)
         run_tool([compiler, *flags, f"-I{HERE}", *names, HERE / "host_main.c", "-o", "program"], folder, timeout)
         write_cases(folder / "in", inputs, outputs)
         run_tool([folder / "program", "in", "out"], folder, timeout)

@@ -9,7 +9,7 @@ from statistics import median
 
 from deploy.mcu.cases import Floats, write_cases
 from deploy.mcu.host import HERE
-from deploy.mcu.toolchain import run_tool, write_sources
+from deploy.toolchain import run_tool, write_sources
 
 
 def host_nanoseconds(
@@ -22,7 +22,7 @@ def host_nanoseconds(
     """
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        names = write_sources(folder, dict(sources))
+        names = write_sources(folder, sources)
         run_tool(["gcc", *flags, f"-I{HERE}", *names, HERE / "timed_main.c", "-o", "program", "-lm"], folder, 120.0)
         write_cases(folder / "in", inputs, outputs)
         return median(float(line) for line in run_tool([folder / "program", "in", str(turns)], folder, 120.0).split())

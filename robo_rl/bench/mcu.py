@@ -27,7 +27,7 @@ from deploy.mcu.cycles import modelled_cycles
 from deploy.mcu.emulator import build_m4f
 from deploy.mcu.host_time import host_nanoseconds
 from deploy.mcu.policy_case import policy_inputs, policy_outputs, policy_sources
-from deploy.mcu.toolchain import run_tool
+from deploy.toolchain import run_tool
 from policies.errors import UserError
 from policies.networks.mlp import MLP
 from policies.validation import require

@@ -1,4 +1,4 @@
-"""What a kernel for dense layers is, and the kernels by name."""
+"""The protocol of kernels for dense layers, and the kernels by name."""
 
 from __future__ import annotations
 
@@ -13,17 +13,22 @@ from deploy.codegen.kernels.packed import PackedC
 class DenseKernel(Protocol):
     """Writes C for target = activation(weight @ source + bias).
 
-    The C needs <stdint.h>, `c_math.each` of every activation with what that uses, and no contraction to fused
+    The C needs <stdint.h>, `policy_bits` of `c_math`, `c_math.each` of every activation, and no contraction to fused
     multiply-add.
     """
 
     @property
     def name(self) -> str:
-        """What `--kernel` calls it."""
+        """Its name for `--kernel`."""
+        ...
+
+    @property
+    def exact(self) -> bool:
+        """Whether its results equal those of kernel "c" bit for bit."""
         ...
 
     def arrays(self, symbol: str, weight: Floats, bias: Floats) -> list[ConstantArray]:
-        """The constants of one layer; their names begin with `symbol`. A check sum may go over their contents.
+        """The constants of one layer; their names begin with `symbol`.
 
         Args:
             symbol: C identifier, unique in the file.
@@ -32,19 +37,15 @@ class DenseKernel(Protocol):
         """
         ...
 
-    def constants(self, symbol: str, weight: Floats, bias: Floats) -> str:
-        """The C definitions of `arrays`."""
-        ...
-
     def functions(self) -> str:
-        """Static helper functions, to stand once in a file that has at least one layer."""
+        """Static helper functions, needed once in a file with at least one layer."""
         ...
 
     def call(self, symbol: str, source: str, target: str, inputs: int, outputs: int, activation: str) -> str:
         """C statements that compute one layer, at block scope.
 
         Args:
-            symbol: That given to `arrays`.
+            symbol: As given to `arrays`.
             source: Expression of a pointer to `inputs` floats.
             target: Expression of a pointer to `outputs` floats that don't overlap `source`.
             inputs: Columns of the weight matrix.
@@ -54,7 +55,7 @@ class DenseKernel(Protocol):
         ...
 
     def scratch(self, inputs: int, outputs: int) -> int:
-        """Bytes that a call puts on the stack beside its registers."""
+        """Bytes of arrays that a call puts on the stack."""
         ...
 
 

@@ -60,6 +60,7 @@ class Int8:
     """The kernel "int8"."""
 
     name = "int8"
+    exact = False
 
     def arrays(self, symbol: str, weight: Floats, bias: Floats) -> list[ConstantArray]:
         """Words of weights; and `most`, then scale and bias of every row. See `DenseKernel.arrays`."""
@@ -70,10 +71,6 @@ class Int8:
             ConstantArray(f"{symbol}_words", pack_words(integers)),
             ConstantArray(f"{symbol}_rows", np.concatenate([most, rows])),
         ]
-
-    def constants(self, symbol: str, weight: Floats, bias: Floats) -> str:
-        """See `DenseKernel.constants`."""
-        return "".join(array.definition() for array in self.arrays(symbol, weight, bias))
 
     def functions(self) -> str:
         """See `DenseKernel.functions`."""
@@ -95,12 +92,6 @@ class Int8:
 
 
 _FUNCTIONS = f"""\
-/* A float and its IEEE 754 bits. */
-typedef union {{
-    float real;
-    uint32_t bits;
-}} policy_rounding;
-
 /* `sum` plus the products of four weights, in the bytes of a word, and four inputs, in the halves of two words. */
 #if {CONDITION}
 static inline int32_t policy_products(uint32_t w, uint32_t low, uint32_t high, int32_t sum)
@@ -133,7 +124,7 @@ static inline int32_t policy_products(uint32_t w, uint32_t low, uint32_t high, i
 /* Inputs as integers up to +-most, two a word, zeros up to a multiple of four; returns what one step is worth. */
 static float policy_round_inputs(const float *x, uint32_t *rounded, uint32_t inputs, float most)
 {{
-    policy_rounding a, b;
+    policy_bits a, b;
     float peak = 0.0f, odd = 0.0f, inverse;
     uint32_t i;
     for (i = 0u; i < inputs; ++i) {{

@@ -42,14 +42,11 @@ class PackedC:
     """The kernel "c"."""
 
     name = "c"
+    exact = True
 
     def arrays(self, symbol: str, weight: Floats, bias: Floats) -> list[ConstantArray]:
         """The packed weights; see `DenseKernel.arrays`."""
         return [ConstantArray(symbol, pack(weight, bias))]
-
-    def constants(self, symbol: str, weight: Floats, bias: Floats) -> str:
-        """See `DenseKernel.constants`."""
-        return "".join(array.definition() for array in self.arrays(symbol, weight, bias))
 
     def functions(self) -> str:
         """See `DenseKernel.functions`."""

@@ -26,7 +26,9 @@ from deploy.codegen.emit_header import header
 from deploy.codegen.emit_source import source
 from deploy.codegen.generate import design_of
 from deploy.codegen.sources import Design
+from deploy.mcu.emulator import M4fProgram
 from deploy.mcu.host import run_on_host
+from deploy.toolchain import run_tool
 
 Floats = npt.NDArray[np.float32]
 STRICT = (
@@ -207,3 +209,9 @@ def step_all(
 
 def same_bits(found: Floats, wanted: Floats) -> bool:
     return bool((found.view(np.uint32) == wanted.view(np.uint32)).all())
+
+
+def undefined_symbols(program: M4fProgram) -> set[str]:
+    """Symbols that the compiled sources take from libraries or from each other's files."""
+    listing = run_tool(["arm-none-eabi-nm", "--undefined-only", *program.objects], program.folder, 10.0)
+    return {words[1] for line in listing.splitlines() if len(words := line.split()) == 2 and words[0] == "U"}

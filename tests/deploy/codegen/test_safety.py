@@ -15,7 +15,7 @@ from deploy.codegen.generate import design_of
 from deploy.codegen.sources import inward
 from deploy.mcu.cases import read_words, write_cases
 from deploy.mcu.host import HERE
-from deploy.mcu.toolchain import run_tool, write_sources
+from deploy.toolchain import run_tool, write_sources
 from tests.deploy.codegen.conftest import InC
 from tests.deploy.codegen.harness import Floats, Model, files, floats_out, manifest_of, same_bits, step_all
 from tests.mcu_tools import needs_clang, needs_gcc

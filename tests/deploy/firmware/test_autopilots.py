@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from deploy.export.exporter import ExportReport
-from deploy.firmware.build import MCU_FLAGS, WARNINGS, write_firmware
+from deploy.firmware.build import WARNINGS, write_firmware
+from deploy.toolchain import MCU_FLAGS
 from robo_rl.cli.main import main
 from tests.deploy.firmware import stand_in
 from tests.mcu_tools import needs_arm, needs_gcc

@@ -18,7 +18,6 @@ from deploy.firmware.build import (
     BIN,
     ELF,
     HERE,
-    MCU_FLAGS,
     WARNINGS,
     Target,
     build_firmware,
@@ -27,6 +26,7 @@ from deploy.firmware.build import (
     write_firmware,
 )
 from deploy.firmware.config import pilot_config, thrust_header
+from deploy.toolchain import MCU_FLAGS
 from robo_rl.cli.main import main
 from tests.deploy.firmware import stand_in
 from tests.mcu_tools import needs_arm, needs_clang, needs_cppcheck, needs_gcc
@@ -145,13 +145,13 @@ def test_a_policy_that_does_not_compile_leaves_the_folder_as_it_was(lockstep_ima
     out = Path(shutil.copytree(lockstep_image.parent, tmp_path / "out"))
     before = hashlib.sha256((out / ELF).read_bytes()).hexdigest()
     broken = stand_in.write_generated(tmp_path / "broken", stand_in.manifest(), ("return POLICY_OK;", "return;"))
-    with pytest.raises(BundleError, match=r"^arm-none-eabi-gcc failed: src/policy.c:\d+:\d+: error: .*"):
+    with pytest.raises(BundleError, match=r"^arm-none-eabi-gcc failed with exit code 1: src/policy.c:\d+:\d+: error: "):
         build_firmware(broken, out)
     assert hashlib.sha256((out / ELF).read_bytes()).hexdigest() == before
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
-def test_a_missing_compiler_is_named_with_its_mend(
+def test_a_missing_compiler_is_named_with_how_to_install_it(
     generated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))

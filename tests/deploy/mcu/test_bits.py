@@ -13,8 +13,7 @@ from deploy.bundle.reader import GOLDEN_FILE, load_bundle, read_files
 from deploy.codegen.generate import SOURCE, generate
 from deploy.export.exporter import ExportReport, export_bundle
 from deploy.mcu.bits import Bits, compare_bits
-from deploy.mcu.emulator import MCU_FLAGS
-from deploy.mcu.toolchain import run_tool
+from deploy.toolchain import MCU_FLAGS, run_tool
 from policies.networks.memory import GruNetwork
 from policies.networks.mlp import MLP
 from robo_rl.workflows import export as trained

@@ -90,7 +90,7 @@ def test_what_goes_wrong_is_said_in_one_line(body: str, complaint: str) -> None:
 
 def test_a_missing_tool_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: None)
-    with pytest.raises(BundleError, match="arm-none-eabi-gcc is not installed: make mcu-tools"):
+    with pytest.raises(BundleError, match="arm-none-eabi-gcc is not installed; `make mcu-tools` installs it"):
         run_on_m4f({"case.c": COUNTING}, ONE, 1)
 
 

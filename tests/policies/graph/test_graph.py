@@ -143,7 +143,7 @@ def test_truth_is_refused() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"observation": (Reading("true_mass", 1),)}, r"Reading reads \['true_mass'\], .*it has: gyro, orientation"),
+        ({"observation": (Reading("true_mass", 1),)}, r"Reading reads true_mass, .*its sensors: gyro, orientation"),
         ({"action": ScaledCommand("torque", 2, 1.0)}, r"produces \['torque'\], the robot takes \['effort'\]"),
         ({"period": 0.0}, "period must be above 0 s"),
         ({"period": float("nan")}, "period must be above 0 s"),

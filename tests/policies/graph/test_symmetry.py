@@ -116,7 +116,7 @@ def test_a_critic_observation_is_mirrored_and_what_it_reads_unmirrored_is_named(
     found = truth_mirror(observe, example, MIRROR)
     assert found.source == tuple(range(7))
     assert found.sign == (1.0, 1.0, -1.0, 1.0, 1.0, 1.0, 1.0)
-    with pytest.raises(UserError, match="how truth 'colour' looks"):
+    with pytest.raises(UserError, match="no entry for truth 'colour'"):
         truth_mirror(lambda truth: truth["colour"], example, MIRROR)
 
 

@@ -64,5 +64,5 @@ def test_a_mirror_that_does_not_fit_says_so() -> None:
     one = SignedPermutation((0,), (-1.0,))
     wrong = SignalMirror({"position": one}, one, {"position_error": None})
     task = dataclasses.replace(point_task(), mirror=wrong)
-    with pytest.raises(UserError, match="does not say how truth 'position' looks"):
+    with pytest.raises(UserError, match="no entry for truth 'position'"):
         PpoTrainer(dataclasses.replace(SMALL, symmetry="augment"), task, 1)

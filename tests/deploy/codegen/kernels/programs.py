@@ -52,7 +52,7 @@ def side_by_side(kernel: str, layers: Sequence[Layer]) -> tuple[dict[str, str], 
     parts, calls, offset = _head(kernel, layers), [], 0
     for index, layer in enumerate(layers):
         outputs, inputs = layer.weight.shape
-        parts.append(KERNELS[kernel].constants(f"layer{index}", layer.weight, layer.bias))
+        parts += [a.definition() for a in KERNELS[kernel].arrays(f"layer{index}", layer.weight, layer.bias)]
         calls.append(
             KERNELS[kernel].call(f"layer{index}", "in", f"(out + {offset})", inputs, outputs, layer.activation)
         )
@@ -69,7 +69,7 @@ def in_a_row(kernel: str, layers: Sequence[Layer]) -> dict[str, str]:
         target = "out" if layer is layers[-1] else f"hidden{index}"
         if layer is not layers[-1]:
             calls.insert(0, f"float {target}[{outputs}];\n")
-        parts.append(KERNELS[kernel].constants(f"layer{index}", layer.weight, layer.bias))
+        parts += [a.definition() for a in KERNELS[kernel].arrays(f"layer{index}", layer.weight, layer.bias)]
         calls.append(KERNELS[kernel].call(f"layer{index}", source, target, inputs, outputs, layer.activation))
         source = target
     return {"case.c": "\n".join([*parts, _case("".join(calls))])}
@@ -93,7 +93,7 @@ def expected(layers: Sequence[Layer], inputs: Floats) -> npt.NDArray[np.float64]
 
 def _head(kernel: str, layers: Sequence[Layer]) -> list[str]:
     activations = sorted({layer.activation for layer in layers} - {""})
-    used = [MATH[name] for name in dependencies(activations)]
+    used = [MATH[name] for name in dependencies(["bits", *activations])]
     return [HEAD, *used, *(each(name) for name in activations), KERNELS[kernel].functions()]
 
 

@@ -1,31 +1,26 @@
-"""The dense product without packing or tricks, for matrices too small to gain from them, or to bear rounded weights."""
+"""The dense product without packing, for matrices too small to gain from it or to have their weights rounded."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from deploy.codegen.kernels.base import KERNELS, DenseKernel
+from deploy.codegen.kernels.base import DenseKernel
 from deploy.codegen.kernels.constants import ConstantArray, Floats
 from deploy.codegen.kernels.packed import activate
 
 SMALL = 512
-"""Weights of a matrix that an approximate kernel leaves alone: those of observation terms, and of most last layers."""
-EXACT = frozenset({"c", "asm"})
-"""Kernels whose results are those of this one, bit for bit."""
+"""Matrices of at most this many weights are not rounded: those of observation terms and of most last layers."""
 
 
 class Plain:
-    """A `DenseKernel` whose matrix lies row by row, each row's bias before it. Sums run in the order of kernel "c"."""
+    """A `DenseKernel` with its matrix stored row by row, each after its bias; sums are in the order of kernel "c"."""
 
     name = "plain"
+    exact = True
 
     def arrays(self, symbol: str, weight: Floats, bias: Floats) -> list[ConstantArray]:
         """See `DenseKernel.arrays`."""
         return [ConstantArray(symbol, np.concatenate([bias[:, None], weight], axis=1, dtype=np.float32).reshape(-1))]
-
-    def constants(self, symbol: str, weight: Floats, bias: Floats) -> str:
-        """See `DenseKernel.constants`."""
-        return "".join(array.definition() for array in self.arrays(symbol, weight, bias))
 
     def functions(self) -> str:
         """See `DenseKernel.functions`."""
@@ -38,13 +33,12 @@ class Plain:
 
     def scratch(self, inputs: int, outputs: int) -> int:
         """See `DenseKernel.scratch`."""
-        del inputs, outputs
         return 0
 
 
 def kernel_for(weight: Floats, chosen: DenseKernel) -> DenseKernel:
-    """The kernel of one matrix: the chosen one, unless that rounds weights and the matrix is small."""
-    return chosen if chosen.name in EXACT or weight.size > SMALL else PLAIN
+    """The kernel of one matrix: the chosen one, unless it rounds weights and the matrix is small."""
+    return chosen if chosen.exact or weight.size > SMALL else PLAIN
 
 
 _FUNCTION = """\
@@ -61,4 +55,3 @@ static void policy_dense_plain(const float *w, const float *x, float *y, uint32_
 }
 """
 PLAIN = Plain()
-assert set(KERNELS) >= EXACT
