@@ -17,6 +17,9 @@ from policies.specs import CommandSpec, JointSpec, SafetyEnvelope, SensorSpec
 from policies.terms.actions import ActionTerm
 from policies.terms.observations import ObservationTerm
 from sim.robots.legged import LeggedRobot
+from sim.terms.parameters import near
+from sim.terms.settings import settings_of, with_changes, with_settings
+from sim.terms.terms import Reward, Termination
 
 
 @dataclass(frozen=True)
@@ -62,29 +65,39 @@ class Environment(Protocol):
         ...
 
 
-class MakeEnvironment(Protocol):
-    """`robot` names a parameter set other than the task's own; `randomized` draws dynamics anew each episode.
+class World(Protocol):
+    """What makes the environments of a task, from its terms and what else the family's worlds are made of.
 
-    `imperfections` scales the ranges of noise, disturbance, delay and randomization: 0 is the nominal world, 1 the
-    task's own, more is harder. A task with `any_rate` takes `substeps` besides: its environment is then stepped so many
-    times a control period.
+    See `Task.make_environment` for the arguments. A world of a task with `any_rate` takes `substeps` besides: its
+    environment is then stepped so many times a control period.
     """
 
     def __call__(
         self,
+        task: Task,
         num_worlds: int,
         seed: int,
         device: str = "cpu",
+        /,
         *,
-        robot: str = ...,
+        robot: str = "",
         randomized: bool = False,
         imperfections: float = 1.0,
     ) -> Environment: ...
 
 
+TERMS = ("rewards", "terminations")
+"""Fields of `Task` that hold terms by name; the first part of their settings' names."""
+
+
 @dataclass(frozen=True)
 class Task:
     """Name, signals, terms and world of one task. `period` s is the control period; `episode_steps` its length.
+
+    A task is data: `changed` makes another task with other terms, and `settings` lists every weight and parameter as
+    plain nested data, {"rewards": {"track_yaw": {"weight": 0.75, "width": 0.25}}, "terminations": {"fall": {...}},
+    ...}, from which `with_settings` makes a task again. The command line's flags (`--rewards.track_yaw 1.5`,
+    `--rewards.track_yaw.width 0.3`) and a run's `config.yaml` are made of the two.
 
     `kind` names the mission that a deployed policy of this task runs, such as "flight" or "velocity": the bundle
     carries it, and the robot's side has an entry for each. `joints` is what a robot with position-controlled joints
@@ -102,7 +115,12 @@ class Task:
     episode_steps: int
     critic_dim: int
     safety: SafetyEnvelope
-    make_environment: MakeEnvironment
+    world: World
+    """What makes the task's environments; call `make_environment`."""
+    rewards: Mapping[str, Reward] = field(default_factory=dict)
+    """What is learned from: the reward is the weighted sum of these terms."""
+    terminations: Mapping[str, Termination] = field(default_factory=dict)
+    """What ends an episode before its time."""
     joints: JointSpec | None = None
     robot: LeggedRobot | None = None
     """The robot of the task, which `robo-rl robot` can simulate in real time; None for one known by its parameters."""
@@ -121,6 +139,26 @@ class Task:
     """The algorithms that suit the task, the best first, each with the settings in which it differs from its defaults:
     plain data, checked when an algorithm is built from it."""
 
+    def make_environment(
+        self,
+        num_worlds: int,
+        seed: int,
+        device: str = "cpu",
+        *,
+        robot: str = "",
+        randomized: bool = False,
+        imperfections: float = 1.0,
+    ) -> Environment:
+        """N worlds of the task.
+
+        `robot` names a parameter set other than the task's own; `randomized` draws dynamics anew each episode.
+        `imperfections` scales the ranges of noise, disturbance, delay and randomization: 0 is the nominal world, 1 the
+        task's own, more is harder.
+        """
+        return self.world(
+            self, num_worlds, seed, device, robot=robot, randomized=randomized, imperfections=imperfections
+        )
+
     def policy_graph(self, network: nn.Module, normalizer: nn.Module | None = None) -> PolicyGraph:
         """The policy graph of this task around a network [N, observation_dim] -> [N, action.dim]."""
         return PolicyGraph(self.sensors, self.commands, self.observation, self.action, network, self.period, normalizer)
@@ -128,6 +166,44 @@ class Task:
     @property
     def observation_dim(self) -> int:
         return sum(term.dim for term in self.observation)
+
+    def changed(
+        self,
+        *,
+        rewards: Mapping[str, Reward | None] | None = None,
+        terminations: Mapping[str, Termination | None] | None = None,
+        **fields: Any,
+    ) -> Task:
+        """This task with other terms: those given are added or take the place of their namesakes; None takes one out.
+
+        `fields` are other fields of the task, such as `name`, `observation` or `episode_steps`. UserError for a term to
+        take out that the task does not have.
+        """
+        given = {"rewards": rewards, "terminations": terminations}
+        changes: dict[str, Any] = {
+            group: with_changes(getattr(self, group), terms, group)
+            for group, terms in given.items()
+            if terms is not None
+        }
+        return replace(self, **changes, **fields)
+
+    def settings(self) -> dict[str, Any]:
+        """Every weight and parameter of the task's terms: group, term's name, setting's name, value."""
+        return {group: settings_of(getattr(self, group)) for group in TERMS}
+
+    def with_settings(self, data: Mapping[str, Any]) -> Task:
+        """This task with other values for some of its `settings`, or all; what is left out stays as it is.
+
+        A reward may be given as a bare number, its weight. UserError, with the setting's whole name such as
+        rewards.track_yaw.width, for an unknown one or a wrong value.
+        """
+        for group in data:
+            if group not in TERMS:
+                raise UserError(f"there are no settings {group!r} in a task{near(group, TERMS)}")
+        changes: dict[str, Any] = {
+            group: with_settings(getattr(self, group), own, group) for group, own in data.items()
+        }
+        return replace(self, **changes)
 
     def stepped(self, substeps: int) -> Task:
         """The same world stepped `substeps` times a control period, to fly policies of this one in: its `period` and
@@ -139,10 +215,10 @@ class Task:
                 f"{self.name} is stepped at its own {1.0 / self.period:g} Hz only: its physics moves in whole control "
                 "periods; leave out --rate, or take a quadrotor task"
             )
-        make: Callable[..., Environment] = self.make_environment
+        world: Callable[..., Environment] = self.world
         return replace(
             self,
             period=self.period / substeps,
             episode_steps=self.episode_steps * substeps,
-            make_environment=partial(make, substeps=substeps),
+            world=partial(world, substeps=substeps),
         )

@@ -3,16 +3,16 @@ sim.physics.mujoco.kernels). Torch would need a hundred passes over all worlds f
 """
 
 # Warp reads annotations as objects, so this file must not postpone their evaluation.
-from dataclasses import fields
-
 import warp as wp
-
-from sim.legged.settings import RewardSettings
 
 COARSE, FINE, YAW = 0.25, 0.03, 0.25
 """Widths of the tracking kernels, (m/s)^2 and (rad/s)^2."""
-TERMS = tuple(field.name for field in fields(RewardSettings))
-"""The reward terms, in the order of their weights; `RewardSettings` says what each is."""
+TERMS = (
+    "track_velocity", "track_velocity_finely", "velocity_error", "track_yaw", "yaw_error", "gait", "vertical_velocity",
+    "tilt_rate", "tilt", "height", "torque", "joint_speed", "acceleration", "action_rate", "action_jerk",
+    "joint_limits", "stance", "standing_still", "slip", "clearance", "swing", "air_time", "fall",
+)  # fmt: skip
+"""The reward terms, in the order of their weights; sim.legged.rewards says what each is."""
 COLUMNS = (
     "linear_velocity", "angular_velocity", "joint_position", "joint_velocity", "joint_torque", "base_position",
     "foot_contact", "foot_position", "foot_velocity", "orientation",

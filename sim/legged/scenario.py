@@ -19,11 +19,12 @@ from sim.legged.critic import CriticRows
 from sim.legged.gait import Gait
 from sim.legged.layout import Layout
 from sim.legged.randomization import Imperfections, Pushes
-from sim.legged.rewards import Now, Rewards, Verdict
+from sim.legged.reward_pass import Now, Rewards, Verdict
 from sim.legged.settings import LeggedSettings
 from sim.physics.mujoco.physics import MujocoPhysics
 from sim.physics.rows import with_rows
 from sim.robots.legged import LeggedRobot
+from sim.terms.terms import Reward
 
 EVENTS = 5
 """Control periods between looks at whose command or push is due, and between steps of steering to a heading."""
@@ -64,6 +65,7 @@ class LeggedScenario:
         physics: MujocoPhysics,
         robot: LeggedRobot,
         settings: LeggedSettings,
+        rewards: Mapping[str, Reward],
         period: float,
         *,
         randomized: bool,
@@ -103,7 +105,7 @@ class LeggedScenario:
         model = physics.model
         self._qpos0 = model.qpos0[None].copy()
         self._qpos = np.array([int(model.jnt_qposadr[model.joint(joint).id]) for joint in robot.joints])
-        self._rewards = Rewards(settings, robot, period, self._columns, gait, self._resting_height())
+        self._rewards = Rewards(settings, rewards, robot, period, self._columns, gait, self._resting_height())
         self._critics = CriticRows(robot, self._columns, gait)
         self._told = self._gravity = torch.empty(0)
 

@@ -1,4 +1,4 @@
-"""What a walking task is made of, as data: commands, rewards, imperfections and the end of an episode."""
+"""What a walking task is made of, as data: commands, imperfections and the end of an episode."""
 
 from __future__ import annotations
 
@@ -47,63 +47,6 @@ class CommandSettings:
         require(self, "start", above=0.0, high=1.0)
         low, high = self.interval
         check(low <= high, f"interval must be low, then high, got {self.interval}")
-
-
-@dataclass(frozen=True)
-class RewardSettings:
-    """Weights of the named reward terms, per second; a term of weight 0 costs nothing."""
-
-    track_velocity: float = 1.5
-    """exp(-|v_xy - command|^2 / 0.25)"""
-    track_velocity_finely: float = 0.75
-    """exp(-|v_xy - command|^2 / 0.03): what is left to gain once the coarse term is nearly full."""
-    velocity_error: float = 0.0
-    """|v_xy - command|, m/s"""
-    track_yaw: float = 0.75
-    """exp(-(yaw rate - command)^2 / 0.25)"""
-    yaw_error: float = 0.0
-    """|yaw rate - command|, rad/s"""
-    gait: float = 0.5
-    """Share of feet whose contact is what the gait's clock asks for; of all feet on the ground when standing."""
-    vertical_velocity: float = -1.0
-    """v_z^2, (m/s)^2"""
-    tilt_rate: float = -0.05
-    """Roll and pitch rate squared, (rad/s)^2"""
-    tilt: float = -2.0
-    """Horizontal part of the direction of gravity, squared"""
-    height: float = -20.0
-    """(base height above the ground - stand height)^2, m^2"""
-    torque: float = -1e-4
-    """Sum of squared torques, (Nm)^2"""
-    joint_speed: float = 0.0
-    """Sum of squared joint speeds, (rad/s)^2"""
-    acceleration: float = -1e-7
-    """Sum of squared joint accelerations, (rad/s^2)^2"""
-    action_rate: float = -0.03
-    """Sum of squared changes of the normalised action"""
-    action_jerk: float = 0.0
-    """Sum of squared second differences of the normalised action"""
-    joint_limits: float = 0.0
-    """Sum of squared angles beyond 95 % of the joints' travel, rad^2"""
-    stance: float = -0.2
-    """Sum of squared deviations from the stance, rad^2; five times as much when commanded to stand"""
-    standing_still: float = 0.0
-    """Sum of squared joint speeds when commanded to stand, (rad/s)^2"""
-    slip: float = -0.1
-    """Squared horizontal speed of feet on the ground, (m/s)^2"""
-    clearance: float = -10.0
-    """(foot height - clearance)^2 times horizontal foot speed, of feet that the clock wants in the air"""
-    swing: float = 0.0
-    """Sum over feet of (height above the ground less the clock's)^2, m^2: half a sine up to `clearance` in each swing,
-    the ground otherwise. Unlike `clearance` it asks a robot that stands to step."""
-    air_time: float = 0.0
-    """Sum over feet that touch down of the time they were in the air less 0.25 s; nothing when commanded to stand"""
-    fall: float = -50.0
-    """A fall, in one step of 0.02 s: -1 in all"""
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            require(self, field.name)
 
 
 @dataclass(frozen=True)
@@ -186,7 +129,6 @@ class LeggedSettings:
     timestep: float = 0.01
     """Length of a physics substep in s."""
     commands: CommandSettings = CommandSettings()
-    rewards: RewardSettings = RewardSettings()
     imperfections: ImperfectionSettings = ImperfectionSettings()
 
     def __post_init__(self) -> None:

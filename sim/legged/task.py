@@ -20,6 +20,7 @@ from sim.environment import VectorEnvironment
 from sim.legged.critic import critic_dim
 from sim.legged.guide import GaitSettings, ObservedGuide
 from sim.legged.mirror import legged_mirror
+from sim.legged.rewards import walking_rewards
 from sim.legged.scenario import LeggedScenario
 from sim.legged.settings import ImperfectionSettings, LeggedSettings
 from sim.physics.mujoco.model import build_model
@@ -27,6 +28,7 @@ from sim.physics.mujoco.physics import MujocoPhysics
 from sim.robots.legged import LeggedRobot
 from sim.sensors import SensorModel, SensorModels
 from sim.task import Task
+from sim.terms.terms import Reward
 from sim.terrain.terrain import Terrain
 
 PERIOD = 0.02
@@ -147,6 +149,7 @@ def check_world(of: LeggedRobot, settings: LeggedSettings, device: str, robot: s
 
 
 def make_environment(
+    task: Task,
     num_worlds: int,
     seed: int,
     device: str = "cpu",
@@ -160,7 +163,9 @@ def make_environment(
     """A flat world. `randomized` draws each episode's body and motors; `imperfections` 0 is the model itself."""
     check_world(of, settings, device, robot, imperfections)
     physics = make_physics(of, settings, num_worlds)
-    scenario = LeggedScenario(physics, of, settings, PERIOD, randomized=randomized, imperfections=imperfections)
+    scenario = LeggedScenario(
+        physics, of, settings, task.rewards, PERIOD, randomized=randomized, imperfections=imperfections
+    )
     return seen_by(scenario, sensors(of, settings), sensor_models(settings.imperfections, imperfections), seed)
 
 
@@ -184,6 +189,7 @@ def seen_by(
 def flat_task(
     robot: LeggedRobot,
     settings: LeggedSettings,
+    rewards: Mapping[str, Reward] | None = None,
     guide: GaitSettings | None = None,
     recommended: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Task:
@@ -200,7 +206,8 @@ def flat_task(
         episode_steps=EPISODE_STEPS,
         critic_dim=critic_dim(robot),
         safety=SAFETY,
-        make_environment=partial(make_environment, of=robot, settings=settings),
+        world=partial(make_environment, of=robot, settings=settings),
+        rewards=walking_rewards(robot, settings.clearance) if rewards is None else rewards,
         joints=joints(robot),
         robot=robot,
         mirror=mirror(robot),

@@ -92,7 +92,7 @@ def make_environment(
     seed: int,
     device: str = "cpu",
     *,
-    robot: str = "crazyflie",
+    robot: str = "",
     randomized: bool = False,
     imperfections: float = 1.0,
     figures: Figures | None = None,
@@ -114,7 +114,7 @@ def make_environment(
     noise = tuple(replace(model, noise=imperfections * model.noise) for model in NOISE)
     scenario = QuadrotorScenario(
         num_worlds,
-        PARAMETERS[robot],
+        PARAMETERS[robot or "crazyflie"],
         period,
         device,
         replace(settings, start=start),

@@ -9,11 +9,12 @@ from sim.tasks import crazyflie
 
 
 def make_environment(
+    task: Task,
     num_worlds: int,
     seed: int,
     device: str = "cpu",
     *,
-    robot: str = "crazyflie",
+    robot: str = "",
     randomized: bool = False,
     imperfections: float = 1.0,
     substeps: int = 1,
@@ -35,7 +36,7 @@ CRAZYFLIE_HOVER = Task(
     episode_steps=500,
     critic_dim=CRITIC_DIM,
     safety=crazyflie.SAFETY,
-    make_environment=make_environment,
+    world=make_environment,
     any_rate=True,
     recommended={"flight": {}},
 )

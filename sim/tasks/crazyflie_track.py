@@ -16,11 +16,12 @@ CALM = QuadrotorSettings(start=QuadrotorStart(0.0, 0.05, 0.1, 0.1, 0.1))
 
 
 def make_environment(
+    task: Task,
     num_worlds: int,
     seed: int,
     device: str = "cpu",
     *,
-    robot: str = "crazyflie",
+    robot: str = "",
     randomized: bool = False,
     imperfections: float = 1.0,
     substeps: int = 1,
@@ -45,7 +46,7 @@ def figure_environment(
     seed: int,
     interval: tuple[float, float],
     device: str = "cpu",
-    robot: str = "crazyflie",
+    robot: str = "",
     imperfections: float = 1.0,
     substeps: int = 1,
 ) -> VectorEnvironment:
@@ -75,7 +76,7 @@ CRAZYFLIE_TRACK = Task(
     episode_steps=1700,
     critic_dim=CRITIC_DIM,
     safety=crazyflie.SAFETY,
-    make_environment=make_environment,
+    world=make_environment,
     any_rate=True,
     # Figures are tracked to millimetres: more iterations, and a price on small offsets and not on brisk actions.
     recommended={"flight": {"iterations": 900, "learning_rate": 8e-3, "precision": 1e-3, "change_weight": 3e-3}},

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from sim.legged.guide import GaitSettings
-from sim.legged.settings import CommandSettings, LeggedSettings, RewardSettings
+from sim.legged.rewards import walking_rewards
+from sim.legged.settings import CommandSettings, LeggedSettings
 from sim.legged.task import flat_task
 from sim.robots.go1 import GO1
+from sim.terms.settings import with_settings
 
-REWARDS = RewardSettings(
-    track_velocity=2.0, track_velocity_finely=1.5, velocity_error=-1.0, track_yaw=0.75, yaw_error=-0.5, gait=0.3,
-    vertical_velocity=-0.5, tilt_rate=-0.01, tilt=-1.0, height=-5.0, acceleration=-3e-8, action_rate=-0.02,
-    stance=-0.05, slip=-0.02, clearance=-1.0, fall=-250.0,
-)  # fmt: skip
+WEIGHTS = {
+    "track_velocity": 2.0, "track_velocity_finely": 1.5, "velocity_error": -1.0, "track_yaw": 0.75, "yaw_error": -0.5,
+    "gait": 0.3, "vertical_velocity": -0.5, "tilt_rate": -0.01, "tilt": -1.0, "height": -5.0, "acceleration": -3e-8,
+    "action_rate": -0.02, "stance": -0.05, "slip": -0.02, "clearance": -1.0, "fall": -250.0,
+}  # fmt: skip
 """The errors themselves, beside the kernels, pull from afar: a kernel is flat where a new command or a push leaves the
 robot. With the other terms any larger, going slowly and falling less earned more than tracking at first."""
 
-SETTINGS = LeggedSettings(gait=(0.0, 0.5, 0.5, 0.0), duty=0.6, commands=CommandSettings(start=1.0), rewards=REWARDS)
+SETTINGS = LeggedSettings(gait=(0.0, 0.5, 0.5, 0.0), duty=0.6, commands=CommandSettings(start=1.0))
 """A trot: the diagonal legs together, two and a half strides a second. Learning starts from a gait that goes at any
 speed, so the commands start at their whole range."""
 
@@ -25,4 +27,10 @@ PPO = {
     "critic_hidden": (128, 128, 64), "activation": "elu",
 }  # fmt: skip
 
-GO1_VELOCITY_FLAT = flat_task(GO1, SETTINGS, GaitSettings(), {"ppo": PPO})
+GO1_VELOCITY_FLAT = flat_task(
+    GO1,
+    SETTINGS,
+    with_settings(walking_rewards(GO1, SETTINGS.clearance), WEIGHTS, "rewards"),
+    GaitSettings(),
+    {"ppo": PPO},
+)

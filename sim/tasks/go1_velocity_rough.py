@@ -7,9 +7,11 @@ from dataclasses import replace
 from sim.legged.ground.task import rough_task
 from sim.legged.ground.tiles import ScanSettings
 from sim.legged.guide import GaitSettings
+from sim.legged.rewards import walking_rewards
 from sim.legged.settings import CommandSettings, LeggedSettings
 from sim.robots.go1 import GO1
-from sim.tasks.go1_velocity_flat import PPO, REWARDS
+from sim.tasks.go1_velocity_flat import PPO, WEIGHTS
+from sim.terms.settings import with_settings
 from sim.terrain.terrain import TerrainSettings
 
 SETTINGS = LeggedSettings(
@@ -17,7 +19,11 @@ SETTINGS = LeggedSettings(
     clearance=0.14,
     min_height=0.25,
     commands=CommandSettings(forward=1.0, sideways=0.5, yaw=1.0, heading=0.5, interval=(8.0, 12.0), start=1.0),
-    rewards=replace(REWARDS, vertical_velocity=-0.3, tilt=-0.3, height=-3.0, clearance=-10.0),
+)
+REWARDS = with_settings(
+    walking_rewards(GO1, SETTINGS.clearance),
+    {**WEIGHTS, "vertical_velocity": -0.3, "tilt": -0.3, "height": -3.0, "clearance": -10.0},
+    "rewards",
 )
 """As on flat ground, but slopes tilt the body, steps change the height of the ground under it at once, and a foot that
 is not lifted stays below the next step: with the flat task's weight of `clearance` the feet rose a few centimetres, and
@@ -32,6 +38,7 @@ GO1_VELOCITY_ROUGH = rough_task(
     SETTINGS,
     TerrainSettings(),
     ScanSettings(),
+    REWARDS,
     GaitSettings(lift=0.14),
     {"ppo": {**PPO, "iterations": 480, "initial_std": 0.18, "final_std": 0.07}},
 )

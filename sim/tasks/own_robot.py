@@ -25,8 +25,10 @@ SWING = 0.07
 """Height in m to which the gait lifts a foot."""
 GUIDE = GaitSettings(drift=0.0)
 KINDS: dict[str, Callable[[LeggedRobot, LeggedSettings], Task]] = {
-    "velocity-flat": lambda robot, settings: flat_task(robot, settings, GUIDE),
-    "velocity-rough": lambda robot, settings: rough_task(robot, settings, TerrainSettings(), ScanSettings(), GUIDE),
+    "velocity-flat": lambda robot, settings: flat_task(robot, settings, guide=GUIDE),
+    "velocity-rough": lambda robot, settings: rough_task(
+        robot, settings, TerrainSettings(), ScanSettings(), guide=GUIDE
+    ),
 }
 
 

@@ -12,10 +12,10 @@ from sim.task import Environment, Task
 def shorter(task: Task, steps: int) -> Task:
     """`task` with episodes of `steps` control periods, in its worlds as well."""
 
-    def make_environment(*arguments: Any, **settings: Any) -> Environment:
-        environment = task.make_environment(*arguments, **settings)
+    def world(changed: Task, *arguments: Any, **settings: Any) -> Environment:
+        environment = task.world(changed, *arguments, **settings)
         assert isinstance(environment, VectorEnvironment)
         environment.episode_steps = steps
         return environment
 
-    return replace(task, episode_steps=steps, make_environment=make_environment)
+    return replace(task, episode_steps=steps, world=world)

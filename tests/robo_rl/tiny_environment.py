@@ -96,10 +96,11 @@ class BrokenWorld(PointEnvironment):
         return Sensors({"position": position})
 
 
-def point_task(world: Callable[[int, int, str], Environment] = PointEnvironment) -> Task:
+def point_task(make: Callable[[int, int, str], Environment] = PointEnvironment) -> Task:
     """The task of pushing a point to the origin."""
 
-    def make_environment(
+    def world(
+        task: Task,
         num_worlds: int,
         seed: int,
         device: str = "cpu",
@@ -108,7 +109,7 @@ def point_task(world: Callable[[int, int, str], Environment] = PointEnvironment)
         randomized: bool = False,
         imperfections: float = 1.0,
     ) -> Environment:
-        return world(num_worlds, seed, device)
+        return make(num_worlds, seed, device)
 
     return Task(
         name="point",
@@ -122,6 +123,6 @@ def point_task(world: Callable[[int, int, str], Environment] = PointEnvironment)
         episode_steps=EPISODE_STEPS,
         critic_dim=1,
         safety=SafetyEnvelope(1.0, 0.1, 0.1, 1.0, 1.0, (-1.0, -1.0, -1.0), (1.0, 1.0, 1.0)),
-        make_environment=make_environment,
+        world=world,
         mirror=SignalMirror({"position": _TURNED}, _TURNED, {"position": _TURNED}),
     )

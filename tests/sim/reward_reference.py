@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sim.legged.rewards import Now
+from sim.legged.reward_pass import Now
 from sim.legged.settings import LeggedSettings
 from sim.robots.legged import LeggedRobot
 

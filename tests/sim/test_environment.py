@@ -15,10 +15,15 @@ from sim.physics.rotor.parameters import GRAVITY, PARAMETERS
 from sim.quadrotor.figures import Figures, Targets
 from sim.task import Step
 from sim.tasks import TASKS, crazyflie, find_task
-from sim.tasks.crazyflie_hover import make_environment as hover_environment
 from sim.tasks.crazyflie_track import PERIODS
 
 HOVER = find_task("crazyflie-hover")
+
+
+def hover_environment(num_worlds: int, seed: int, randomized: bool = False) -> VectorEnvironment:
+    environment = HOVER.make_environment(num_worlds, seed, randomized=randomized)
+    assert isinstance(environment, VectorEnvironment)
+    return environment
 
 
 def commands(n: int, seed: int) -> Commands:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from sim.legged.scenario import LeggedScenario
 from sim.legged.settings import LeggedSettings
 from sim.physics.mujoco.physics import MujocoPhysics
 from sim.robots.legged import LeggedRobot
+from sim.terms.terms import Reward
 
 
 class TerrainScenario(LeggedScenario):
@@ -29,6 +30,7 @@ class TerrainScenario(LeggedScenario):
         physics: MujocoPhysics,
         robot: LeggedRobot,
         settings: LeggedSettings,
+        rewards: Mapping[str, Reward],
         period: float,
         ground: TerrainGround,
         *,
@@ -36,7 +38,7 @@ class TerrainScenario(LeggedScenario):
         imperfections: float,
     ) -> None:
         super().__init__(
-            physics, robot, settings, period, randomized=randomized, imperfections=imperfections, ground=ground
+            physics, robot, settings, rewards, period, randomized=randomized, imperfections=imperfections, ground=ground
         )
         self.tiles = ground
         self._fell = torch.zeros(physics.num_worlds, dtype=torch.bool)

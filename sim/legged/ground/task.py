@@ -21,6 +21,7 @@ from sim.legged.settings import LeggedSettings
 from sim.robots.legged import LeggedRobot
 from sim.sensors import SensorModel
 from sim.task import Task
+from sim.terms.terms import Reward
 from sim.terrain.terrain import TerrainSettings, build_terrain
 
 
@@ -47,6 +48,7 @@ def mirror(robot: LeggedRobot, scan: ScanSettings) -> SignalMirror:
 
 
 def make_environment(
+    task: Task,
     num_worlds: int,
     seed: int,
     device: str = "cpu",
@@ -68,7 +70,7 @@ def make_environment(
         curriculum.spread()
     tiles = TerrainGround(ground, scan, curriculum, num_worlds, imperfections)
     scenario = TerrainScenario(
-        physics, of, settings, walking.PERIOD, tiles, randomized=randomized, imperfections=imperfections
+        physics, of, settings, task.rewards, walking.PERIOD, tiles, randomized=randomized, imperfections=imperfections
     )
     models = (
         *walking.sensor_models(settings.imperfections, imperfections),
@@ -82,6 +84,7 @@ def rough_task(
     settings: LeggedSettings,
     terrain: TerrainSettings,
     scan: ScanSettings,
+    rewards: Mapping[str, Reward] | None = None,
     guide: GaitSettings | None = None,
     recommended: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Task:
@@ -89,13 +92,13 @@ def rough_task(
     points = len(scan.grid)
     observation = (*walking.observation(robot, settings), Reading("height_scan", points, 2.0))
     return replace(
-        walking.flat_task(robot, settings, recommended=recommended),
+        walking.flat_task(robot, settings, rewards, recommended=recommended),
         name=f"{robot.name}-velocity-rough",
         summary=f"Walk a {robot.name} over rough ground, slopes, stairs, blocks and gaps at a commanded velocity.",
         sensors=sensors(robot, settings, scan),
         observation=observation,
         critic_dim=critic_dim(robot) + points,
-        make_environment=partial(make_environment, of=robot, settings=settings, terrain=terrain, scan=scan),
+        world=partial(make_environment, of=robot, settings=settings, terrain=terrain, scan=scan),
         mirror=mirror(robot, scan),
         guide=None if guide is None else ObservedGuide(robot, settings, guide, observation),
     )

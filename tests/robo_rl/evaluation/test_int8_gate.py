@@ -180,7 +180,7 @@ def test_a_policy_that_fails_in_float32_can_not_be_compared(
 
 
 def stepped_points(
-    num_worlds: int, seed: int, device: str = "cpu", *, substeps: int = 1, **others: object
+    task: Task, num_worlds: int, seed: int, device: str = "cpu", *, substeps: int = 1, **others: object
 ) -> PointEnvironment:
     """A point that moves by a whole step at each call, for as many times the calls."""
     return PointEnvironment(num_worlds, seed, device, EPISODE_STEPS * substeps)
@@ -194,7 +194,7 @@ def test_c_flies_as_its_bundle_does_at_any_rate(bundle: Path, points: Task, tmp_
     generate(bundle, tmp_path / "c", "c", rate)
     texts = {name: (tmp_path / "c" / name).read_text() for name in ("policy.h", SOURCE)}
     pilot = CPilot(batch.BatchLibrary(texts, loaded.manifest), loaded.manifest)
-    task = replace(points, any_rate=True, make_environment=stepped_points)
+    task = replace(points, any_rate=True, world=stepped_points)
     ours, theirs = (evaluate(one, task, 50, 7, calls=Calls(calls)) for one in (pilot, loaded))
     assert np.allclose(ours.distances, theirs.distances, atol=1e-4)
     assert theirs.success is not None

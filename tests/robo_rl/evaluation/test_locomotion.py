@@ -103,7 +103,8 @@ class Cart:
 def cart_task(finished: bool = False) -> Task:
     """The task of moving as told; `finished` worlds need not be asked for their whole difficulty."""
 
-    def make_environment(
+    def world(
+        task: Task,
         num_worlds: int,
         seed: int,
         device: str = "cpu",
@@ -129,9 +130,9 @@ def cart_task(finished: bool = False) -> Task:
         episode_steps=STEPS,
         critic_dim=3,
         safety=SafetyEnvelope(max_tilt=1.0, max_input_age=0.1, max_command_age=0.1),
-        make_environment=make_environment,
-        evaluate_randomized=True,
+        world=world,
         evaluation="walking",
+        evaluate_randomized=True,
     )
 
 

@@ -118,7 +118,7 @@ def test_a_policy_is_read_without_building_a_world(tmp_path: Path, monkeypatch: 
     def no_world(*arguments: Any, **settings: Any) -> Any:
         raise AssertionError("a world was built")
 
-    monkeypatch.setitem(TASKS, "point", replace(point_task(), make_environment=no_world))
+    monkeypatch.setitem(TASKS, "point", replace(point_task(), world=no_world))
     trained = runner.load_trained(run)
     assert_equal(dict(trained.graph.state_dict()), dict(checkpoint.load(run / "checkpoint.pt")["algorithm"]["graph"]))
 

@@ -10,7 +10,7 @@ from sim.controllers.cascaded import CascadedTeacher, Mixer, attitude_error, spe
 from sim.controllers.pid import CascadedPid, PidGains
 from sim.physics.rotor.parameters import PARAMETERS, RotorParameters
 from sim.physics.rotor.physics import parameter_row
-from sim.tasks.crazyflie_hover import make_environment
+from sim.tasks.crazyflie_hover import CRAZYFLIE_HOVER
 
 ROBOTS = [pytest.param(p, id=p.name) for p in PARAMETERS.values()]
 
@@ -53,7 +53,7 @@ def test_attitude_error_is_the_rotation_to_the_wanted_direction() -> None:
 
 
 def test_the_teacher_saves_nearly_every_published_start() -> None:
-    env = make_environment(300, 42)
+    env = CRAZYFLIE_HOVER.make_environment(300, 42)
     _, truth = env.reset()
     teacher = CascadedTeacher(PARAMETERS["crazyflie"])
     alive = torch.ones(300, dtype=torch.bool)
@@ -69,7 +69,7 @@ def test_the_teacher_saves_nearly_every_published_start() -> None:
 def test_the_integral_removes_a_constant_disturbance() -> None:
     left = []
     for integral in (0.0, 8.0):
-        env = make_environment(64, 7)
+        env = CRAZYFLIE_HOVER.make_environment(64, 7)
         sensors, _ = env.reset()
         calm = env.snapshot()
         calm["scenario/state"] *= 0.0

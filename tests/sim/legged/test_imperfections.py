@@ -15,7 +15,7 @@ from sim.environment import VectorEnvironment
 from sim.legged.randomization import PARAMETERS
 from sim.legged.scenario import LeggedScenario
 from sim.legged.settings import ImperfectionSettings, LeggedSettings
-from sim.legged.task import PERIOD, make_environment, sensor_models
+from sim.legged.task import PERIOD, flat_task, sensor_models
 from sim.physics.mujoco.physics import MujocoPhysics
 from sim.robots.go1 import GO1
 
@@ -38,11 +38,9 @@ STANCE = torch.tensor([GO1.stance])
 
 def world(settings: ImperfectionSettings, n: int = 8, scale: float = 1.0, randomized: bool = True,
           seed: int = 0) -> tuple[VectorEnvironment, LeggedScenario]:  # fmt: skip
-    environment = make_environment(
-        n, seed, of=GO1, settings=LeggedSettings(gait=(0.0, 0.5, 0.5, 0.0), imperfections=settings),
-        randomized=randomized, imperfections=scale,
-    )  # fmt: skip
-    assert isinstance(environment.scenario, LeggedScenario)
+    task = flat_task(GO1, LeggedSettings(gait=(0.0, 0.5, 0.5, 0.0), imperfections=settings))
+    environment = task.make_environment(n, seed, randomized=randomized, imperfections=scale)
+    assert isinstance(environment, VectorEnvironment) and isinstance(environment.scenario, LeggedScenario)
     environment.reset()
     return environment, environment.scenario
 

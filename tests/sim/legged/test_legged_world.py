@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import mujoco
 import numpy as np
@@ -18,10 +18,11 @@ from sim.environment import VectorEnvironment
 from sim.legged.commands import VelocityCommands
 from sim.legged.critic import critic_parts
 from sim.legged.gait import Gait
-from sim.legged.rewards import Now, Rewards
+from sim.legged.reward_pass import Now, Rewards
+from sim.legged.rewards import walking_rewards
 from sim.legged.scenario import LeggedScenario
-from sim.legged.settings import CommandSettings, LeggedSettings, RewardSettings
-from sim.legged.task import PERIOD, flat_task, make_environment
+from sim.legged.settings import CommandSettings, LeggedSettings
+from sim.legged.task import PERIOD, flat_task
 from sim.robots.go1 import GO1
 from sim.robots.h1 import H1
 from sim.robots.legged import LeggedRobot, Mirror
@@ -34,9 +35,10 @@ TROT = LeggedSettings(gait=(0.0, 0.5, 0.5, 0.0))
 
 def world(n: int, robot: LeggedRobot = GO1, settings: LeggedSettings = TROT, imperfections: float = 0.0,
           randomized: bool = True, seed: int = 0) -> tuple[VectorEnvironment, LeggedScenario]:  # fmt: skip
-    environment = make_environment(
-        n, seed, of=robot, settings=settings, randomized=randomized, imperfections=imperfections
+    environment = flat_task(robot, settings).make_environment(
+        n, seed, randomized=randomized, imperfections=imperfections
     )
+    assert isinstance(environment, VectorEnvironment)
     scenario = environment.scenario
     assert isinstance(scenario, LeggedScenario)
     environment.reset()
@@ -168,19 +170,20 @@ def random_now(robot: LeggedRobot, n: int) -> Now:
 @pytest.mark.parametrize("robot", [GO1, H1], ids=lambda robot: robot.name)
 def test_the_reward_is_the_weighted_sum_of_its_terms_one_by_one(robot: LeggedRobot) -> None:
     now, (columns, _) = random_now(robot, 96), columns_of(robot)
-    names = [field.name for field in fields(RewardSettings)]
+    terms = walking_rewards(robot)
+    names = list(terms)
     settings = replace(TROT, gait=(0.0,) * len(robot.feet))
     expected = reward_reference.terms(now, columns, robot, settings, PERIOD, random_gait(robot), 0.02)
     assert set(expected) == set(names)
     alive, sum_of_all = (~now.failed).float(), torch.zeros(96)
     for weight, name in enumerate(names, 1):
-        alone = replace(settings, rewards=RewardSettings(**{**dict.fromkeys(names, 0.0), name: 1.0}))
-        verdict = Rewards(alone, robot, PERIOD, columns, random_gait(robot), 0.02)(now)
+        alone = {name: replace(terms[name], weight=1.0)}
+        verdict = Rewards(settings, alone, robot, PERIOD, columns, random_gait(robot), 0.02)(now)
         torch.testing.assert_close(verdict.reward, PERIOD * expected[name] * alive, rtol=1e-4, atol=1e-6, msg=name)
         assert bool(verdict.reward.any()), name
         sum_of_all += PERIOD * weight * expected[name] * alive
-    weights = RewardSettings(**{name: float(weight) for weight, name in enumerate(names, 1)})
-    rewards = Rewards(replace(settings, rewards=weights), robot, PERIOD, columns, random_gait(robot), 0.02)
+    weighted = {name: replace(terms[name], weight=float(weight)) for weight, name in enumerate(names, 1)}
+    rewards = Rewards(settings, weighted, robot, PERIOD, columns, random_gait(robot), 0.02)
     for _ in range(2):
         verdict = rewards(now)
         torch.testing.assert_close(verdict.reward, sum_of_all, rtol=1e-4, atol=1e-4)
@@ -195,15 +198,18 @@ def test_what_is_not_finite_is_a_fall_and_spoils_only_terms_with_a_weight() -> N
     now, (columns, _) = random_now(GO1, 8), columns_of(GO1)
     now.values[0, columns["joint_torque"]] = torch.nan
     now.told[1, 2] = torch.nan
-    weightless = replace(TROT, rewards=replace(RewardSettings(), torque=0.0))
-    with_torque, without = (Rewards(s, GO1, PERIOD, columns, random_gait(GO1), 0.02)(now) for s in (TROT, weightless))
+    all_terms = walking_rewards(GO1)
+    weightless = {**all_terms, "torque": replace(all_terms["torque"], weight=0.0)}
+    with_torque, without = (
+        Rewards(TROT, s, GO1, PERIOD, columns, random_gait(GO1), 0.02)(now) for s in (all_terms, weightless)
+    )
     assert bool(with_torque.reward[0].isnan()) and bool(without.reward.isfinite().all())
     assert bool(with_torque.fallen[1])
 
 
 def test_worlds_of_another_number_or_type_are_refused() -> None:
     now, (columns, _) = random_now(GO1, 8), columns_of(GO1)
-    rewards = Rewards(TROT, GO1, PERIOD, columns, random_gait(GO1), 0.02)
+    rewards = Rewards(TROT, walking_rewards(GO1), GO1, PERIOD, columns, random_gait(GO1), 0.02)
     rewards(now)
     with pytest.raises(ValueError, match=r"expected torch.float32 \[8, 3\], got torch.float32 \[7, 3\]"):
         rewards(replace(now, command=now.command[:7]))
@@ -219,7 +225,7 @@ def test_following_the_command_pays_more_than_standing_and_standing_more_than_th
     now = Now(**{**alike, "command": command})
     now.values[:, columns["linear_velocity"]] = torch.tensor([[1.0, 0.0, 0.3], [0.0, 0.0, 0.3], [-1.0, 0.0, 0.3]])
     now.values[:, columns["angular_velocity"]] = torch.tensor([[0.2, 0.0, 0.5], [0.2, 0.0, 0.0], [0.2, 0.0, -0.5]])
-    reward = Rewards(TROT, GO1, PERIOD, columns, random_gait(GO1), 0.02)(now).reward
+    reward = Rewards(TROT, walking_rewards(GO1), GO1, PERIOD, columns, random_gait(GO1), 0.02)(now).reward
     assert float(reward[0]) > float(reward[1]) > float(reward[2])
 
 

@@ -12,7 +12,7 @@ from policies.signals import Commands
 from sim.environment import VectorEnvironment
 from sim.legged.ground.curriculum import TerrainCurriculum
 from sim.legged.ground.scenario import TerrainScenario
-from sim.legged.ground.task import make_environment
+from sim.legged.ground.task import rough_task
 from sim.legged.ground.tiles import ScanSettings
 from sim.robots.go1 import GO1
 from sim.tasks.go1_velocity_rough import GO1_VELOCITY_ROUGH, SETTINGS
@@ -23,10 +23,9 @@ STANCE = torch.tensor(GO1.stance)
 
 
 def small(worlds: int = 6, **changes: float) -> tuple[VectorEnvironment, TerrainScenario]:
-    environment = make_environment(
-        worlds, 0, of=GO1, settings=SETTINGS, terrain=TERRAIN, scan=ScanSettings(), randomized=True,
-        imperfections=changes.get("imperfections", 1.0),
-    )  # fmt: skip
+    task = rough_task(GO1, SETTINGS, TERRAIN, ScanSettings())
+    environment = task.make_environment(worlds, 0, randomized=True, imperfections=changes.get("imperfections", 1.0))
+    assert isinstance(environment, VectorEnvironment)
     scenario = environment.scenario
     assert isinstance(scenario, TerrainScenario)
     return environment, scenario

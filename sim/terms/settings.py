@@ -1,0 +1,58 @@
+"""Terms by name as plain nested data, and back: what the command line changes and a run's `config.yaml` holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from policies.errors import UserError
+from policies.validation import check
+from sim.terms.parameters import near
+from sim.terms.terms import Reward, Term
+
+T = TypeVar("T")
+S = TypeVar("S", bound=Term)
+
+
+def with_changes(terms: Mapping[str, T], changes: Mapping[str, T | None], group: str) -> dict[str, T]:
+    """`terms` with others added or put in their place; None takes one out. UserError for one that isn't there."""
+    result = dict(terms)
+    for name, term in changes.items():
+        if not name.isidentifier():
+            raise UserError(f"{group}: a term's name is made of letters, digits and _, got {name!r}")
+        if term is None:
+            if name not in result:
+                raise UserError(f"{group} has no {name!r} to take out{near(name, result)}")
+            del result[name]
+        else:
+            result[name] = term
+    return result
+
+
+def settings_of(terms: Mapping[str, Term]) -> dict[str, dict[str, Any]]:
+    """Weight and parameters of every term by its name."""
+    return {name: term.settings() for name, term in terms.items()}
+
+
+def with_settings(terms: Mapping[str, S], changes: Mapping[str, Any], group: str) -> dict[str, S]:
+    """`terms` with other weights and parameters; a bare number is a reward's weight.
+
+    UserError, with the setting's whole name such as rewards.track_yaw.width, for an unknown one or a wrong value.
+    """
+    check(isinstance(changes, Mapping), f"{group} must hold terms by name, got {changes!r}")
+    result = dict(terms)
+    for name, own in changes.items():
+        if name not in terms:
+            raise UserError(f"there is no {group}.{name}{near(name, terms)}")
+        term = terms[name]
+        if isinstance(term, Reward) and not isinstance(own, Mapping):
+            own = {"weight": own}
+        check(isinstance(own, Mapping), f"{group}.{name} must hold settings by name, got {own!r}")
+        known = term.adjustable
+        for setting, value in own.items():
+            if setting not in known:
+                raise UserError(f"there is no {group}.{name}.{setting}{near(setting, known)}")
+            replace(known[setting], name=f"{group}.{name}.{setting}").checked(value)
+        result[name] = term.with_settings(own)
+    return result

@@ -1,0 +1,98 @@
+"""The terms of a task as data: a function, its parameters and, for a reward, a weight.
+
+A term's name is its key in the task's mappings. A function's parameters are its keyword-only arguments with defaults
+(see `sim.terms.parameters`); `parameters` overrides some of them and, once the term is built, holds them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+from torch import Tensor
+
+from policies.errors import UserError
+from sim.terms.parameters import Parameter, merged, named, parameters_of
+
+WEIGHT = Parameter("weight", 1.0)
+
+
+class Term:
+    """What every term has. UserError when `parameters` names one that the function lacks, or gives a wrong value."""
+
+    function: Callable[..., Any]
+    parameters: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        if not callable(self.function):
+            raise UserError(f"a term needs a function, got {self.function!r}")
+        object.__setattr__(self, "parameters", merged(self.function, self.parameters))
+
+    @property
+    def adjustable(self) -> Mapping[str, Parameter]:
+        """Everything that can be changed without another function: parameters and, for a reward, the weight."""
+        return parameters_of(self.function)
+
+    def settings(self) -> dict[str, Any]:
+        """The present value of everything that is `adjustable`."""
+        return dict(self.parameters)
+
+    def with_settings(self, changes: Mapping[str, Any]) -> Self:
+        """The term with other values for some of its `settings`. UserError for an unknown name or a wrong value."""
+        return replace(self, parameters={**self.parameters, **changes})  # type: ignore[type-var]
+
+    def __call__(self, *arguments: Any) -> Any:
+        """The function of these arguments and of the term's parameters."""
+        return self.function(*arguments, **self.parameters)
+
+
+@dataclass(frozen=True)
+class Reward(Term):
+    """`function(view, **parameters)` gives [N]; the reward grows by `weight` times that each second.
+
+    A term of weight 0 is not computed.
+    """
+
+    function: Callable[..., Tensor]
+    weight: float
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(
+            self, "weight", replace(WEIGHT, name=f"weight of {named(self.function)}").checked(self.weight)
+        )
+        if "weight" in self.parameters:
+            raise UserError(f"{named(self.function)} must not have a parameter called weight: a reward has that itself")
+
+    @property
+    def adjustable(self) -> Mapping[str, Parameter]:
+        return {"weight": WEIGHT, **super().adjustable}
+
+    def settings(self) -> dict[str, Any]:
+        return {"weight": self.weight, **self.parameters}
+
+    def with_settings(self, changes: Mapping[str, Any]) -> Self:
+        others = {name: value for name, value in changes.items() if name != "weight"}
+        return replace(self, weight=changes.get("weight", self.weight), parameters={**self.parameters, **others})
+
+
+@dataclass(frozen=True)
+class Termination(Term):
+    """`function(view, **parameters)` gives [N] bool: worlds whose episode has come to a true end, such as a fall."""
+
+    function: Callable[..., Tensor]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Privileged(Term):
+    """`function(view, **parameters)` gives [N, `dim`]: what a critic sees that no sensor gives.
+
+    It may read what stands in the `Truth` and nothing else.
+    """
+
+    function: Callable[..., Tensor]
+    dim: int
+    parameters: Mapping[str, Any] = field(default_factory=dict)
