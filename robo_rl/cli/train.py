@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
@@ -64,15 +64,15 @@ class Arguments(Generic[C]):
 
 
 def run(argv: Sequence[str]) -> int:
-    from robo_rl.training import config, runner
+    from robo_rl.training import config, parallel, runner
     from sim.tasks import find_task
 
     arguments, saved = _parse(argv)
     task = find_task(arguments.task)
-    place = _place(arguments)
+    rank, size, starts = _group(arguments)
     settings = arguments.settings
-    if place.size > 1 and saved is None and getattr(settings, "blocks", 0) == 1:
-        settings = replace(settings, blocks=place.size)
+    if size > 1 and saved is None and getattr(settings, "blocks", 0) == 1:
+        settings = replace(settings, blocks=size)
     given = config.TrainConfig(
         task=arguments.task,
         algorithm=settings,
@@ -84,45 +84,22 @@ def run(argv: Sequence[str]) -> int:
     run_dir = arguments.run_dir or _default_run_dir(task.name, arguments.algorithm, arguments.seed)
     if saved is not None and (changed := config.differences(saved, given)):
         raise UserError(f"--resume goes on with the run's own settings, but {'; '.join(changed)}")
-    fresh = saved is None and place.rank == 0
-    with runner.started(run_dir, given) if fresh else nullcontext(), place.joined(argv):
+    if starts:
+        from robo_rl.training.launch import run_processes
+
+        return run_processes(size, ["train", *argv])
+    fresh = saved is None and rank == 0
+    with runner.started(run_dir, given) if fresh else nullcontext(), parallel.joined(arguments.device, size):
         return train(run_dir)
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Which process this is of how many, and who started them."""
-
-    rank: int
-    size: int
-    device: str
-    ours: bool
-    """Whether this process has to start the others."""
-
-    @contextmanager
-    def joined(self, argv: Sequence[str]) -> Iterator[None]:
-        """Within the block this process is one of the group, and every one of them has come here."""
-        if self.size == 1:
-            yield
-            return
-        from robo_rl.training import launch, parallel
-
-        if self.ours:
-            with launch.together(self.size, ["train", *argv], self.device):
-                yield
-            return
-        started = launch.joined_store()
-        parallel.join(self.device, self.rank, self.size, started[2] if started else None)
-        yield
-        parallel.leave()
-
-
-def _place(arguments: Arguments[Any]) -> _Place:
+def _group(arguments: Arguments[Any]) -> tuple[int, int, bool]:
+    """Which process this is, of how many, and whether it has to start them all."""
     from robo_rl.training import parallel
 
     rank, size = parallel.announced()
-    ours = size == 1 and arguments.processes != 1
-    if ours:
+    starts = size == 1 and arguments.processes != 1
+    if starts:
         size = arguments.processes
     if size != 1:
         if not ALGORITHMS[arguments.algorithm].shares_worlds:
@@ -131,7 +108,7 @@ def _place(arguments: Arguments[Any]) -> _Place:
                 f"{arguments.algorithm} learns in one process; leave --processes out or use --algorithm {able}"
             )
         parallel.check_cores(int(os.environ.get("LOCAL_WORLD_SIZE", size)), arguments.device)
-    return _Place(rank, size, arguments.device, ours)
+    return rank, size, starts
 
 
 def train(run_dir: Path) -> int:
@@ -146,12 +123,15 @@ def train(run_dir: Path) -> int:
             outcome = runner.train(run_dir, progress, time.perf_counter() - STARTED)
     except TrainingDiverged as error:
         print(f"robo-rl: training diverged: {error}", file=sys.stderr)
-        return 1
+        return 1 if parallel.current().rank == 0 else 0
     except OSError as error:
-        mend = f"make room there, then go on with --resume --run-dir {run_dir}"
-        raise UserError(f"can't write into {run_dir} ({os_error(error)}); {mend}") from None
+        raise UserError(
+            f"can't write into {run_dir} ({os_error(error)}); make room there, then go on with --resume "
+            f"--run-dir {run_dir}"
+        ) from None
     if parallel.current().rank > 0:
-        return 128 + outcome.stopped_by if outcome.stopped_by else 0
+        # The first process speaks for all, in its exit code as well.
+        return 0
     done = f"{outcome.iteration} of {outcome.total_iterations} iterations, {outcome.steps} steps"
     if outcome.iteration < outcome.total_iterations:
         print(f"stopped after {done}; checkpoint saved, go on with --resume --run-dir {run_dir}", file=sys.stderr)

@@ -1,12 +1,15 @@
-"""The processes that train together: who they are, and the few things that they tell each other.
+"""The processes that train together: who they are, and the few numbers that they exchange.
 
-A process alone is a group of one, and every operation here then costs nothing. A group is made by `torchrun`, or by
-`robo-rl train --processes N` (robo_rl/training/launch.py); both say in the environment which process is which.
+A process alone is a group of one, and every operation here then costs nothing. A group is started by `torchrun`, or by
+its agent for `robo-rl train --processes N` (robo_rl/training/launch.py), which say in the environment who is who.
 """
 
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -14,6 +17,9 @@ import torch.distributed as dist
 from torch import Tensor
 
 from policies.errors import UserError
+
+_PATIENCE = 2.0
+"""Seconds within which the process that failed first is found, and the others are ended."""
 
 
 class Processes:
@@ -59,7 +65,7 @@ def current() -> Processes:
 
 
 def announced() -> tuple[int, int]:
-    """The rank and the number of processes that the environment speaks of: (0, 1) for a process alone."""
+    """The rank and the number of processes that the environment names: (0, 1) for a process alone."""
     try:
         rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     except ValueError:
@@ -89,26 +95,31 @@ def check_cores(processes: int, device: str) -> None:
         raise UserError(f"{processes} processes are more than the {found} {some} here; use --processes {max(1, found)}")
 
 
-def join(device: str, rank: int, size: int, store: Any = None) -> Processes:
-    """Join the group as process `rank` of `size`: gloo between processors, nccl between GPUs.
+@contextmanager
+def joined(device: str, size: int) -> Iterator[Processes]:
+    """Within the block this process is one of a group of `size`: gloo between processors, nccl between GPUs.
 
-    Without a `store` (a torch.distributed.Store) the processes find each other as torchrun says. On the CPU each one
-    keeps to its own share of this machine's cores, so that the threads of their physics do not meet.
+    On the CPU each process keeps to its own share of this machine's cores, so that the threads of their physics do not
+    meet.
     """
-    if size == 1 or dist.is_initialized():
-        return current()
-    if device == "cpu":
-        local, beside = int(os.environ.get("LOCAL_RANK", rank)), int(os.environ.get("LOCAL_WORLD_SIZE", size))
-        check_cores(beside, device)
+    if size == 1:
+        yield current()
+        return
+    if device == "cpu" and hasattr(os, "sched_setaffinity"):
+        local, beside = int(os.environ.get("LOCAL_RANK", "0")), int(os.environ.get("LOCAL_WORLD_SIZE", size))
         mine = cores()
-        if hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(0, mine[local * len(mine) // beside : (local + 1) * len(mine) // beside])
-    backend = "gloo" if device == "cpu" else "nccl"
-    if store is None:
-        dist.init_process_group(backend)
-    else:
-        dist.init_process_group(backend, store=store, rank=rank, world_size=size)
-    return current()
+        os.sched_setaffinity(0, mine[local * len(mine) // beside : (local + 1) * len(mine) // beside])
+    dist.init_process_group("gloo" if device == "cpu" else "nccl")
+    try:
+        yield current()
+    except (RuntimeError, UserError) as error:
+        # A process that died is a broken connection to the others; a mistake is that of all. Who started us names the
+        # process that ends first and ends the others: the one that died, or the first one, whose output is shown.
+        if dist.get_rank() > 0 or isinstance(error, RuntimeError):
+            time.sleep(_PATIENCE)
+        raise
+    dist.destroy_process_group()
+    _groups.clear()
 
 
 def own_device(device: str) -> str:
@@ -116,13 +127,6 @@ def own_device(device: str) -> str:
     if device == "cuda" and current().size > 1:
         return f"cuda:{os.environ.get('LOCAL_RANK', current().rank)}"
     return device
-
-
-def leave() -> None:
-    """Leave the group, so that the process can end without complaints."""
-    if dist.is_available() and dist.is_initialized():
-        dist.destroy_process_group()
-        _groups.clear()
 
 
 _groups: list[Any] = []

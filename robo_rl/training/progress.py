@@ -11,9 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from robo_rl.training.runner import Progress as Report
 
 SHOWN = (
-    "success", "survival", "episode_return", "episode_length", "reward", "imitation_loss", "cost", "failed_share",
+    "episode_return", "episode_length", "reward", "imitation_loss", "cost", "failed_share",
 )  # fmt: skip
-"""Metrics worth a place beside the bar, the most telling first; the first three that there are get it."""
+"""Metrics shown beside the bar, the most informative first: the first three of them that a trainer reports."""
 PLAIN_LINES = 20
 """Lines of a whole training where there is no terminal."""
 

@@ -100,8 +100,8 @@ def test_a_process_that_dies_ends_the_training_with_one_line(tmp_path: Path) -> 
     process = start(run, *SETTINGS, "--iterations", "100000", "--processes", "2")
     wait_for_lines(process, run, 3)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    assert len(children) == 1
-    os.kill(int(children[0]), signal.SIGKILL)
+    assert len(children) == 2
+    os.kill(int(children[1]), signal.SIGKILL)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "process 1 of 2 ended with -9" in errors
@@ -114,6 +114,17 @@ def test_more_processes_than_cores_is_one_line(tmp_path: Path, capsys: pytest.Ca
     assert train(tmp_path / "run", *SETTINGS, "--processes", str(many)) == 2
     assert capsys.readouterr().err.strip().splitlines() == [
         f"robo-rl: error: {many} processes are more than the {many - 1} cores here; use --processes {many - 1}"
+    ]
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_mistake_that_only_the_processes_find_is_one_line(tmp_path: Path) -> None:
+    process = start(tmp_path / "run", *SETTINGS, "--blocks", "3", "--processes", "2")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert errors.strip().splitlines() == [
+        "robo-rl: error: 32 worlds don't divide into 3 equal blocks; change num_worlds or blocks"
     ]
     assert not (tmp_path / "run").exists()
 
