@@ -1,11 +1,11 @@
-/* Run every case of a file on the emulated chip; count its instructions and the stack it touches.
+/* Run every case of a file on the emulated chip; count its instructions and the stack it uses.
  *
- * The command line names the file to read and the one to write. The first holds three words, floats in, floats out and
- * cases, then each case's floats; the second, for each case, the floats out, its instructions and its bytes of stack. */
+ * The command line names the input and the output file. The input has three words (floats in, floats out, cases), then
+ * each case's floats; the output has, for each case, the floats out, its instructions and its bytes of stack. */
 #include "cases.h"
 #include "semihosting.h"
 
-/* TIM2 of the STM32F405: 32 bits that QEMU counts at 1 GHz of guest time. */
+/* TIM2 of the STM32F405, 32 bits: QEMU counts it at 1 GHz of guest time. */
 #define TIM2_CR1 (*(volatile uint32_t *)0x40000000u)
 #define TIM2_CNT (*(volatile uint32_t *)0x40000024u)
 #define TIM2_ARR (*(volatile uint32_t *)0x4000002Cu)
@@ -15,10 +15,10 @@
 #define CPACR (*(volatile uint32_t *)0xE000ED88u)
 
 #define PAINT 0xA5C3F00Du
-/* The stack is looked at for so many cases, since painting it takes longer than most of them. */
+/* The stack is measured for this many cases only, because filling it takes longer than most of them. */
 #define PAINTED_CASES 32u
 
-/* Of the linker script: their addresses count. */
+/* Symbols of the linker script; only their addresses are meaningful. */
 extern uint32_t stack_top, stack_bytes, data_source, data_begin, data_end, bss_begin, bss_end;
 
 int main(void);
@@ -36,7 +36,7 @@ static void fault(void) {
     semihosting_exit(100u);
 }
 
-/* The vectors that an emulated program without interrupts needs: stack, reset, and the faults. */
+/* The vectors of an emulated program without interrupts: stack, reset and the faults. */
 extern const void *const vectors[7];
 __attribute__((section(".vectors"), used)) const void *const vectors[7] = {
     &stack_top, (const void *)reset_handler, (const void *)fault, (const void *)fault,
@@ -78,7 +78,7 @@ __attribute__((noinline)) static measured measure(void (*function)(const float *
     return result;
 }
 
-/* All `count` bytes, or the end of the program. */
+/* Read all `count` bytes, or exit. */
 static void read_all(int file, void *bytes, size_t count) {
     if (semihosting_read(file, bytes, count) != 0u) {
         semihosting_exit(102u);
@@ -115,7 +115,7 @@ int main(void) {
     if (header[0] > MOST_FLOATS || header[1] > MOST_FLOATS) {
         semihosting_exit(104u);
     }
-    /* What a call costs by itself; `nothing` is one instruction long. */
+    /* The cost of the call itself; `nothing` is one instruction long. */
     blank = measure(nothing, 0).instructions - 1u;
     for (i = 0u; i < header[2]; i++) {
         measured cost;

@@ -1,4 +1,4 @@
-/* Run every case of a file on this machine; the files are those of emulated_main.c, with no costs behind each case. */
+/* Run every case of a file on this machine; the files are those of emulated_main.c without the costs of each case. */
 #include "cases.h"
 
 #include <stdint.h>

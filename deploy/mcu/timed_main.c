@@ -1,6 +1,6 @@
-/* Run the cases of a file on this machine again and again, as emulated_main.c does once, and print nanoseconds a case.
+/* Run the cases of an input file of emulated_main.c repeatedly on this machine, and print nanoseconds per case.
  *
- * Arguments: the file, and how many turns over all cases to take. One line a turn. */
+ * Arguments: the file, and how often to run all cases. One line per run. */
 #define _POSIX_C_SOURCE 199309L
 #include "cases.h"
 

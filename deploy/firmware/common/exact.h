@@ -1,5 +1,5 @@
-/* Included first by every file that computes: the same float32 results on every machine, and speed under -Os, too.
- * A contracted multiply-add rounds once where two operations round twice, and only some compilers and chips do it. */
+/* Included first by every file that computes, for the same float32 results on every machine, and for speed under -Os.
+ * A fused multiply-add rounds once where two operations round twice, and only some compilers and chips use it. */
 #ifndef EXACT_H
 #define EXACT_H
 

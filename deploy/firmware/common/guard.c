@@ -39,7 +39,7 @@ bool guard_finite(const float *values, size_t count) {
     return true;
 }
 
-bool guard_sound(const pilot_vehicle *vehicle) {
+bool guard_valid(const pilot_vehicle *vehicle) {
     const float length = square4(vehicle->orientation);
     return guard_finite(vehicle->position, 3u) && guard_finite(vehicle->orientation, 4u) &&
            guard_finite(vehicle->linear_velocity, 3u) && guard_finite(vehicle->angular_velocity, 3u) &&

@@ -7,7 +7,7 @@
 #define CRC_BYTES 2u
 
 uint16_t link_crc16(const uint8_t *bytes, size_t count) {
-    /* Four bits at a time: a table of 32 bytes, at an eighth of the bitwise loop's time for twice its flash. */
+    /* Four bits at a time with a table of 32 bytes: an eighth of the bitwise loop's time for twice its flash. */
     static const uint16_t nibble[16] = {0x0000u, 0x1021u, 0x2042u, 0x3063u, 0x4084u, 0x50A5u, 0x60C6u, 0x70E7u,
                                         0x8108u, 0x9129u, 0xA14Au, 0xB16Bu, 0xC18Cu, 0xD1ADu, 0xE1CEu, 0xF1EFu};
     uint32_t crc = 0xFFFFu;
@@ -18,7 +18,7 @@ uint16_t link_crc16(const uint8_t *bytes, size_t count) {
     return (uint16_t)crc;
 }
 
-/* Begin the next frame; the count of bad ones goes on. */
+/* Start the next frame; the count of bad frames is kept. */
 static void begin(link_decoder *decoder) {
     decoder->size = 0u;
     decoder->left = 0u;
@@ -41,7 +41,7 @@ static void append(link_decoder *decoder, uint8_t byte) {
     }
 }
 
-/* Read a whole payload into `frame`; false when it is none of ours. */
+/* Parse a complete payload into `frame`; false when its length or CRC is wrong. */
 static bool parse(const uint8_t *payload, size_t size, link_frame *frame) {
     if (size < HEADER_BYTES + CRC_BYTES || payload[1] != size - HEADER_BYTES - CRC_BYTES) {
         return false;
@@ -59,7 +59,7 @@ static bool parse(const uint8_t *payload, size_t size, link_frame *frame) {
 
 bool link_decode(link_decoder *decoder, uint8_t byte, link_frame *frame) {
     if (byte == 0u) {
-        /* Several zeros in a row are nothing: a sender may use them to end whatever noise came before. */
+        /* Extra zeros are ignored: a sender may use them to end preceding noise. */
         bool good = false;
         if (decoder->begun) {
             good = !decoder->broken && decoder->left == 0u && parse(decoder->payload, decoder->size, frame);
@@ -98,7 +98,7 @@ size_t link_encode(const link_frame *frame, uint8_t wire[LINK_WIRE_MAX]) {
     const uint16_t crc = link_crc16(payload, covered);
     payload[covered] = (uint8_t)(crc & 0xFFu);
     payload[covered + 1u] = (uint8_t)(crc >> 8);
-    /* A payload is shorter than 254 bytes, so that no block of COBS is ever full. */
+    /* A payload is shorter than 254 bytes, so no COBS block is ever full. */
     size_t code = 0u;
     size_t end = 1u;
     for (size_t i = 0; i < covered + CRC_BYTES; i++) {

@@ -4,7 +4,7 @@
  *   u8 type, u8 length of the body, u16 sequence, body, u16 CRC-16/CCITT-FALSE over everything before it,
  * all little endian, floats as IEEE 754 single precision. docs/firmware.md has the table of frames.
  *
- * Nothing here allocates, blocks or reads a clock. Every function is safe on any input bytes.
+ * No function allocates memory, blocks or reads a clock. All are safe for any input bytes.
  */
 #ifndef LINK_H
 #define LINK_H
@@ -41,18 +41,18 @@ typedef struct {
     uint8_t body[LINK_BODY_MAX];
 } link_frame;
 
-/* A streaming decoder: it is given one byte at a time and finds the frames again after any noise. */
+/* A streaming decoder: it takes one byte at a time and resynchronises after noise. */
 typedef struct {
     uint8_t payload[LINK_PAYLOAD_MAX];
     uint8_t size;      /* bytes of the payload so far */
     uint8_t left;      /* bytes until the next code byte of COBS */
-    bool begun;        /* a byte has come since the last zero */
-    bool zero_follows; /* the block that ends next stands for a zero in the payload */
-    bool broken;       /* the frame is longer than any of ours: wait for its end */
-    uint16_t bad;      /* frames that were cut, too long, mislabelled or damaged; wraps */
+    bool begun;        /* a byte has arrived since the last zero */
+    bool zero_follows; /* a zero of the payload follows the current block */
+    bool broken;       /* the frame is too long: skip to its end */
+    uint16_t bad;      /* frames cut, too long, of wrong length or damaged; wraps */
 } link_decoder;
 
-/* Bytes that wait for the wire. A frame that does not fit whole is dropped whole. */
+/* Bytes to be sent. A frame that does not fit is dropped whole. */
 typedef struct {
     uint8_t bytes[LINK_QUEUE_BYTES];
     uint16_t first;
@@ -65,24 +65,23 @@ uint16_t link_crc16(const uint8_t *bytes, size_t count);
 
 void link_decoder_reset(link_decoder *decoder);
 
-/* Take in one byte. Returns true when it ends a good frame, which is then in `frame`. */
+/* Decode one byte. Returns true when it completes a valid frame, which is then in `frame`. */
 bool link_decode(link_decoder *decoder, uint8_t byte, link_frame *frame);
 
-/* Write the frame as it goes over the wire, zero byte included; returns the bytes used, 0 when its length is beyond
- * LINK_BODY_MAX. */
+/* Encode a frame, including its zero byte; returns the number of bytes, or 0 when the body exceeds LINK_BODY_MAX. */
 size_t link_encode(const link_frame *frame, uint8_t wire[LINK_WIRE_MAX]);
 
-/* Whether `sequence` comes after `last` in a count that wraps: it is at most 32767 ahead. */
+/* Whether `sequence` is 1 to 32767 ahead of `last` in a count that wraps. */
 bool link_newer(uint16_t sequence, uint16_t last);
 
 void link_queue_reset(link_queue *queue);
-/* Encode a frame into the queue; false when there is no room, and then nothing is queued. */
+/* Encode a frame into the queue; returns false, and queues nothing, when there is no room. */
 bool link_queue_frame(link_queue *queue, const link_frame *frame);
 /* Take up to `room` bytes out of the queue, oldest first; returns how many. */
 size_t link_queue_take(link_queue *queue, uint8_t *bytes, size_t room);
 
-/* Little-endian fields. `put` appends to a frame's body, whose length the caller starts at 0; a body that is full
- * stays as it is. `get` reads at an offset that the caller has checked. */
+/* Little-endian fields. `put` appends to a frame's body, whose length the caller sets to 0 first; a full body is left
+ * unchanged. `get` reads from an address that the caller has checked. */
 void link_put_u8(link_frame *frame, uint8_t value);
 void link_put_u16(link_frame *frame, uint16_t value);
 void link_put_u32(link_frame *frame, uint32_t value);

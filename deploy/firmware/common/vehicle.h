@@ -1,4 +1,4 @@
-/* The state of a vehicle and where it shall be: SI units, the world's z up, quaternions w, x, y, z from body to world. */
+/* State and setpoint of a vehicle: SI units, world z up, quaternions w, x, y, z from body to world. */
 #ifndef VEHICLE_H
 #define VEHICLE_H
 

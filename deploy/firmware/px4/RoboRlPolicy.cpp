@@ -10,7 +10,7 @@ extern "C" {
 #include "pilot_config.h"
 }
 
-static constexpr hrt_abstime OLDEST_US = 100000; /* an estimate that is older must not be acted on */
+static constexpr hrt_abstime OLDEST_US = 100000; /* older estimates are not used */
 
 RoboRlPolicy::RoboRlPolicy() : ScheduledWorkItem(MODULE_NAME, px4::wq_configurations::rate_ctrl) {}
 
@@ -27,7 +27,7 @@ bool RoboRlPolicy::init()
 	return true;
 }
 
-/* The newest estimates and the setpoint in our frames; false when one is missing, old or no position. */
+/* The newest estimates and the setpoint in the policy's frames; false when one is missing, too old or not finite. */
 bool RoboRlPolicy::read(pilot_vehicle &vehicle, pilot_setpoint &setpoint)
 {
 	vehicle_local_position_s position;
@@ -52,7 +52,7 @@ bool RoboRlPolicy::read(pilot_vehicle &vehicle, pilot_setpoint &setpoint)
 	frames_vector(wanted.position, setpoint.position);
 
 	for (int i = 0; i < 3; i++) {
-		/* NaN means "no wish": of a velocity that is standstill, of a position there is no flying to it. */
+		/* NaN means "not set": a velocity is then zero; a setpoint without a position is refused. */
 		const float v = wanted.velocity[i];
 		setpoint.velocity[i] = PX4_ISFINITE(v) ? (i == 0 ? v : -v) : 0.f;
 	}
@@ -91,7 +91,7 @@ void RoboRlPolicy::Run()
 
 	if (!mode.flag_armed || !mode.flag_control_position_enabled) {
 		_flying = false;
-		return; /* another controller flies, or nobody */
+		return; /* another controller is active, or none */
 	}
 
 	if (!_flying) {
@@ -102,7 +102,7 @@ void RoboRlPolicy::Run()
 
 	policy_commands wanted;
 	policy_sensors sensors;
-	bool good = read(vehicle, setpoint) && guard_sound(&vehicle);
+	bool good = read(vehicle, setpoint) && guard_valid(&vehicle);
 
 	if (good) {
 		pilot_sensors(&vehicle, &setpoint, &sensors);

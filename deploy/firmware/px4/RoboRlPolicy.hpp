@@ -1,5 +1,4 @@
-/* A work item that flies to trajectory setpoints by a policy, once for every estimate of the angular velocity that falls
- * into a step of the policy. */
+/* A work item that flies to trajectory setpoints with a policy, scheduled once per step of the policy. */
 #pragma once
 
 #include <px4_platform_common/module.h>

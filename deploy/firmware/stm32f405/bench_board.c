@@ -1,10 +1,10 @@
-/* A stand-in for a board: a vehicle that lies still on a bench, and no motors. With it the link and the pilot can be
- * tried on a bare chip or an emulated one. A board that flies reads its estimator in `board_read` and sets its timers in
- * `board_drive` and `board_fault`. */
+/* A stand-in for a board: a vehicle at rest on a bench, and no motors. It lets the link and the pilot run on a bare
+ * or an emulated chip. A board that flies reads its estimator in `board_read` and sets its timers in `board_drive`
+ * and `board_fault`. */
 #include "board.h"
 
 void board_begin(void) {
-    /* After reset the pins of every timer are inputs: no motor turns. */
+    /* After a reset all timer pins are inputs, so no motor turns. */
 }
 
 void board_read(pilot_vehicle *vehicle) {
@@ -18,6 +18,6 @@ void board_drive(const policy_commands *commands) {
 
 void board_fault(void) {
     for (;;) {
-        /* The independent watchdog resets the chip, whose motors' pins are then inputs. */
+        /* The independent watchdog resets the chip, and the motor pins become inputs. */
     }
 }

@@ -1,4 +1,5 @@
-/* What an image needs of its board. lockstep_main.c has the simulator's, bench_board.c one that stands on a bench. */
+/* The functions that an image needs from its board. lockstep_main.c implements them for the simulator, bench_board.c
+ * for a bare chip on a bench. */
 #ifndef BOARD_H
 #define BOARD_H
 
@@ -7,14 +8,14 @@
 
 void board_begin(void);
 
-/* The newest estimate of the vehicle's state. One that is not known is NaN: the pilot then gives safe commands. */
+/* The newest estimate of the vehicle's state. Unknown values are NaN: the pilot then gives safe commands. */
 void board_read(pilot_vehicle *vehicle);
 
-/* Give the motors their commands, in the unit of the bundle. */
+/* Set the motors to the commands, in the bundle's unit. */
 void board_drive(const policy_commands *commands);
 
-/* Called by the fault handlers, with no stack or variable to rely on: put the motors to their safe values. Does not
- * return. */
+/* Called by the fault handlers, when neither stack nor variables are reliable: set the motors to their safe values.
+ * Does not return. */
 void board_fault(void);
 
 #endif

@@ -9,10 +9,10 @@
 #define CLOCK_APB2_HZ 84000000u
 #define CLOCK_BAUD 921600u
 
-/* Set up the clocks; false when the oscillator did not lock. An emulator without clock registers counts as clocked. */
+/* Set up the clocks; false when the PLL did not lock. True on an emulator, which has no clock registers. */
 bool clock_begin(void);
 
-/* A number that differs from boot to boot: random where the chip's generator answers, else a count kept in RAM. */
+/* A number that differs between boots: random if the chip's generator answers, else a count kept in RAM. */
 uint32_t clock_boot_id(void);
 
 #endif

@@ -7,7 +7,7 @@
 #define MAGIC_REPLY 0x524C5343u
 #define MAGIC_EXIT 0x524C5351u
 
-/* As they lie in the stream: every field is aligned, and both machines are little endian. */
+/* Exactly as in the stream: every field is aligned, and both machines are little endian. */
 typedef struct {
     uint32_t time_us;
     float position[3];
@@ -30,7 +30,7 @@ typedef struct {
 
 #define REPLY_HEADER offsetof(reply_message, link)
 
-/* What the layout relies on; a wrong size is a negative one, which no compiler takes. */
+/* Compile-time checks of the layout: a wrong size gives a negative array length. */
 typedef char step_message_has_60_bytes[sizeof(step_message) == 60u ? 1 : -1];
 typedef char reply_header_has_28_bytes[REPLY_HEADER == 28u ? 1 : -1];
 

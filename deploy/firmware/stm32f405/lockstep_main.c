@@ -1,6 +1,6 @@
 /* The image that flies in lockstep with a simulator: two FIFOs of the host carry sensors in and commands out.
  *
- * Its command line is: the FIFO to the chip, the FIFO from the chip, and, if wanted, the boot's identity in decimal. */
+ * Its command line: the FIFO to the chip, the FIFO from the chip and, optionally, the boot identifier in decimal. */
 #include "board.h"
 #include "exchange.h"
 #include "semihosting.h"
@@ -42,7 +42,7 @@ void board_fault(void) {
     semihosting_exit(EXIT_FAULT);
 }
 
-/* Cut the command line at its spaces; returns how many words there are, at most WORDS. */
+/* Split the command line at spaces; returns the number of words, at most WORDS. */
 static int split(char *text, char *words[WORDS]) {
     int count = 0;
     bool inside = false;
@@ -79,7 +79,7 @@ int main(void) {
     if (count < 2) {
         semihosting_exit(EXIT_USAGE);
     }
-    /* In this order, and each waits for its other end. */
+    /* In this order: each call waits for the other end. */
     to_chip = semihosting_open(words[0], SEMIHOSTING_READ);
     from_chip = semihosting_open(words[1], SEMIHOSTING_WRITE);
     if (to_chip < 0 || from_chip < 0) {

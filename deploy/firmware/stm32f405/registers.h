@@ -1,4 +1,4 @@
-/* The few registers that are used, with their addresses from RM0090 and the ARMv7-M manual. */
+/* The registers used here, with addresses from RM0090 and the ARMv7-M manual. */
 #ifndef REGISTERS_H
 #define REGISTERS_H
 

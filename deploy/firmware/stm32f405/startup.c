@@ -1,8 +1,9 @@
-/* From reset to main: vector table, floating-point unit, variables; and the faults, which end in safe outputs. */
+/* From reset to main: vector table, floating-point unit, variables. Faults end in board_fault, which sets safe
+ * outputs. */
 #include "board.h"
 #include "registers.h"
 
-/* Symbols of the linker script: their addresses count. */
+/* Symbols of the linker script; only their addresses are meaningful. */
 extern uint32_t stack_top[], data_source[], data_begin[], data_end[], bss_begin[], bss_end[];
 
 int main(void);
@@ -11,7 +12,7 @@ void fault_handler(void);
 void systick_handler(void);
 void usart1_handler(void);
 
-/* An image that has no use for an interrupt treats it as a fault. */
+/* An interrupt that an image does not use is a fault. */
 #define WEAK_FAULT __attribute__((weak, alias("fault_handler")))
 WEAK_FAULT void systick_handler(void);
 WEAK_FAULT void usart1_handler(void);
@@ -27,7 +28,7 @@ typedef struct {
     handler vectors[FIRST_INTERRUPT - 1u + INTERRUPTS];
 } vector_table;
 
-/* Vector n of the manuals is vectors[n - 1]. Every one that is not named is a fault. */
+/* Vector n of the manuals is vectors[n - 1]. All unnamed ones are faults. */
 extern const vector_table vectors;
 #define FAULT fault_handler
 #define FAULTS_4 FAULT, FAULT, FAULT, FAULT
@@ -57,7 +58,7 @@ void reset_handler(void) {
     board_fault(); /* main does not return */
 }
 
-/* Any fault and any interrupt that nobody asked for. The stack may be what is wrong, so it begins anew. */
+/* Any fault or unexpected interrupt. The stack itself may be the cause, so the stack pointer is reset. */
 __attribute__((naked)) void fault_handler(void) {
     __asm__ volatile(
         "cpsid i\n"

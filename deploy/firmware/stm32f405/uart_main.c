@@ -17,8 +17,8 @@
 
 static volatile uint32_t ticks;
 static volatile uint8_t received[RECEIVED_BYTES];
-static volatile uint32_t received_count; /* ever; written by the interrupt alone */
-static uint32_t taken_count;             /* ever; written by main alone */
+static volatile uint32_t received_count; /* since boot; written only by the interrupt */
+static uint32_t taken_count;             /* since boot; written only by main */
 static pilot self;
 
 void systick_handler(void);
@@ -29,7 +29,7 @@ void systick_handler(void) {
 }
 
 void usart1_handler(void) {
-    /* Reading SR, then DR clears an overrun; the byte in DR is a good one. */
+    /* Reading SR and then DR clears an overrun; the byte in DR is valid. */
     while ((USART1_SR & (USART_READY_TO_READ | USART_OVERRUN)) != 0u) {
         const uint8_t byte = (uint8_t)USART1_DR;
         if (received_count - taken_count < RECEIVED_BYTES) {
@@ -44,13 +44,13 @@ static void begin_uart(void) {
     RCC_APB2ENR |= 1u << 4;
     GPIOA_MODER = (GPIOA_MODER & ~(0xFu << 18)) | (0xAu << 18); /* PA9, PA10: alternate function */
     GPIOA_AFRH = (GPIOA_AFRH & ~(0xFFu << 4)) | (0x77u << 4);   /* 7: USART1 */
-    GPIOA_PUPDR = (GPIOA_PUPDR & ~(0xFu << 18)) | (0x4u << 18); /* an open line rests high */
+    GPIOA_PUPDR = (GPIOA_PUPDR & ~(0xFu << 18)) | (0x4u << 18); /* an open line idles high */
     USART1_BRR = (CLOCK_APB2_HZ + CLOCK_BAUD / 2u) / CLOCK_BAUD;
     USART1_CR1 = (1u << 13) | (1u << 5) | (1u << 3) | (1u << 2); /* on, interrupt on reception, out, in */
     NVIC_ISER1 = 1u << (37u - 32u);
 }
 
-/* Reset the chip when a step does not end: its outputs are then those of a reset. */
+/* Reset the chip when a step does not end; its outputs are then in their reset state. */
 static void begin_watchdog(void) {
     IWDG_KR = 0x5555u;
     IWDG_PR = 3u; /* 32 kHz / 32: 1 ms */
@@ -65,8 +65,8 @@ static void send_waiting(void) {
     }
 }
 
-/* Sleep until an interrupt, unless the next step is due. With interrupts held back one that comes between the question
- * and the sleep still ends the sleep. */
+/* Sleep until an interrupt, unless the next step is due. Interrupts are masked, so that one that arrives between the
+ * test and the sleep still wakes the core. */
 static void sleep_until_due(uint32_t done) {
     __asm__ volatile("cpsid i" ::: "memory");
     if (ticks == done) {
@@ -88,9 +88,9 @@ static size_t take_received(uint8_t *bytes) {
 int main(void) {
     static uint8_t bytes[RECEIVED_BYTES];
     board_begin();
-    const bool clocked = clock_begin();
-    /* With the wrong clock every time would be wrong: such a chip is refused like one with wrong weights. */
-    pilot_init(&self, clock_boot_id(), clocked ? policy_selftest() : 0xFFFFFFFFu);
+    const bool locked = clock_begin();
+    /* With a wrong clock all times are wrong: refuse to fly, as after a failed self-test. */
+    pilot_init(&self, clock_boot_id(), locked ? policy_selftest() : 0xFFFFFFFFu);
     begin_uart();
     SYSTICK_RVR = CLOCK_CORE_MHZ * PILOT_STEP_US - 1u;
     SYSTICK_CVR = 0u;
@@ -107,7 +107,7 @@ int main(void) {
             }
             continue;
         }
-        done = now; /* after a step that took too long the next one is late, never two at once */
+        done = now; /* a step that takes too long delays the next one; steps are never run twice */
         pilot_vehicle vehicle;
         board_read(&vehicle);
         const size_t count = take_received(bytes);

@@ -133,8 +133,6 @@ def test_units(built: tuple[ctypes.CDLL, Tick]) -> None:
     out = (ctypes.c_float * 4)()
     library.units_angular_velocity((ctypes.c_float * 3)(180.0, -90.0, 0.0), out)
     assert tuple(out[:3]) == pytest.approx((math.pi, -math.pi / 2, 0.0))
-    library.units_specific_force((ctypes.c_float * 3)(0.0, -1.0, 2.0), out)
-    assert tuple(out[:3]) == pytest.approx((0.0, -9.80665, 19.6133))
     library.units_quaternion((ctypes.c_float * 4)(1.0, 2.0, 3.0, 4.0), out)
     assert tuple(out) == (4.0, 1.0, 2.0, 3.0)
 

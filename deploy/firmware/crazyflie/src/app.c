@@ -1,8 +1,8 @@
 /* The policy as an out-of-tree controller of the Crazyflie's firmware.
  *
- * That firmware keeps what it always has: estimator, radio, setpoint time-outs, arming and tumble detection. This
- * controller flies to absolute position setpoints (also those of the high-level commander) and keeps the motors off
- * under every other kind, under a failed self-test, and from a bad sensor until the setpoint is withdrawn. */
+ * The firmware keeps its estimator, radio, setpoint time-outs, arming and tumble detection. This controller flies to
+ * absolute position setpoints (also those of the high-level commander). It keeps the motors off for every other kind of
+ * setpoint, after a failed self-test, and from a bad sensor until the setpoint is withdrawn. */
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -22,13 +22,13 @@
 
 #define STEP_HZ (1000000u / (POLICY_PERIOD_US / POLICY_SUBSTEPS))
 #if STEP_HZ != 1000 && STEP_HZ != 500 && STEP_HZ != 250 && STEP_HZ != 100 && STEP_HZ != 50 && STEP_HZ != 25
-#error "the stabilizer's loop has no such rate; build again with --rate 500"
+#error "the stabilizer loop can't run the policy at this rate; build again with --rate 500"
 #endif
 #define BAD_STEPS (STEP_HZ / 50u) /* 20 ms */
 
-/* A step takes up to 3 kB of the stabilizer's stack, and the self-test keeps two states more on that of the task that
- * starts the system. What that firmware gives its tasks, 1800 and 1200 bytes, is what they need without us. Better no
- * firmware than one that overwrites its neighbour in the air. */
+/* A step takes up to 3 kB of the stabilizer task's stack, and the self-test two more states on the stack of the task
+ * that starts the system. The firmware's own 1800 and 1200 bytes are what these tasks need without the policy. A stack
+ * that is too small must fail the build, not overwrite memory in flight. */
 #define SCRATCH_BYTES 3072u
 #define WORD_BYTES 4u
 _Static_assert(WORD_BYTES * STABILIZER_TASK_STACKSIZE >= 1800u + SCRATCH_BYTES,
@@ -105,7 +105,7 @@ static void step(const setpoint_t *setpoint, const sensorData_t *sensors, const 
     read_target(setpoint, &target);
     pilot_sensors(&vehicle, &target, &inputs);
     const bool tripped = bad_steps > BAD_STEPS;
-    if (!tripped && guard_sound(&vehicle) && policy_step(&memory, &inputs, &wanted) == POLICY_OK) {
+    if (!tripped && guard_valid(&vehicle) && policy_step(&memory, &inputs, &wanted) == POLICY_OK) {
         bad_steps = 0u;
         (void)guard_limit(&commands, &wanted);
     } else {

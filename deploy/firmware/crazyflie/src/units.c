@@ -4,17 +4,10 @@
 #include "units.h"
 
 #define RADIANS_PER_DEGREE 0.0174532925f
-#define STANDARD_GRAVITY 9.80665f /* m/s^2 in one g */
 
 void units_angular_velocity(const float degrees[3], float radians[3]) {
     for (int i = 0; i < 3; i++) {
         radians[i] = degrees[i] * RADIANS_PER_DEGREE;
-    }
-}
-
-void units_specific_force(const float gravities[3], float metres[3]) {
-    for (int i = 0; i < 3; i++) {
-        metres[i] = gravities[i] * STANDARD_GRAVITY;
     }
 }
 

@@ -1,5 +1,6 @@
-/* The pilot under Zephyr: one step a period on an absolute timer, the link on the UART that the devicetree chooses as
- * `robo-rl,link`. The vehicle lies still and no motor is driven: put your estimator and motors where the comments say. */
+/* The pilot under Zephyr: one step per period on a timer, the link on the UART that the devicetree chooses as
+ * `robo-rl,link`. The vehicle is at rest and no motor is driven: add your estimator and motors where the comments
+ * say. */
 #include <zephyr/device.h>
 #include <zephyr/drivers/uart.h>
 #include <zephyr/kernel.h>
