@@ -1,11 +1,16 @@
-"""Specifications of named sensors, commands and policy states, shared by simulation and robot."""
+"""Specifications of named sensors, commands and policy states, of a safety envelope and of joints.
+
+Both worlds share them: tasks are made of them, and a bundle's manifest (deploy/bundle/manifest.py) holds them as they
+are. This module needs nothing but Python, because a robot's computer reads its manifest with it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal, get_args
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 Bounds = float | tuple[float, ...]
+"""One number for each channel, or one for all of them."""
 Between = Literal["mean", "first"]
 """How a state is updated when a policy is called several times within one control period."""
 
@@ -13,12 +18,11 @@ Between = Literal["mean", "first"]
 def expand(value: Bounds, dim: int, what: str) -> tuple[float, ...]:
     """`value` as one number per channel [dim]; one number applies to all. Raises ValueError for any other length."""
     values = (float(value),) * dim if isinstance(value, int | float) else tuple(float(v) for v in value)
-    if len(values) != dim:
-        raise ValueError(f"{what} has {len(values)} values, expected 1 or {dim}")
+    _require(len(values) == dim, f"{what} has {len(values)} values, expected 1 or {dim}")
     return values
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class SensorSpec:
     """A named sensor that the robot has; its array is [batch, dim] float32.
 
@@ -33,52 +37,89 @@ class SensorSpec:
     dim: int
     unit: str
     frame: str
-    low: Bounds
-    high: Bounds
-    relative_to: str = ""
-    labels: tuple[str, ...] = ()
-    rate_limit: tuple[float, ...] = ()
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    relative_to: str
+    labels: tuple[str, ...]
+    rate_limit: tuple[float, ...]
 
-    def __post_init__(self) -> None:
-        _check_signal(self.name, self.dim, self.low, self.high)
-        if self.labels and (len(self.labels) != self.dim or len(set(self.labels)) != self.dim):
-            raise ValueError(f"sensor {self.name}: labels must be {self.dim} different names, got {self.labels}")
-        if self.relative_to not in ("", "target"):
-            raise ValueError(f"sensor {self.name}: relative_to is {self.relative_to!r}, expected '' or 'target'")
-        if self.rate_limit and not (len(self.rate_limit) == self.dim and all(rate > 0.0 for rate in self.rate_limit)):
-            raise ValueError(f"sensor {self.name}: rate_limit must be {self.dim} positive rates, got {self.rate_limit}")
+    def __init__(
+        self,
+        name: str,
+        dim: int,
+        unit: str,
+        frame: str,
+        low: Bounds,
+        high: Bounds,
+        relative_to: str = "",
+        labels: tuple[str, ...] = (),
+        rate_limit: tuple[float, ...] = (),
+    ) -> None:
+        what = f"sensor {name!r}"
+        lows, highs = _limits(what, name, dim, low, high)
+        _require(
+            not labels or len(labels) == dim == len(set(labels)),
+            f"{what}: labels are {labels}, expected none or {dim} different names",
+        )
+        _require(relative_to in ("", "target"), f"{what}: relative_to is {relative_to!r}, expected '' or 'target'")
+        _require(
+            not rate_limit or (len(rate_limit) == dim and all(rate > 0.0 for rate in rate_limit)),
+            f"{what}: rate_limit is {rate_limit}, expected none or {dim} positive rates",
+        )
+        _set(
+            self, name=name, dim=dim, unit=unit, frame=frame, low=lows, high=highs, relative_to=relative_to,
+            labels=labels, rate_limit=rate_limit,
+        )  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class CommandSpec:
     """A named actuator command, [batch, dim] float32.
 
     `low` and `high` are hard limits in `unit`; `rate_limit` is the largest change per second that the safety supervisor
-    lets through; `labels` name the channels in order; `safe` is the value that stops the actuators.
+    lets through; `labels` name the channels in order; `safe` is the value that stops the actuators; `frame` is what the
+    command's axes are, such as "body" or "joint", or "" for a command without axes, such as rotor speeds.
     """
 
     name: str
     dim: int
     unit: str
-    low: Bounds
-    high: Bounds
+    low: tuple[float, ...]
+    high: tuple[float, ...]
     rate_limit: float
     labels: tuple[str, ...]
-    safe: Bounds = 0.0
+    safe: tuple[float, ...]
+    frame: str
 
-    def __post_init__(self) -> None:
-        _check_signal(self.name, self.dim, self.low, self.high)
-        if len(self.labels) != self.dim or len(set(self.labels)) != self.dim:
-            raise ValueError(f"command {self.name}: labels must be {self.dim} different names, got {self.labels}")
-        if not self.rate_limit > 0.0:
-            raise ValueError(f"command {self.name}: rate_limit must be above 0 {self.unit}/s, got {self.rate_limit}")
-        low, high = expand(self.low, self.dim, "low"), expand(self.high, self.dim, "high")
-        safe = expand(self.safe, self.dim, f"command {self.name}: safe")
-        if not all(a <= s <= b for a, s, b in zip(low, safe, high, strict=True)):
-            raise ValueError(f"command {self.name}: safe value {safe} lies outside [{low}, {high}]")
+    def __init__(
+        self,
+        name: str,
+        dim: int,
+        unit: str,
+        low: Bounds,
+        high: Bounds,
+        rate_limit: float,
+        labels: tuple[str, ...],
+        safe: Bounds = 0.0,
+        frame: str = "",
+    ) -> None:
+        what = f"command {name!r}"
+        lows, highs = _limits(what, name, dim, low, high)
+        _require(
+            len(labels) == dim and len(set(labels)) == dim,
+            f"{what}: labels are {labels}, expected {dim} different names",
+        )
+        _require(rate_limit > 0.0, f"{what}: rate_limit is {rate_limit}, expected more than 0 {unit}/s")
+        value = expand(safe, dim, f"{what}: safe")
+        inside = all(a <= v <= b for a, v, b in zip(lows, value, highs, strict=True))
+        _require(inside, f"{what}: safe {value} lies outside its limits")
+        _set(
+            self, name=name, dim=dim, unit=unit, low=lows, high=highs, rate_limit=rate_limit, labels=labels, safe=value,
+            frame=frame,
+        )  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class StateSpec:
     """A state tensor that the policy graph carries from step to step, [batch, dim], and its value after a reset.
 
@@ -90,25 +131,14 @@ class StateSpec:
 
     name: str
     dim: int
-    reset: Bounds = 0.0
-    between: Between = field(kw_only=True)
+    reset: tuple[float, ...]
+    between: Between
 
-    def __post_init__(self) -> None:
-        if self.between not in get_args(Between):
-            raise ValueError(f"state {self.name}: between is {self.between!r}, expected 'mean' or 'first'")
-        if self.dim < 1:
-            raise ValueError(f"state {self.name}: dim must be at least 1, got {self.dim}")
-        expand(self.reset, self.dim, f"state {self.name}: reset")
-
-
-def _check_signal(name: str, dim: int, low: Bounds, high: Bounds) -> None:
-    if not name.isidentifier():
-        raise ValueError(f"signal name {name!r} must be an identifier such as 'angular_velocity'")
-    if dim < 1:
-        raise ValueError(f"{name}: dim must be at least 1, got {dim}")
-    lows, highs = expand(low, dim, f"{name}: low"), expand(high, dim, f"{name}: high")
-    if not all(a < b for a, b in zip(lows, highs, strict=True)):
-        raise ValueError(f"{name}: every low must be below its high, got {lows} and {highs}")
+    def __init__(self, name: str, dim: int, reset: Bounds = 0.0, *, between: Between) -> None:
+        what = f"state {name!r}"
+        _require(between in get_args(Between), f"{what}: between is {between!r}, expected 'mean' or 'first'")
+        _check_name(what, name, dim)
+        _set(self, name=name, dim=dim, reset=expand(reset, dim, f"{what}: reset"), between=between)
 
 
 @dataclass(frozen=True)
@@ -116,12 +146,15 @@ class SafetyEnvelope:
     """The limits within which a deployed policy runs; beyond them the safety supervisor ends the run.
 
     `max_tilt` rad between body z and world z; `max_input_age` s of the newest sensor reading; `max_command_age` s from
-    a reading to the use of the command computed from it. The others need a position estimate, and are all None for a
-    robot without one, such as a legged robot: `max_position_error` m from the target in each axis; `max_speed` m/s;
-    `geofence_low` and `geofence_high` m in the world frame, relative to where the robot was armed.
+    a reading to the use of the command computed from it; `max_position_error` m from the target in each axis;
+    `max_speed` m/s; `geofence_low` and `geofence_high` m along the world's axes, relative to where the robot was armed.
+
+    Every part but the ages may be None: then its check does not exist, as the tilt of an arm that is bolted down. Which
+    parts a robot can't do without follows from the policy's kind (real/missions/kinds.py), which refuses a bundle
+    without them.
     """
 
-    max_tilt: float
+    max_tilt: float | None
     max_input_age: float
     max_command_age: float
     max_position_error: float | None = None
@@ -129,20 +162,83 @@ class SafetyEnvelope:
     geofence_low: tuple[float, float, float] | None = None
     geofence_high: tuple[float, float, float] | None = None
 
+    def __post_init__(self) -> None:
+        for field in ("max_tilt", "max_input_age", "max_command_age", "max_position_error", "max_speed"):
+            value = getattr(self, field)
+            _require(value is None or value > 0.0, f"safety.{field} is {value}, expected more than 0")
+        low, high = self.geofence_low, self.geofence_high
+        _require((low is None) == (high is None), "safety.geofence_low and geofence_high belong together: both or none")
+        if low is not None and high is not None:
+            ordered = all(a < b for a, b in zip(low, high, strict=True))
+            _require(ordered, "safety.geofence_low must be below safety.geofence_high in each axis")
+
+
+@dataclass(frozen=True)
+class MotorSpec:
+    """Motors of joints that hold a target: torque = stiffness * (target - q) - damping * qd, limited to +-torque_limit.
+
+    Nm/rad, Nm s/rad and Nm, one value for each joint.
+    """
+
+    stiffness: tuple[float, ...]
+    damping: tuple[float, ...]
+    torque_limit: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        for field, least in (("stiffness", "> 0"), ("torque_limit", "> 0"), ("damping", ">= 0")):
+            values = getattr(self, field)
+            good = all(value > 0.0 or (value == 0.0 and least == ">= 0") for value in values)
+            _require(good, f"joints.motors.{field} are {values}, expected all {least}")
+
 
 @dataclass(frozen=True)
 class JointSpec:
     """Position-controlled joints, every tuple in the order of `names`; angles in rad.
 
-    A joint's torque is stiffness * (target - q) - damping * qd, limited to +-torque_limit: Nm/rad, Nm s/rad and Nm.
-    The robot stands in `stance` and lies at rest in `lying`; `low` and `high` are the joint limits.
+    `low` and `high` are the joint limits. `motors` is None where the gains are not known, `stance` (the pose the
+    robot stands or waits in) and `lying` (the pose it lies at rest in) where a robot has no such pose.
     """
 
     names: tuple[str, ...]
-    stance: tuple[float, ...]
-    lying: tuple[float, ...]
-    stiffness: tuple[float, ...]
-    damping: tuple[float, ...]
-    torque_limit: tuple[float, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
+    motors: MotorSpec | None = None
+    stance: tuple[float, ...] | None = None
+    lying: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        count = len(self.names)
+        _require(count > 0 and len(set(self.names)) == count, f"joints.names are {self.names}, expected different ones")
+        parts: dict[str, tuple[float, ...] | None] = {n: getattr(self, n) for n in ("low", "high", "stance", "lying")}
+        if self.motors is not None:
+            parts |= {f"motors.{name}": values for name, values in vars(self.motors).items()}
+        for name, values in parts.items():
+            if values is not None:
+                _require(len(values) == count, f"joints.{name} has {len(values)} values, expected {count}")
+        for name in ("stance", "lying"):
+            pose = parts[name]
+            inside = pose is None or all(a <= v <= b for a, v, b in zip(self.low, pose, self.high, strict=True))
+            _require(inside, f"joints.{name} lies outside joints.low and joints.high")
+
+
+def _limits(what: str, name: str, dim: int, low: Bounds, high: Bounds) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    _check_name(what, name, dim)
+    lows, highs = expand(low, dim, f"{what}: low"), expand(high, dim, f"{what}: high")
+    _require(all(a < b for a, b in zip(lows, highs, strict=True)), f"{what}: every low must be below its high")
+    return lows, highs
+
+
+def _check_name(what: str, name: str, dim: int) -> None:
+    _require(name.isidentifier(), f"{what}: the name must be an identifier such as 'angular_velocity'")
+    _require(dim >= 1, f"{what}: dim is {dim}, expected at least 1")
+
+
+def _set(spec: object, **fields: Any) -> None:
+    """Fill a frozen dataclass."""
+    for name, value in fields.items():
+        object.__setattr__(spec, name, value)
+
+
+def _require(good: bool, message: str) -> None:
+    if not good:
+        raise ValueError(message)

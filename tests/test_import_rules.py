@@ -34,13 +34,17 @@ RULES = (
     Rule("sim", ("torch", "numpy", "warp", "mujoco", "mujoco_menagerie", "pybullet", "yaml", "policies", "sim")),
     *(Rule(module, ("torch", "numpy", "onnx", "onnxscript", "policies", "deploy")) for module in EXPORTER),
     Rule(GRAPH_READER, ("numpy", "onnx", "deploy.errors", "deploy.bundle.onnx_graph")),
-    Rule("deploy.codegen", ("numpy", "deploy"), forbidden=EXPORTER),
+    Rule("deploy.codegen", ("numpy", "deploy", "policies.specs"), forbidden=EXPORTER),
     # Verification looks deeper into the graph where onnx is installed, as the exporter's machine has it.
-    Rule("deploy.bundle.verification", ("numpy", "deploy"), forbidden=("deploy.export",)),
-    Rule("deploy", ("numpy", "onnxruntime", "deploy"), forbidden=EXPORTER),
+    Rule("deploy.bundle.verification", ("numpy", "deploy", "policies.specs"), forbidden=("deploy.export",)),
+    Rule("deploy", ("numpy", "onnxruntime", "deploy", "policies.specs"), forbidden=EXPORTER),
     Rule("real.simulated", ("torch", "mujoco", *ROBOT_LIBRARIES, "sim", "policies", "real")),
     # The robot's side does not know that a simulated robot exists.
-    Rule("real", (*ROBOT_LIBRARIES, "deploy", "real"), forbidden=(*EXPORTER, "deploy.codegen", "real.simulated")),
+    Rule(
+        "real",
+        (*ROBOT_LIBRARIES, "deploy", "policies.specs", "real"),
+        forbidden=(*EXPORTER, "deploy.codegen", "real.simulated"),
+    ),
 )
 
 

@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deploy.bundle.manifest import Manifest, StateEntry
+from deploy.bundle.manifest import Manifest
 from deploy.errors import BundleError
+from policies.specs import StateSpec
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
@@ -131,7 +132,7 @@ def _checked(name: str, values: NDArray[np.generic], shape: tuple[int, int]) -> 
     return floats
 
 
-def _reset_checked(states: Floats, entry: StateEntry, reset: NDArray[np.generic]) -> Floats:
+def _reset_checked(states: Floats, entry: StateSpec, reset: NDArray[np.generic]) -> Floats:
     rows = states[reset.astype(np.bool_)]
     if not (rows == np.asarray(entry.reset, np.float32)).all():
         raise BundleError(f"golden.npz: state.{entry.name} does not start from the manifest's reset value; {_MEND}")

@@ -65,6 +65,10 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
     if origin is types.UnionType:
         (present,) = (option for option in typing.get_args(kind) if option is not types.NoneType)
         return None if value is None else _decode(present, value, where)
+    if origin is typing.Literal:
+        choices = typing.get_args(kind)
+        _expect(value in choices, value, where, f"one of {', '.join(map(repr, choices))}")
+        return value
     if origin is tuple:
         return _decode_tuple(typing.get_args(kind), value, where)
     if origin is dict:

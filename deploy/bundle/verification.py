@@ -68,7 +68,7 @@ def verify_bundle(path: Path | str) -> VerifyReport:
     if files is None:
         return report
     manifest = _attempt(
-        report, "manifest", lambda: parse_manifest(files[MANIFEST_FILE]), lambda m: f"schema {m.schema_version}, sealed"
+        report, "manifest", lambda: parse_manifest(files[MANIFEST_FILE]), lambda m: f"kind {m.kind}, sealed"
     )
     if manifest is None:
         return report

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from textwrap import indent, wrap
 
-from deploy.bundle.manifest import CommandEntry, SensorEntry, StateEntry
 from deploy.codegen.names import comment, member, string
 from deploy.codegen.sources import Design
+from policies.specs import CommandSpec, SensorSpec, StateSpec
 
 _API = """\
 /* Status bits of policy_step. */
@@ -78,7 +78,7 @@ def header(design: Design, note: str = "") -> str:
     return "\n".join(lines) + _API + "\n#ifdef __cplusplus\n}\n#endif\n\n#endif\n"
 
 
-def _struct(name: str, entries: Sequence[tuple[SensorEntry | CommandEntry, str]]) -> list[str]:
+def _struct(name: str, entries: Sequence[tuple[SensorSpec | CommandSpec, str]]) -> list[str]:
     kind = "sensor" if name == "policy_sensors" else "command"
     lines = []
     for entry, text in entries:
@@ -89,7 +89,7 @@ def _struct(name: str, entries: Sequence[tuple[SensorEntry | CommandEntry, str]]
 
 
 def _state(design: Design) -> list[str]:
-    states: Sequence[StateEntry] = design.manifest.states
+    states: Sequence[StateSpec] = design.manifest.states
     held = [f"    float {member('state', s.name)}[{s.dim}];" for s in states]
     if design.substeps == 1:
         return [
@@ -111,17 +111,20 @@ def _state(design: Design) -> list[str]:
     ]
 
 
-def _sensor(sensor: SensorEntry) -> str:
+def _sensor(sensor: SensorSpec) -> str:
     target = ", minus the target's" if sensor.relative_to == "target" else ""
-    frame = "" if sensor.frame in ("", "none") else f", {sensor.frame}"
-    return comment(f"{sensor.unit}{frame}{target}{_range(sensor)}{_labels(sensor.labels)}")
+    return comment(f"{sensor.unit}{_frame(sensor.frame)}{target}{_range(sensor)}{_labels(sensor.labels)}")
 
 
-def _command(command: CommandEntry) -> str:
-    return comment(f"{command.unit}{_range(command)}{_labels(command.labels)}")
+def _command(command: CommandSpec) -> str:
+    return comment(f"{command.unit}{_frame(command.frame)}{_range(command)}{_labels(command.labels)}")
 
 
-def _range(entry: SensorEntry | CommandEntry) -> str:
+def _frame(frame: str) -> str:
+    return "" if frame in ("", "none") else f", {frame}"
+
+
+def _range(entry: SensorSpec | CommandSpec) -> str:
     if len(set(entry.low)) > 1 or len(set(entry.high)) > 1:
         return ""
     return f", {entry.low[0]:g} to {entry.high[0]:g}"

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from deploy.bundle.golden import Golden
-from deploy.bundle.manifest import CommandEntry, SensorEntry
 from deploy.bundle.runtime import PolicyRuntime
 from deploy.codegen.emit_source import checked_constants
 from deploy.codegen.ir import Floats
@@ -17,6 +16,7 @@ from deploy.codegen.kernels.constants import ConstantArray, c_number
 from deploy.codegen.sources import Design, inward, members
 from deploy.codegen.templates import SELFTEST
 from deploy.errors import BundleError
+from policies.specs import CommandSpec, SensorSpec
 
 MOST_BYTES = 1024
 """Of sensors and commands; a boot self-test needs no more to find a wrong compiler or a wrong file."""
@@ -81,7 +81,7 @@ def selftest(design: Design, recorded: Recorded) -> str:
     )
 
 
-def _row(entries: Sequence[SensorEntry | CommandEntry], row: Floats) -> str:
+def _row(entries: Sequence[SensorSpec | CommandSpec], row: Floats) -> str:
     parts = (f"{{{', '.join(c_number(v) for v in part)}}}" for _, part in members(entries, row))
     return f"    {{{', '.join(parts)}}},\n"
 

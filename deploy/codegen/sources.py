@@ -8,13 +8,14 @@ from math import prod
 
 import numpy as np
 
-from deploy.bundle.manifest import CommandEntry, Manifest, SensorEntry, StateEntry
+from deploy.bundle.manifest import Manifest
 from deploy.codegen.ir import Buffer, Dense, Floats, Map, Program, Reduce, Repeat, Statement, Take, flat, functions
 from deploy.codegen.ir import reads as views_read
 from deploy.codegen.kernels.base import DenseKernel
 from deploy.codegen.kernels.constants import ConstantArray
 from deploy.codegen.kernels.plain import kernel_for
 from deploy.codegen.memory import Layout
+from policies.specs import CommandSpec, SensorSpec, StateSpec
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class Design:
         """The held state after a reset."""
         return np.array([value for state in self.manifest.states for value in state.reset], np.float32)
 
-    def limits(self) -> list[tuple[str, str, Sequence[SensorEntry] | Sequence[CommandEntry], Floats]]:
+    def limits(self) -> list[tuple[str, str, Sequence[SensorSpec] | Sequence[CommandSpec], Floats]]:
         """C type, name, members and values of the constant structs."""
         sensors, commands = self.manifest.sensors, self.manifest.commands
         return [
@@ -123,7 +124,7 @@ def inward(limits: Sequence[Sequence[float]], up: bool) -> Floats:
     return inside
 
 
-def members(entries: Sequence[SensorEntry | CommandEntry | StateEntry], values: Floats) -> list[tuple[str, Floats]]:
+def members(entries: Sequence[SensorSpec | CommandSpec | StateSpec], values: Floats) -> list[tuple[str, Floats]]:
     """A flat vector as the members of a struct."""
     ends = np.cumsum([entry.dim for entry in entries])[:-1]
     return [(entry.name, part) for entry, part in zip(entries, np.split(values, ends), strict=True)]

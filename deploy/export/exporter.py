@@ -25,24 +25,14 @@ from torch import Tensor, nn
 from deploy.bundle import onnx_graph
 from deploy.bundle.folder import check_replaceable, replace_folder
 from deploy.bundle.golden import TOLERANCE, Episode, Floats, Golden, largest_difference
-from deploy.bundle.manifest import (
-    SCHEMA_VERSION,
-    CommandEntry,
-    Identity,
-    Joints,
-    Manifest,
-    Safety,
-    SensorEntry,
-    StateEntry,
-    Timing,
-)
+from deploy.bundle.manifest import SCHEMA_VERSION, Identity, Manifest, Timing
 from deploy.bundle.reader import FILES, GOLDEN_FILE, MANIFEST_FILE, POLICY_FILE, load_bundle
 from deploy.bundle.runtime import PolicySession
 from deploy.errors import BundleError
 from policies.graph.policy_graph import PolicyGraph
 from policies.networks.mlp import all_finite, parameter_count
 from policies.signals import Sensors, State
-from policies.specs import JointSpec, SafetyEnvelope, expand
+from policies.specs import JointSpec, SafetyEnvelope
 
 MINIMUM_VISITED = 1000
 GOLDEN_STEPS = 500
@@ -84,6 +74,7 @@ def export_bundle(
     *,
     name: str,
     task: str,
+    kind: str,
     safety: SafetyEnvelope,
     provenance: Mapping[str, Any],
     evaluation: Mapping[str, Any],
@@ -100,7 +91,7 @@ def export_bundle(
     check_replaceable(out, frozenset(FILES))
     _check_policy(graph)
     _check_visited(graph, visited)
-    manifest = _manifest(graph, name, task, safety, joints, dict(provenance), dict(evaluation))
+    manifest = _manifest(graph, name, task, kind, safety, joints, dict(provenance), dict(evaluation))
     manifest.to_json()  # Refuses provenance and evaluation that are no JSON data before the slow part.
     # The caller's graph may train on: the export works on a copy, on the CPU, where a robot will run it.
     policy = copy.deepcopy(graph).cpu().eval()
@@ -299,6 +290,7 @@ def _manifest(
     policy: PolicyGraph,
     name: str,
     task: str,
+    kind: str,
     safety: SafetyEnvelope,
     joints: JointSpec | None,
     provenance: dict[str, Any],
@@ -307,29 +299,16 @@ def _manifest(
     return Manifest(
         schema_version=SCHEMA_VERSION,
         identity=Identity(name, task, _UNSIGNED, _UNSIGNED),
-        timing=Timing(policy.period, safety.max_input_age, safety.max_command_age),
-        sensors=tuple(
-            SensorEntry(
-                s.name, s.dim, s.unit, s.frame,
-                expand(s.low, s.dim, s.name), expand(s.high, s.dim, s.name), s.relative_to, s.labels, s.rate_limit,
-            )
-            for s in policy.used_sensors
-        ),
-        commands=tuple(
-            CommandEntry(
-                c.name, c.dim, c.unit, expand(c.low, c.dim, c.name), expand(c.high, c.dim, c.name),
-                c.rate_limit, c.labels, expand(c.safe, c.dim, c.name),
-            )
-            for c in policy.commands
-        ),
-        states=tuple(StateEntry(s.name, s.dim, expand(s.reset, s.dim, s.name), s.between) for s in policy.states),
-        safety=Safety(
-            safety.max_tilt, safety.max_position_error, safety.max_speed, safety.geofence_low, safety.geofence_high
-        ),
-        joints=None if joints is None else Joints(**vars(joints)),
+        kind=kind,
+        timing=Timing(policy.period),
+        sensors=tuple(policy.used_sensors),
+        commands=tuple(policy.commands),
+        states=tuple(policy.states),
+        safety=safety,
+        joints=joints,
         provenance=provenance,
         evaluation=evaluation,
-    )  # fmt: skip
+    )
 
 
 def _root(error: BaseException) -> BaseException:

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from deploy.bundle.manifest import CommandEntry, Manifest, SensorEntry
+from deploy.bundle.manifest import Manifest
 from deploy.codegen.kernels.constants import c_number
 from deploy.codegen.names import comment
 from deploy.errors import BundleError
+from policies.specs import CommandSpec, SensorSpec
 
 DESCENT_SPEED = 0.3
 """m/s, as in common/pilot.c."""
@@ -32,17 +33,15 @@ FRAMES = {"linear_velocity": "world", "angular_velocity": "body"}
 def pilot_config(manifest: Manifest) -> str:
     """The text of pilot_config.h. Raises BundleError, one line, for a robot that the pilot can't fly."""
     safety = manifest.safety
-    if manifest.joints is not None:
-        raise BundleError("the firmware flies rotor craft, this bundle drives joints; choose another bundle")
-    error, speed, low, high = (
-        safety.max_position_error,
-        safety.max_speed,
-        safety.geofence_low,
-        safety.geofence_high,
-    )
-    if error is None or speed is None or low is None or high is None:
+    if manifest.kind != "flight":
         raise BundleError(
-            "its safety envelope has no geofence, speed or position error, which the firmware needs; "
+            f"the firmware flies rotor craft, this bundle is of kind {manifest.kind}; choose another bundle"
+        )
+    tilt, error, speed = safety.max_tilt, safety.max_position_error, safety.max_speed
+    low, high = safety.geofence_low, safety.geofence_high
+    if tilt is None or error is None or speed is None or low is None or high is None:
+        raise BundleError(
+            "its safety envelope has no tilt, geofence, speed or position error, which the firmware needs; "
             "export the policy with them"
         )
     command = _motor_command(manifest)
@@ -65,7 +64,7 @@ def pilot_config(manifest: Manifest) -> str:
 #define PILOT_RATE_LIMIT {_float(command.rate_limit)}
 
 /* The safety envelope: cos(max_tilt), m from the setpoint, m/s, and m from where it was armed. */
-#define PILOT_COS_MAX_TILT {_float(math.cos(min(safety.max_tilt, math.pi)))}
+#define PILOT_COS_MAX_TILT {_float(math.cos(min(tilt, math.pi)))}
 #define PILOT_MAX_POSITION_ERROR {_float(error)}
 #define PILOT_MAX_SPEED {_float(speed)}
 #define PILOT_FENCE_LOW {_floats(low)}
@@ -92,18 +91,18 @@ static inline void pilot_sensors(const pilot_vehicle *vehicle, const pilot_setpo
 """
 
 
-def _motor_command(manifest: Manifest) -> CommandEntry:
+def _motor_command(manifest: Manifest) -> CommandSpec:
     if len(manifest.commands) != 1 or manifest.commands[0].dim != 4:
         found = ", ".join(f"{c.name}[{c.dim}]" for c in manifest.commands)
         raise BundleError(f"the firmware drives four motors by one command, this bundle has {found}; choose another")
     return manifest.commands[0]
 
 
-def _follows(sensor: SensorEntry) -> bool:
+def _follows(sensor: SensorSpec) -> bool:
     return sensor.name == "target_position" or (sensor.name == "position" and sensor.relative_to == "target")
 
 
-def _filled(sensor: SensorEntry) -> str:
+def _filled(sensor: SensorSpec) -> str:
     """The C statements that fill one sensor."""
     expected = VEHICLE.get(sensor.name) or SETPOINT.get(sensor.name)
     if expected is None:
@@ -126,14 +125,14 @@ def _filled(sensor: SensorEntry) -> str:
     return "\n".join(f"    sensors->{sensor.name}[{i}] = {value.replace('{}', str(i))};" for i in range(sensor.dim))
 
 
-def _subtracted(sensor: SensorEntry) -> str:
+def _subtracted(sensor: SensorSpec) -> str:
     member = {"position": "position", "linear_velocity": "velocity"}.get(sensor.name)
     if member is None:
         raise BundleError(f"sensor {sensor.name!r} can't be relative to the target; only position and velocity can")
     return member
 
 
-def _bound(sensors: dict[str, SensorEntry], name: str, side: str) -> tuple[float, ...]:
+def _bound(sensors: dict[str, SensorSpec], name: str, side: str) -> tuple[float, ...]:
     """A limit of a sensor, or for a policy without that sensor the largest number there is."""
     if name in sensors:
         return tuple(getattr(sensors[name], side))

@@ -10,32 +10,18 @@ one robot.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from policies.errors import UserError
 from policies.signals import Commands, Sensors, State
-from policies.specs import Bounds, expand
+from policies.specs import StateSpec
 
 SUBSTEP = "substep"
 """Name of the state [N, 1], int64, that counts each world's calls in the current period."""
 POOLED = "pooled."
 """Prefix of a state's name: the sum of its next states in this period so far, or the first of them, [N, dim]."""
-
-
-class CarriedState(Protocol):
-    """Specification of a state: a `policies.specs.StateSpec` or an entry of a bundle's manifest."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def dim(self) -> int: ...
-    @property
-    def reset(self) -> Bounds: ...
-    @property
-    def between(self) -> str: ...
 
 
 class MultiRate:
@@ -49,7 +35,7 @@ class MultiRate:
     def __init__(
         self,
         step: Callable[[Sensors, State], tuple[Commands, State]],
-        states: Sequence[CarriedState],
+        states: Sequence[StateSpec],
         substeps: int,
     ) -> None:
         if substeps < 1:
@@ -60,7 +46,7 @@ class MultiRate:
 
     def initial_state(self, batch: int, device: str = "cpu") -> State:
         """The state after a reset, at the start of a period: every tensor [batch, dim]."""
-        held = {s.name: torch.tensor([expand(s.reset, s.dim, s.name)] * batch, device=device) for s in self._states}
+        held = {s.name: torch.tensor([s.reset] * batch, device=device) for s in self._states}
         if self.substeps == 1:
             return State(held)
         pooled = {POOLED + name: torch.zeros_like(value) for name, value in held.items()}

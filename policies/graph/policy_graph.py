@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from policies.signals import Commands, Sensors, State
-from policies.specs import CommandSpec, SensorSpec, StateSpec, expand
+from policies.specs import CommandSpec, SensorSpec, StateSpec
 from policies.terms.actions import ActionTerm
 from policies.terms.observations import ObservationTerm
 
@@ -155,4 +155,4 @@ def _states(terms: Sequence[ObservationTerm], memory: tuple[StateSpec, ...]) -> 
 
 
 def _reset_row(spec: StateSpec, device: torch.device | str) -> Tensor:
-    return torch.tensor([expand(spec.reset, spec.dim, spec.name)], dtype=torch.float32, device=device)
+    return torch.tensor([spec.reset], dtype=torch.float32, device=device)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from policies.errors import UserError
 from policies.signals import Sensors, State, Truth
-from policies.specs import SensorSpec, expand
+from policies.specs import SensorSpec
 from policies.terms.actions import ActionTerm
 from policies.terms.observations import ObservationTerm
 
@@ -137,7 +137,7 @@ def observation_mirror(
     _check_command(action, mirror, generator)
     read = {name for term in terms for name in term.sensors}
     specs = [s for s in sensors if s.name in read]
-    state = {s.name: _rows(s.reset, s.dim, s.name) for term in terms for s in term.states}
+    state = {s.name: torch.tensor([s.reset]).repeat(_ROWS, 1) for term in terms for s in term.states}
     reflected = dict(state)
     for term in terms:
         own = {s.name: state[s.name] for s in term.states}
@@ -252,13 +252,9 @@ def _names(terms: Sequence[ObservationTerm]) -> Callable[[int], str]:
     return lambda column: f"column {column} of the observation, {owner[column]},"
 
 
-def _rows(reset: float | tuple[float, ...], dim: int, name: str) -> Tensor:
-    return torch.tensor([expand(reset, dim, name)]).repeat(_ROWS, 1)
-
-
 def _reach(spec: SensorSpec) -> Tensor:
     """Half of a sensor's range [dim], at most 10: larger values would only saturate terms that clip."""
-    low, high = (torch.tensor(expand(bound, spec.dim, spec.name)) for bound in (spec.low, spec.high))
+    low, high = (torch.tensor(bound) for bound in (spec.low, spec.high))
     return (0.5 * (high - low)).clamp_max(10.0)
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from deploy.bundle.manifest import CommandEntry, Manifest, SensorEntry
+from deploy.bundle.manifest import Manifest
+from policies.specs import CommandSpec, SensorSpec
 from real.contract.goal import Target
 from real.contract.robot import Array, Reading, Robot
 from real.contract.state_machine import State, Trigger
@@ -126,7 +127,7 @@ def guided_manifest(manifest: Manifest) -> Manifest:
         raise SettingsError(f"policy {name} can't be flown: its bundle has no geofence and speed limit")
     own = manifest.commands[0]
     slack = [_ROUNDING * (high - low) for low, high in zip(own.low, own.high, strict=True)]
-    command = SensorEntry(
+    command = SensorSpec(
         own.name, own.dim, own.unit, "motors",
         tuple(v - s for v, s in zip(own.low, slack, strict=True)),
         tuple(v + s for v, s in zip(own.high, slack, strict=True)), "", (),
@@ -139,10 +140,10 @@ def guided_manifest(manifest: Manifest) -> Manifest:
         _target(VELOCITY_TARGET, "m/s", (-safety.max_speed,) * 3, (safety.max_speed,) * 3,
                 2.0 * safety.max_speed / period),
     )  # fmt: skip
-    goals = tuple(SensorEntry(TARGETS[t.name], 3, t.unit, "world", t.low, t.high, "", ()) for t in targets)
+    goals = tuple(SensorSpec(TARGETS[t.name], 3, t.unit, "world", t.low, t.high, "", ()) for t in targets)
     return replace(manifest, sensors=(*seen, command, *goals), commands=targets, states=())
 
 
-def _target(name: str, unit: str, low: tuple[float, ...], high: tuple[float, ...], rate_limit: float) -> CommandEntry:
+def _target(name: str, unit: str, low: tuple[float, ...], high: tuple[float, ...], rate_limit: float) -> CommandSpec:
     safe = tuple(min(max(0.0, a), b) for a, b in zip(low, high, strict=True))
-    return CommandEntry(name, 3, unit, low, high, rate_limit, ("x", "y", "z"), safe)
+    return CommandSpec(name, 3, unit, low, high, rate_limit, ("x", "y", "z"), safe)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from deploy.bundle.manifest import SensorEntry
+from policies.specs import SensorSpec
 from real.contract.goal import Goal, Target
 from real.contract.robot import Array, Reading
 
@@ -16,7 +16,7 @@ class PolicyInput:
     ValueError for a sensor that is relative to the target in another unit.
     """
 
-    def __init__(self, sensors: Sequence[SensorEntry]) -> None:
+    def __init__(self, sensors: Sequence[SensorSpec]) -> None:
         self._sensors = tuple(sensors)
         for sensor in self._sensors:
             if sensor.relative_to == "target" and (sensor.unit not in ("m", "m/s") or sensor.dim != 3):

@@ -29,7 +29,7 @@ from real.missions.walk import LEGGED_SENSORS, Walk, WalkTimes
 from real.recording.messages import log_message, state_message
 from real.recording.recorder import Recorder
 from real.recording.report import FlightReport, FlightTrace, RecorderReport, StateReport
-from real.safety.envelope import envelope_of
+from real.safety.envelope import checks_of, demanded_by
 from real.safety.readings import ReadingGate
 from real.safety.supervisor import Supervisor, SupervisorSettings
 from real.timing.realtime import uncollected, undisturbed
@@ -377,7 +377,7 @@ def check_signals(manifest: Manifest) -> None:
     """Refuse a policy whose sensors this side can't feed or supervise."""
     try:
         PolicyInput(manifest.sensors)
-        ReadingGate(manifest.sensors, envelope_of(manifest).demanded)
+        ReadingGate(manifest.sensors, demanded_by(checks_of(manifest)))
     except ValueError as error:
         raise SettingsError(f"policy {manifest.identity.name} can't be deployed: {error}") from None
 

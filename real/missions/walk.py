@@ -11,12 +11,13 @@ import numpy as np
 from deploy.bundle.manifest import Manifest
 from real.contract.events import Fault
 from real.contract.goal import Goal
+from real.contract.offer import JOINT_COMMAND
 from real.contract.robot import Array, LinkStatus, Reading
 from real.contract.state_machine import WALK, State, Trigger
 from real.missions.mission import Advance, OwnCommand
 from real.missions.velocity import STOPPING, VELOCITY_COMMAND, Velocity, VelocityLimiter, VelocitySource
 from real.recording.report import FlightTrace, PositionError
-from real.safety.envelope import JOINT_COMMAND, order_of
+from real.safety.envelope import order_of
 
 LEGGED_SENSORS = frozenset(
     {"orientation", "angular_velocity", "linear_acceleration", "joint_position", "joint_velocity"}
@@ -62,16 +63,17 @@ class Walk:
     def __init__(
         self, manifest: Manifest, source: VelocitySource, duration: float, times: WalkTimes | None = None
     ) -> None:
-        if manifest.joints is None:
-            raise ValueError("its bundle has no joints")
+        joints = manifest.joints
+        if joints is None or joints.motors is None or joints.stance is None or joints.lying is None:
+            raise ValueError("its bundle has no joints with motors, a stance and a lying pose")
         command = next((s for s in manifest.sensors if s.name == VELOCITY_COMMAND), None)
         if command is None or command.dim != 3:
             raise ValueError(f"it reads no {VELOCITY_COMMAND} [3]")
         if not command.rate_limit:
             raise ValueError(f"its {VELOCITY_COMMAND} has no rate_limit, so nothing says how fast it may change")
         labels = next(c.labels for c in manifest.commands if c.name == JOINT_COMMAND)
-        order = [manifest.joints.names.index(label) for label in labels]
-        self._stance, self._lying = np.array(manifest.joints.stance)[order], np.array(manifest.joints.lying)[order]
+        order = [joints.names.index(label) for label in labels]
+        self._stance, self._lying = np.array(joints.stance)[order], np.array(joints.lying)[order]
         self._manifest = manifest
         self._labels = labels
         self._position = order_of(manifest, "joint_position", labels)
@@ -211,7 +213,8 @@ def gain_fault(manifest: Manifest, link: LinkStatus) -> Fault | None:
     """The first joint whose motor is set otherwise than the policy was trained with, or that does not tell."""
     assert manifest.joints is not None
     joints = manifest.joints
-    for name, stiffness, damping in zip(joints.names, joints.stiffness, joints.damping, strict=True):
+    assert joints.motors is not None
+    for name, stiffness, damping in zip(joints.names, joints.motors.stiffness, joints.motors.damping, strict=True):
         if name not in link.gains:
             known = ", ".join(sorted(link.gains)) or "none"
             return Fault("gains_differ", detail=f"the robot tells no gains of joint {name}; it tells those of {known}")

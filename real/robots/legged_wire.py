@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from deploy.bundle.manifest import Manifest
+from real.contract.offer import JOINT_COMMAND
 from real.contract.robot import Array
 from real.robots.pairing import Pairing
 from real.robots.wires import Taken
@@ -16,7 +17,7 @@ from real.ros.fields import MalformedMessage
 from real.ros.legged_messages import AttitudeSample, JointCommand, JointSample
 from real.ros.topics import LeggedTopics
 from real.ros.version import RosVersion
-from real.safety.envelope import JOINT_COMMAND, sensor_labels
+from real.safety.envelope import sensor_labels
 
 
 class LeggedWire:

@@ -1,108 +1,137 @@
-"""What a healthy robot of a kind stays within: the part of the supervision that differs between kinds of robots."""
+"""What a healthy robot stays within: one check for each part of the manifest's safety envelope that is there."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import numpy as np
 
-from deploy.bundle.manifest import CommandEntry, Joints, Manifest
+from deploy.bundle.manifest import Manifest
+from policies.specs import CommandSpec, JointSpec, MotorSpec
 from real.contract.events import Fault
 from real.contract.goal import Goal, Target
+from real.contract.offer import (
+    JOINT_COMMAND,
+    JOINT_POSITION,
+    JOINT_VELOCITY,
+    LINEAR_VELOCITY,
+    ORIENTATION,
+    POSITION,
+    Signal,
+)
 from real.contract.robot import Array, Reading
 from real.contract.state_machine import State
 
-JOINT_COMMAND = "joint_position_target"
 POSITION_TARGET = "position_target"
 """The command of a robot that flies itself: where to be, in m along the world's axes."""
 GROUND_MARGIN = 0.5
 """How far, in m, below the assumed ground a landing may go: the ground's height is known no better."""
 
 
-class Envelope(Protocol):
-    """Judges good readings and commands within their limits; it fires nothing itself."""
+class Check:
+    """One part of an envelope, for good readings and commands within their limits. It fires nothing itself.
 
-    demanded: Mapping[str, int]
-    """What it needs of every reading, and its dim, whatever the policy reads."""
+    Each method does nothing unless a check says otherwise.
+    """
 
-    def begin(self, reading: Reading, ground: float) -> Mapping[str, Array] | None:
-        """Start at `reading`; the command that the robot is at already, name -> [dim], or None where there is none."""
+    demanded: tuple[Signal, ...] = ()
+    """What it needs of every reading, whatever the policy reads."""
 
-    def attitude(self, reading: Reading) -> list[Fault]:
-        """What of the robot's own state speaks against going on, and against starting."""
+    def begin(self, reading: Reading, ground: float) -> Mapping[str, Array]:
+        """Start at `reading`, with the ground at `ground` m; commands that the robot is at already, name -> [dim]."""
+        return {}
 
-    def place(self, reading: Reading, state: State, goal: Goal) -> list[Fault]:
-        """What of where the robot is speaks against going on."""
+    def state_faults(self, reading: Reading) -> list[Fault]:
+        """Faults of the robot's own state, which end a run and keep one from starting."""
+        return []
 
-    def limit(self, entry: CommandEntry, value: Array, reading: Reading) -> tuple[Array, Fault | None]:
-        """`value` [dim], already within its limits, as the actuators can bear it; and what was changed."""
+    def position_faults(self, reading: Reading, state: State, goal: Goal) -> list[Fault]:
+        """Position faults that end the run."""
+        return []
+
+    def limit(self, entry: CommandSpec, value: Array, reading: Reading) -> tuple[Array, Fault | None]:
+        """`value` [dim], already within its limits, as the robot can follow it; and what was changed."""
+        return value, None
 
 
-def envelope_of(manifest: Manifest) -> Envelope:
-    """The envelope for the robot of a bundle; a ValueError, in one line, when the bundle does not hold together."""
-    return PlaceEnvelope(manifest) if manifest.joints is None else JointEnvelope(manifest, manifest.joints)
+class Tilt(Check):
+    """The angle between body z and world z, in rad."""
+
+    demanded = (ORIENTATION,)
+
+    def __init__(self, limit: float) -> None:
+        self._limit = limit
+
+    def state_faults(self, reading: Reading) -> list[Fault]:
+        _, x, y, _ = reading.sensors["orientation"] / np.linalg.norm(reading.sensors["orientation"])
+        tilt = math.acos(min(1.0, max(-1.0, float(1.0 - 2.0 * (x * x + y * y)))))
+        return [] if tilt <= self._limit else [Fault("tilt", tilt, self._limit)]
 
 
-class PlaceEnvelope:
-    """Of a robot that knows where it is: tilt, speed, distance to the target, and a geofence."""
+class Speed(Check):
+    """The length of the velocity, in m/s."""
 
-    demanded: Mapping[str, int] = {"position": 3, "orientation": 4, "linear_velocity": 3}
+    demanded = (LINEAR_VELOCITY,)
 
-    def __init__(self, manifest: Manifest) -> None:
-        safety = manifest.safety
-        if safety.max_position_error is None or safety.max_speed is None:
-            raise ValueError("its bundle has no geofence and speed limit, which a flight needs")
-        if safety.geofence_low is None or safety.geofence_high is None:
-            raise ValueError("its bundle has no geofence, which a flight needs")
-        self._max_tilt = safety.max_tilt
-        self._max_error = safety.max_position_error
-        self._max_speed = safety.max_speed
-        self._fence = np.array(safety.geofence_low), np.array(safety.geofence_high)
+    def __init__(self, limit: float) -> None:
+        self._limit = limit
+
+    def state_faults(self, reading: Reading) -> list[Fault]:
+        speed = float(np.linalg.norm(reading.sensors["linear_velocity"]))
+        return [] if speed <= self._limit else [Fault("speed", speed, self._limit)]
+
+
+class PositionError(Check):
+    """The distance to the target in each axis, in m, where there is a target."""
+
+    demanded = (POSITION,)
+
+    def __init__(self, limit: float) -> None:
+        self._limit = limit
+
+    def position_faults(self, reading: Reading, state: State, goal: Goal) -> list[Fault]:
+        if not isinstance(goal, Target):
+            return []
+        error = float(np.abs(reading.sensors["position"] - goal.position).max())
+        return [] if error <= self._limit else [Fault("position_error", error, self._limit)]
+
+
+class Geofence(Check):
+    """A box in m along the world's axes, relative to where the robot was armed."""
+
+    demanded = (POSITION,)
+
+    def __init__(self, low: Sequence[float], high: Sequence[float]) -> None:
+        self._low, self._high = np.array(low), np.array(high)
         self._origin: Array | None = None
         self._ground = -math.inf
 
-    def begin(self, reading: Reading, ground: float) -> Mapping[str, Array] | None:
-        """The geofence's origin is where the robot is; `ground` m is the ground's height in the world."""
+    def begin(self, reading: Reading, ground: float) -> Mapping[str, Array]:
+        """The origin is where the robot is."""
         self._origin, self._ground = reading.sensors["position"].copy(), ground
-        return None
+        return {}
 
-    def attitude(self, reading: Reading) -> list[Fault]:
-        """Tilt and speed."""
-        faults = tilt_faults(reading, self._max_tilt)
-        speed = float(np.linalg.norm(reading.sensors["linear_velocity"]))
-        if not speed <= self._max_speed:
-            faults.append(Fault("speed", speed, self._max_speed))
-        return faults
-
-    def place(self, reading: Reading, state: State, goal: Goal) -> list[Fault]:
-        """Distance to the target, and the geofence."""
-        faults = []
-        position = reading.sensors["position"]
-        if isinstance(goal, Target):
-            error = float(np.abs(position - goal.position).max())
-            if not error <= self._max_error:
-                faults.append(Fault("position_error", error, self._max_error))
+    def position_faults(self, reading: Reading, state: State, goal: Goal) -> list[Fault]:
         if self._origin is None:
-            return faults
-        moved = position - self._origin
-        low, high = self._fence[0].copy(), self._fence[1]
+            return []
+        moved = reading.sensors["position"] - self._origin
+        low, high = self._low.copy(), self._high
         if state == State.LAND:
             # The way down must not end at a fence that was drawn for the flight: the ground lies below it.
             low[2] = min(low[2], self._ground - self._origin[2] - GROUND_MARGIN)
         outside = np.maximum(low - moved, moved - high)
         axis = int(np.argmax(outside))
-        if not outside[axis] <= 0.0:
-            limit = low[axis] if moved[axis] < low[axis] else high[axis]
-            faults.append(Fault("geofence", float(moved[axis]), float(limit), "xyz"[axis]))
-        return faults
+        if outside[axis] <= 0.0:
+            return []
+        limit = low[axis] if moved[axis] < low[axis] else high[axis]
+        return [Fault("geofence", float(moved[axis]), float(limit), "xyz"[axis])]
 
-    def limit(self, entry: CommandEntry, value: Array, reading: Reading) -> tuple[Array, Fault | None]:
-        """A target stays where the vehicle may be, and above the lowest point of a landing; rotor speeds are free."""
+    def limit(self, entry: CommandSpec, value: Array, reading: Reading) -> tuple[Array, Fault | None]:
+        """A commanded position stays where the robot may be, and above the lowest point of a landing."""
         if entry.name != POSITION_TARGET or self._origin is None:
             return value, None
-        low, high = self._origin + self._fence[0], self._origin + self._fence[1]
+        low, high = self._origin + self._low, self._origin + self._high
         low[2] = min(low[2], self._ground - GROUND_MARGIN)
         inside = np.clip(value, low, high)
         axis = int(np.argmax(np.abs(value - inside)))
@@ -111,59 +140,85 @@ class PlaceEnvelope:
         return inside, Fault("command_clamped", float(value[axis]), float(inside[axis]), f"{entry.name} {'xyz'[axis]}")
 
 
-class JointEnvelope:
-    """Of a legged robot: tilt, and the torque that a joint target would ask of its motor.
+class JointTargets(Check):
+    """Joint targets start from where the joints are and, where the motors' gains are known, ask for no more torque than
+    they have.
 
     The predicted torque is stiffness * (target - q) - damping * qd, with the bundle's gains and the newest reading. A
     target that asks for more than the torque limit is moved towards q until it asks for the limit.
     """
 
-    def __init__(self, manifest: Manifest, joints: Joints) -> None:
+    def __init__(self, manifest: Manifest, joints: JointSpec) -> None:
         entry = next((c for c in manifest.commands if c.name == JOINT_COMMAND), None)
-        if entry is None or len(manifest.commands) != 1:
-            raise ValueError(f"its commands are not {JOINT_COMMAND} alone, which a robot with joints takes")
+        if entry is None:
+            raise ValueError(f"it has joints and does not command {JOINT_COMMAND}")
         if set(entry.labels) != set(joints.names):
-            raise ValueError(f"{JOINT_COMMAND} has the labels {entry.labels}, its joints are {joints.names}")
-        self._max_tilt = manifest.safety.max_tilt
-        count = len(joints.names)
-        self.demanded: Mapping[str, int] = {"orientation": 4, "joint_position": count, "joint_velocity": count}
-        order = [joints.names.index(label) for label in entry.labels]
+            raise ValueError(f"{entry.name} has the labels {entry.labels}, its joints are {joints.names}")
         self._low, self._high = np.array(entry.low), np.array(entry.high)
-        self._stiffness, self._damping, self._torque = (
-            np.array(values)[order] for values in (joints.stiffness, joints.damping, joints.torque_limit)
-        )
+        self._labels = entry.labels
         self._position = order_of(manifest, "joint_position", entry.labels)
-        self._velocity = order_of(manifest, "joint_velocity", entry.labels)
+        self.demanded = (_of_joints(JOINT_POSITION, manifest),)
+        self._motors: _Motors | None = None
+        if joints.motors is not None:
+            self.demanded += (_of_joints(JOINT_VELOCITY, manifest),)
+            order = [joints.names.index(label) for label in entry.labels]
+            self._motors = _Motors(joints.motors, order, order_of(manifest, "joint_velocity", entry.labels))
 
-    def begin(self, reading: Reading, ground: float) -> Mapping[str, Array] | None:
-        """The joints are where they are: the first command may differ from that by the rate limit alone."""
-        return {JOINT_COMMAND: np.clip(reading.sensors["joint_position"][self._position], self._low, self._high)}
+    def begin(self, reading: Reading, ground: float) -> Mapping[str, Array]:
+        """The first command may differ from where the joints are by the rate limit alone."""
+        measured = reading.sensors["joint_position"][self._position]
+        return {JOINT_COMMAND: np.clip(measured, self._low, self._high)}
 
-    def attitude(self, reading: Reading) -> list[Fault]:
-        """Tilt."""
-        return tilt_faults(reading, self._max_tilt)
-
-    def place(self, reading: Reading, state: State, goal: Goal) -> list[Fault]:
-        """Nothing: the robot does not know where it is."""
-        return []
-
-    def limit(self, entry: CommandEntry, value: Array, reading: Reading) -> tuple[Array, Fault | None]:
+    def limit(self, entry: CommandSpec, value: Array, reading: Reading) -> tuple[Array, Fault | None]:
         """The target whose predicted torque is within the torque limit, and within the limits of travel."""
+        motors = self._motors
+        if motors is None or entry.name != JOINT_COMMAND:
+            return value, None
         q = reading.sensors["joint_position"][self._position]
-        brake = self._damping * reading.sensors["joint_velocity"][self._velocity]
-        low, high = ((side * self._torque + brake) / self._stiffness + q for side in (-1.0, 1.0))
+        brake = motors.damping * reading.sensors["joint_velocity"][motors.velocity]
+        low, high = ((side * motors.torque + brake) / motors.stiffness + q for side in (-1.0, 1.0))
         limited = np.clip(np.clip(value, low, high), self._low, self._high)
-        torque = self._stiffness * (value - q) - brake
-        worst = int(np.argmax(np.abs(torque) - self._torque))
+        torque = motors.stiffness * (value - q) - brake
+        worst = int(np.argmax(np.abs(torque) - motors.torque))
         # What rounding adds is no event.
-        if abs(torque[worst]) <= self._torque[worst] * (1.0 + 1e-6):
+        if abs(torque[worst]) <= motors.torque[worst] * (1.0 + 1e-6):
             return limited, None
-        return limited, Fault("torque_clamped", float(torque[worst]), float(self._torque[worst]), entry.labels[worst])
+        return limited, Fault("torque_clamped", float(torque[worst]), float(motors.torque[worst]), self._labels[worst])
+
+
+class _Motors:
+    """Gains and torque limits in the order of the command, and where each joint's velocity is in its sensor."""
+
+    def __init__(self, motors: MotorSpec, order: list[int], velocity: list[int]) -> None:
+        self.stiffness, self.damping, self.torque = (
+            np.array(values)[order] for values in (motors.stiffness, motors.damping, motors.torque_limit)
+        )
+        self.velocity = velocity
+
+
+def checks_of(manifest: Manifest) -> tuple[Check, ...]:
+    """The checks of a bundle's robot; a ValueError, in one line, when the bundle contradicts itself."""
+    safety, checks = manifest.safety, list[Check]()
+    if safety.max_tilt is not None:
+        checks.append(Tilt(safety.max_tilt))
+    if safety.max_speed is not None:
+        checks.append(Speed(safety.max_speed))
+    if safety.max_position_error is not None:
+        checks.append(PositionError(safety.max_position_error))
+    if safety.geofence_low is not None and safety.geofence_high is not None:
+        checks.append(Geofence(safety.geofence_low, safety.geofence_high))
+    if manifest.joints is not None:
+        checks.append(JointTargets(manifest, manifest.joints))
+    return tuple(checks)
+
+
+def demanded_by(checks: Sequence[Check]) -> tuple[Signal, ...]:
+    """What the checks need of every reading, each signal once."""
+    return tuple({signal.name: signal for check in checks for signal in check.demanded}.values())
 
 
 def order_of(manifest: Manifest, sensor: str, labels: Sequence[str]) -> list[int]:
-    """Where in `sensor` each of `labels` is. A driver orders a sensor as its labels say, and else as the joints."""
-    assert manifest.joints is not None
+    """Where in `sensor` each of `labels` is."""
     known = sensor_labels(manifest, sensor)
     if set(known) != set(labels):
         raise ValueError(f"sensor {sensor} has the labels {known}, its joints are {tuple(labels)}")
@@ -171,14 +226,11 @@ def order_of(manifest: Manifest, sensor: str, labels: Sequence[str]) -> list[int
 
 
 def sensor_labels(manifest: Manifest, sensor: str) -> tuple[str, ...]:
-    """The joints in the order in which `sensor` has them."""
+    """The joints in the order of `sensor`: the bundle's own, or joints.names for one that the policy does not read."""
     assert manifest.joints is not None
-    entry = next((s for s in manifest.sensors if s.name == sensor), None)
-    return manifest.joints.names if entry is None or not entry.labels else entry.labels
+    return next((s.labels for s in manifest.sensors if s.name == sensor), manifest.joints.names)
 
 
-def tilt_faults(reading: Reading, limit: float) -> list[Fault]:
-    """The angle in rad between body z and world z, if it is beyond `limit`."""
-    _, x, y, _ = reading.sensors["orientation"] / np.linalg.norm(reading.sensors["orientation"])
-    tilt = math.acos(min(1.0, max(-1.0, float(1.0 - 2.0 * (x * x + y * y)))))
-    return [] if tilt <= limit else [Fault("tilt", tilt, limit)]
+def _of_joints(signal: Signal, manifest: Manifest) -> Signal:
+    labels = sensor_labels(manifest, signal.name)
+    return Signal(signal.name, len(labels), signal.unit, signal.frame, labels)

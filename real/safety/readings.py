@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from deploy.bundle.manifest import SensorEntry
+from policies.specs import SensorSpec
 from real.contract.events import Fault
+from real.contract.offer import Signal
 from real.contract.robot import Array, Reading
 from real.timing.clock_offset import ClockOffset
 
@@ -24,14 +25,16 @@ QUATERNION_TOLERANCE = 0.1
 class ReadingGate:
     """Passes on the newest good reading, and knows how old it is."""
 
-    def __init__(self, sensors: Iterable[SensorEntry], demanded: Mapping[str, int]) -> None:
-        """`demanded`: what every reading must have, whatever the policy reads, and its dim."""
+    def __init__(self, sensors: Iterable[SensorSpec], demanded: Iterable[Signal]) -> None:
+        """`demanded`: what every reading must have, whatever the policy reads."""
         own = (s for s in sensors if s.name not in GOAL_SENSORS)
         self._limits = {s.name: (s.dim, np.array(s.low), np.array(s.high)) for s in own}
-        for name, dim in demanded.items():
-            known = self._limits.setdefault(name, (dim, np.full(dim, -np.inf), np.full(dim, np.inf)))
+        for signal in demanded:
+            dim = signal.dim
+            assert dim is not None  # Only an offer leaves it open.
+            known = self._limits.setdefault(signal.name, (dim, np.full(dim, -np.inf), np.full(dim, np.inf)))
             if known[0] != dim:
-                raise ValueError(f"sensor {name} has dim {known[0]}, the supervisor needs {dim}")
+                raise ValueError(f"sensor {signal.name} has dim {known[0]}, the supervisor needs {dim}")
         self.newest: Reading | None = None
         self.reading_period = math.nan
         """The time in s between readings, smoothed; NaN before the second."""

@@ -15,12 +15,13 @@ from types import MappingProxyType
 
 import numpy as np
 
-from deploy.bundle.manifest import CommandEntry, Manifest
+from deploy.bundle.manifest import Manifest
+from policies.specs import CommandSpec
 from real.contract.events import EventLog, Fault
 from real.contract.goal import Goal
 from real.contract.robot import NOT_OBEYING, Array, LinkStatus, Reading
 from real.contract.state_machine import ACTIVE, State, Trigger, strongest
-from real.safety.envelope import envelope_of
+from real.safety.envelope import checks_of, demanded_by
 from real.safety.readings import ReadingGate, as_numbers
 
 
@@ -74,10 +75,10 @@ class Supervisor:
         period: float | None = None,
     ) -> None:
         settings = settings or SupervisorSettings()
-        self._envelope = envelope_of(manifest)
-        self.gate = ReadingGate(manifest.sensors, self._envelope.demanded)
+        self._checks = checks_of(manifest)
+        self.gate = ReadingGate(manifest.sensors, demanded_by(self._checks))
         self._manifest = manifest
-        self._timing = manifest.timing
+        self._envelope = manifest.safety
         self._writer = writer
         self._log = log
         self._settings = settings
@@ -85,7 +86,7 @@ class Supervisor:
         self._silence_timeout = max(settings.silence_timeout, 2.5 * self._period)
         self._first_sent: float | None = None
         self._last_sent = math.nan
-        self._previous: Mapping[str, Array] | None = None
+        self._previous: dict[str, Array] = {}
         self._silence_cause: Fault | None = None
         self._writers = 0
         self._rejected = 0
@@ -96,7 +97,9 @@ class Supervisor:
         """Start a flight from the newest reading's position; `ground` m is the ground's height in the world."""
         if self.gate.newest is None:
             raise RuntimeError("a flight begins with a good reading")
-        self._previous = self._envelope.begin(self.gate.newest, ground)
+        self._previous = {}
+        for check in self._checks:
+            self._previous |= check.begin(self.gate.newest, ground)
         self._last_sent = now
         self._first_sent = None
         self._boot = link.boot
@@ -106,10 +109,10 @@ class Supervisor:
         """What speaks against starting now; nothing of it is logged, since a robot may take a moment to be ready."""
         faults = [fault for fault in (self.gate.admit(reading),) if fault is not None]
         age = self.gate.age(now)
-        if age > self._timing.max_input_age:
+        if age > self._envelope.max_input_age:
             faults.append(self._state_age(age))
         if self.gate.newest is not None:
-            faults += self._envelope.attitude(self.gate.newest)
+            faults += self._state_faults(self.gate.newest)
         faults += self._link_faults(now, link)
         return faults
 
@@ -125,11 +128,12 @@ class Supervisor:
             faults.append(Fault("robot_restarted", detail=f"it was {self._boot or 'unknown'} and is {link.boot}"))
         newest = self.gate.newest
         if newest is not None:
-            faults += self._envelope.attitude(newest) + self._envelope.place(newest, state, goal)
+            faults += self._state_faults(newest)
+            faults += [fault for check in self._checks for fault in check.position_faults(newest, state, goal)]
         faults += self._silence_faults(now)
         usable = newest
         age = self.gate.age(now)
-        if age > self._timing.max_input_age:
+        if age > self._envelope.max_input_age:
             usable = None
             self._silent(now, state, self._state_age(age))
         trigger, cause = self._fire(now, state, faults)
@@ -150,8 +154,8 @@ class Supervisor:
                 return Verdict(None, trigger, cause)
             limited[entry.name] = self._limit(now, state, entry, value, quiet)
         age = self.gate.age(now)
-        if age > self._timing.max_command_age:
-            self._silent(now, state, Fault("command_age", age, self._timing.max_command_age))
+        if age > self._envelope.max_command_age:
+            self._silent(now, state, Fault("command_age", age, self._envelope.max_command_age))
             return Verdict(None, None, "")
         return Verdict(MappingProxyType(limited), None, "")
 
@@ -160,20 +164,18 @@ class Supervisor:
         if self._first_sent is None:
             self._first_sent = now
         self._last_sent = now
-        self._previous = command
+        self._previous = dict(command)
         self._silence_cause = None
 
     def refused(self, now: float, state: State, reason: str) -> None:
         """Note that the driver dropped an approved command."""
         self._silent(now, state, Fault("link_refused", detail=reason))
 
-    @property
-    def previous(self) -> Mapping[str, Array] | None:
-        """The command sent last in this flight."""
-        return self._previous
-
     def _state_age(self, age: float) -> Fault:
-        return Fault("state_age", age if math.isfinite(age) else None, self._timing.max_input_age)
+        return Fault("state_age", age if math.isfinite(age) else None, self._envelope.max_input_age)
+
+    def _state_faults(self, reading: Reading) -> list[Fault]:
+        return [fault for check in self._checks for fault in check.state_faults(reading)]
 
     def _fire(self, now: float, state: State, faults: list[Fault]) -> tuple[Trigger | None, str]:
         fired = strongest([f.trigger for f in faults if f.trigger is not None])
@@ -224,7 +226,7 @@ class Supervisor:
         self._dropped = dict(link.faults)
         return faults
 
-    def _limit(self, now: float, state: State, entry: CommandEntry, value: Array, quiet: bool) -> Array:
+    def _limit(self, now: float, state: State, entry: CommandSpec, value: Array, quiet: bool) -> Array:
         low, high = np.array(entry.low), np.array(entry.high)
         clamped = np.clip(value, low, high)
         excess = np.abs(value - clamped)
@@ -234,19 +236,19 @@ class Supervisor:
             limit = high[worst] if value[worst] > high[worst] else low[worst]
             label = f"{entry.name} {entry.labels[worst]}"
             self._log.record(now, state, Fault("command_clamped", float(value[worst]), float(limit), label))
-        limited = clamped if self._previous is None else self._limit_rate(now, state, entry, clamped, quiet)
+        limited = self._limit_rate(now, state, entry, clamped, quiet) if entry.name in self._previous else clamped
         reading = self.gate.newest
         if reading is None:
             return limited
-        borne, fault = self._envelope.limit(entry, limited, reading)
-        if fault is not None:
-            self._log.record(now, state, fault)
-        return borne
+        for check in self._checks:
+            limited, fault = check.limit(entry, limited, reading)
+            if fault is not None:
+                self._log.record(now, state, fault)
+        return limited
 
-    def _limit_rate(self, now: float, state: State, entry: CommandEntry, clamped: Array, quiet: bool) -> Array:
-        assert self._previous is not None
+    def _limit_rate(self, now: float, state: State, entry: CommandSpec, clamped: Array, quiet: bool) -> Array:
         low, high = np.array(entry.low), np.array(entry.high)
-        # A gap gives no licence to jump: the change allowed is that of two ticks at most.
+        # After a gap, allow at most two ticks of change.
         step = entry.rate_limit * min(now - self._last_sent, 2.0 * self._period)
         previous = self._previous[entry.name]
         limited = np.clip(np.clip(clamped, previous - step, previous + step), low, high)
@@ -259,7 +261,7 @@ class Supervisor:
         return limited
 
 
-def _numbers(entry: CommandEntry, command: Mapping[str, Array]) -> Array | Fault:
+def _numbers(entry: CommandSpec, command: Mapping[str, Array]) -> Array | Fault:
     if entry.name not in command:
         return Fault("command_malformed", detail=f"{entry.name} is missing")
     value = as_numbers(command[entry.name])

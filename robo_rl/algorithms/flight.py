@@ -23,7 +23,6 @@ from policies.errors import UserError
 from policies.graph.policy_graph import PolicyGraph
 from policies.networks.mlp import MLP
 from policies.signals import Sensors, State, Truth
-from policies.specs import expand
 from policies.validation import require, require_widths
 from sim.controllers.cascaded import CascadedTeacher
 from sim.environment import VectorEnvironment
@@ -165,7 +164,7 @@ class FlightTrainer:
     def _fly_and_label(self) -> tuple[Tensor, Tensor]:
         """Observations [M, D] that the student visits and the teacher's normalised actions [M, A] there."""
         c, graph, env = self.config, self.graph, self._environment
-        high = expand(self._task.commands[0].high, self._task.action.dim, "high")[0]
+        high = self._task.commands[0].high[0]
         taught = torch.arange(env.num_worlds, device=self.device)[:, None] < c.teacher_share * env.num_worlds
         observations, labels = [], []
         for _ in range(c.warm_up_steps):

@@ -60,7 +60,7 @@ def write_bundle(network: Network, out: Path, seed: int) -> Path:
     reset[0] = True
     values = np.clip(random.normal(size=(*reset.shape, INPUTS)), -5.0, 5.0)
     episode = Episode({"observation": values}, reset)
-    return _export(graph, episode, out, network.name.replace(" ", "-"), SafetyEnvelope(1.2, 0.05, 0.1))
+    return _export(graph, episode, out, network.name.replace(" ", "-"), SafetyEnvelope(1.2, 0.05, 0.1), "measurement")
 
 
 def write_untrained(task_name: str, out: Path, seed: int) -> Path:
@@ -69,7 +69,7 @@ def write_untrained(task_name: str, out: Path, seed: int) -> Path:
     torch.manual_seed(seed)
     network = MLP(task.observation_dim, (64, 64), task.action.dim, "tanh", squash=True, output_gain=0.5)
     graph = task.policy_graph(network)
-    return _export(graph, visit(graph, task), out, f"{task_name}-untrained", task.safety, task_name)
+    return _export(graph, visit(graph, task), out, f"{task_name}-untrained", task.safety, task.kind, task_name)
 
 
 def recorded(bundle: Path) -> tuple[Manifest, Golden]:
@@ -116,7 +116,13 @@ def limits(bundle: Path) -> np.ndarray:
 
 
 def _export(
-    graph: PolicyGraph, episode: Episode, out: Path, name: str, safety: SafetyEnvelope, task: str = HOVER_TASK
+    graph: PolicyGraph,
+    episode: Episode,
+    out: Path,
+    name: str,
+    safety: SafetyEnvelope,
+    kind: str,
+    task: str = HOVER_TASK,
 ) -> Path:
     report = export_bundle(
         graph,
@@ -124,6 +130,7 @@ def _export(
         out,
         name=name,
         task=task,
+        kind=kind,
         safety=safety,
         provenance={},
         evaluation={"measured": "nothing"},

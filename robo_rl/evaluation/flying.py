@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deploy.bundle.manifest import CommandEntry, SensorEntry
 from deploy.bundle.reader import Bundle
 from policies.errors import UserError
 from policies.graph.multirate import MultiRate
@@ -31,7 +30,7 @@ SUCCESS_DISTANCE = 0.1
 BOOTSTRAP_DRAWS = 2000
 
 Floats = NDArray[np.float64]
-Signal = SensorSpec | CommandSpec | SensorEntry | CommandEntry
+Signal = SensorSpec | CommandSpec
 
 
 class BatchPolicy(Protocol):

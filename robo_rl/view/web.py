@@ -13,7 +13,6 @@ import mujoco
 import numpy as np
 
 from policies.errors import UserError
-from policies.specs import expand
 from robo_rl.view.show import Show, commands
 from robo_rl.view.stage import find_stage
 
@@ -122,7 +121,7 @@ class Web:
 
     def _command_controls(self) -> None:
         spec = next(spec for spec in self.show.task.sensors if spec.name == "velocity_command")
-        lows, highs = expand(spec.low, 3, "low"), expand(spec.high, 3, "high")
+        lows, highs = spec.low, spec.high
         gui = self._server.gui
         with gui.add_folder("Command"):
             sliders = [

@@ -62,6 +62,7 @@ def export_run(run_dir: Path, out: Path, episodes: int = 1000) -> Export:
             out,
             name=f"{task.name}-{configuration.seed}",
             task=task.name,
+            kind=task.kind,
             safety=task.safety,
             provenance=results.plain(provenance),
             evaluation=evaluation,

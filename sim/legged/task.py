@@ -11,7 +11,7 @@ import torch
 
 from policies.errors import UserError
 from policies.graph.symmetry import SignalMirror, SignedPermutation
-from policies.specs import CommandSpec, JointSpec, SafetyEnvelope, SensorSpec
+from policies.specs import CommandSpec, SafetyEnvelope, SensorSpec
 from policies.terms.actions import PoseCommand
 from policies.terms.observations import Deviation, ObservationTerm, ProjectedGravity, Reading
 from policies.terms.stateful import ActionHistory, GaitClock, History
@@ -71,6 +71,7 @@ def commands(robot: LeggedRobot) -> tuple[CommandSpec, ...]:
             2.0 * max(robot.action_scale) / PERIOD,
             robot.joints,
             robot.lying,
+            "joint",
         ),
     )
 
@@ -95,14 +96,6 @@ def observation(robot: LeggedRobot, settings: LeggedSettings) -> tuple[Observati
 
 def action(robot: LeggedRobot) -> PoseCommand:
     return PoseCommand("joint_position_target", robot.stance, robot.action_scale)
-
-
-def joints(robot: LeggedRobot) -> JointSpec:
-    """What the robot's side must know of the joints."""
-    return JointSpec(
-        robot.joints, robot.stance, robot.lying, robot.stiffness, robot.damping, robot.torque_limit, robot.joint_low,
-        robot.joint_high,
-    )  # fmt: skip
 
 
 def mirror(robot: LeggedRobot) -> SignalMirror:
@@ -208,7 +201,7 @@ def flat_task(
         safety=SAFETY,
         world=partial(make_environment, of=robot, settings=settings),
         rewards=walking_rewards(robot, settings.clearance) if rewards is None else rewards,
-        joints=joints(robot),
+        joints=robot.joint_spec,
         robot=robot,
         mirror=mirror(robot),
         guide=None if guide is None else ObservedGuide(robot, settings, guide, observation(robot, settings)),

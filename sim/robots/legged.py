@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from policies.errors import UserError
-from policies.specs import JointSpec
+from policies.specs import JointSpec, MotorSpec
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,8 @@ class LeggedRobot:
     @property
     def joint_spec(self) -> JointSpec:
         """What a bundle says of the joints."""
-        return JointSpec(
-            self.joints, self.stance, self.lying, self.stiffness, self.damping, self.torque_limit, self.joint_low,
-            self.joint_high,
-        )  # fmt: skip
+        motors = MotorSpec(self.stiffness, self.damping, self.torque_limit)
+        return JointSpec(self.joints, self.joint_low, self.joint_high, motors, self.stance, self.lying)
 
     def __post_init__(self) -> None:
         self._check_names()

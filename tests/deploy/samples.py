@@ -78,6 +78,7 @@ def export(graph: PolicyGraph, out: Path, visited: Episode | None = None, **chan
     arguments: dict[str, Any] = {
         "name": "sample",
         "task": "crazyflie-hover",
+        "kind": "flight",
         "safety": SAFETY,
         "provenance": {"seed": 0, "versions": {"torch": torch.__version__}},
         "evaluation": {"success": 0.93, "interval": [0.91, 0.95]},

@@ -19,7 +19,6 @@ from deploy.bundle.golden import Episode
 from deploy.export.exporter import export_bundle
 from policies.graph.policy_graph import PolicyGraph
 from policies.signals import Commands, Sensors
-from policies.specs import expand
 from policies.terms.actions import ScaledCommand
 from sim.physics.rotor.parameters import GRAVITY, PARAMETERS
 from sim.tasks import find_task
@@ -130,12 +129,12 @@ def export_controller(out: Path, task_name: str = "crazyflie-hover") -> None:
     """Write the controller as a bundle to the folder `out`."""
     task = find_task(task_name)
     command = task.commands[0]
-    half = 0.5 * float(expand(command.high, command.dim, command.name)[0])
+    half = 0.5 * command.high[0]
     hovers = task_name == "crazyflie-hover"
     action = (FailingRotorSpeed if hovers else ScaledCommand)(command.name, command.dim, half, half)
     graph = PolicyGraph(task.sensors, task.commands, task.observation, action, CascadedController(), task.period)
     provenance = {"algorithm": "cascaded controller, not learned"}
     export_bundle(
         graph, visited_states([s.name for s in task.sensors]), out, name="controller", task=task.name,
-        safety=task.safety, provenance=provenance, evaluation={},
+        kind=task.kind, safety=task.safety, provenance=provenance, evaluation={},
     )  # fmt: skip

@@ -141,15 +141,23 @@ def _ordered(values: tuple[float, ...], names: tuple[str, ...]) -> tuple[float, 
 
 
 SENSORS = (
-    SensorSpec("velocity_command", 3, "m/s", "body", (-1.0, -0.4, -1.2), (1.0, 0.4, 1.2), rate_limit=(1.5, 1.5, 4.0)),
+    SensorSpec(
+        "velocity_command",
+        3,
+        "m/s, m/s, rad/s",
+        "body",
+        (-1.0, -0.4, -1.2),
+        (1.0, 0.4, 1.2),
+        rate_limit=(1.5, 1.5, 4.0),
+    ),
     SensorSpec("joint_position", 12, "rad", "joint", -5.0, 5.0, labels=SENSOR_ORDER),
     SensorSpec("joint_velocity", 12, "rad/s", "joint", -60.0, 60.0, labels=ROBOT_ORDER),
-    SensorSpec("orientation", 4, "1", "world", -1.01, 1.01),
+    SensorSpec("orientation", 4, "1", "body to world, w x y z", -1.01, 1.01),
     SensorSpec("angular_velocity", 3, "rad/s", "body", -40.0, 40.0),
 )
 COMMAND = CommandSpec(
     "joint_position_target", 12, "rad", _ordered(GO1.joint_low, COMMAND_ORDER), _ordered(GO1.joint_high, COMMAND_ORDER),
-    RATE_LIMIT, COMMAND_ORDER, _ordered(GO1.lying, COMMAND_ORDER),
+    RATE_LIMIT, COMMAND_ORDER, _ordered(GO1.lying, COMMAND_ORDER), "joint",
 )  # fmt: skip
 SAFETY = SafetyEnvelope(max_tilt=math.radians(60.0), max_input_age=0.1, max_command_age=0.1)
 
@@ -170,6 +178,6 @@ def export_trot(out: Path, fault: Literal["", "nan", "far"] = "") -> None:
     reset[0] = reset[30] = True
     visited = {spec.name: random.uniform(-0.2, 0.2, (*reset.shape, spec.dim)).astype(np.float32) for spec in SENSORS}
     export_bundle(
-        trot_graph(fault), Episode(visited, reset), out, name="trot", task="go1-velocity-flat", safety=SAFETY,
-        provenance={"algorithm": "open-loop trot, not learned"}, evaluation={}, joints=GO1.joint_spec,
+        trot_graph(fault), Episode(visited, reset), out, name="trot", task="go1-velocity-flat", kind="velocity",
+        safety=SAFETY, provenance={"algorithm": "open-loop trot, not learned"}, evaluation={}, joints=GO1.joint_spec,
     )  # fmt: skip

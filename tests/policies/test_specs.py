@@ -24,7 +24,7 @@ _COMMAND: dict[str, Any] = {
     ("change", "message"),
     [
         ({"name": "angular velocity"}, "identifier"),
-        ({"dim": 0}, "dim must be at least 1"),
+        ({"dim": 0}, "dim is 0, expected at least 1"),
         ({"low": (-1.0, -1.0)}, "low has 2 values, expected 1 or 3"),
         ({"low": 40.0}, "every low must be below its high"),
         ({"relative_to": "home"}, "relative_to is 'home', expected '' or 'target'"),
@@ -39,12 +39,12 @@ def test_sensor_refuses(change: dict[str, Any], message: str) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"labels": ("front",)}, "labels must be 2 different names"),
-        ({"labels": ("front", "front")}, "labels must be 2 different names"),
-        ({"rate_limit": 0.0}, "rate_limit must be above 0 rad/s"),
-        ({"rate_limit": float("nan")}, "rate_limit must be above 0 rad/s"),
-        ({"safe": -1.0}, "safe value .* lies outside"),
-        ({"safe": (0.0, 2201.0)}, "safe value .* lies outside"),
+        ({"labels": ("front",)}, "expected 2 different names"),
+        ({"labels": ("front", "front")}, "expected 2 different names"),
+        ({"rate_limit": 0.0}, "expected more than 0 rad/s/s"),
+        ({"rate_limit": float("nan")}, "expected more than 0 rad/s/s"),
+        ({"safe": -1.0}, "safe .* lies outside"),
+        ({"safe": (0.0, 2201.0)}, "safe .* lies outside"),
         ({"high": (2000.0, float("nan"))}, "every low must be below its high"),
     ],
 )

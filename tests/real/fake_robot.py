@@ -14,15 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from deploy.bundle.manifest import (
-    SCHEMA_VERSION,
-    CommandEntry,
-    Identity,
-    Manifest,
-    Safety,
-    SensorEntry,
-    Timing,
-)
+from deploy.bundle.manifest import SCHEMA_VERSION, Identity, Manifest, Timing
+from policies.specs import CommandSpec, SafetyEnvelope, SensorSpec
 from real.contract.robot import FAILSAFE, Array, LinkDown, LinkStatus, Reading
 from real.control.session import FlightSettings, fly
 from real.recording.report import FlightReport
@@ -41,13 +34,14 @@ US = "us"
 def make_manifest(**changes: Any) -> Manifest:
     """A hover policy's manifest at 100 Hz."""
 
-    def sensor(name: str, dim: int, unit: str, bound: float, relative_to: str = "") -> SensorEntry:
-        return SensorEntry(name, dim, unit, "world", (-bound,) * dim, (bound,) * dim, relative_to, ())
+    def sensor(name: str, dim: int, unit: str, bound: float, relative_to: str = "") -> SensorSpec:
+        return SensorSpec(name, dim, unit, "world", (-bound,) * dim, (bound,) * dim, relative_to, ())
 
     values: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "identity": Identity("fake", "fake-hover", "0" * 64, "1" * 64),
-        "timing": Timing(0.01, 0.05, 0.06),
+        "kind": "flight",
+        "timing": Timing(0.01),
         "sensors": (
             sensor("position", 3, "m", 100.0, "target"),
             sensor("orientation", 4, "1", 1.01),
@@ -55,10 +49,10 @@ def make_manifest(**changes: Any) -> Manifest:
             sensor("angular_velocity", 3, "rad/s", 50.0),
         ),
         "commands": (
-            CommandEntry("rotor_speed", 4, "rad/s", (0.0,) * 4, (HIGH,) * 4, 40000.0, ("a", "b", "c", "d"), (0.0,) * 4),
+            CommandSpec("rotor_speed", 4, "rad/s", (0.0,) * 4, (HIGH,) * 4, 40000.0, ("a", "b", "c", "d"), (0.0,) * 4),
         ),
         "states": (),
-        "safety": Safety(1.0, 0.5, 3.0, (-2.0, -2.0, -0.8), (2.0, 2.0, 2.0)),
+        "safety": SafetyEnvelope(1.0, 0.05, 0.06, 0.5, 3.0, (-2.0, -2.0, -0.8), (2.0, 2.0, 2.0)),
         "joints": None,
         "provenance": {},
         "evaluation": {},

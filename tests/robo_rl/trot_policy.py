@@ -62,5 +62,13 @@ def export_trot(out: Path) -> None:
     """Write the trot as a bundle to the folder `out`."""
     task, graph = find_task(TASK), trot()
     export_bundle(
-        graph, visit(graph, task), out, name="trot", task=TASK, safety=task.safety, provenance={}, evaluation={}
+        graph,
+        visit(graph, task),
+        out,
+        name="trot",
+        task=TASK,
+        kind=task.kind,
+        safety=task.safety,
+        provenance={},
+        evaluation={},
     )

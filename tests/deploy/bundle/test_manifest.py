@@ -52,7 +52,8 @@ def test_what_is_written_is_read_back(text: str) -> None:
     assert manifest.output_names == ("rotor_speed", "next_state.action_history")
     assert manifest.states[0].reset == (0.25,) * 12
     assert manifest.commands[0].high == (2272.6,) * 4
-    assert manifest.timing.max_input_age == 0.05
+    assert manifest.kind == "flight"
+    assert manifest.safety.max_input_age == 0.05
     assert manifest.safety.geofence_high == (3.0, 3.0, 2.0)
     assert manifest.evaluation == {"success": 0.93, "interval": [0.91, 0.95]}
 
@@ -87,15 +88,15 @@ def test_every_field_of_another_type_is_refused_by_name(text: str) -> None:
     for path in _paths(_document(text)):
         document = _document(text)
         value = _at(document, path)
-        _at(document, path[:-1])[path[-1]] = None if isinstance(value, str | int | float) else 1.5
+        _at(document, path[:-1])[path[-1]] = {} if isinstance(value, str | int | float) else 1.5
         with pytest.raises(BundleError, match=str(path[-1])):
             Manifest.from_json(seal(document))
 
 
-@pytest.mark.parametrize("version", [0, SCHEMA_VERSION - 1, SCHEMA_VERSION + 1, "1", None, True])
+@pytest.mark.parametrize("version", [0, 2, SCHEMA_VERSION + 1, "1", None, True])
 def test_another_schema_version_is_refused_whatever_else_it_holds(version: Any) -> None:
     text = json.dumps({"schema_version": version, "shape_of_things": "to come"})
-    with pytest.raises(BundleError, match=r"schema_version is .*, this robo-rl reads version 3; install"):
+    with pytest.raises(BundleError, match=r"schema_version is .*, this robo-rl reads versions 3 and 4; install"):
         Manifest.from_json(text)
 
 
@@ -115,7 +116,7 @@ def test_numbers_that_are_not_finite_are_refused(text: str, field: str, number: 
         (("identity", "policy_sha256"), "A" * 64, "expected 64 lower-case hexadecimal digits"),
         (("timing", "period"), 0.0, "timing.period is 0.0, expected more than 0 s"),
         (("sensors",), [], "sensors is empty"),
-        (("sensors", 0, "dim"), 2, "low has 3 values, expected 2"),
+        (("sensors", 0, "dim"), 2, "low has 3 values, expected 1 or 2"),
         (("sensors", 0, "dim"), True, "sensors.0..dim is True, expected a whole number"),
         (("sensors", 0, "low"), [0.0, 0.0, 10.0], "every low must be below its high"),
         (("sensors", 0, "relative_to"), "home", "expected '' or 'target'"),
@@ -123,9 +124,9 @@ def test_numbers_that_are_not_finite_are_refused(text: str, field: str, number: 
         (("commands", 0, "labels"), ["a", "b", "c", "c"], "expected 4 different names"),
         (("commands", 0, "safe"), [0, 0, 0, 9999], "lies outside its limits"),
         (("commands", 0, "rate_limit"), 0, "expected more than 0 rad/s/s"),
-        (("states", 0, "reset"), [0.0], "reset has 1 values, expected 12"),
+        (("states", 0, "reset"), [0.0], "reset has 1 values, expected 1 or 12"),
         (("states", 0, "name"), "a b", "must be an identifier"),
-        (("states", 0, "between"), "last", "between is 'last', expected 'mean' or 'first'"),
+        (("states", 0, "between"), "last", "between is 'last', expected one of 'mean', 'first'"),
         (("safety", "max_tilt"), -1.0, "safety.max_tilt is -1.0"),
         (("safety", "geofence_low"), [0.0, 0.0], "geofence_low has 2 values, expected 3"),
         (("safety", "geofence_low"), [5.0, -1.0, -1.0], "must be below safety.geofence_high"),
@@ -175,20 +176,22 @@ def test_provenance_must_be_plain_data(report: ExportReport) -> None:
             Manifest(**(vars(good) | {"provenance": {"a": value}})).to_json()
 
 
-LEG = {
-    "names": ["hip", "knee"], "stance": [0.1, -1.0], "lying": [0.0, -2.0], "stiffness": [35.0, 40.0],
-    "damping": [0.5, 0.0], "torque_limit": [20.0, 30.0], "low": [-1.0, -2.5], "high": [1.0, 0.0],
+LEG: dict[str, Any] = {
+    "names": ["hip", "knee"], "low": [-1.0, -2.5], "high": [1.0, 0.0], "stance": [0.1, -1.0], "lying": [0.0, -2.0],
+    "motors": {"stiffness": [35.0, 40.0], "damping": [0.5, 0.0], "torque_limit": [20.0, 30.0]},
 }  # fmt: skip
 
 
-def test_a_robot_with_joints_says_how_they_are_held_and_knows_no_place(text: str) -> None:
+def test_a_robot_with_joints_has_its_gains_and_may_have_no_position(text: str) -> None:
     document = _document(text)
     document["joints"] = LEG
-    document["safety"] = {**dict.fromkeys(document["safety"]), "max_tilt": 1.0}
+    parts = ("max_position_error", "max_speed", "geofence_low", "geofence_high")
+    document["safety"] |= dict.fromkeys(parts)
     document["sensors"][0]["labels"] = ["knee", "hip", "tail"]
     manifest = Manifest.from_json(seal(document))
     assert manifest.joints is not None
-    assert manifest.joints.stiffness == (35.0, 40.0)
+    assert manifest.joints.motors is not None
+    assert manifest.joints.motors.stiffness == (35.0, 40.0)
     assert manifest.safety.geofence_low is None
     assert manifest.sensors[0].labels == ("knee", "hip", "tail")
     assert Manifest.from_json(manifest.to_json()) == manifest
@@ -200,8 +203,9 @@ def test_a_robot_with_joints_says_how_they_are_held_and_knows_no_place(text: str
         ({"names": ["hip", "hip"]}, "joints.names are"),
         ({"names": []}, "joints.names are"),
         ({"lying": [0.0]}, "joints.lying has 1 values, expected 2"),
-        ({"stiffness": [0.0, 1.0]}, "joints.stiffness are .* expected all > 0"),
-        ({"damping": [-1.0, 1.0]}, "joints.damping are .* expected all >= 0"),
+        ({"motors": {**LEG["motors"], "stiffness": [0.0, 1.0]}}, "joints.motors.stiffness are .* expected all > 0"),
+        ({"motors": {**LEG["motors"], "damping": [-1.0, 1.0]}}, "joints.motors.damping are .* expected all >= 0"),
+        ({"motors": {**LEG["motors"], "torque_limit": [1.0]}}, "joints.motors.torque_limit has 1 values, expected 2"),
         ({"stance": [3.0, -1.0]}, "joints.stance lies outside joints.low and joints.high"),
         ({"low": None}, "joints.low is None, expected a list"),
     ],
@@ -213,10 +217,13 @@ def test_joints_that_make_no_sense_are_refused(text: str, change: dict[str, Any]
         Manifest.from_json(seal(document))
 
 
-def test_an_envelope_is_of_a_place_or_not(text: str) -> None:
+@pytest.mark.parametrize("absent", ["max_tilt", "max_speed", "max_position_error"])
+def test_each_part_of_an_envelope_may_be_absent_but_not_half_a_geofence(text: str, absent: str) -> None:
     document = _document(text)
-    document["safety"]["max_speed"] = None
-    with pytest.raises(BundleError, match=r"safety.max_speed is null, expected all of"):
+    document["safety"][absent] = None
+    assert getattr(Manifest.from_json(seal(document)).safety, absent) is None
+    document["safety"]["geofence_low"] = None
+    with pytest.raises(BundleError, match="geofence_low and geofence_high belong together: both or none"):
         Manifest.from_json(seal(document))
 
 

@@ -1,4 +1,4 @@
-"""A computer with numpy and onnxruntime and nothing else of ours but `deploy` loads, verifies and steps a bundle."""
+"""A computer with numpy and onnxruntime, and of ours `deploy` and `policies.specs`, loads, verifies and steps one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import sys
 
 class Absent:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("torch", "onnx", "onnxscript", "policies", "sim", "robo_rl", "real"):
+        if name.split(".")[0] in ("torch", "onnx", "onnxscript", "sim", "robo_rl", "real"):
             raise ModuleNotFoundError(f"{name} is not on a robot's computer", name=name)
         return None
 

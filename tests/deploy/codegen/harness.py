@@ -12,16 +12,7 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
-from deploy.bundle.manifest import (
-    SCHEMA_VERSION,
-    CommandEntry,
-    Identity,
-    Manifest,
-    Safety,
-    SensorEntry,
-    StateEntry,
-    Timing,
-)
+from deploy.bundle.manifest import SCHEMA_VERSION, Identity, Manifest, Timing
 from deploy.codegen.emit_header import header
 from deploy.codegen.emit_source import source
 from deploy.codegen.generate import design_of
@@ -29,6 +20,7 @@ from deploy.codegen.sources import Design
 from deploy.mcu.emulator import M4fProgram
 from deploy.mcu.host import run_on_host
 from deploy.toolchain import run_tool
+from policies.specs import CommandSpec, SafetyEnvelope, SensorSpec, StateSpec
 
 Floats = npt.NDArray[np.float32]
 STRICT = (
@@ -136,7 +128,7 @@ def session(model: bytes) -> ort.InferenceSession:
 def manifest_of(
     sensors: Mapping[str, int],
     commands: Mapping[str, int],
-    states: Sequence[StateEntry] = (),
+    states: Sequence[StateSpec] = (),
     limit: float = 1e30,
     period: float = 0.01,
 ) -> Manifest:
@@ -148,20 +140,21 @@ def manifest_of(
     return Manifest(
         schema_version=SCHEMA_VERSION,
         identity=Identity("sample", "none", "a" * 64, "b" * 64),
-        timing=Timing(period, 0.1, 0.1),
+        kind="sample",
+        timing=Timing(period),
         sensors=tuple(
-            SensorEntry(
+            SensorSpec(
                 name=name, dim=n, unit="1", frame="none", low=wide(n, -limit), high=wide(n, limit),
                 rate_limit=(), relative_to="", labels=(),
             )
             for name, n in sensors.items()
         ),
         commands=tuple(
-            CommandEntry(name, n, "1", wide(n, -limit), wide(n, limit), 1.0, tuple(map(str, range(n))), wide(n, 0.0))
+            CommandSpec(name, n, "1", wide(n, -limit), wide(n, limit), 1.0, tuple(map(str, range(n))), wide(n, 0.0))
             for name, n in commands.items()
         ),
         states=tuple(states),
-        safety=Safety(1.0, None, None, None, None),
+        safety=SafetyEnvelope(1.0, 0.1, 0.1),
         joints=None,
         provenance={},
         evaluation={},

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deploy.bundle.manifest import Manifest, StateEntry
+from deploy.bundle.manifest import Manifest
 from deploy.codegen.generate import design_of
 from deploy.codegen.ir import Map
 from deploy.codegen.sources import Design
+from policies.specs import StateSpec
 from tests.deploy.codegen.harness import Floats, Model, files, manifest_of, session, step_all
 from tests.mcu_tools import needs_gcc
 
@@ -31,7 +32,7 @@ def history(kept: int) -> tuple[bytes, Manifest]:
     # The node's own output is the graph's, as an exporter writes it.
     m.nodes[-1].output[0] = "next_state.past"
     m.outputs.append("next_state.past")
-    return m.build(), manifest_of({"x": FRESH}, {"y": OUT}, [StateEntry("past", PAST, (0.25,) * PAST, "first")])
+    return m.build(), manifest_of({"x": FRESH}, {"y": OUT}, [StateSpec("past", PAST, (0.25,) * PAST, between="first")])
 
 
 def axis(m: Model) -> str:

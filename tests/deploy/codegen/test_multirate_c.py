@@ -8,18 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deploy.bundle.manifest import Manifest, StateEntry
+from deploy.bundle.manifest import Manifest
 from deploy.bundle.runtime import PolicyRuntime, PolicySession
 from deploy.codegen.generate import design_of
 from deploy.mcu.emulator import run_on_m4f
+from policies.specs import StateSpec
 from tests.deploy.codegen.conftest import InC, in_c
 from tests.deploy.codegen.harness import STRICT, Floats, Model, files, floats_out, manifest_of, same_bits, step_all
 from tests.mcu_tools import needs_arm, needs_gcc, needs_qemu
 
 STATES = (
-    StateEntry("actions", 6, (0.0,) * 6, "mean"),
-    StateEntry("integral", 2, (0.25, -0.25), "mean"),
-    StateEntry("seen", 4, (0.0,) * 4, "first"),
+    StateSpec("actions", 6, (0.0,) * 6, between="mean"),
+    StateSpec("integral", 2, (0.25, -0.25), between="mean"),
+    StateSpec("seen", 4, (0.0,) * 4, between="first"),
 )
 
 

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploy.bundle.manifest import StateEntry
 from deploy.codegen.emit_source import checked_constants
 from deploy.codegen.generate import design_of
 from deploy.codegen.sources import inward
 from deploy.mcu.cases import read_words, write_cases
 from deploy.mcu.host import HERE
 from deploy.toolchain import run_tool, write_sources
+from policies.specs import StateSpec
 from tests.deploy.codegen.conftest import InC
 from tests.deploy.codegen.harness import Floats, Model, files, floats_out, manifest_of, same_bits, step_all
 from tests.mcu_tools import needs_clang, needs_gcc
@@ -57,7 +57,7 @@ def growing(limit: float) -> tuple[dict[str, str], object]:
     power = m.node("Exp", m.node("Mul", x, m.constant(50.0)))
     m.output(power, "command")
     m.output(m.node("Add", held, x), "next_state.held")
-    manifest = manifest_of({"x": 2}, {"command": 2}, [StateEntry("held", 2, (0.5, -0.5), "mean")], limit)
+    manifest = manifest_of({"x": 2}, {"command": 2}, [StateSpec("held", 2, (0.5, -0.5), between="mean")], limit)
     return files(design_of(m.build(), manifest)), manifest
 
 

@@ -16,13 +16,13 @@ from torch import Tensor, nn
 
 from deploy.bundle import onnx_graph
 from deploy.bundle.golden import TOLERANCE, Episode
-from deploy.bundle.manifest import SensorEntry
 from deploy.bundle.reader import FILES, POLICY_FILE, load_bundle
 from deploy.bundle.verification import verify_bundle
 from deploy.errors import BundleError
 from deploy.export.exporter import ExportReport
 from policies.graph.policy_graph import PolicyGraph
 from policies.signals import Sensors, State, Truth
+from policies.specs import SensorSpec
 from policies.terms.observations import ClippedError, ObservationTerm, Reading
 from tests.deploy.samples import SAFETY, SENSORS, episode, export, hover_graph, tracking_graph
 
@@ -75,13 +75,13 @@ def test_the_report_holds_parity_in_both_units(report: ExportReport) -> None:
 
 def test_the_manifest_repeats_the_specifications(report: ExportReport) -> None:
     manifest = load_bundle(report.path).manifest
-    assert manifest.sensors[0] == SensorEntry(
+    assert manifest.sensors[0] == SensorSpec(
         "position", 3, "m", "world", (-10.0,) * 3, (10.0,) * 3, relative_to="target", labels=()
     )
     assert [s.name for s in manifest.sensors] == ["position", "orientation"]
     assert manifest.timing.period == 0.01
-    assert manifest.timing.max_command_age == SAFETY.max_command_age
-    assert manifest.safety.max_tilt == SAFETY.max_tilt
+    assert manifest.kind == "flight"
+    assert manifest.safety == SAFETY
 
 
 def test_an_equal_policy_gives_an_equal_network(report: ExportReport, tmp_path: Path) -> None:

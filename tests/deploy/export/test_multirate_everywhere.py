@@ -71,7 +71,15 @@ def graph() -> PolicyGraph:
 def bundle(graph: PolicyGraph, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     out = tmp_path_factory.mktemp("bundles") / "track"
     export_bundle(
-        graph, visit(graph, TASK), out, name="track", task=TASK.name, safety=TASK.safety, provenance={}, evaluation={}
+        graph,
+        visit(graph, TASK),
+        out,
+        name="track",
+        task=TASK.name,
+        kind=TASK.kind,
+        safety=TASK.safety,
+        provenance={},
+        evaluation={},
     )
     return load_bundle(out)
 

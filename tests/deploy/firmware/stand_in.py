@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from deploy.bundle.manifest import SCHEMA_VERSION, CommandEntry, Identity, Manifest, Safety, SensorEntry, Timing
+from deploy.bundle.manifest import SCHEMA_VERSION, Identity, Manifest, Timing
+from policies.specs import CommandSpec, SafetyEnvelope, SensorSpec
 
 HERE = Path(__file__).parent
 POLICY = HERE / "policy_stand_in"
@@ -13,8 +14,8 @@ SHA256 = "5ca1ab1e" + "0" * 56
 LOWEST, HIGHEST = 0.0, 2000.0
 
 
-def sensor(name: str, dim: int, unit: str, frame: str, bound: float, relative_to: str = "") -> SensorEntry:
-    return SensorEntry(name, dim, unit, frame, (-bound,) * dim, (bound,) * dim, relative_to, ())
+def sensor(name: str, dim: int, unit: str, frame: str, bound: float, relative_to: str = "") -> SensorSpec:
+    return SensorSpec(name, dim, unit, frame, (-bound,) * dim, (bound,) * dim, relative_to, ())
 
 
 SENSORS = (
@@ -26,18 +27,19 @@ SENSORS = (
 ROTORS = ("rotor_1", "rotor_2", "rotor_3", "rotor_4")
 
 
-def manifest(rate_limit: float = 2e5, sensors: tuple[SensorEntry, ...] = SENSORS, **changes: Any) -> Manifest:
+def manifest(rate_limit: float = 2e5, sensors: tuple[SensorSpec, ...] = SENSORS, **changes: Any) -> Manifest:
     """The manifest of the stand-in, whose limits are those of the Crazyflie tasks."""
     arguments: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "identity": Identity("stand-in", "crazyflie-hover", SHA256, "0" * 64),
-        "timing": Timing(0.01, 0.1, 0.1),
+        "kind": "flight",
+        "timing": Timing(0.01),
         "sensors": sensors,
         "commands": (
-            CommandEntry("rotor_speed", 4, "rad/s", (LOWEST,) * 4, (HIGHEST,) * 4, rate_limit, ROTORS, (0.0,) * 4),
+            CommandSpec("rotor_speed", 4, "rad/s", (LOWEST,) * 4, (HIGHEST,) * 4, rate_limit, ROTORS, (0.0,) * 4),
         ),
         "states": (),
-        "safety": Safety(1.4, 0.8, 4.0, (-2.0, -2.0, -2.0), (2.0, 2.0, 2.0)),
+        "safety": SafetyEnvelope(1.4, 0.1, 0.1, 0.8, 4.0, (-2.0, -2.0, -2.0), (2.0, 2.0, 2.0)),
         "joints": None,
         "provenance": {},
         "evaluation": {},

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from deploy.bundle.manifest import CommandEntry, Joints, Safety
 from deploy.errors import BundleError
 from deploy.firmware.build import (
     BIN,
@@ -27,6 +26,7 @@ from deploy.firmware.build import (
 )
 from deploy.firmware.config import pilot_config, thrust_header
 from deploy.toolchain import MCU_FLAGS
+from policies.specs import CommandSpec, SafetyEnvelope
 from robo_rl.cli.main import main
 from tests.deploy.firmware import stand_in
 from tests.mcu_tools import needs_arm, needs_clang, needs_cppcheck, needs_gcc
@@ -201,16 +201,15 @@ def test_c_without_its_manifest_or_of_another_bundle_is_refused(tmp_path: Path) 
         policy_in_c(folder, manifest=stand_in.manifest())
 
 
-JOINTS = Joints(("a",), (0.0,), (0.0,), (1.0,), (0.0,), (1.0,), (-1.0,), (1.0,))
-THRUST = CommandEntry("thrust", 2, "N", (0.0,) * 2, (1.0,) * 2, 1.0, ("left", "right"), (0.0,) * 2)
+THRUST = CommandSpec("thrust", 2, "N", (0.0,) * 2, (1.0,) * 2, 1.0, ("left", "right"), (0.0,) * 2)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"joints": JOINTS}, "the firmware flies rotor craft, this bundle drives joints"),
+        ({"kind": "velocity"}, "the firmware flies rotor craft, this bundle is of kind velocity"),
         ({"commands": (THRUST,)}, r"drives four motors by one command, this bundle has thrust\[2\]"),
-        ({"safety": Safety(1.0, None, None, None, None)}, "has no geofence, speed or position error"),
+        ({"safety": SafetyEnvelope(1.0, 0.1, 0.1)}, "has no tilt, geofence, speed or position error"),
         ({"sensors": (stand_in.sensor("voltage", 1, "V", "none", 5.0),)}, "does not know the sensor 'voltage'"),
         ({"sensors": (stand_in.sensor("position", 3, "cm", "world", 5.0),)}, "in 'cm', the firmware gives 3 in 'm'"),
         ({"sensors": (stand_in.sensor("angular_velocity", 3, "rad/s", "world", 5.0),)}, "the firmware gives 'body'"),

@@ -45,8 +45,8 @@ def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         patch.setattr(trained, "ROBOTS", FEW_ROBOTS)
         visited = trained.visit(graph, task)
     return export_bundle(
-        graph, visited, tmp_path_factory.mktemp("flown") / "bundle", name="flown", task=task.name, safety=task.safety,
-        provenance={}, evaluation={},
+        graph, visited, tmp_path_factory.mktemp("flown") / "bundle", name="flown", task=task.name, kind=task.kind,
+        safety=task.safety, provenance={}, evaluation={},
     ).path  # fmt: skip
 
 

@@ -6,7 +6,7 @@ The bounds are on the fake clock, so they test the logic and never the machine.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,7 @@ from tests.real.fake_robot import (
 
 TICK = 0.02
 """Two ticks: a fault may come just after one."""
-BLIND = make_manifest().timing.max_input_age + 0.15 + TICK
+BLIND = make_manifest().safety.max_input_age + 0.15 + TICK
 FAULT_AT = 1.0
 Prepare = Callable[[FakeRobot, FakeBundle], None]
 
@@ -161,8 +161,7 @@ def test_a_landing_that_never_ends_is_given_up() -> None:
         # It reports to be where it was, and always to be sinking: it neither lands nor rests.
         return {**sensors, "position": np.array([0.0, 0.0, 0.4]), "linear_velocity": np.array([0.0, 0.0, -0.3])}
 
-    safety = make_manifest().safety
-    roomy = type(safety)(safety.max_tilt, 5.0, safety.max_speed, safety.geofence_low, safety.geofence_high)
+    roomy = replace(make_manifest().safety, max_position_error=5.0)
     report, _ = fly_fake(set_later(spoil=drift), FakeBundle(make_manifest(safety=roomy)))
     assert (report.final_state, report.states[-1].cause) == ("DAMP", "land_timeout")
     assert report.duration < 2.0 + 1.5 * 0.6 / 0.3 + 5.0 + 0.1

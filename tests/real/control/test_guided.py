@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deploy.bundle.manifest import Manifest, SensorEntry
+from deploy.bundle.manifest import Manifest
+from policies.specs import SensorSpec
 from real.contract.goal import Target
 from real.contract.robot import Array, Reading
 from real.contract.stop_requests import StopRequests
@@ -23,7 +24,7 @@ from real.missions.setpoint import Hold, Lissajous, Step, TakeOff, jump_time
 from real.recording.report import FlightReport
 from real.robots.serial import SerialRobot, SerialSettings
 from real.robots.serial_frames import Ask, ChipState
-from real.safety.envelope import envelope_of
+from real.safety.envelope import Geofence
 from tests.real.fake_robot import make_manifest
 from tests.real.serial_chip_stand_in import ChipStandIn
 
@@ -116,7 +117,7 @@ def test_a_policy_that_no_chip_flies_is_refused(change: dict[str, Any], words: s
         command = replace(own.commands[0], dim=1, low=(0.0,), high=(1.0,), labels=("a",), safe=(0.0,))
         changed = replace(own, commands=(command,))
     else:
-        changed = replace(own, sensors=(*own.sensors, SensorEntry("range", 1, "m", "body", (0.0,), (4.0,), "", ())))
+        changed = replace(own, sensors=(*own.sensors, SensorSpec("range", 1, "m", "body", (0.0,), (4.0,), "", ())))
     with pytest.raises(SettingsError, match=words):
         guided_manifest(changed)
 
@@ -129,18 +130,21 @@ def test_a_figure_beyond_the_fence_is_refused_before_the_chip_is_touched(chip: C
 
 def test_a_target_beyond_the_fence_is_moved_inside() -> None:
     guided = guided_manifest(make_manifest())
-    envelope = envelope_of(guided)
+    safety = guided.safety
+    assert safety.geofence_low is not None
+    assert safety.geofence_high is not None
+    fence = Geofence(safety.geofence_low, safety.geofence_high)
     origin = np.array([5.0, 0.0, 1.0])
     sensors: dict[str, Array] = {"position": origin, "orientation": np.array([1.0, 0, 0, 0])}
     reading = Reading(sensors, 0.0, 0.0, 1)
-    envelope.begin(reading, 0.0)
+    fence.begin(reading, 0.0)
     entry = guided.commands[0]
-    inside, fault = envelope.limit(entry, np.array([9.0, 0.0, 1.0]), reading)
+    inside, fault = fence.limit(entry, np.array([9.0, 0.0, 1.0]), reading)
     assert inside.tolist() == [7.0, 0.0, 1.0]
     assert fault is not None
     assert fault.cause == "command_clamped"
     # The way down to the ground and a little below it stays open.
-    below, fault = envelope.limit(entry, np.array([5.0, 0.0, -0.2]), reading)
+    below, fault = fence.limit(entry, np.array([5.0, 0.0, -0.2]), reading)
     assert (below.tolist(), fault) == ([5.0, 0.0, -0.2], None)
 
 

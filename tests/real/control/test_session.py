@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deploy.bundle.manifest import SensorEntry
 from deploy.bundle.reader import Bundle as LoadedBundle
+from policies.specs import SensorSpec
 from real.contract.stop_requests import StopRequests
 from real.control.session import Bundle, FlightSettings, SettingsError, fly
 from real.missions.setpoint import Lissajous, Step
@@ -184,11 +184,11 @@ def test_settings_that_do_not_suit_are_refused_before_the_robot_is_touched(
 @pytest.mark.parametrize(
     "entry",
     [
-        SensorEntry("angular_velocity", 3, "rad/s", "body", (-9.0,) * 3, (9.0,) * 3, "target", ()),
-        SensorEntry("position", 2, "m", "world", (-9.0,) * 2, (9.0,) * 2, "", ()),
+        SensorSpec("angular_velocity", 3, "rad/s", "body", (-9.0,) * 3, (9.0,) * 3, "target", ()),
+        SensorSpec("position", 2, "m", "world", (-9.0,) * 2, (9.0,) * 2, "", ()),
     ],
 )
-def test_a_policy_that_can_not_be_fed_is_refused_before_the_robot_is_touched(entry: SensorEntry) -> None:
+def test_a_policy_that_can_not_be_fed_is_refused_before_the_robot_is_touched(entry: SensorSpec) -> None:
     touched: list[FakeRobot] = []
     with pytest.raises(SettingsError, match=f"can't be deployed: sensor {entry.name}"):
         fly_fake(lambda robot, bundle: touched.append(robot), FakeBundle(make_manifest(sensors=(entry,))))

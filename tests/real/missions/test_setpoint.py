@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.bundle.manifest import SensorEntry
+from policies.specs import SensorSpec
 from real.contract.goal import Target
 from real.contract.robot import Reading
 from real.control.policy_input import PolicyInput
@@ -135,8 +135,8 @@ def test_a_landing_may_take_longer_from_higher_up_and_not_for_ever() -> None:
     assert not high.timed_out(high.longest - 0.01)
 
 
-def sensor(name: str, unit: str, relative_to: str = "") -> SensorEntry:
-    return SensorEntry(name, 3, unit, "world", (-9.0,) * 3, (9.0,) * 3, relative_to, ())
+def sensor(name: str, unit: str, relative_to: str = "") -> SensorSpec:
+    return SensorSpec(name, 3, unit, "world", (-9.0,) * 3, (9.0,) * 3, relative_to, ())
 
 
 def test_a_policy_reads_the_target_or_its_difference_to_the_target() -> None:

@@ -11,13 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.bundle.manifest import CommandEntry, Joints, Manifest, Safety, SensorEntry, Timing
+from deploy.bundle.manifest import Manifest, Timing
+from policies.specs import CommandSpec, JointSpec, MotorSpec, SafetyEnvelope, SensorSpec
+from real.contract.offer import JOINT_COMMAND
 from real.contract.robot import Array, LinkDown, LinkStatus, Reading
 from real.control.session import SettingsError, WalkSettings, walk
 from real.missions.velocity import CmdVel, Constant, Square, VelocityLimiter
 from real.missions.walk import WalkTimes
 from real.recording.report import FlightReport
-from real.safety.envelope import JOINT_COMMAND, JointEnvelope
+from real.safety.envelope import JointTargets
 from tests.real.fake_robot import US, FakeClock, make_manifest
 
 NAMES = ("hip", "knee")
@@ -30,23 +32,23 @@ GAINS = {"hip": (30.0, 0.5), "knee": (40.0, 1.0)}
 def leg_manifest(**changes: Any) -> Manifest:
     """Two joints, in another order for the command and for each sensor."""
 
-    def sensor(name: str, dim: int, bound: float, labels: tuple[str, ...] = ()) -> SensorEntry:
-        return SensorEntry(
+    def sensor(name: str, dim: int, bound: float, labels: tuple[str, ...] = ()) -> SensorSpec:
+        return SensorSpec(
             name, dim, "1", "body", (-bound,) * dim, (bound,) * dim, "", labels, (1.5,) * dim if dim == 3 else ()
         )
 
     back = NAMES[::-1]
-    joints = Joints(
-        NAMES, (0.2, -1.0), (0.0, -2.0), (30.0, 40.0), (0.5, 1.0), (15.0, 20.0), (-1.0, -2.5), (1.0, 0.0)
-    )  # fmt: skip
+    motors = MotorSpec((30.0, 40.0), (0.5, 1.0), (15.0, 20.0))
+    joints = JointSpec(NAMES, (-1.0, -2.5), (1.0, 0.0), motors, (0.2, -1.0), (0.0, -2.0))
     values: dict[str, Any] = {
-        "timing": Timing(0.02, 0.1, 0.1),
+        "kind": "velocity",
+        "timing": Timing(0.02),
         "sensors": (
             sensor("velocity_command", 3, 0.5), sensor("orientation", 4, 1.01),
             sensor("joint_position", 2, 5.0, back), sensor("joint_velocity", 2, 50.0, NAMES),
         ),
-        "commands": (CommandEntry(JOINT_COMMAND, 2, "rad", (-2.5, -1.0), (0.0, 1.0), RATE, back, (-1.0, 0.2)),),
-        "safety": Safety(math.radians(60.0), None, None, None, None),
+        "commands": (CommandSpec(JOINT_COMMAND, 2, "rad", (-2.5, -1.0), (0.0, 1.0), RATE, back, (-1.0, 0.2), "joint"),),
+        "safety": SafetyEnvelope(math.radians(60.0), 0.1, 0.1),
         "joints": joints,
     }  # fmt: skip
     return make_manifest(**{**values, **changes})
@@ -79,7 +81,7 @@ class LegBundle:
 
 
 class LegRobot:
-    """Joints that go where they are told at once, unless `stuck`; readings every 10 ms."""
+    """Joints that reach their targets at once, unless `stuck`; readings every 10 ms."""
 
     name, writer = "leg", US
 
@@ -199,7 +201,7 @@ def test_a_tilted_robot_is_let_go() -> None:
 
 def test_bundles_that_do_not_walk_are_refused_in_one_line() -> None:
     manifest = leg_manifest()
-    scan = SensorEntry("height_scan", 9, "m", "body", (-1.0,) * 9, (1.0,) * 9, "", ())
+    scan = SensorSpec("height_scan", 9, "m", "body", (-1.0,) * 9, (1.0,) * 9, "", ())
     for changes, told in (
         ({"sensors": (*manifest.sensors, scan)}, "reads height_scan, which the robot does not send"),
         ({"sensors": manifest.sensors[1:]}, "it reads no velocity_command"),
@@ -220,7 +222,7 @@ def test_no_target_asks_for_more_torque_than_there_is(
     entry = manifest.commands[0]
     sensors = {"joint_position": np.array(q), "joint_velocity": np.array(qd)[::-1].copy()}
     wanted = np.clip(np.array(target), entry.low, entry.high)
-    limited, fault = JointEnvelope(manifest, manifest.joints).limit(entry, wanted, Reading(sensors, 0.0, 0.0, 0))
+    limited, fault = JointTargets(manifest, manifest.joints).limit(entry, wanted, Reading(sensors, 0.0, 0.0, 0))
     assert ((limited >= entry.low) & (limited <= entry.high)).all()
     stiffness, damping, torque = np.array([40.0, 30.0]), np.array([1.0, 0.5]), np.array([20.0, 15.0])
 

@@ -9,17 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from real.contract.offer import LINEAR_VELOCITY, ORIENTATION, POSITION
 from real.contract.robot import Reading
-from real.safety.envelope import PlaceEnvelope
 from real.safety.readings import ReadingGate
 from tests.real.fake_robot import make_manifest
 
 OFFSET = 50.0
 """Host clock minus robot clock, in s."""
 
+DEMANDED = (POSITION, ORIENTATION, LINEAR_VELOCITY)
+
 
 def gate() -> ReadingGate:
-    return ReadingGate(make_manifest().sensors, PlaceEnvelope.demanded)
+    return ReadingGate(make_manifest().sensors, DEMANDED)
 
 
 def reading(measured: float, delay: float, sequence: int, **sensors: Any) -> Reading:
@@ -131,7 +133,7 @@ def test_a_missing_sensor_keeps_its_reading_out(name: str) -> None:
 
 def test_the_envelope_gets_its_sensors_even_if_the_policy_reads_none_of_them() -> None:
     manifest = make_manifest()
-    g = ReadingGate((s for s in manifest.sensors if s.name == "angular_velocity"), PlaceEnvelope.demanded)
+    g = ReadingGate((s for s in manifest.sensors if s.name == "angular_velocity"), DEMANDED)
     fault = g.admit(Reading({"angular_velocity": np.zeros(3)}, 0.0, 0.0, 1))
     assert cause(fault) == "sensor_missing"
 

@@ -267,14 +267,14 @@ def test_old_input_stops_the_commands_at_once_and_the_flight_soon_after() -> Non
     for _ in range(40):
         flight.now += PERIOD
         inspection = flight.supervisor.inspect(flight.now, State.POLICY, old, link(), HERE)
-        if flight.now - last > MANIFEST.timing.max_input_age + 1e-9:
+        if flight.now - last > MANIFEST.safety.max_input_age + 1e-9:
             assert inspection.usable is None
         if inspection.trigger is not None:
             break
         if inspection.usable is not None:
             flight.send(np.full(4, 1000.0))
     assert (inspection.trigger, inspection.cause) == (Trigger.DAMP, "state_age")
-    assert flight.now - last <= MANIFEST.timing.max_input_age + 0.15 + 2 * PERIOD
+    assert flight.now - last <= MANIFEST.safety.max_input_age + 0.15 + 2 * PERIOD
 
 
 def test_a_command_that_is_ready_too_late_is_not_sent() -> None:

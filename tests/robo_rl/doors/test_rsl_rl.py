@@ -62,7 +62,7 @@ def test_the_runner_trains_a_task_unchanged(name: str, tmp_path: Path, capsys: p
     assert evaluate_policy(graph, short, 4).summary()["episodes"] == 4
     export_bundle(
         graph, visit(graph, short), tmp_path / "bundle", name=name, task=name,
-        safety=task.safety, provenance={}, evaluation={}, joints=task.joints,
+        kind=task.kind, safety=task.safety, provenance={}, evaluation={}, joints=task.joints,
     )  # fmt: skip
     assert load_bundle(tmp_path / "bundle").manifest.identity.task == name
 

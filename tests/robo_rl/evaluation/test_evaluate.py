@@ -109,7 +109,7 @@ def test_a_bundle_is_evaluated_like_its_graph(tmp_path: Path) -> None:
     graph = task.policy_graph(PushHome())
     export_bundle(
         graph, visit(graph, task), tmp_path / "bundle", name="point", task="point",
-        safety=task.safety, provenance={}, evaluation={},
+        kind=task.kind, safety=task.safety, provenance={}, evaluation={},
     )  # fmt: skip
     bundle = load_bundle(tmp_path / "bundle")
     ours, theirs = evaluate(graph, task, 64), evaluate(bundle, task, 64)

@@ -60,7 +60,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     graph = task.policy_graph(PushHome())
     export_bundle(
         graph, visit(graph, task), folder, name="point", task="point",
-        safety=task.safety, provenance={}, evaluation={},
+        kind=task.kind, safety=task.safety, provenance={}, evaluation={},
     )  # fmt: skip
     return folder
 

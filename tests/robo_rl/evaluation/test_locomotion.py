@@ -208,7 +208,7 @@ def test_a_bundle_is_judged_like_its_graph(tmp_path: Path) -> None:
     graph = task.policy_graph(Follow(left=0.2))
     export_bundle(
         graph, visit(graph, cart_task(finished=True)), tmp_path / "bundle", name="cart", task="cart",
-        safety=task.safety, provenance={}, evaluation={},
+        kind=task.kind, safety=task.safety, provenance={}, evaluation={},
     )  # fmt: skip
     ours = evaluate_walking(graph, task, 64)
     theirs = evaluate_walking(load_bundle(tmp_path / "bundle"), task, 64)

@@ -47,7 +47,17 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     graph = task.policy_graph(network)
     out = tmp_path_factory.mktemp("standing") / "bundle"
     episode = visit(graph, shorter(task, 100))
-    export_bundle(graph, episode, out, name="standing", task=TASK, safety=task.safety, provenance={}, evaluation={})
+    export_bundle(
+        graph,
+        episode,
+        out,
+        name="standing",
+        task=TASK,
+        kind=task.kind,
+        safety=task.safety,
+        provenance={},
+        evaluation={},
+    )
     return load_bundle(out)
 
 
