@@ -87,7 +87,7 @@ def _train(folder: Path, settings: Settings) -> None:
 
 def _judge(folder: Path, settings: Settings) -> dict[str, Any]:
     trained = runner.load_trained(folder)
-    task = find_task(trained.configuration.task)
+    task = trained.task
     evaluation = evaluate_walking(trained.graph, task, settings.worlds, HELD_OUT_SEED)
     if not evaluation.terrain:
         raise UserError(f"{folder} was trained on {task.name}, which has no terrain; name a run of {TASK}")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from deploy.bundle.reader import Bundle
     from deploy.codegen.generate import Check, Draft
     from policies.graph.policy_graph import PolicyGraph
+    from sim.task import Task
 
 # What --help calls them: tyro would say "{None}|PATH", and "PATH" of positional ones.
 Folder = Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
@@ -34,17 +35,20 @@ def open_bundle(path: Path) -> Bundle:
         raise UserError(str(error)) from None
 
 
-def open_policy(folder: Path) -> tuple[PolicyGraph | Bundle, str]:
-    """The policy in a run's or bundle's folder and the name of the task it was made for; a UserError for any other."""
+def open_policy(folder: Path, task: str = "") -> tuple[PolicyGraph | Bundle, Task]:
+    """The policy in a run's or bundle's folder and the task it was made for, or the one named; a UserError for any
+    other folder."""
     from deploy.bundle.reader import MANIFEST_FILE
     from robo_rl.training import runner
+    from robo_rl.training.tasks import task_of_bundle
+    from sim.tasks import find_task
 
     if (folder / runner.CONFIG).is_file():
         trained = runner.load_trained(folder)
-        return trained.graph, trained.configuration.task
+        return trained.graph, find_task(task) if task else trained.task
     if (folder / MANIFEST_FILE).is_file():
         bundle = open_bundle(folder)
-        return bundle, bundle.manifest.identity.task
+        return bundle, task_of_bundle(bundle, task)
     wrong = "does not exist" if not folder.exists() else "is neither a run nor a bundle"
     raise UserError(f"{folder} {wrong}; name a folder that `robo-rl train` or `robo-rl export` wrote")
 

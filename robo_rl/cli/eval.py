@@ -26,7 +26,7 @@ class Arguments:
     episodes: int = 1000
     """Number of starts."""
     task: str = ""
-    """Task to fly in; its own when not given."""
+    """Task to fly in, a name or FILE.py:NAME; its own when not given."""
     robot: str = ""
     """Robot to fly, such as crazyflie-2025; the task's own when not given."""
     seed: int | None = None
@@ -53,10 +53,8 @@ def run(argv: Sequence[str]) -> int:
     if arguments.naive and arguments.rate is None:
         raise UserError("--naive says how to call a policy at another rate; give --rate, too")
     from robo_rl.evaluation.flying import HELD_OUT_SEED, Calls
-    from sim.tasks import find_task
 
-    policy, own_task = open_policy(arguments.run_or_bundle)
-    task = find_task(arguments.task or own_task)
+    policy, task = open_policy(arguments.run_or_bundle, arguments.task)
     seed = HELD_OUT_SEED if arguments.seed is None else arguments.seed
     imperfections = 0.0 if arguments.nominal else STRESS if arguments.stress else 1.0
     calls = Calls(_substeps(arguments.rate, task.period), not arguments.naive)

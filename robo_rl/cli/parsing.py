@@ -17,7 +17,7 @@ T = TypeVar("T")
 _BORDER, _EDGES, _RULE = " │", ("╭", "╰"), "─-"
 _PHRASES = (
     # What fields of a dataclass refuse is reported under the dataclass's name, which the user never typed.
-    (r"^Error parsing (--[\w-]+)", r"\1"),
+    (r"^Error parsing (--[\w.-]+)", r"\1"),
     (r"^Error parsing [\w.\[\]]+: ", ""),
     (r"invalid literal for int\(\) with base 10: ", "expected a whole number, got "),
     (r"could not convert string to float: ", "expected a number, got "),
@@ -79,4 +79,4 @@ def one_line(box: str, program: str) -> str:
 
 
 def _flags(section: Sequence[str]) -> list[str]:
-    return [word for line in section for word in re.findall(r"^--[\w-]+", line)][:3]
+    return [word for line in section for word in re.findall(r"^--[\w.-]+", line)][:3]

@@ -35,7 +35,7 @@ class Arguments:
     port: int = 8080
     """Port of the browser's viewer."""
     task: str = ""
-    """Task to play in; its own when not given."""
+    """Task to play in, a name or FILE.py:NAME; its own when not given."""
     seconds: float = 10.0
     """Length of the film."""
     width: int = 960
@@ -111,12 +111,11 @@ def _serve(arguments: Arguments) -> int:
 def _show(arguments: Arguments, robots: int) -> Show:
     from robo_rl.evaluation.flying import HELD_OUT_SEED
     from robo_rl.view.show import Show
-    from sim.tasks import find_task
 
-    policy, own_task = open_policy(arguments.run_or_bundle)
+    policy, task = open_policy(arguments.run_or_bundle, arguments.task)
     show = Show(
         policy,
-        find_task(arguments.task or own_task),
+        task,
         robots,
         HELD_OUT_SEED if arguments.seed is None else arguments.seed,
         0.0 if arguments.nominal else STRESS if arguments.stress else 1.0,

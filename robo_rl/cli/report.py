@@ -36,7 +36,6 @@ def run(argv: Sequence[str]) -> int:
     from robo_rl.evaluation.registry import evaluate_policy
     from robo_rl.training import runner
     from robo_rl.view import report
-    from sim.tasks import find_task
 
     if not (folder / runner.CONFIG).is_file():
         wrong = "is no run" if folder.exists() else "does not exist"
@@ -50,7 +49,7 @@ def run(argv: Sequence[str]) -> int:
         settings = FilmSettings(seconds=arguments.seconds)
         find_backend()
     trained = runner.load_trained(folder)
-    task = find_task(trained.configuration.task)
+    task = trained.task
     evaluation = evaluate_policy(trained.graph, task, arguments.episodes).summary()
     film = None
     if not arguments.no_video:

@@ -22,6 +22,8 @@ class Arguments:
 
     bundle: tyro.conf.Positional[Folder]
     """Folder that `robo-rl export` wrote, of a legged robot's flat task."""
+    task: str = ""
+    """Task to walk in, a name or FILE.py:NAME; its own when not given."""
     backend: str = "pybullet"
     """What to compare the task's own MuJoCo with: pybullet, or mujoco-hard, which has contacts nearly as hard."""
     robots: int = 20
@@ -41,7 +43,7 @@ def run(argv: Sequence[str]) -> int:
     check_writable(arguments.json)
     from robo_rl.evaluation.flying import HELD_OUT_SEED
     from robo_rl.evaluation.sim2sim import Settings, compare
-    from sim.tasks import find_task
+    from robo_rl.training.tasks import task_of_bundle
 
     settings = Settings(
         arguments.backend,
@@ -60,7 +62,7 @@ def run(argv: Sequence[str]) -> int:
         def progress(engine: str, share: float) -> None:
             bars.update(rows[engine], completed=share)
 
-        comparison = compare(bundle, find_task(bundle.manifest.identity.task), settings, progress)
+        comparison = compare(bundle, task_of_bundle(bundle, arguments.task), settings, progress)
     _print(comparison)
     write_json(arguments.json, {"policy": str(arguments.bundle), **comparison.summary()})
     return 0 if comparison.falls_hold and comparison.error_holds else 1

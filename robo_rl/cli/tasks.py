@@ -17,8 +17,9 @@ def run(argv: Sequence[str]) -> int:
     parse(Arguments, "tasks", argv)
     from robo_rl.algorithms.registry import default_algorithm
     from sim.tasks import TASKS
+    from sim.tasks.files import load_offered, offered
 
-    for task in TASKS.values():
+    for task in (*TASKS.values(), *(load_offered(entry) for entry in offered().values())):
         sensors = ", ".join(f"{s.name}[{s.dim}] {s.unit}" for s in task.sensors)
         commands = ", ".join(f"{c.name}[{c.dim}] {c.unit}" for c in task.commands)
         print(f"{task.name}\n  {task.summary}")

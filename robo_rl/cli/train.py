@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, cast
 
 import tyro
 
@@ -24,21 +24,31 @@ from robo_rl.algorithms.registry import (
 )
 from robo_rl.cli.common import OptionalFolder, os_error
 from robo_rl.cli.parsing import parse
+from robo_rl.cli.terms import flags_of, settings_from
 
 if TYPE_CHECKING:
     from robo_rl.training.config import TrainConfig
+    from sim.task import Task
 
 C = TypeVar("C")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Arguments(Generic[C]):
+class _NoTerms:
+    """What stands for the terms' settings when no task is named."""
+
+
+@dataclass(frozen=True)
+class Arguments(Generic[C, T]):
     """Learn a task. The settings of another algorithm than the task's own: --algorithm NAME --help."""
 
     task: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="TASK")]
-    """Name of the task; `robo-rl tasks` lists them."""
+    """Name of the task (`robo-rl tasks` lists them), or FILE.py:NAME for one of your own (docs/adding.md)."""
     settings: C
     """Settings of the algorithm."""
+    terms: T
+    """Settings of the task's terms."""
     robot_mjcf: Annotated[str, tyro.conf.arg(name="robot.mjcf", metavar="FILE")] = ""
     """MJCF of a robot of your own, or menagerie:NAME, for the tasks velocity-flat and velocity-rough."""
     robot_spec: Annotated[str, tyro.conf.arg(name="robot.spec", metavar="FILE")] = ""
@@ -65,10 +75,8 @@ class Arguments(Generic[C]):
 
 def run(argv: Sequence[str]) -> int:
     from robo_rl.training import config, parallel, runner
-    from sim.tasks import find_task
 
-    arguments, saved = _parse(argv)
-    task = find_task(arguments.task)
+    arguments, task, saved = _parse(argv)
     rank, size, starts = _group(arguments)
     settings = arguments.settings
     if size > 1 and saved is None and getattr(settings, "blocks", 0) == 1:
@@ -80,8 +88,10 @@ def run(argv: Sequence[str]) -> int:
         device=arguments.device,
         threads=arguments.threads,
         checkpoint_every=arguments.checkpoint_every,
+        task_digest=_task_digest(arguments.task, saved),
+        terms=task.settings(),
     )
-    run_dir = arguments.run_dir or _default_run_dir(task.name, arguments.algorithm, arguments.seed)
+    run_dir = arguments.run_dir or _default_run_dir(task, arguments.algorithm, arguments.seed)
     if saved is not None and (changed := config.differences(saved, given)):
         raise UserError(f"--resume goes on with the run's own settings, but {'; '.join(changed)}")
     if starts:
@@ -93,7 +103,7 @@ def run(argv: Sequence[str]) -> int:
         return train(run_dir)
 
 
-def _group(arguments: Arguments[Any]) -> tuple[int, int, bool]:
+def _group(arguments: Arguments[Any, Any]) -> tuple[int, int, bool]:
     """Which process this is, of how many, and whether it has to start them all."""
     from robo_rl.training import parallel
 
@@ -144,39 +154,70 @@ def _say_nothing(iteration: int, total: int, metrics: Mapping[str, float]) -> No
     """The progress of a process that only helps."""
 
 
-def _parse(argv: Sequence[str]) -> tuple[Arguments[Any], TrainConfig | None]:
-    """The arguments and, to resume, the run's own configuration, which then gives the defaults.
+def _parse(argv: Sequence[str]) -> tuple[Arguments[Any, Any], Task, TrainConfig | None]:
+    """The arguments, the task with its terms set as they say and, to resume, the run's own configuration, which then
+    gives the defaults.
 
-    Which flags there are depends on the algorithm, and that on other flags: those are looked up first.
+    Which flags there are depends on task and algorithm, and these on other flags, which are looked up first.
     """
-    from robo_rl.training import config, runner
-    from sim.tasks import TASKS, find_task
-    from sim.tasks.own_robot import is_own
+    from robo_rl.training import config, runner, tasks
+    from sim.tasks import find_task, is_task
 
     argv = _name_own_robot(argv)
-    if argv and not argv[0].startswith("-"):
-        # A mistyped task would make the flags of its algorithm the first thing complained about.
-        find_task(argv[0])
-    task = next((find_task(word) for word in argv if word in TASKS or is_own(word)), None)
-    algorithm = _look_up(argv, "algorithm") or default_algorithm(task)
-    saved = None
-    if "--resume" in argv and task is not None:
-        named = _look_up(argv, "run-dir")
-        seed = _look_up(argv, "seed") or "0"
-        run_dir = Path(named) if named else _default_run_dir(task.name, algorithm, seed)
+    name = next((word for word in argv if is_task(word)), None)
+    if name is None:
+        if argv and not argv[0].startswith("-"):
+            # The flags of the default algorithm must not be the first thing complained about.
+            find_task(argv[0])
+        # Without a task there is nothing to do but to show the flags, or to say that it is missing.
+        algorithm = _look_up(argv, "algorithm") or default_algorithm(None)
+        parse(_arguments(find_algorithm(algorithm).config_class(), _NoTerms), "train", argv)
+        raise AssertionError("parsing without a task ends in an error or in the help")
+    named, chosen, saved = _look_up(argv, "run-dir"), _look_up(argv, "algorithm"), None
+    if "--resume" in argv:
+        run_dir = Path(named) if named else _default_run_dir(find_task(name), chosen, _look_up(argv, "seed"))
         if not (run_dir / runner.CONFIG).is_file():
             raise UserError(f"{run_dir} holds no run to resume; leave --resume out to start one there")
         saved = config.load(run_dir / runner.CONFIG)
-        algorithm = _look_up(argv, "algorithm") or algorithm_name(saved.algorithm)
+        task = tasks.task_of_run(run_dir, saved)
+        # A run that an earlier version wrote lacks terms, which are the task's then.
+        saved = replace(saved, terms=task.settings())
+    else:
+        task = find_task(name)
+    algorithm = chosen or (default_algorithm(task) if saved is None else algorithm_name(saved.algorithm))
     settings = find_algorithm(algorithm).config_class()
     defaults: dict[str, Any] = {"settings": recommended_config(algorithm, task), "algorithm": algorithm}
+    terms, defaults["terms"] = flags_of(task)
     if saved is not None:
         shared = ("seed", "device", "threads", "checkpoint_every")
         defaults |= {name: getattr(saved, name) for name in shared}
         if type(saved.algorithm) is settings:
             defaults["settings"] = saved.algorithm
-    kind = Arguments[settings]  # type: ignore[valid-type]
-    return parse(kind, "train", argv, kind(task=tyro.MISSING, **defaults)), saved
+    kind = _arguments(settings, terms)
+    arguments = parse(kind, "train", argv, kind(task=tyro.MISSING, **defaults))
+    return arguments, task.with_settings(settings_from(arguments.terms)), saved
+
+
+def _arguments(settings: type[Any], terms: type[Any]) -> type[Arguments[Any, Any]]:
+    """The arguments with flags for these settings of an algorithm and of terms."""
+    kind: type[Arguments[Any, Any]] = cast(Any, Arguments)[settings, terms]
+    return kind
+
+
+def _task_digest(name: str, saved: TrainConfig | None) -> str:
+    """What tells the version of the task's file; a run that goes on may do so without the file. UserError when the file
+    is no longer what the run was started with."""
+    from sim.tasks.files import is_file, read_task_file
+
+    path = Path(name.rpartition(":")[0])
+    if not is_file(name):
+        return ""
+    if saved is not None and not path.is_file():
+        return saved.task_digest
+    digest = read_task_file(name).digest
+    if saved is not None and digest != saved.task_digest:
+        raise UserError(f"{path} was changed since the run was started; put it back to resume, or start another run")
+    return digest
 
 
 def _name_own_robot(argv: Sequence[str]) -> Sequence[str]:
@@ -198,5 +239,5 @@ def _look_up(argv: Sequence[str], flag: str) -> str | None:
     return None
 
 
-def _default_run_dir(task: str, algorithm: str, seed: int | str) -> Path:
-    return Path("runs") / f"{task}-{algorithm}-{seed}"
+def _default_run_dir(task: Task, algorithm: str | None, seed: int | str | None) -> Path:
+    return Path("runs") / f"{task.name}-{algorithm or default_algorithm(task)}-{seed or 0}"

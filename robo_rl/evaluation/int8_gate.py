@@ -97,11 +97,11 @@ def _try_both(draft: Draft) -> tuple[tuple[Figure, ...], str]:
     from robo_rl.evaluation.c_pilot import CPilot
     from robo_rl.evaluation.flying import Calls, evaluate
     from robo_rl.evaluation.walking import DEVELOPMENT_SEED, evaluate_walking
-    from sim.tasks import find_task
+    from robo_rl.training.tasks import task_of_bundle
 
     bundle, calls = draft.bundle, Calls(draft.substeps)
     pilot = CPilot(BatchLibrary(draft.texts, bundle.manifest), bundle.manifest)
-    task = find_task(bundle.manifest.identity.task)
+    task = task_of_bundle(bundle)
     if task.evaluation == "walking":
         walked = [evaluate_walking(one, task, WALKS, DEVELOPMENT_SEED, calls=calls) for one in (pilot, bundle)]
         return compare_walks(*walked), f"{WALKS} worlds of {task.name}, seed {DEVELOPMENT_SEED}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,16 @@ MAX_SEED = 9_999_999
 """Largest seed of a training; evaluations draw their starts from larger ones, which no training can have seen."""
 
 
+TermSettings = Mapping[str, Mapping[str, Mapping[str, Any]]]
+"""Group of terms -> term -> setting -> value, as `sim.task.Task.settings` gives it."""
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """Everything that decides a training run."""
 
     task: str
-    """Name of the task, as `robo-rl tasks` lists it."""
+    """Name of the task, as `robo-rl tasks` lists it, or FILE.py:NAME."""
     algorithm: AlgorithmConfig
     """Settings of the learning algorithm; their type names the algorithm."""
     seed: int = 0
@@ -38,6 +43,10 @@ class TrainConfig:
     number, so a run keeps its own when it is resumed."""
     checkpoint_every: int = 50
     """Iterations between checkpoints; one more is written at the end and on SIGINT or SIGTERM."""
+    task_digest: str = ""
+    """Tells the version of a task's file, of which the run keeps a copy; empty for tasks without a file."""
+    terms: TermSettings = field(default_factory=dict)
+    """Weight and parameters of every term of the task: group -> term -> setting -> value."""
 
     def __post_init__(self) -> None:
         require(self, "seed", low=0, high=MAX_SEED)
@@ -92,21 +101,42 @@ def load(path: Path) -> TrainConfig:
 
 
 def differences(run: Any, given: Any, prefix: str = "") -> list[str]:
-    """Fields in which two configurations of one type differ, as "field is A in the run, B was given"."""
+    """Fields, and keys of mappings in them, that differ, as "rewards.slip.weight is A in the run, B was given"."""
     found = []
-    for field in fields(run):
-        ours, theirs = getattr(run, field.name), getattr(given, field.name)
-        if hasattr(ours, "__dataclass_fields__") and type(ours) is type(theirs):
+    if isinstance(run, Mapping):
+        pairs = [(str(key), run.get(key), given.get(key)) for key in dict.fromkeys((*run, *given))]
+    else:
+        pairs = [(field.name, getattr(run, field.name), getattr(given, field.name)) for field in fields(run)]
+    for name, ours, theirs in pairs:
+        if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
+            found += differences(ours, theirs, prefix if name == "terms" else f"{prefix}{name}.")
+        elif hasattr(ours, "__dataclass_fields__") and type(ours) is type(theirs):
             found += differences(ours, theirs, prefix)
         elif ours != theirs:
-            found.append(f"{prefix}{field.name} is {ours!r} in the run, {theirs!r} was given")
+            found.append(f"{prefix}{name} is {ours!r} in the run, {theirs!r} was given")
     return found
 
 
 def _converter() -> cattrs.Converter:
     converter = strict_converter()
     converter.register_structure_hook_func(lambda kind: kind is AlgorithmConfig, _structure_algorithm)
+    converter.register_structure_hook_func(lambda kind: kind == TermSettings, _structure_terms)
     return converter
+
+
+def _structure_terms(value: Any, _: Any) -> TermSettings:
+    levels = [value]
+    for _level in range(3):
+        if not all(isinstance(level, dict) for level in levels):
+            raise UserError("must hold settings as group: {term: {setting: value}}")
+        levels = [item for level in levels for item in level.values()]
+    return {
+        group: {
+            term: {name: tuple(item) if isinstance(item, list) else item for name, item in settings.items()}
+            for term, settings in terms.items()
+        }
+        for group, terms in value.items()
+    }
 
 
 def _structure_algorithm(value: Any, _: Any) -> AlgorithmConfig:

@@ -1,7 +1,7 @@
 """Runs a training: metrics, checkpoints, resume and the result file.
 
-A run is a folder: `config.yaml`, `checkpoint.pt`, `metrics.jsonl`, `tensorboard/` and, once training ended,
-`result.json`; `failed/` holds worlds whose physics failed, if any did.
+A run is a folder: `config.yaml`, `checkpoint.pt`, `metrics.jsonl`, `tensorboard/`, `task.py` where the task is from a
+file, and, once training ended, `result.json`; `failed/` holds worlds whose physics failed, if any did.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from policies.errors import UserError
 from policies.graph.policy_graph import PolicyGraph
 from robo_rl.algorithms.registry import Algorithm, algorithm_name, find_algorithm
 from robo_rl.output import files, results
-from robo_rl.training import checkpoint, config, parallel
+from robo_rl.training import checkpoint, config, parallel, tasks
 from robo_rl.training.config import TrainConfig
-from sim.tasks import find_task
+from sim.task import Task
 
 CONFIG, CHECKPOINT, METRICS, RESULT, TENSORBOARD = (
     "config.yaml", "checkpoint.pt", "metrics.jsonl", "result.json", "tensorboard",
@@ -62,6 +62,7 @@ def create(run_dir: Path, configuration: TrainConfig) -> None:
     if run_dir.exists() and not run_dir.is_dir():
         raise UserError(f"{run_dir} is a file; --run-dir must name a folder")
     try:
+        tasks.keep_task_file(run_dir, configuration)
         config.save(configuration, run_dir / CONFIG)
     except OSError as error:
         raise UserError(f"can't write into {run_dir} ({error.strerror}); name another --run-dir") from None
@@ -77,18 +78,19 @@ def started(run_dir: Path, configuration: TrainConfig) -> Iterator[None]:
         yield
     except UserError:
         if not any((run_dir / name).exists() for name in (CHECKPOINT, METRICS)):
-            (run_dir / CONFIG).unlink(missing_ok=True)
+            for name in (CONFIG, tasks.COPY):
+                (run_dir / name).unlink(missing_ok=True)
             if new:
                 run_dir.rmdir()
         raise
 
 
-def build(configuration: TrainConfig) -> Algorithm:
+def build(run_dir: Path, configuration: TrainConfig) -> Algorithm:
     """The algorithm of a configuration, at its very start. Sets torch's threads and every global random generator."""
     _check_device(configuration)
     torch.set_num_threads(configuration.threads)
     torch.manual_seed(configuration.seed)
-    task = find_task(configuration.task)
+    task = tasks.task_of_run(run_dir, configuration)
     entry = find_algorithm(algorithm_name(configuration.algorithm))
     return entry.build(configuration.algorithm, task, configuration.seed, parallel.own_device(configuration.device))
 
@@ -98,6 +100,7 @@ class Trained:
     """What a run has learned so far, as its last checkpoint left it."""
 
     configuration: TrainConfig
+    task: Task
     graph: PolicyGraph
     iterations: int
     steps: int
@@ -111,13 +114,12 @@ def load_trained(run_dir: Path) -> Trained:
     configuration = config.load(run_dir / CONFIG)
     saved = checkpoint.load(run_dir / CHECKPOINT)
     torch.set_num_threads(configuration.threads)
-    graph = find_algorithm(algorithm_name(configuration.algorithm)).make_graph(
-        configuration.algorithm, find_task(configuration.task)
-    )
+    task = tasks.task_of_run(run_dir, configuration)
+    graph = find_algorithm(algorithm_name(configuration.algorithm)).make_graph(configuration.algorithm, task)
     with _fitting(run_dir):
         learned = saved["algorithm"]
         graph.load_state_dict(learned["graph"])
-        return Trained(configuration, graph.cpu(), learned["iteration"], learned["steps"])
+        return Trained(configuration, task, graph.cpu(), learned["iteration"], learned["steps"])
 
 
 def train(run_dir: Path, progress: Progress, import_seconds: float = 0.0) -> Outcome:
@@ -130,7 +132,7 @@ def train(run_dir: Path, progress: Progress, import_seconds: float = 0.0) -> Out
     began = time.perf_counter()
     group = parallel.current()
     configuration = config.load(run_dir / CONFIG)
-    algorithm = build(configuration)
+    algorithm = build(run_dir, configuration)
     keep_failures = getattr(algorithm, "keep_failures", None)
     if keep_failures is not None:
         keep_failures(run_dir / FAILED)

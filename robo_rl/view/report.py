@@ -16,6 +16,7 @@ from robo_rl.evaluation.registry import evaluation_tables
 from robo_rl.output import results
 from robo_rl.output.files import write_text
 from robo_rl.training import config, runner
+from robo_rl.training.tasks import task_of_run
 from robo_rl.view.plots import curves_svg
 
 Rows = Sequence[Sequence[str]]
@@ -36,11 +37,9 @@ class Content:
 
 def gather(run_dir: Path, evaluation: Mapping[str, Any], film: bytes | None) -> Content:
     """Read what the page needs from a run's folder. Raises UserError when it holds no curves."""
-    from sim.tasks import find_task
-
     configuration = config.load(run_dir / runner.CONFIG)
     lines = read_curves(run_dir)
-    last, task = lines[-1], find_task(configuration.task)
+    last, task = lines[-1], task_of_run(run_dir, configuration)
     origin = results.provenance()
     document = config.to_document(configuration)
     facts = (

@@ -20,7 +20,6 @@ from robo_rl.evaluation.registry import evaluate_policy
 from robo_rl.output import results
 from robo_rl.training import config, runner
 from sim.task import Task
-from sim.tasks import find_task
 
 VISITED_SEED = 20_000_003
 """Seed of the flights that prove an export; neither training nor evaluation uses it."""
@@ -46,7 +45,7 @@ def export_run(run_dir: Path, out: Path, episodes: int = 1000) -> Export:
         raise UserError(str(error)) from None
     trained = runner.load_trained(run_dir)
     configuration, graph = trained.configuration, trained.graph
-    task = find_task(configuration.task)
+    task = trained.task
     evaluation = evaluate_policy(graph, task, episodes).summary()
     origin = results.provenance()
     provenance = {

@@ -1,0 +1,72 @@
+"""Flags for weights and parameters of a task's terms: `--rewards.track_yaw 1.5`, `--rewards.track_yaw.width 0.3`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import field, fields, make_dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+if TYPE_CHECKING:
+    from sim.task import Task
+    from sim.terms.parameters import Parameter
+    from sim.terms.terms import Term
+
+WEIGHT = "weight"
+"""The setting of a reward whose flag is the term's own name."""
+
+
+def flags_of(task: Task) -> tuple[type[Any], Any]:
+    """A dataclass whose fields are the flags of all of a task's terms, and an instance of it with the task's values.
+
+    Every group of terms is a nested dataclass, so that --help shows it as a section of its own.
+    """
+    from sim.task import TERMS
+
+    groups = {name: _group(name, terms) for name, terms in ((group, getattr(task, group)) for group in TERMS) if terms}
+    kind = make_dataclass("Terms", [(name, type(values)) for name, values in groups.items()], frozen=True)
+    kind.__doc__ = "Terms of the task."
+    return kind, kind(**groups)
+
+
+def settings_from(flags: Any) -> dict[str, dict[str, dict[str, Any]]]:
+    """The settings, as `Task.with_settings` takes them, that an instance of `flags_of`'s dataclass holds."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for group in fields(flags):
+        values = getattr(flags, group.name)
+        for flag in fields(values):
+            term, setting = flag.metadata["setting"]
+            found.setdefault(group.name, {}).setdefault(term, {})[setting] = getattr(values, flag.name)
+    return found
+
+
+def _group(group: str, terms: Mapping[str, Term]) -> Any:
+    flags: list[tuple[str, Any, Any]] = []
+    values = {}
+    for name, term in terms.items():
+        present = term.settings()
+        for setting, parameter in term.adjustable.items():
+            shown = f"{group}.{name}" + ("" if setting == WEIGHT else f".{setting}")
+            flag = tyro.conf.arg(name=shown, help=_help(term, setting))
+            own = f"{name}__{setting}"
+            kind = cast(Any, Annotated)[_type_of(parameter), flag]
+            flags.append((own, kind, field(metadata={"setting": (name, setting)})))
+            values[own] = present[setting]
+    made = make_dataclass(group, flags, frozen=True)
+    made.__doc__ = f"Settings of the task's {group}" + (", weights per second." if group == "rewards" else ".")
+    return made(**values)
+
+
+def _type_of(parameter: Parameter) -> Any:
+    kind = type(parameter.default)
+    return tuple[(float,) * len(parameter.default)] if isinstance(parameter.default, tuple) else kind  # type: ignore[misc]
+
+
+def _help(term: Term, setting: str) -> str:
+    """The first sentence about the term, for its weight or first setting; the parameter's own name says the rest."""
+    if setting not in (WEIGHT, next(iter(term.adjustable))):
+        return ""
+    text = inspect.getdoc(term.function) or ""
+    return " ".join(text.partition("\n\n")[0].split())
