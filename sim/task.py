@@ -16,6 +16,7 @@ from policies.signals import Commands, Sensors, Truth
 from policies.specs import CommandSpec, JointSpec, SafetyEnvelope, SensorSpec
 from policies.terms.actions import ActionTerm
 from policies.terms.observations import ObservationTerm
+from sim.controllers.teacher import Teacher
 from sim.robots.legged import LeggedRobot
 from sim.terms.parameters import near
 from sim.terms.settings import settings_of, with_changes, with_settings
@@ -126,6 +127,8 @@ class Task:
     """The robot of the task, which `robo-rl robot` can simulate in real time; None for one known by its parameters."""
     guide: Callable[[Tensor], Tensor] | None = None
     """A scripted controller that learning may start from: observations [N, D] to normalised actions [N, A]."""
+    teacher: Callable[[str], Teacher] | None = None
+    """What makes, for a device, a controller that reads the truth: learning may imitate it."""
     evaluate_randomized: bool = False
     """Whether evaluations, too, draw the dynamics anew each episode."""
     mirror: SignalMirror | None = None

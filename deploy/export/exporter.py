@@ -84,8 +84,10 @@ def export_bundle(
 
     `visited` holds at least 1000 states of the policy's own flights; robot 0's are the golden episode. `joints` belongs
     to a robot with position-controlled joints. Raises BundleError, and leaves `out` as it was, when the policy can't be
-    deployed or PyTorch and onnxruntime differ.
+    deployed or PyTorch and onnxruntime differ; TypeError for what is no policy graph, such as a teacher.
     """
+    if not isinstance(graph, PolicyGraph):
+        raise TypeError(f"a bundle holds a policy graph, which reads sensors alone; got {type(graph).__name__}")
     started = time.perf_counter()
     out = Path(out)
     check_replaceable(out, frozenset(FILES))

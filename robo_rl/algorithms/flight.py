@@ -1,7 +1,7 @@
 """The fast trainer for flight: imitate a controller for a second or two, then descend through the physics.
 
-1. Warm-up (DAgger, Ross et al. 2011): the student flies, a privileged cascaded controller labels every state it visits,
-   the student regresses the labels. A stabilised vehicle has contracting dynamics, so gradients through time stay
+1. Warm-up (DAgger, Ross et al. 2011): the student flies, the task's teacher labels every state it visits, the student
+   regresses the labels. A stabilised vehicle has contracting dynamics, so gradients through time stay
    bounded.
 2. Descent: unroll the policy through the differentiable physics for `horizon` steps, sum a cost, back-propagate through
    all of it (analytic policy gradient), step Adam. Worlds go on from where they stopped; those that left the task's
@@ -12,6 +12,7 @@ What else was tried, and why this won, is in docs/flight-training.md.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import cos, pi
 from typing import Any
@@ -24,9 +25,7 @@ from policies.graph.policy_graph import PolicyGraph
 from policies.networks.mlp import MLP
 from policies.signals import Sensors, State, Truth
 from policies.validation import require, require_widths
-from sim.controllers.cascaded import CascadedTeacher
 from sim.environment import VectorEnvironment
-from sim.physics.rotor.parameters import PARAMETERS
 from sim.quadrotor.scenario import QuadrotorScenario
 from sim.task import Task
 
@@ -86,7 +85,7 @@ class FlightConfig:
         require(self, "teacher_share", low=0.0, high=1.0)
 
 
-def make_graph(config: FlightConfig, task: Task) -> PolicyGraph:
+def make_policy(config: FlightConfig, task: Task) -> PolicyGraph:
     """The policy graph to train, its weights freshly drawn from torch's global generator."""
     network = MLP(task.observation_dim, config.hidden, task.action.dim, "tanh", squash=True, output_gain=0.5)
     with torch.no_grad():
@@ -110,15 +109,17 @@ class FlightTrainer:
         self.total_iterations = config.warm_up_iterations + config.iterations
         self._random = torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)  # initial weights
-        self.graph = make_graph(config, task).to(device)
+        self.graph = make_policy(config, task).to(device)
         self._task = task
         self._seed = seed
-        self._teacher = CascadedTeacher(PARAMETERS["crazyflie"], device=device)
         self._parameters = list(self.graph.parameters())
         self._warm_optimizer = torch.optim.Adam(self._parameters, lr=config.warm_up_rate, fused=True)
         self._optimizer = torch.optim.Adam(self._parameters, lr=config.learning_rate, betas=(0.9, 0.99), fused=True)
         warming = config.warm_up_iterations > 0
         self._start_environment(config.warm_up_worlds if warming else config.worlds, seed)
+        if warming and task.teacher is None:
+            raise UserError(f"{task.name} has no teacher to imitate; use --warm-up-iterations 0 or --algorithm ppo")
+        self._teacher = None if task.teacher is None else task.teacher(device)
 
     def _start_environment(self, worlds: int, seed: int) -> None:
         environment = self._task.make_environment(worlds, seed, self.device, randomized=True)
@@ -164,19 +165,22 @@ class FlightTrainer:
     def _fly_and_label(self) -> tuple[Tensor, Tensor]:
         """Observations [M, D] that the student visits and the teacher's normalised actions [M, A] there."""
         c, graph, env = self.config, self.graph, self._environment
-        high = self._task.commands[0].high[0]
+        assert self._teacher is not None
         taught = torch.arange(env.num_worlds, device=self.device)[:, None] < c.teacher_share * env.num_worlds
         observations, labels = [], []
+        teacher_state = self._teacher.initial_state(env.num_worlds, self.device)
         for _ in range(c.warm_up_steps):
             observation = graph.observe(self._sensors, self._state)
-            label = self._teacher.commands(self._truth) * (2.0 / high) - 1.0
+            label, teacher_state = self._teacher.label(self._sensors, self._truth, teacher_state)
             observations.append(observation)
             labels.append(label)
             action = torch.where(taught, label, graph.act(observation))
             commands, state = graph.apply_action(action, self._sensors, self._state)
             step = env.step(commands)
             self._sensors, self._truth = step.sensors, step.truth
-            self._state = graph.reset_where(state, step.terminated | step.truncated)
+            done = step.terminated | step.truncated
+            self._state = graph.reset_where(state, done)
+            teacher_state = self._teacher.reset_where(teacher_state, done)
         self.steps += c.warm_up_steps * env.num_worlds
         return torch.cat(observations), torch.cat(labels)
 
@@ -271,6 +275,10 @@ class FlightTrainer:
         if saved["worlds"] != self._environment.num_worlds:
             self._start_environment(saved["worlds"], self._seed)
         self._environment.restore(saved["environment"])
-        self._sensors, self._truth = Sensors(saved["sensors"]), Truth(saved["truth"])
-        self._state = State(saved["state"])
+        here = {name: _moved(saved[name], self.device) for name in ("sensors", "truth", "state")}
+        self._sensors, self._truth, self._state = Sensors(here["sensors"]), Truth(here["truth"]), State(here["state"])
         self._random.set_state(saved["random"])
+
+
+def _moved(values: Mapping[str, Tensor], device: str) -> dict[str, Tensor]:
+    return {name: value.to(device) for name, value in values.items()}

@@ -12,6 +12,7 @@ from robo_rl.training.strict import structured
 
 if TYPE_CHECKING:
     from policies.graph.policy_graph import PolicyGraph
+    from sim.controllers.teacher import LearnedTeacher
     from sim.task import Task
 
 
@@ -33,11 +34,6 @@ class Algorithm(Protocol):
     """
 
     @property
-    def graph(self) -> PolicyGraph:
-        """The deployable policy as it stands."""
-        ...
-
-    @property
     def iteration(self) -> int:
         """Iterations done."""
         ...
@@ -57,7 +53,7 @@ class Algorithm(Protocol):
     def state_dict(self) -> dict[str, Any]:
         """Weights, optimisers, normalisers, environment, policy state and random states.
 
-        Under "graph" stands the policy graph's own `state_dict`, under "iteration" and "steps" those numbers.
+        Under "graph" stands the `state_dict` of the policy, under "iteration" and "steps" those numbers.
         Only tensors, numbers, strings, None, lists and dicts, so that loading runs no foreign code.
         """
         ...
@@ -69,7 +65,8 @@ class Algorithm(Protocol):
 class AlgorithmEntry:
     """Where an algorithm lives: `module`, and in it the dataclass of its settings and its trainer.
 
-    The module has a function `make_graph(config, task)` besides, the policy graph that its trainer trains.
+    The module has a function `make_policy(config, task)` besides: the policy graph that its trainer trains, or the
+    learned teacher.
     """
 
     module: str
@@ -82,10 +79,10 @@ class AlgorithmEntry:
         found: type[Any] = getattr(import_module(self.module), self.config)
         return found
 
-    def make_graph(self, config: AlgorithmConfig, task: Task) -> PolicyGraph:
-        """The policy graph that a training with `config` has, of fresh weights, on the CPU; no world is built."""
-        graph: PolicyGraph = import_module(self.module).make_graph(config, task)
-        return graph
+    def make_policy(self, config: AlgorithmConfig, task: Task) -> PolicyGraph | LearnedTeacher:
+        """What a training with `config` trains, of fresh weights, on the CPU; no world is built."""
+        policy: PolicyGraph | LearnedTeacher = import_module(self.module).make_policy(config, task)
+        return policy
 
     def build(self, config: AlgorithmConfig, task: Task, seed: int, device: str) -> Algorithm:
         algorithm: Algorithm = getattr(import_module(self.module), self.trainer)(config, task, seed, device)

@@ -73,7 +73,7 @@ def _first_plan(truth: Truth, period: float, seed: int) -> Tensor:
     for _ in range(STEPS):
         seen = physics.sensors()
         now = {"position_error": seen["position"], "linear_velocity_error": seen["linear_velocity"]}
-        command = teacher.commands(Truth({**dict(truth), **seen, **now}))
+        command = teacher.rotor_speeds(Truth({**dict(truth), **seen, **now}))
         plan.append(command / ROBOT.max_speed)
         physics.step(command)
     return torch.stack(plan)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from deploy.bundle.reader import Bundle
     from deploy.codegen.generate import Check, Draft
     from policies.graph.policy_graph import PolicyGraph
+    from sim.controllers.teacher import LearnedTeacher
     from sim.task import Task
 
 # What --help calls them: tyro would say "{None}|PATH", and "PATH" of positional ones.
@@ -37,7 +38,15 @@ def open_bundle(path: Path) -> Bundle:
 
 def open_policy(folder: Path, task: str = "") -> tuple[PolicyGraph | Bundle, Task]:
     """The policy in a run's or bundle's folder and the task it was made for, or the one named; a UserError for any
-    other folder."""
+    other folder, and for a teacher's."""
+    from robo_rl.training import runner
+
+    policy, made_for = open_evaluated(folder, task)
+    return runner.deployable(policy, folder), made_for
+
+
+def open_evaluated(folder: Path, task: str = "") -> tuple[PolicyGraph | LearnedTeacher | Bundle, Task]:
+    """As `open_policy`, and the teacher that a run learned."""
     from deploy.bundle.reader import MANIFEST_FILE
     from robo_rl.training import runner
     from robo_rl.training.tasks import task_of_bundle
@@ -45,7 +54,7 @@ def open_policy(folder: Path, task: str = "") -> tuple[PolicyGraph | Bundle, Tas
 
     if (folder / runner.CONFIG).is_file():
         trained = runner.load_trained(folder)
-        return trained.graph, find_task(task) if task else trained.task
+        return trained.policy, find_task(task) if task else trained.task
     if (folder / MANIFEST_FILE).is_file():
         bundle = open_bundle(folder)
         return bundle, task_of_bundle(bundle, task)

@@ -9,7 +9,7 @@ from typing import Any
 import tyro
 
 from policies.errors import UserError
-from robo_rl.cli.common import Folder, OptionalFile, check_writable, open_policy, write_json
+from robo_rl.cli.common import Folder, OptionalFile, check_writable, open_evaluated, write_json
 from robo_rl.cli.parsing import parse
 from robo_rl.evaluation.registry import evaluate_policy, evaluation_tables
 
@@ -54,7 +54,7 @@ def run(argv: Sequence[str]) -> int:
         raise UserError("--naive says how to call a policy at another rate; give --rate, too")
     from robo_rl.evaluation.flying import HELD_OUT_SEED, Calls
 
-    policy, task = open_policy(arguments.run_or_bundle, arguments.task)
+    policy, task = open_evaluated(arguments.run_or_bundle, arguments.task)
     seed = HELD_OUT_SEED if arguments.seed is None else arguments.seed
     imperfections = 0.0 if arguments.nominal else STRESS if arguments.stress else 1.0
     calls = Calls(_substeps(arguments.rate, task.period), not arguments.naive)

@@ -16,9 +16,10 @@ from deploy.bundle.reader import Bundle
 from policies.errors import UserError
 from policies.graph.multirate import MultiRate
 from policies.graph.policy_graph import PolicyGraph
-from policies.signals import Commands, Sensors, State
+from policies.signals import Commands, Sensors, State, Truth
 from policies.specs import CommandSpec, SensorSpec
 from robo_rl.output.results import plain
+from sim.controllers.teacher import Teacher
 from sim.task import Environment, Step, Task
 
 HELD_OUT_SEED = 40_000_003
@@ -41,6 +42,8 @@ class BatchPolicy(Protocol):
 
 
 Policy = PolicyGraph | Bundle | BatchPolicy
+"""What a robot can carry."""
+Evaluated = Policy | Teacher
 """What can be evaluated."""
 
 
@@ -110,7 +113,7 @@ class Evaluation:
 
 @torch.no_grad()
 def evaluate(
-    policy: Policy,
+    policy: Evaluated,
     task: Task,
     episodes: int = 1000,
     seed: int = HELD_OUT_SEED,
@@ -130,7 +133,7 @@ def evaluate(
     """
     if episodes < 1:
         raise UserError(f"episodes must be at least 1, got {episodes}")
-    pilot, task = pilot_for(policy, task, calls), task.stepped(calls.substeps)
+    pilot, task = evaluated_pilot(policy, task, calls), task.stepped(calls.substeps)
     environment = make_world(task, episodes, seed, device, robot=robot, imperfections=imperfections)
     total = torch.zeros(episodes, device=device)
     squares = torch.zeros(episodes, device=device)
@@ -147,37 +150,49 @@ def evaluate(
             squares.add_(torch.where(alive, distance.square(), 0.0))
             recent = torch.where(alive, torch.cat((recent[1:], distance[None])), recent)
 
-    sensors, _ = environment.reset()
-    survived = first_episodes(pilot, task, environment, sensors, note)
+    survived = first_episodes(pilot, task, environment, environment.reset(), note)
     return _summarise(task, seed, survived, total / calls.substeps, (squares / length).sqrt(), recent.nanmean(0))
 
 
 @torch.no_grad()
 def first_episodes(
-    pilot: BatchPolicy,
+    pilot: BatchPolicy | Teacher,
     task: Task,
     environment: Environment,
-    sensors: Sensors,
+    first: tuple[Sensors, Truth],
     note: Callable[[Step, Tensor], None],
 ) -> Tensor:
-    """Live every world's first episode, from the `sensors` that followed a reset; which worlds [N] came to its end.
+    """Every world's first episode, from what a reset returned; the worlds [N] that reached the time limit.
 
     `note` gets every step and the worlds [N] that were still in their first episode. What stood before a restart is in
     the step's terminal_*, so that a world's last step counts as its own.
     """
+    sensors, truth = first
     state = pilot.initial_state(environment.num_worlds, environment.device)
     alive = torch.ones(environment.num_worlds, dtype=torch.bool, device=environment.device)
     survived = torch.zeros_like(alive)
     for _ in range(task.episode_steps):
-        commands, state = pilot.step(sensors, state)
+        if isinstance(pilot, Teacher):
+            commands, state = pilot.step(sensors, truth, state)
+        else:
+            commands, state = pilot.step(sensors, state)
         step = environment.step(commands)
         note(step, alive)
         survived |= alive & step.truncated
         alive &= ~(step.terminated | step.truncated)
-        sensors = step.sensors
+        sensors, truth = step.sensors, step.truth
         if not bool(alive.any()):
             return survived
     raise RuntimeError(f"{task.name}: {int(alive.sum())} episodes went on after {task.episode_steps} steps")
+
+
+def evaluated_pilot(policy: Evaluated, task: Task, calls: Calls = ONCE) -> BatchPolicy | Teacher:
+    """As `pilot_for`; a teacher acts as it is, once a control period."""
+    if not isinstance(policy, Teacher):
+        return pilot_for(policy, task, calls)
+    if calls.substeps != 1:
+        raise UserError("a teacher acts once a control period; leave --rate out")
+    return policy
 
 
 def pilot_for(policy: Policy, task: Task, calls: Calls = ONCE) -> BatchPolicy:

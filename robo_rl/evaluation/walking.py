@@ -29,16 +29,17 @@ from robo_rl.evaluation.flying import (
     ONCE,
     BatchPolicy,
     Calls,
+    Evaluated,
     Floats,
     Interval,
-    Policy,
     bootstrap_mean,
+    evaluated_pilot,
     first_episodes,
     make_world,
-    pilot_for,
     wilson,
 )
 from robo_rl.output.results import plain
+from sim.controllers.teacher import Teacher
 from sim.environment import VectorEnvironment
 from sim.task import Environment, Step, Task
 
@@ -126,7 +127,7 @@ class WalkingEvaluation:
 
 @torch.no_grad()
 def evaluate_walking(
-    policy: Policy,
+    policy: Evaluated,
     task: Task,
     worlds: int = 1000,
     seed: int = HELD_OUT_SEED,
@@ -147,7 +148,7 @@ def evaluate_walking(
         raise UserError(f"{task.name} is no task of walking: it has no sensor {COMMAND}")
     if worlds < 1:
         raise UserError(f"episodes must be at least 1, got {worlds}")
-    pilot, task = pilot_for(policy, task, calls), task.stepped(calls.substeps)
+    pilot, task = evaluated_pilot(policy, task, calls), task.stepped(calls.substeps)
     environment = make_world(task, worlds, seed, device, robot=robot, imperfections=imperfections)
     if isinstance(environment, WithCurriculum):
         environment.finish_curriculum()
@@ -156,11 +157,11 @@ def evaluate_walking(
 
 @torch.no_grad()
 def walk(
-    pilot: BatchPolicy, task: Task, environment: Environment, seed: int, imperfections: float
+    pilot: BatchPolicy | Teacher, task: Task, environment: Environment, seed: int, imperfections: float
 ) -> WalkingEvaluation:
     """One episode of every world of `environment`, from a reset on."""
     n, device = environment.num_worlds, environment.device
-    sensors, _ = environment.reset()
+    first = environment.reset()
     places = next((part.terrain_places() for part in _parts(environment) if isinstance(part, WithTerrain)), None)
     if places is not None:
         # A world that falls may go on elsewhere: what counts is where its first episode began.
@@ -176,7 +177,7 @@ def walk(
         ):  # fmt: skip
             sums.add_(torch.where(alive, value, 0.0))
 
-    survived = first_episodes(pilot, task, environment, sensors, note)
+    survived = first_episodes(pilot, task, environment, first, note)
     errors = _array(linear / steps)
     fell = ~survived.cpu().numpy()
     succeeded = ~fell & _array(gone >= SUCCESS_PROGRESS * asked).astype(bool)

@@ -68,5 +68,5 @@ def restore_random_state(state: Mapping[str, Any]) -> None:
     keys = numpy["keys"].numpy().astype(np.uint32)
     np.random.set_state((numpy["name"], keys, numpy["position"], numpy["has_gauss"], numpy["cached"]))
     torch.set_rng_state(state["torch"])
-    if state["cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["cuda"])
+    # A run may go on on another machine: GPUs that are not here have no generator to set.
+    torch.cuda.set_rng_state_all(state["cuda"][: torch.cuda.device_count()])

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch.utils.tensorboard import SummaryWriter
@@ -25,7 +25,11 @@ from robo_rl.algorithms.registry import Algorithm, algorithm_name, find_algorith
 from robo_rl.output import files, results
 from robo_rl.training import checkpoint, config, parallel, tasks
 from robo_rl.training.config import TrainConfig
+from sim.controllers.teacher import LearnedTeacher
 from sim.task import Task
+
+if TYPE_CHECKING:
+    from deploy.bundle.reader import Bundle
 
 CONFIG, CHECKPOINT, METRICS, RESULT, TENSORBOARD = (
     "config.yaml", "checkpoint.pt", "metrics.jsonl", "result.json", "tensorboard",
@@ -35,6 +39,7 @@ FAILED = "failed"
 CURVE_POINTS = 200
 
 
+P = TypeVar("P", bound="PolicyGraph | Bundle")
 Progress = Callable[[int, int, Mapping[str, float]], None]
 """Called after every iteration with its number, the number of all iterations, and its metrics."""
 
@@ -99,11 +104,27 @@ def build(run_dir: Path, configuration: TrainConfig) -> Algorithm:
 class Trained:
     """What a run has learned so far, as its last checkpoint left it."""
 
+    run_dir: Path
     configuration: TrainConfig
     task: Task
-    graph: PolicyGraph
+    policy: PolicyGraph | LearnedTeacher
     iterations: int
     steps: int
+
+    @property
+    def graph(self) -> PolicyGraph:
+        """The policy to deploy. Raises UserError for a teacher."""
+        return deployable(self.policy, self.run_dir)
+
+
+def deployable(policy: P | LearnedTeacher, folder: Path) -> P:
+    """The policy that was read from `folder`. Raises UserError for a teacher, which only a simulation can run."""
+    if isinstance(policy, LearnedTeacher):
+        raise UserError(
+            f"{folder} holds a teacher, which reads what only a simulator knows: it can be evaluated and imitated, not "
+            "exported or deployed; name the run of a policy that imitates it"
+        )
+    return policy
 
 
 def load_trained(run_dir: Path) -> Trained:
@@ -115,11 +136,11 @@ def load_trained(run_dir: Path) -> Trained:
     saved = checkpoint.load(run_dir / CHECKPOINT)
     torch.set_num_threads(configuration.threads)
     task = tasks.task_of_run(run_dir, configuration)
-    graph = find_algorithm(algorithm_name(configuration.algorithm)).make_graph(configuration.algorithm, task)
+    policy = find_algorithm(algorithm_name(configuration.algorithm)).make_policy(configuration.algorithm, task)
     with _fitting(run_dir):
         learned = saved["algorithm"]
-        graph.load_state_dict(learned["graph"])
-        return Trained(configuration, task, graph.cpu(), learned["iteration"], learned["steps"])
+        policy.load_state_dict(learned["graph"])
+        return Trained(run_dir, configuration, task, policy.cpu(), learned["iteration"], learned["steps"])
 
 
 def train(run_dir: Path, progress: Progress, import_seconds: float = 0.0) -> Outcome:

@@ -1,7 +1,7 @@
 """A cascaded quadrotor controller: position -> acceleration -> thrust direction -> body rates -> rotor speeds.
 
 It is the usual cascade (position and velocity feedback give a wanted acceleration; the thrust axis is turned towards
-it; torques are mixed to rotor thrusts), with a lead that inverts the rotor lag. As a teacher it is given the vehicle's
+it; torques are mixed to rotor thrusts), with a lead that inverts the rotor lag. As a teacher it reads the vehicle's
 true state, rotor speeds, disturbance and parameters.
 """
 
@@ -12,8 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from policies.signals import Truth
+from policies.signals import Sensors, State, Truth
+from policies.terms.actions import rotor_speed
 from policies.terms.rotation import rotation_matrix
+from sim.controllers.teacher import Teacher
 from sim.physics.rotor.parameters import GRAVITY, RotorParameters
 
 
@@ -117,14 +119,19 @@ class Cascade:
         return torch.minimum((speed + (aim - speed) * (lag / g.lead)).clamp_min(0.0), d[:, 10:11])
 
 
-class CascadedTeacher:
-    """The cascade with privileged knowledge; `commands` maps Truth (see sim.quadrotor.scenario) to rotor speeds [N, 4]
-    in rad/s."""
+class CascadedTeacher(Teacher):
+    """The cascade with privileged knowledge, for the Truth of sim.quadrotor.scenario."""
 
     def __init__(self, robot: RotorParameters, gains: CascadeGains | None = None, device: str = "cpu") -> None:
+        self.action = rotor_speed(robot.max_speed)
         self._cascade = Cascade(robot, gains or CascadeGains(), device)
+        self._actions_per_speed = 2.0 / robot.max_speed
 
-    def commands(self, truth: Truth) -> Tensor:
+    def label(self, sensors: Sensors, truth: Truth, state: State) -> tuple[Tensor, State]:
+        return self.rotor_speeds(truth) * self._actions_per_speed - 1.0, state
+
+    def rotor_speeds(self, truth: Truth) -> Tensor:
+        """Rotor speed commands [N, 4] in rad/s."""
         d = truth["dynamics"]
         wanted = self._cascade.acceleration(
             truth["position_error"], truth["linear_velocity_error"], -truth["force"] / d[:, 0:1]

@@ -9,6 +9,7 @@ from policies.terms.actions import rotor_speed
 from policies.terms.observations import ClippedError, ObservationTerm, Reading, RotationMatrix
 from policies.terms.stateful import ActionHistory, ErrorIntegral, RateOfChange
 from sim.actuators import ActuatorModel, ActuatorModels
+from sim.controllers.cascaded import CascadedTeacher
 from sim.environment import VectorEnvironment
 from sim.physics.rotor.parameters import PARAMETERS
 from sim.quadrotor.figures import Figures
@@ -28,6 +29,11 @@ COMMANDS = (
         "rotor_speed", 4, "rad/s", 0.0, MAX_SPEED, MAX_SPEED / PERIOD, ("rotor_1", "rotor_2", "rotor_3", "rotor_4")
     ),
 )
+
+
+def teacher(device: str) -> CascadedTeacher:
+    """The controller that learning may imitate."""
+    return CascadedTeacher(PARAMETERS["crazyflie"], device=device)
 
 
 def sensors(tracking: bool) -> tuple[SensorSpec, ...]:

@@ -38,5 +38,6 @@ CRAZYFLIE_HOVER = Task(
     safety=crazyflie.SAFETY,
     world=make_environment,
     any_rate=True,
+    teacher=crazyflie.teacher,
     recommended={"flight": {}},
 )

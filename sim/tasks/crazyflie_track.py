@@ -78,6 +78,7 @@ CRAZYFLIE_TRACK = Task(
     safety=crazyflie.SAFETY,
     world=make_environment,
     any_rate=True,
+    teacher=crazyflie.teacher,
     # Figures are tracked to millimetres: more iterations, and a price on small offsets and not on brisk actions.
     recommended={"flight": {"iterations": 900, "learning_rate": 8e-3, "precision": 1e-3, "change_weight": 3e-3}},
 )

@@ -70,7 +70,7 @@ def test_two_processes_learn_what_one_learns_with_as_many_worlds(tmp_path: Path)
     for name, value in ours.items():
         torch.testing.assert_close(theirs[name], value, rtol=1e-5, atol=1e-5, msg=name)
     # They moved at all, and each block drew for itself.
-    untrained = runner.build(one, config.load(one / runner.CONFIG)).graph.state_dict()
+    untrained = runner.build(one, config.load(one / runner.CONFIG)).state_dict()["graph"]
     assert any(not torch.equal(value, ours[f"actor.{name}"]) for name, value in untrained.items())
     blocks = learned(two)["blocks"]
     assert len(blocks) == 2

@@ -33,7 +33,7 @@ def make_network(config: PpoConfig, task: Task) -> nn.Module:
     return MLP(inputs, config.actor_hidden, outputs, config.activation, squash)
 
 
-def make_graph(config: PpoConfig, task: Task) -> PolicyGraph:
+def make_policy(config: PpoConfig, task: Task) -> PolicyGraph:
     """The policy graph to train, its normaliser included, with weights as `make_network` draws them."""
     return task.policy_graph(make_network(config, task), RunningNormalizer(task.observation_dim))
 
@@ -42,7 +42,7 @@ class Actor:
     """A policy graph whose actions are drawn around its network's output, in the network's latent space."""
 
     def __init__(self, config: PpoConfig, task: Task, device: str) -> None:
-        self.graph: PolicyGraph = make_graph(config, task).to(device)
+        self.graph: PolicyGraph = make_policy(config, task).to(device)
         self.network: Any = self.graph.network
         self.recurrent: bool = getattr(self.network, "recurrent", False)
         self._kind = TanhGaussian if config.distribution == "squashed" else ClippedGaussian

@@ -28,7 +28,7 @@ from policies.networks.normalizer import RunningNormalizer
 from policies.signals import Truth
 from robo_rl.algorithms.blocks import WorldBlocks
 from robo_rl.algorithms.ppo.actor import Actor, find_mirrors
-from robo_rl.algorithms.ppo.actor import make_graph as make_graph
+from robo_rl.algorithms.ppo.actor import make_policy as make_policy
 from robo_rl.algorithms.ppo.config import PpoConfig
 from robo_rl.algorithms.ppo.critic import Critic
 from robo_rl.algorithms.ppo.rollout import Collector

@@ -58,7 +58,7 @@ def test_the_teacher_saves_nearly_every_published_start() -> None:
     teacher = CascadedTeacher(PARAMETERS["crazyflie"])
     alive = torch.ones(300, dtype=torch.bool)
     for _ in range(300):
-        step = env.step(Commands({"rotor_speed": teacher.commands(truth)}))
+        step = env.step(Commands({"rotor_speed": teacher.rotor_speeds(truth)}))
         truth = step.truth
         alive &= ~step.terminated
     assert float(alive.float().mean()) > 0.85

@@ -1,0 +1,91 @@
+"""Teachers: controllers that read what only a simulator knows."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from policies.signals import Commands, Sensors, State, Truth
+from policies.terms.actions import ActionTerm
+
+
+class Teacher(ABC):
+    """Acts on N simulated robots, and labels the states that a student visits.
+
+    It reads the `Truth`, so it is no policy graph: nothing exports it, and no robot can carry it. `action` is the
+    action term of its task.
+    """
+
+    action: ActionTerm
+
+    def initial_state(self, batch: int, device: str = "cpu") -> State:
+        """What the teacher remembers after a restart, for `batch` robots; nothing unless it says so."""
+        return State({})
+
+    def reset_where(self, state: State, mask: Tensor) -> State:
+        """`state` with the rows of the robots that restarted, where `mask` [N] is true, as after a restart."""
+        fresh = self.initial_state(len(mask), str(mask.device)) if state else state
+        return State({name: torch.where(mask[:, None], fresh[name], value) for name, value in state.items()})
+
+    @abstractmethod
+    def label(self, sensors: Sensors, truth: Truth, state: State) -> tuple[Tensor, State]:
+        """The normalised action [N, A] that it would take, and what it remembers next."""
+
+    def step(self, sensors: Sensors, truth: Truth, state: State) -> tuple[Commands, State]:
+        """Its commands for one control period, and what it remembers next."""
+        action, following = self.label(sensors, truth, state)
+        return self.action(self.action.bound(action), sensors), following
+
+
+class TruthTerm(Protocol):
+    """A part of what a learned teacher observes: [N, dim] of the truth."""
+
+    @property
+    def dim(self) -> int: ...
+    def __call__(self, truth: Truth) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Known:
+    """A named value of the truth, times `scale`: [N, dim]."""
+
+    name: str
+    dim: int
+    scale: float = 1.0
+
+    def __call__(self, truth: Truth) -> Tensor:
+        return self.scale * truth[self.name]
+
+
+class LearnedTeacher(nn.Module, Teacher):
+    """A network over the truth: terms -> normaliser -> network -> normalised action."""
+
+    def __init__(
+        self, terms: Sequence[TruthTerm], network: nn.Module, action: ActionTerm, normalizer: nn.Module | None = None
+    ) -> None:
+        super().__init__()
+        self.terms = tuple(terms)
+        self.network = network
+        self.action = action
+        self.normalizer = nn.Identity() if normalizer is None else normalizer
+
+    @property
+    def observation_dim(self) -> int:
+        return sum(term.dim for term in self.terms)
+
+    def observe(self, truth: Truth) -> Tensor:
+        """The joined terms [N, observation_dim], before the normaliser."""
+        return torch.cat([term(truth) for term in self.terms], -1)
+
+    def act(self, observation: Tensor) -> Tensor:
+        """The normalised action [N, A] of an observation, not yet bounded."""
+        action: Tensor = self.network(self.normalizer(observation))
+        return action
+
+    def label(self, sensors: Sensors, truth: Truth, state: State) -> tuple[Tensor, State]:
+        return self.act(self.observe(truth)), state
