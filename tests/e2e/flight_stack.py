@@ -17,6 +17,8 @@ from tests.e2e.processes import Process, RotorRecords, eventually
 from tests.real.bridge.bridge_in_thread import BareClient
 
 MAX_AGE = 0.1
+HEIGHT = "0.3"
+"""Of the test stand, in m: low, so that no test waits long for a landing."""
 WATCHDOG = 0.2
 HIGH = PARAMETERS["crazyflie-2025"].max_speed
 TICK = PERIOD
@@ -77,7 +79,7 @@ class Stack:
         self._robots += 1
         log = self.folder / f"rotor{self._robots}.jsonl"
         self.rotor = RotorRecords(log)
-        return Process(["robot", "crazyflie", "--url", self.url, "--log", str(log), "--start", "0", "0", "0.5"])
+        return Process(["robot", "crazyflie", "--url", self.url, "--log", str(log), "--start", "0", "0", HEIGHT])
 
     def restart_bridge(self) -> None:
         """Start the bridge again where it was."""

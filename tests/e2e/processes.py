@@ -128,20 +128,24 @@ class RotorRecords:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._begin = 0
+        self._position = 0
+        self._rest = b""
+        self._records: list[dict[str, Any]] = []
 
     def mark(self) -> None:
-        """Forget everything so far: a new test begins."""
-        self._begin = self._path.stat().st_size if self._path.exists() else 0
+        """Forget everything so far, a half-written line included: a new test begins."""
+        self.read()
+        self._records.clear()
+        if self._rest:
+            self._rest = b"forgotten "
 
     def read(self, kind: str = "") -> list[dict[str, Any]]:
-        """All records since the mark in order, or those of one kind."""
-        if not self._path.exists():
-            return []
-        with self._path.open("rb") as file:
-            file.seek(self._begin)
-            whole = file.read().split(b"\n")
-        # A mark may fall into a line, and the last line may not be written whole yet.
-        lines = whole[1:-1] if self._begin else whole[:-1]
-        wanted = f'{{"kind":"{kind}"'.encode() if kind else b"{"
-        return [json.loads(line) for line in lines if line.startswith(wanted)]
+        """All records since the mark in order, or those of one kind. Every line is parsed once, however often asked."""
+        if self._path.exists():
+            with self._path.open("rb") as file:
+                file.seek(self._position)
+                new = file.read()
+            self._position += len(new)
+            *lines, self._rest = (self._rest + new).split(b"\n")
+            self._records += [json.loads(line) for line in lines if line.startswith(b"{")]
+        return [record for record in self._records if not kind or record["kind"] == kind]

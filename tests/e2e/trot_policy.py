@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -69,9 +68,8 @@ class Trot(nn.Module):
     lift: Tensor
     order: Tensor
 
-    def __init__(self, fault: Literal["", "nan", "far"] = "") -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.fault = fault
         sweep_x, sweep_y, lift = torch.zeros(3, 12), torch.zeros(3, 12), torch.zeros(2, 12)
         stance = GO1.stance
         for leg, (front, left, pair) in enumerate(((1, -1, 0), (1, 1, 1), (-1, -1, 1), (-1, 1, 0))):
@@ -110,13 +108,10 @@ class Trot(nn.Module):
         offsets = offsets + 1e-6 * (
             observation[:, 29:33] @ torch.ones(4, 12) + observation[:, 33:36] @ torch.ones(3, 12)
         )
-        # Faults where no export looks: for a command to the side beyond 0.25 m/s.
+        # Faults where no export looks: for a command to the side beyond 0.25 m/s, no numbers to the left, and to the
+        # right targets far out of the joints' limits.
         left = observation[:, 3:4]
-        if self.fault == "nan":
-            offsets = offsets + 1e-6 * torch.sqrt(0.25**2 - left * left)
-        elif self.fault == "far":
-            offsets = offsets - 100.0 * torch.relu(left - 0.25)
-        return offsets
+        return offsets + 1e-6 * torch.sqrt(0.25 - left) - 100.0 * torch.relu(-left - 0.25)
 
 
 @dataclass(frozen=True)
@@ -162,22 +157,22 @@ COMMAND = CommandSpec(
 SAFETY = SafetyEnvelope(max_tilt=math.radians(60.0), max_input_age=0.1, max_command_age=0.1)
 
 
-def trot_graph(fault: Literal["", "nan", "far"] = "") -> PolicyGraph:
+def trot_graph() -> PolicyGraph:
     """The trot as a policy graph at 50 Hz."""
     terms = (
         Phase(), Reading("velocity_command", 3), Reading("joint_position", 12), Reading("joint_velocity", 12),
         Reading("orientation", 4), Reading("angular_velocity", 3),
     )  # fmt: skip
-    return PolicyGraph(SENSORS, (COMMAND,), terms, Offsets(), Trot(fault), PERIOD)
+    return PolicyGraph(SENSORS, (COMMAND,), terms, Offsets(), Trot(), PERIOD)
 
 
-def export_trot(out: Path, fault: Literal["", "nan", "far"] = "") -> None:
+def export_trot(out: Path) -> None:
     """Write the trot as a bundle to the folder `out`."""
     random = np.random.default_rng(0)
     reset = np.zeros((60, 20), bool)
     reset[0] = reset[30] = True
     visited = {spec.name: random.uniform(-0.2, 0.2, (*reset.shape, spec.dim)).astype(np.float32) for spec in SENSORS}
     export_bundle(
-        trot_graph(fault), Episode(visited, reset), out, name="trot", task="go1-velocity-flat", kind="velocity",
+        trot_graph(), Episode(visited, reset), out, name="trot", task="go1-velocity-flat", kind="velocity",
         safety=SAFETY, provenance={"algorithm": "open-loop trot, not learned"}, evaluation={}, joints=GO1.joint_spec,
     )  # fmt: skip

@@ -32,7 +32,7 @@ from robo_rl.workflows.export import visit
 from sim.legged.scenario import LeggedScenario
 from sim.tasks import find_task
 from tests.robo_rl.short_task import shorter
-from tests.robo_rl.trot_policy import trot
+from tests.robo_rl.open_loop_trot import trot
 
 TASK = "go1-velocity-flat"
 
