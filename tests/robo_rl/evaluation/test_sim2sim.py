@@ -31,8 +31,8 @@ from robo_rl.evaluation.sim2sim import (
 from robo_rl.workflows.export import visit
 from sim.legged.scenario import LeggedScenario
 from sim.tasks import find_task
-from tests.robo_rl.short_task import shorter
 from tests.robo_rl.open_loop_trot import trot
+from tests.robo_rl.short_task import shorter
 
 TASK = "go1-velocity-flat"
 
