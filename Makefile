@@ -49,13 +49,14 @@ format: $(STAMP) ## let ruff format the code
 	@$(BIN)/ruff check --select I --fix --quiet $(ROOMS) tests
 	@$(BIN)/ruff format $(ROOMS) tests
 
-bench: $(STAMP) ## measure everything into docs/results/*.json (about three hours on two quiet cores), then the tables
+# BENCH_ARGS=--long adds the benchmarks that take over half an hour, BENCH_ARGS=--resume continues an interrupted one.
+bench: $(STAMP) ## measure into docs/results/*.json, all but the long benchmarks, then write the tables
 	@echo "== measuring into docs/results/*.json; leave the machine alone meanwhile"
-	@$(BIN)/robo-rl bench all --out docs/results
+	@$(BIN)/robo-rl bench all --out docs/results $(BENCH_ARGS)
 	@$(BIN)/python -m robo_rl.bench.tables
 
-tables: $(STAMP) ## write docs/benchmarks.md from docs/results/*.json
-	@echo "== writing the tables of docs/benchmarks.md from docs/results/*.json"
+tables: $(STAMP) ## write the tables of README.md and docs/benchmarks.md from docs/results/*.json
+	@echo "== writing the tables of README.md and docs/benchmarks.md from docs/results/*.json"
 	@$(BIN)/python -m robo_rl.bench.tables
 
 robot-install-check: ## prove that robo-rl[robot] alone runs without torch, in a fresh environment

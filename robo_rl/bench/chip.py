@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,11 @@ from policies.validation import require
 from real.robots.serial_frames import Ask, ChipFault, ChipState, Decoder, FrameError, Message, Request, Setpoint, Status
 from real.robots.serial_frames import encode as frame
 from real.simulated.mcu_lockstep import Chip, ChipError, Motion
+from robo_rl.bench.loop import train_bundle
+from robo_rl.bench.registry import BENCHMARK_SEED
+from robo_rl.bench.saved_rows import Keep, Row, measure_now
 from robo_rl.cli.common import open_bundle
-from robo_rl.evaluation.flying import HELD_OUT_SEED, SUCCESS_DISTANCE, BundlePolicy
-from robo_rl.workflows.processes import call
+from robo_rl.evaluation.flying import SUCCESS_DISTANCE, BundlePolicy
 from sim.environment import VectorEnvironment
 from sim.quadrotor.figures import Figures
 from sim.quadrotor.scenario import QuadrotorSettings
@@ -63,6 +66,8 @@ class Settings:
     """Held-out starts a bundle."""
     seconds: float = 60.0
     """Time in s of each flight."""
+    seed: int = 0
+    """Seed of the trainings, where there is no bundle."""
 
     def __post_init__(self) -> None:
         require(self, "starts", low=1, high=100)
@@ -71,41 +76,50 @@ class Settings:
 
 Pilot = Callable[[Sensors], Tensor]
 """Sensors of all worlds to motor commands [N, 4]."""
+Measure = Callable[[Bundle, Task, Settings], Row]
+"""Flies a bundle in its task's world; the rest of its row."""
 
 
-def run(settings: Settings) -> dict[str, Any]:
+def run(settings: Settings, keep: Keep = measure_now) -> dict[str, Any]:
     """One row a bundle and pilot."""
-    rows = []
+    pilots: dict[str, Measure] = {"onnxruntime": _fly_runtime, "emulated chip": _fly_chips}
     with tempfile.TemporaryDirectory(prefix="robo-rl-chip-") as name:
-        for task, given in (("crazyflie-hover", settings.hover), ("crazyflie-track", settings.track)):
-            bundle = open_bundle(given or _train(Path(name), task))
-            rows += _compare(bundle, find_task(task), settings, Path(name) / f"firmware-{task}")
+        folder = Path(name)
+
+        @cache
+        def bundle(task: str) -> Bundle:
+            given = {"crazyflie-hover": settings.hover, "crazyflie-track": settings.track}[task]
+            return open_bundle(given or train_bundle(folder, task, settings.seed))
+
+        def measure(task: str, pilot: str) -> Row:
+            return {"task": task, "pilot": pilot, **pilots[pilot](bundle(task), find_task(task), settings)}
+
+        rows = [
+            keep(f"{task}, {pilot}", partial(measure, task, pilot))
+            for task in ("crazyflie-hover", "crazyflie-track")
+            for pilot in pilots
+        ]
     failures = [f"{row['task']}: a chip left the flight ({', '.join(row['left'])})" for row in rows if row.get("left")]
     return {
-        "rows": rows, "starts": settings.starts, "seconds": settings.seconds, "kernel": settings.kernel,
-        "held_out_seed": HELD_OUT_SEED, "failures": failures,
+        "rows": rows, "starts": settings.starts, "seconds": settings.seconds, "evaluation_seed": BENCHMARK_SEED,
+        "failures": failures,
     }  # fmt: skip
 
 
-def _train(folder: Path, task: str) -> Path:
-    for arguments in (
-        ["train", task, "--run-dir", str(folder / task)],
-        ["export", str(folder / task), "--out", str(folder / f"{task}-bundle"), "--episodes", "200"],
-    ):
-        if call(arguments):
-            raise UserError(f"robo-rl {arguments[0]} failed; name a bundle to fly instead")
-    return folder / f"{task}-bundle"
-
-
-def _compare(bundle: Bundle, task: Task, settings: Settings, scratch: Path) -> list[dict[str, Any]]:
-    try:
-        image = build_firmware(bundle.path, scratch, "lockstep", settings.kernel)
-    except BundleError as error:
-        raise UserError(str(error)) from None
+def _fly_runtime(bundle: Bundle, task: Task, settings: Settings) -> Row:
     steps = round(settings.seconds / task.period)
-    runtime = OnnxPilot(bundle, task, settings.starts)
-    rows = [{"pilot": "onnxruntime", **fly(runtime, make_world(task, settings.starts, steps), steps, task.period)}]
+    world = make_world(task, settings.starts, steps)
+    return fly(OnnxPilot(bundle, task, settings.starts), world, steps, task.period)
+
+
+def _fly_chips(bundle: Bundle, task: Task, settings: Settings) -> Row:
+    steps = round(settings.seconds / task.period)
     with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="robo-rl-firmware-")))
+        try:
+            image = build_firmware(bundle.path, scratch, "lockstep", settings.kernel)
+        except BundleError as error:
+            raise UserError(str(error)) from None
         try:
             chips = [stack.enter_context(Chip(image, boot_id=k + 1)) for k in range(settings.starts)]
             pilot = ChipPilot(chips, task.period, OnnxPilot(bundle, task, settings.starts))
@@ -113,25 +127,23 @@ def _compare(bundle: Bundle, task: Task, settings: Settings, scratch: Path) -> l
         except ChipError as error:
             raise UserError(str(error)) from None
     spans = np.array(bundle.manifest.commands[0].high) - np.array(bundle.manifest.commands[0].low)
-    difference = pilot.difference / float(spans.max())
-    rows.append({"pilot": "emulated chip", **flown, "command_difference": difference, "left": pilot.left()})
-    return [{"task": task.name, **row} for row in rows]
+    return {**flown, "command_difference": pilot.difference / float(spans.max()), "left": pilot.left()}
 
 
 def make_world(task: Task, starts: int, steps: int) -> VectorEnvironment:
-    """The task's world with long episodes: for a tracking task one figure, else starts no steeper than a chip arms."""
+    """The task's world with long episodes: one figure for a tracking task, else starts that a chip would arm at."""
     if any(sensor.name == "target_position" for sensor in task.sensors):
         figures = Figures(interval=(FIGURE_PERIOD, FIGURE_PERIOD))
         return crazyflie.make_environment(
-            starts, HELD_OUT_SEED, figures=figures, settings=CALM, episode_steps=steps + 1
+            starts, BENCHMARK_SEED, figures=figures, settings=CALM, episode_steps=steps + 1
         )
     settings = QuadrotorSettings()
     upright = replace(settings, start=replace(settings.start, angle=MAX_START_TILT))
-    return crazyflie.make_environment(starts, HELD_OUT_SEED, settings=upright, episode_steps=steps + 1)
+    return crazyflie.make_environment(starts, BENCHMARK_SEED, settings=upright, episode_steps=steps + 1)
 
 
 @torch.no_grad()
-def fly(pilot: Pilot, world: VectorEnvironment, steps: int, period: float) -> dict[str, Any]:
+def fly(pilot: Pilot, world: VectorEnvironment, steps: int, period: float) -> Row:
     """Fly `steps` steps in every world; errors in m are distances to the target after `SETTLED` s, of survivors."""
     sensors, _ = world.reset()
     count = len(next(iter(sensors.values())))
@@ -167,8 +179,8 @@ class OnnxPilot:
     def follow(self, commands: Tensor) -> None:
         """Remember the commands [N, 4] in rad/s that another pilot gave in place of the last ones.
 
-        Without it, a policy that reads its own actions drifts away from one that really flies: the vehicle, which holds
-        the two together in closed loop, hears only one of them.
+        Without it, a policy that observes its own actions drifts away from the one that flies: the closed loop, which
+        would hold the two together, contains only one of them.
         """
         if ACTION_HISTORY in self._state:
             history = self._state[ACTION_HISTORY].clone()
@@ -178,7 +190,7 @@ class OnnxPilot:
 
 class ChipPilot:
     """One chip a world. `difference` is the largest one, in rad/s, between a flying chip's command and that of `peer`,
-    which is given the same sensors and remembers the same actions."""
+    which gets the same sensors and the same action history."""
 
     def __init__(self, chips: list[Chip], period: float, peer: OnnxPilot) -> None:
         self.difference = 0.0
@@ -205,7 +217,7 @@ class ChipPilot:
         return given
 
     def left(self) -> list[str]:
-        """The chips that fly no more, each with its state and why."""
+        """The chips that are no longer flying, each with its state and its faults."""
         return [
             f"start {k}: {ChipState(state).name.lower()} for {ChipFault(faults)!s}"
             for k, (state, faults) in enumerate(zip(self._state, self._faults, strict=True))
@@ -213,7 +225,7 @@ class ChipPilot:
         ]
 
     def _setpoint(self, rows: dict[str, Floats], k: int) -> Setpoint:
-        # Where the target is no sensor, the position is relative to it: then it lies at the origin.
+        # Where the target is no sensor, the position is relative to it, so the target is the origin.
         x, y, z = rows["target_position"][k] if "target_position" in rows else np.zeros(3)
         vx, vy, vz = rows["target_velocity"][k] if "target_velocity" in rows else np.zeros(3)
         return Setpoint((x, y, z), (vx, vy, vz), round(1e3 * self._step * self._period))
@@ -223,7 +235,7 @@ class ChipPilot:
         return frame(message, self._sequence)
 
     def _exchange(self, rows: dict[str, Floats], links: Iterable[bytes]) -> Floats:
-        """One step of every chip; they compute at the same time, as far as there are cores."""
+        """One step of every chip; they compute in parallel, up to the number of cores."""
         seconds = self._step * self._period
         self._step += 1
         names = ("position", "orientation", "linear_velocity", "angular_velocity")

@@ -1,11 +1,11 @@
 """`bench env`: a full environment step of go1-velocity-flat as a share of the bare physics below it, and its memory.
 
-The full step is what a trainer pays for everything but its network: observation terms, action term, actuator and sensor
-models, physics, reward, termination, restarts with randomization, pushes and commands. The bare physics is
+The full step is all that a trainer calls but its network: observation terms, action term, actuator and sensor models,
+physics, reward, termination, restarts with randomization, pushes and commands. The bare physics is
 `mujoco.batch.Batch.step` on the same model with as many substeps and threads, from the same states, under the same
-commands. Both take turns in one process, so that whatever else the machine does falls on both; the share is the median
-of the turns' ratios. Every number of worlds has a process of its own, whose memory is its peak before the bare physics
-is built beside it.
+commands. Both take turns in one process, so that other load on the machine affects both; the share is the median of the
+turns' ratios. Every number of worlds has a process of its own, whose memory is its peak before the bare physics is
+built beside it.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ from torch import Tensor, nn
 
 from policies.errors import UserError
 from policies.validation import require
+from robo_rl.bench.saved_rows import Keep, Row, measure_now
 from sim.task import Environment, Task
 from sim.tasks import find_task
 
 TASK = "go1-velocity-flat"
 ACTION_SPREAD = 0.3
-"""Standard deviation of the random actions: enough to stumble, and now and then to fall, as a learning robot does."""
+"""Standard deviation of the random actions: enough to stumble, and sometimes to fall, as a learning robot does."""
 PREPARED = 16
-"""Actions drawn ahead, used in turn: drawing them is the trainer's work, not the environment's."""
+"""Actions drawn in advance and used in turn, because drawing them is the trainer's work."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class Settings:
     """Turns of each side; the median counts."""
     threads: int = 1
     """Threads that torch may use within one operation; the physics always takes all cores."""
+    seed: int = 0
+    """Seed of the environment and of the actions."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "repeats", "threads"):
@@ -54,31 +57,33 @@ class Settings:
             raise UserError(f"worlds must be numbers of at least 1, got {self.worlds}")
 
 
-def run(settings: Settings) -> dict[str, Any]:
-    """One entry for every number of worlds."""
-    worlds = {str(count): _in_child(count, settings) for count in settings.worlds}
+def run(settings: Settings, keep: Keep = measure_now) -> dict[str, Any]:
+    """One row for every number of worlds."""
+
+    def measured(count: int) -> Row:
+        return keep(f"{count} worlds", lambda: _in_child(count, settings))
+
     return {
-        "worlds": worlds,
+        "worlds": {str(count): measured(count) for count in settings.worlds},
         "task": TASK,
-        "torch_threads": settings.threads,
         "includes": "observation and action terms, sensor and actuator models, reward, termination, restarts, "
         "randomization, pushes, commands; random actions, no network",
     }
 
 
-def _in_child(count: int, settings: Settings) -> dict[str, Any]:
+def _in_child(count: int, settings: Settings) -> Row:
     command = [sys.executable, "-m", "robo_rl.bench.env", str(count), json.dumps(asdict(settings))]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise UserError(f"the measurement with {count} worlds ended with {done.returncode}; its message stands above")
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
+    row: Row = json.loads(done.stdout.splitlines()[-1])
+    return row
 
 
 class FullStep:
     """An environment with its observation terms, driven by prepared random actions."""
 
-    def __init__(self, task: Task, environment: Environment, seed: int = 0) -> None:
+    def __init__(self, task: Task, environment: Environment, seed: int) -> None:
         generator = torch.Generator().manual_seed(seed)
         shape = (environment.num_worlds, task.action.dim)
         self.environment = environment
@@ -118,7 +123,7 @@ class BareStep:
         self._count = 0
 
     def take_over(self) -> None:
-        """Go on from the states that the full environment is in."""
+        """Continue from the states that the full environment is in."""
         self._qpos[:] = self._physics.qpos
         self._qvel[:] = self._physics.qvel
 
@@ -128,13 +133,13 @@ class BareStep:
         self._batch.step(nstep=self._physics.substeps)
 
 
-def measure(count: int, settings: Settings) -> dict[str, Any]:
-    """The entry for `count` worlds, measured in this very process."""
+def measure(count: int, settings: Settings) -> Row:
+    """The row for `count` worlds, measured in this process."""
     torch.set_num_threads(settings.threads)
     task = find_task(TASK)
-    environment = task.make_environment(count, 0, randomized=True)
-    full = FullStep(task, environment)
-    # Episodes that end in step would put all restarts into one turn.
+    environment = task.make_environment(count, settings.seed, randomized=True)
+    full = FullStep(task, environment, settings.seed)
+    # Without it all episodes would end together, and one turn would hold all restarts.
     environment.spread_ages()  # type: ignore[attr-defined]
     _seconds(full, settings.steps)
     memory = peak_memory_mb()
@@ -170,9 +175,9 @@ def _seconds(work: Any, steps: int) -> float:
 
 
 def peak_memory_mb() -> float:
-    """Most memory that this process ever had in use, in 10^6 bytes; nan where the system does not tell (not Linux).
+    """Largest resident memory of this process so far, in 10^6 bytes; nan where the system does not count it.
 
-    The kernel's own high-water mark of this program: what getrusage tells starts with that of the parent process.
+    It is the kernel's high-water mark of this program: getrusage's starts from that of the parent process.
     """
     try:
         lines = Path("/proc/self/status").read_text().splitlines()

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -17,20 +18,22 @@ import torch
 from policies.validation import require
 from robo_rl.algorithms.flight import FlightConfig, FlightTrainer
 from robo_rl.bench.oracle import savable
-from robo_rl.evaluation.flying import HELD_OUT_SEED, Evaluation, evaluate
+from robo_rl.bench.registry import BENCHMARK_SEED
+from robo_rl.bench.saved_rows import Keep, Row, measure_now
+from robo_rl.evaluation.flying import evaluate
 from sim.tasks import find_task
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Train and judge crazyflie-hover."""
+    """Train and evaluate crazyflie-hover."""
 
     seeds: int = 10
     """Number of trainings, with seeds from `first_seed` on."""
     first_seed: int = 0
     """Seed of the first training."""
     episodes: int = 1000
-    """Held-out starts that every policy is judged on."""
+    """Held-out starts that every policy is evaluated from."""
     threads: int = 1
     """Threads that torch may use within one operation; one is fastest at the trainer's sizes."""
     algorithm: FlightConfig = field(default_factory=FlightConfig)
@@ -42,29 +45,16 @@ class Settings:
         require(self, "first_seed", low=0, high=9_000_000)
 
 
-def run(settings: Settings) -> dict[str, Any]:
-    """Train, judge, and set success against what can be saved at all."""
-    task = find_task("crazyflie-hover")
+def run(settings: Settings, keep: Keep = measure_now) -> dict[str, Any]:
+    """Train, evaluate, and compare success with the share of starts that can be saved at all; one row a seed."""
     before = torch.get_num_threads()
     torch.set_num_threads(settings.threads)
     try:
-        startup = _startup_seconds()
-        rows, judged = [], []
-        for seed in range(settings.first_seed, settings.first_seed + settings.seeds):
-            started = time.perf_counter()
-            trainer = FlightTrainer(settings.algorithm, task, seed)
-            while trainer.iteration < trainer.total_iterations:
-                trainer.iterate()
-            seconds = time.perf_counter() - started
-            evaluation = evaluate(trainer.graph, task, settings.episodes)
-            judged.append(evaluation)
-            rows.append(_row(seed, seconds, trainer.steps, evaluation))
-            done = rows[-1]
-            print(
-                f"seed {seed}: {seconds:.1f} s, {done['survival']:.3f} alive, {done['success_at_0.1']:.3f} at 0.1 m",
-                flush=True,
-            )
-        union = np.any([e.survived for e in judged], axis=0)
+        startup = keep("start-up", _startup_seconds)
+        seeds = range(settings.first_seed, settings.first_seed + settings.seeds)
+        rows = [keep(f"seed {seed}", partial(_train, seed, settings)) for seed in seeds]
+        lost = set.intersection(*(set(row["lost_starts"]) for row in rows))
+        union = np.array([start not in lost for start in range(settings.episodes)])
         by_oracle = _oracle(union, settings.episodes)
     finally:
         torch.set_num_threads(before)
@@ -78,29 +68,39 @@ def run(settings: Settings) -> dict[str, Any]:
         "saved_by_oracle_alone": float((by_oracle & ~union).mean()),
         "median_train_seconds": median(r["train_seconds"] for r in rows),
         "worst_train_seconds": max(r["train_seconds"] for r in rows),
-        "held_out_seed": HELD_OUT_SEED,
-        "threads": settings.threads,
-        **startup,
+        "evaluation_seed": BENCHMARK_SEED,
+        "import_seconds": startup["import_seconds"],
+        "kernel_compile_seconds": startup["kernel_compile_seconds"],
     }
 
 
-def _row(seed: int, seconds: float, steps: int, evaluation: Evaluation) -> dict[str, Any]:
+def _train(seed: int, settings: Settings) -> Row:
+    task = find_task("crazyflie-hover")
+    started = time.perf_counter()
+    trainer = FlightTrainer(settings.algorithm, task, seed)
+    while trainer.iteration < trainer.total_iterations:
+        trainer.iterate()
+    seconds = time.perf_counter() - started
+    evaluation = evaluate(trainer.graph, task, settings.episodes, BENCHMARK_SEED)
     summary = evaluation.summary()
+    alive, near = summary["survival"]["value"], summary["success_at_0.1"]["value"]
+    print(f"seed {seed}: {seconds:.1f} s, {alive:.3f} alive, {near:.3f} at 0.1 m", flush=True)
     return {
         "seed": seed,
         "train_seconds": seconds,
-        "environment_steps": steps,
-        "survival": summary["survival"]["value"],
-        "success_at_0.1": summary["success_at_0.1"]["value"],
+        "environment_steps": trainer.steps,
+        "survival": alive,
+        "success_at_0.1": near,
         "success_interval": [summary["success_at_0.1"]["low"], summary["success_at_0.1"]["high"]],
         "mean_distance_m": summary["distance_m"]["value"],
+        "lost_starts": np.flatnonzero(~evaluation.survived).tolist(),
     }
 
 
 def _oracle(union: np.ndarray[Any, Any], episodes: int) -> np.ndarray[Any, Any]:
-    """What the oracle saves of the starts that no policy saved."""
+    """Which starts [N] the oracle saves of those that no policy saved (False in `union` [N])."""
     task = find_task("crazyflie-hover")
-    _, truth = task.make_environment(episodes, HELD_OUT_SEED).reset()
+    _, truth = task.make_environment(episodes, BENCHMARK_SEED).reset()
     lost = torch.from_numpy(~union).nonzero()[:, 0]
     found = np.zeros(episodes, dtype=bool)
     if len(lost):
@@ -110,7 +110,7 @@ def _oracle(union: np.ndarray[Any, Any], episodes: int) -> np.ndarray[Any, Any]:
 
 
 def _startup_seconds() -> dict[str, float]:
-    """What a first run pays before training: imports, and compiling the kernels into an empty cache."""
+    """Seconds that a first run spends before training: imports, and compiling the kernels into an empty cache."""
     script = (
         "import time; a = time.perf_counter()\n"
         "from robo_rl.algorithms.flight import FlightTrainer\n"

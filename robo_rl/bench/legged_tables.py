@@ -28,7 +28,7 @@ def walk(result: Result) -> str:
     seeds = result["seeds"]
     rows = [
         (
-            str(seed["seed"]), _seconds(seed["seconds_to_0.20"]), f"{seed['train_seconds']:.0f}",
+            str(seed["seed"]), seconds(seed["seconds_to_0.20"]), f"{seed['train_seconds']:.0f}",
             f"{seed['final_velocity_error']:.3f}", f"{seed['final_yaw_rate_error']:.3f}",
             percent(seed["final_fall_rate"]),
         )
@@ -41,7 +41,7 @@ def walk(result: Result) -> str:
         rows.append(
             (
                 name,
-                _seconds(None if reached == float("inf") else reached),
+                seconds(None if reached == float("inf") else reached),
                 f"{pick(seed['train_seconds'] for seed in seeds):.0f}",
                 f"{pick(seed['final_velocity_error'] for seed in seeds):.3f}",
                 f"{pick(seed['final_yaw_rate_error'] for seed in seeds):.3f}",
@@ -59,18 +59,21 @@ def ppo(result: Result) -> str:
     """One row a trainer, and how much sooner ours reaches the same return."""
     rows = [
         (
-            row["trainer"], f"{row['samples_per_second']:,.0f}", _seconds(row["seconds_to_return"]),
+            row["trainer"], f"{row['samples_per_second']:,.0f}", seconds(row["seconds_to_return"]),
             f"{row['final_return']:.1f}", str(row["threads"]),
         )
         for row in result["rows"]
     ]  # fmt: skip
     level = f"return {result['return_level']:.1f}"
     title = ("trainer", "samples (1/s)", f"time to {level} (s)", "final return", "torch threads")
-    more = f"at {_times(result['throughput_ratio'])} the samples a second"
+    table = markdown_table(title, rows)
+    if result["throughput_ratio"] is None:
+        return f"{table}\n\nThe rows are from different machines, so their ratios say nothing."
+    more = f"at {result['throughput_ratio']:.2f} times the samples a second"
     if result["time_ratio"] is None:
-        return f"{markdown_table(title, rows)}\n\nOurs does not reach {level} of {result['compared_with']}, {more}."
-    sooner = f"{_times(result['time_ratio'])} as fast as {result['compared_with']}"
-    return f"{markdown_table(title, rows)}\n\nOurs reaches {level} {sooner}, {more}."
+        return f"{table}\n\nOurs does not reach {level} of {result['compared_with']}, {more}."
+    sooner = f"{result['time_ratio']:.2f} times as fast as {result['compared_with']}"
+    return f"{table}\n\nOurs reaches {level} {sooner}, {more}."
 
 
 def rough(result: Result) -> str:
@@ -140,9 +143,6 @@ def _holds(holds: bool) -> str:
     return "holds" if holds else "does not hold"
 
 
-def _seconds(value: float | None) -> str:
-    return "not reached" if value is None else f"{value:.0f}"
-
-
-def _times(ratio: float | None) -> str:
-    return "an unknown number of times" if ratio is None else f"{ratio:.2f} times"
+def seconds(value: float | None, unit: str = "") -> str:
+    """A time that may never have been reached."""
+    return "not reached" if value is None else f"{value:.0f}{unit}"

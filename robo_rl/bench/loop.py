@@ -1,8 +1,9 @@
-"""The control loop end to end on the loopback address: bridge, simulated robot and deployment, a process each.
+"""`bench loop`: the control loop end to end on the loopback address: bridge, simulated robot and deployment, a process
+each.
 
 The age of a command is measured by the robot, on its own clock: from the moment a state was measured to the moment the
-command computed from it was accepted. It holds both ways through the bridge and the policy; the rotors follow with the
-robot's next step, at most 2.5 ms later.
+command computed from it was accepted. It includes both ways through the bridge and the policy; the rotors follow with
+the robot's next step, at most 2.5 ms later.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ import json
 import math
 import tempfile
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from policies.errors import UserError
+from robo_rl.bench.saved_rows import Keep, Row, measure_now
 from robo_rl.bench.stalls import witness
 from robo_rl.cli.common import open_bundle
 from robo_rl.workflows.processes import call, running
@@ -34,6 +37,8 @@ class Settings:
     """Time in s under the policy in each flight."""
     robot: str = "crazyflie-2025"
     """The simulated robot's parameters."""
+    seed: int = 0
+    """Seed of the training, where there is no bundle."""
 
     def __post_init__(self) -> None:
         if not self.rates or not all(math.isfinite(rate) and rate > 0.0 for rate in self.rates):
@@ -42,32 +47,41 @@ class Settings:
             raise UserError(f"seconds must be above 0, got {self.seconds}")
 
 
-def run(settings: Settings) -> dict[str, Any]:
-    """Fly at every rate; the keys are those that robo_rl.bench.tables reads."""
+def run(settings: Settings, keep: Keep = measure_now) -> dict[str, Any]:
+    """Fly at every rate, one row each."""
     if settings.bundle is not None:
         open_bundle(settings.bundle)
     with tempfile.TemporaryDirectory(prefix="robo-rl-loop-") as name:
         folder = Path(name)
-        bundle = settings.bundle or _train(folder)
-        rates, failures = {}, []
-        for rate in settings.rates:
-            label = f"{rate:g}"
+
+        @cache
+        def bundle() -> Path:
+            return settings.bundle or train_bundle(folder, "crazyflie-hover", settings.seed)
+
+        def measure(rate: float) -> Row:
+            flown = bundle()
             with witness() as stalls:
-                report, ages = _fly(bundle, rate, settings, folder / label)
-            if not report["success"]:
-                failures.append(f"at {label} Hz: {report['outcome']}")
-            rates[label] = {**_figures(report, ages), **stalls}
-    return {"rates": rates, "seconds": settings.seconds, "robot": settings.robot, "failures": failures}
+                report, ages = _fly(flown, rate, settings, folder / f"{rate:g}")
+            return {**_figures(report, ages), **stalls, "held": report["success"]}
+
+        rates = {f"{rate:g}": keep(f"{rate:g} Hz", partial(measure, rate)) for rate in settings.rates}
+    return {
+        "rates": rates,
+        "robot": settings.robot,
+        "failures": [f"at {rate} Hz: {row['outcome']}" for rate, row in rates.items() if not row["held"]],
+    }
 
 
-def _train(folder: Path) -> Path:
+def train_bundle(folder: Path, task: str, seed: int) -> Path:
+    """Train `task` below `folder` by the commands that a user would type; the bundle's folder."""
+    run_dir, bundle = folder / f"{task}-run", folder / f"{task}-bundle"
     for arguments in (
-        ["train", "crazyflie-hover", "--run-dir", str(folder / "run")],
-        ["export", str(folder / "run"), "--out", str(folder / "bundle"), "--episodes", "200"],
+        ["train", task, "--seed", str(seed), "--run-dir", str(run_dir)],
+        ["export", str(run_dir), "--out", str(bundle), "--episodes", "200"],
     ):
         if call(arguments):
-            raise UserError(f"robo-rl {arguments[0]} failed; name a --bundle to fly instead")
-    return folder / "bundle"
+            raise UserError(f"robo-rl {arguments[0]} failed; name a bundle to fly instead")
+    return bundle
 
 
 def _fly(bundle: Path, rate: float, settings: Settings, folder: Path) -> tuple[dict[str, Any], np.ndarray[Any, Any]]:
@@ -93,7 +107,7 @@ def accepted_ages(log: Path) -> np.ndarray[Any, Any]:
     ages = []
     with log.open() as file:
         for line in file:
-            # The log holds every physics step, too: only lines of commands are worth parsing.
+            # The log also holds every physics step; only the lines of commands are parsed.
             if line.startswith('{"kind":"accepted"'):
                 ages.append(json.loads(line)["age"])
     return np.array(ages)

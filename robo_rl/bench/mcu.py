@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +45,14 @@ from robo_rl.bench.mcu_networks import (
     write_bundle,
     write_untrained,
 )
+from robo_rl.bench.saved_rows import Keep, Row, measure_now
 from robo_rl.output.results import installed_version
 
 MHZ = 168.0
 """The STM32F405's fastest clock."""
 FLAGS = ("-std=c99", "-O2")
 FLOWN = ("crazyflie-track", "go1-velocity-flat")
-"""Tasks of the policies whose flights are compared beside hover's, where no bundles are given."""
+"""Tasks of the policies whose recorded episodes are compared beside hover's, where no bundles are given."""
 
 
 @dataclass(frozen=True)
@@ -97,30 +99,44 @@ class _Program:
     flags: tuple[str, ...] = FLAGS
 
 
-def run(settings: Settings) -> dict[str, Any]:
+def run(settings: Settings, keep: Keep = measure_now) -> dict[str, Any]:
     """Rows by network and kernel, peers that are absent, and how it was measured."""
     try:
-        return _run(settings)
+        return _run(settings, keep)
     except BundleError as error:
         raise UserError(str(error)) from None
 
 
-def _run(settings: Settings) -> dict[str, Any]:
+def _run(settings: Settings, keep: Keep) -> dict[str, Any]:
     rows = []
     peers = dict(mcu_peers.ABSENT)
     version = installed_version("emlearn")
     peers["emlearn"] = version or "not installed: pip install 'robo-rl[bench]'"
+
+    def generated(name: str, bundle: Path) -> list[Row]:
+        return [
+            keep(f"{name}, {kernel}", partial(_generated, name, bundle, kernel, settings))
+            for kernel in settings.kernels
+        ]
+
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         for network in networks(settings.seed):
             bundle = write_bundle(network, folder / "bundle", settings.seed)
-            rows += [_generated(network.name, bundle, kernel, settings) for kernel in settings.kernels]
-            if version is not None:
-                rows += _emlearn(network, bundle, f"emlearn {version}", settings)
+            rows += generated(network.name, bundle)
+            program = None if version is None else _emlearn(network, bundle, settings)
+            if program is not None:
+                code = f"emlearn {version}"
+                row = keep(f"{network.name}, {code}", partial(_measure, program, settings))
+                rows.append({"network": network.name, "kernel": "", "code": code, **row})
         hover = settings.hover or write_untrained(HOVER_TASK, folder / "hover", settings.seed)
-        rows += [_generated(HOVER, hover, kernel, settings) for kernel in settings.kernels]
+        rows += generated(HOVER, hover)
         flown = settings.flown or [write_untrained(task, folder / task, settings.seed) for task in FLOWN]
-        bits = [_bit_equal(bundle, kernel) for bundle in (hover, *flown) for kernel in settings.kernels]
+        bits = [
+            keep(f"bits of {bundle.name}, {kernel}", partial(_bit_equal, bundle, kernel))
+            for bundle in (hover, *flown)
+            for kernel in settings.kernels
+        ]
         compiler = run_tool(["arm-none-eabi-gcc", "-dumpfullversion"], folder, 10.0).strip()
         emulator = run_tool(["qemu-system-arm", "--version"], folder, 10.0).splitlines()[0]
     return {
@@ -135,7 +151,7 @@ def _run(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _generated(name: str, bundle: Path, kernel: str, settings: Settings) -> dict[str, Any]:
+def _generated(name: str, bundle: Path, kernel: str, settings: Settings) -> Row:
     with tempfile.TemporaryDirectory() as scratch:
         done = generate(bundle, Path(scratch) / "c", kernel)
         manifest = load_bundle(bundle).manifest
@@ -155,7 +171,7 @@ def _generated(name: str, bundle: Path, kernel: str, settings: Settings) -> dict
     return {"network": name, "kernel": kernel, "code": "robo-rl", "state_bytes": done.state_bytes, **row}
 
 
-def _bit_equal(bundle: Path, kernel: str) -> dict[str, Any]:
+def _bit_equal(bundle: Path, kernel: str) -> Row:
     """Steps of a bundle's whole recorded flight, and those of equal status, commands and state on both machines."""
     manifest, golden = recorded(bundle)
     with tempfile.TemporaryDirectory() as scratch:
@@ -164,17 +180,17 @@ def _bit_equal(bundle: Path, kernel: str) -> dict[str, Any]:
     return {"policy": manifest.identity.name, "kernel": kernel, **asdict(bits)}
 
 
-def _emlearn(network: Network, bundle: Path, code: str, settings: Settings) -> list[dict[str, Any]]:
-    """A row for emlearn, none where it lacks the network's layers."""
+def _emlearn(network: Network, bundle: Path, settings: Settings) -> _Program | None:
+    """The network in emlearn's C, None where emlearn lacks the network's layers."""
     folder = mcu_peers.emlearn_folder()
     if folder is None or not isinstance(network.module, MLP):
-        return []
+        return None
     sources = mcu_peers.emlearn_sources(network.module)
     if sources is None:
-        return []
+        return None
     reset, sensors = flight(bundle, settings.steps)
     linear = [layer for layer in network.module.layers if isinstance(layer, nn.Linear)]
-    program = _Program(
+    return _Program(
         sources=sources,
         measured="case.o",
         inputs=policy_inputs(load_bundle(bundle).manifest, reset, sensors),
@@ -185,10 +201,9 @@ def _emlearn(network: Network, bundle: Path, code: str, settings: Settings) -> l
         constant_bytes=mcu_peers.weight_bytes(network.module),
         flags=(*FLAGS, f"-I{folder}"),
     )
-    return [{"network": network.name, "kernel": "", "code": code, **_measure(program, settings)}]
 
 
-def _measure(program: _Program, settings: Settings) -> dict[str, Any]:
+def _measure(program: _Program, settings: Settings) -> Row:
     outputs = program.expected.shape[1] + 1
     with tempfile.TemporaryDirectory() as scratch:
         chip = build_m4f(program.sources, Path(scratch), program.flags, libraries=("-lm",))

@@ -1,12 +1,12 @@
 """`bench ppo`: our PPO and rsl_rl's own runner on the same task, network, steps and settings.
 
-Both train in worlds of the same make, through the same observation and action terms, with as many samples; each has
-the number of torch threads that suits it best, found by trying. The clock stands still while a policy is judged. What
-is compared is the return of the deterministic policy on the evaluation's commands, which are harder than what a
-curriculum may be asking in training and the same for both. "Time to equal return" is when each first reached the agreed
-level: `LEVEL` of rsl_rl's best return, on lines between evaluations. Where ours learns from mirror images,
-rsl_rl also runs with its own, and the faster of its two counts. Where ours begins by imitating the task's guide, which
-rsl_rl can't, it also runs without, in a row of its own that says what is owed to the guide.
+Both train in the same kind of worlds, through the same observation and action terms, with as many samples; each has
+the number of torch threads with which it is fastest, found by trying. The clock stops during evaluations. What is
+compared is the return of the deterministic policy on the evaluation's commands, which are the same for both and harder
+than what a curriculum may command in training. "Time to equal return" is when each first reaches the same level:
+`LEVEL` of rsl_rl's best return, interpolated between evaluations. Where ours learns from mirror images, rsl_rl also
+runs with its own, and the faster of its two counts. Where ours begins by imitating the task's guide, which rsl_rl
+can't, it also runs without, in a row of its own that shows the guide's share in the difference.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import io
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -25,8 +26,9 @@ from policies.graph.policy_graph import PolicyGraph
 from policies.validation import require
 from robo_rl.algorithms.ppo.config import PpoConfig
 from robo_rl.algorithms.ppo.trainer import PpoTrainer
+from robo_rl.bench.registry import BENCHMARK_SEED
+from robo_rl.bench.saved_rows import Keep, Row, measure_now
 from robo_rl.bench.walk import TASK, Clock, point, recommended
-from robo_rl.evaluation.flying import HELD_OUT_SEED
 from robo_rl.evaluation.walking import evaluate_walking
 from robo_rl.output.results import usable_cores
 from sim.task import Task
@@ -61,7 +63,7 @@ class Settings:
 
 
 class Ours:
-    """Our trainer behind what this benchmark asks of one."""
+    """Our trainer with the interface that this benchmark uses."""
 
     name = "robo-rl"
 
@@ -85,7 +87,7 @@ class Ours:
 
 
 class OursUnguided(Ours):
-    """The same from nothing: no guide, and no bound of the noise that the guide makes possible."""
+    """The same without the guide, and without the bound of the noise that the guide makes possible."""
 
     name = "robo-rl, no guide"
 
@@ -94,7 +96,7 @@ class OursUnguided(Ours):
 
 
 class Theirs:
-    """rsl_rl's runner, with our settings in its own words."""
+    """rsl_rl's runner, with our settings translated into its own."""
 
     name = "rsl_rl"
     mirrored = False
@@ -179,8 +181,8 @@ def rsl_rl_settings(config: PpoConfig, mirrored: bool = False) -> dict[str, Any]
     }
 
 
-def run(settings: Settings) -> dict[str, Any]:
-    """One row a trainer; the keys are those that robo_rl.bench.tables reads."""
+def run(settings: Settings, keep: Keep = measure_now) -> dict[str, Any]:
+    """One row a trainer; ratios are of rows from one machine only."""
     task = find_task(TASK)
     before = torch.get_num_threads()
     try:
@@ -188,9 +190,9 @@ def run(settings: Settings) -> dict[str, Any]:
         if settings.algorithm.imitation:
             makers.append(OursUnguided)
         if settings.algorithm.symmetry != "none":
-            # Whether mirror images make theirs faster, nobody knows before.
+            # Mirror images may make theirs faster or slower, so both are measured.
             makers.append(TheirsMirrored)
-        rows = [_train(maker, settings, task) for maker in makers]
+        rows = [keep(maker.name, partial(_train, maker, settings, task)) for maker in makers]
     finally:
         torch.set_num_threads(before)
     rivals = [row for row in rows if row["trainer"] in (Theirs.name, TheirsMirrored.name)]
@@ -201,20 +203,20 @@ def run(settings: Settings) -> dict[str, Any]:
     ours = rows[0]
     theirs = min(rivals, key=lambda row: float("inf") if row["seconds_to_return"] is None else row["seconds_to_return"])
     reached = ours["seconds_to_return"]
+    comparable = ours["machine"] == theirs["machine"]
     return {
         "rows": rows,
         "return_level": level,
         "compared_with": theirs["trainer"],
-        "time_ratio": None if reached is None else theirs["seconds_to_return"] / reached,
-        "throughput_ratio": ours["samples_per_second"] / theirs["samples_per_second"],
+        "time_ratio": theirs["seconds_to_return"] / reached if comparable and reached is not None else None,
+        "throughput_ratio": ours["samples_per_second"] / theirs["samples_per_second"] if comparable else None,
         "task": TASK,
         "seed": settings.seed,
-        "evaluation_seed": HELD_OUT_SEED,
-        "algorithm": vars(settings.algorithm),
+        "evaluation_seed": BENCHMARK_SEED,
     }
 
 
-def _train(maker: type[Ours] | type[Theirs], settings: Settings, task: Task) -> dict[str, Any]:
+def _train(maker: type[Ours] | type[Theirs], settings: Settings, task: Task) -> Row:
     threads, tried = _best_threads(maker, settings, task)
     torch.set_num_threads(threads)
     clock, curve = Clock(), []
@@ -226,7 +228,7 @@ def _train(maker: type[Ours] | type[Theirs], settings: Settings, task: Task) -> 
         now = min(settings.every, iterations - done)
         with clock, learning:
             trainer.learn(now)
-        evaluation = evaluate_walking(trainer.graph, task, settings.worlds, HELD_OUT_SEED)
+        evaluation = evaluate_walking(trainer.graph, task, settings.worlds, BENCHMARK_SEED)
         curve.append(point(clock.seconds, done + now, trainer.steps, evaluation))
         at = curve[-1]
         print(

@@ -1,27 +1,72 @@
-"""The benchmarks by name. Each is a module with a frozen `Settings` and `run(settings)`, imported when it is run.
+"""The benchmarks by name: what each measures, and how long it takes.
 
-`run` returns the result's JSON keys; a non-empty list under "failures" says, in words, what did not even work.
+A benchmark is a module, imported when it is run, with a frozen `Settings`, which holds every seed, and
+`run(settings, keep)`. `keep(name, measure)` gives the row of that name: saved before, or measured now. `run` returns
+the result's JSON keys; a non-empty list under "failures" says, in words, what did not work at all.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
 from policies.errors import UserError
 
+BENCHMARK_SEED = 50_000_017
+"""Seed of the starts and commands that benchmarks judge policies on, and that nothing else uses: trainings take seeds
+below 10 000 000, `eval` and whoever chooses settings use others."""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """`code` are the git pathspecs of what is measured: a table says when they have changed since its result."""
+
+    summary: str
+    code: tuple[str, ...]
+    long: bool = False
+    """Whether it takes more than 30 minutes on two cores; `bench all` then leaves it out unless asked."""
+
+
+FLIGHT = ("policies", "sim", "robo_rl/algorithms", "robo_rl/evaluation", ":!sim/legged", ":!sim/terrain")
+WALKING = ("policies", "sim", "robo_rl/algorithms", "robo_rl/evaluation", ":!sim/quadrotor", ":!sim/physics/rotor")
+
 BENCHMARKS = {
-    "hover": "training time and success of crazyflie-hover over several seeds",
-    "track": "tracking error of the learned controller against a tuned cascaded PID",
-    "rotor": "physics and environment steps a second",
-    "loop": "age, jitter and overruns of the control loop through bridge and simulated robot",
-    "env": "full environment steps of go1-velocity-flat as a share of bare physics, and memory",
-    "walk": "time until a Go1 walks as commanded, over several seeds",
-    "ppo": "our PPO against rsl_rl's on go1-velocity-flat: samples a second, time to equal return",
-    "mcu": "instructions, modelled time, flash and RAM of generated C on an emulated Cortex-M4F",
-    "rough": "success of go1-velocity-rough on every kind and level of terrain",
-    "chip": "bundles flown by their firmware on an emulated chip, against onnxruntime",
+    "hover": Benchmark(
+        "training time and success of crazyflie-hover over several seeds", (*FLIGHT, "robo_rl/bench/oracle.py")
+    ),
+    "track": Benchmark(
+        "tracking error of the learned controller against a tuned cascaded PID",
+        (*FLIGHT, "robo_rl/bench/figure_flights.py"),
+    ),
+    "rotor": Benchmark("physics and environment steps a second", ("policies", "sim", ":!sim/legged", ":!sim/terrain")),
+    "loop": Benchmark(
+        "age, jitter and overruns of the control loop through bridge and simulated robot", ("deploy/bundle", "real")
+    ),
+    "env": Benchmark(
+        "full environment steps of go1-velocity-flat as a share of bare physics, and memory",
+        ("policies", "sim", ":!sim/quadrotor", ":!sim/physics/rotor"),
+    ),
+    "walk": Benchmark("time until a Go1 walks as commanded, over several seeds", WALKING, long=True),
+    "ppo": Benchmark(
+        "our PPO against rsl_rl's on go1-velocity-flat: samples a second, time to equal return",
+        (*WALKING, "robo_rl/doors"),
+        long=True,
+    ),
+    "mcu": Benchmark(
+        "instructions, modelled time, flash and RAM of generated C on an emulated Cortex-M4F",
+        ("policies", "deploy/bundle", "deploy/codegen", "deploy/export", "deploy/mcu"),
+    ),
+    "rough": Benchmark("success of go1-velocity-rough on every kind and level of terrain", WALKING, long=True),
+    "chip": Benchmark(
+        "bundles flown by their firmware on an emulated chip, against onnxruntime",
+        (*FLIGHT, "deploy", "real/robots", "real/simulated"),
+    ),
 }
+OTHERS = {
+    "sim2sim": Benchmark("an exported bundle in two physics engines", ("policies", "sim", "robo_rl/evaluation")),
+}
+"""What has a table and is measured by a command of its own."""
 
 
 def find_benchmark(name: str) -> Any:
@@ -29,3 +74,8 @@ def find_benchmark(name: str) -> Any:
     if name not in BENCHMARKS:
         raise UserError(f"there is no benchmark {name!r}; benchmarks: {', '.join(BENCHMARKS)}, all")
     return import_module(f"robo_rl.bench.{name}")
+
+
+def measured_code(name: str) -> tuple[str, ...]:
+    """Git pathspecs of what the table `name` measures, the benchmark's own modules included."""
+    return (*{**BENCHMARKS, **OTHERS}[name].code, f"robo_rl/bench/{name}*.py")

@@ -16,6 +16,7 @@ import torch
 
 from policies.networks.mlp import MLP
 from policies.validation import require
+from robo_rl.bench.saved_rows import Keep, Row, measure_now
 from robo_rl.output.results import usable_cores
 from sim.physics.rotor.parameters import PARAMETERS
 from sim.physics.rotor.physics import RotorPhysics
@@ -32,26 +33,26 @@ class Settings:
     """Steps in one measurement."""
     repeats: int = 7
     """Measurements."""
+    seed: int = 0
+    """Seed of the first process's environment; the others follow."""
 
     def __post_init__(self) -> None:
         for name in ("worlds", "steps", "repeats"):
             require(self, name, low=1)
 
 
-def run(settings: Settings) -> dict[str, Any]:
+def run(settings: Settings, keep: Keep = measure_now) -> dict[str, Any]:
     """RK4 steps (one core), with adjoint (one core), and environment steps (noise, observation, reward, restarts)."""
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
-        physics, adjoint = _physics(settings)
-        environment, policy = _environments(settings)
+        physics = keep("physics", lambda: _physics(settings))
+        environment = keep("environment", lambda: _environments(settings))
     finally:
         torch.set_num_threads(before)
     return {
-        "rk4_steps_per_second_1core": physics,
-        "rk4_steps_with_adjoint_per_second_1core": adjoint,
-        "env_steps_per_second": environment,
-        "env_steps_with_policy_per_second": policy,
+        **physics,
+        **environment,
         "worlds": settings.worlds,
         "cores": usable_cores(),
         "includes": "RK4, sensor noise, 146-value observation, action history, reward, termination, restarts",
@@ -71,7 +72,7 @@ def _rate(work: Callable[[], None], settings: Settings) -> float:
     return median(rates)
 
 
-def _physics(settings: Settings) -> tuple[float, float]:
+def _physics(settings: Settings) -> Row:
     robot = PARAMETERS["crazyflie"]
     physics = RotorPhysics(settings.worlds, robot, 0.01)
     hover = torch.full((settings.worlds, 4), robot.hover_fraction * robot.max_speed)
@@ -82,22 +83,22 @@ def _physics(settings: Settings) -> tuple[float, float]:
     state, command = rows.requires_grad_(), hover.clone().requires_grad_()
     ones = torch.ones_like(rows)
     both = _rate(lambda: physics.advance(state, command).backward(ones), settings)
-    return plain, both
+    return {"rk4_steps_per_second_1core": plain, "rk4_steps_with_adjoint_per_second_1core": both}
 
 
-def _environments(settings: Settings) -> tuple[float, float]:
+def _environments(settings: Settings) -> Row:
     """Worlds stepped a second when every core steps its share in a process of its own, as data-parallel training does:
     without a policy's network, and with it.
 
-    At these sizes threads within one process get in each other's way: the operations are too short.
+    Threads within one process would be slower at these sizes, because the operations are too short.
     """
     cores = usable_cores()
     share = max(1, settings.worlds // cores)
     context = multiprocessing.get_context("spawn")
     start, results = context.Barrier(cores), context.Queue()
     workers = [
-        context.Process(target=_step_share, args=(share, seed, settings, start, results), daemon=True)
-        for seed in range(cores)
+        context.Process(target=_step_share, args=(share, settings.seed + core, settings, start, results), daemon=True)
+        for core in range(cores)
     ]
     for worker in workers:
         worker.start()
@@ -106,7 +107,7 @@ def _environments(settings: Settings) -> tuple[float, float]:
         worker.join()
     # In every measurement the slowest process counts.
     without, with_network = np.median(share * cores * settings.steps / seconds.max(0), -1)
-    return float(without), float(with_network)
+    return {"env_steps_per_second": float(without), "env_steps_with_policy_per_second": float(with_network)}
 
 
 def _step_share(worlds: int, seed: int, settings: Settings, start: Barrier, results: Queue[list[list[float]]]) -> None:

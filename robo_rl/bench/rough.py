@@ -1,9 +1,9 @@
 """`bench rough`: train go1-velocity-rough for at most an hour; success on every kind and level of terrain.
 
 A world succeeds when the robot has not fallen and has gone at least 70 % of the commanded way
-(robo_rl.evaluation.walking). The evaluation spreads its worlds evenly over all kinds and levels, whatever the
-curriculum had reached; noise, randomization and pushes are on. The mean terrain level is that of the curriculum at
-the end of training.
+(robo_rl.evaluation.walking). The evaluation spreads its worlds evenly over all kinds and levels, also over those that
+the curriculum has not reached; noise, randomization and pushes are on. The mean terrain level is that of the
+curriculum at the end of training.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from typing import Any
 from policies.errors import UserError
 from policies.validation import require
 from robo_rl.algorithms.registry import recommended_config
-from robo_rl.evaluation.flying import HELD_OUT_SEED, wilson
+from robo_rl.bench.registry import BENCHMARK_SEED
+from robo_rl.bench.saved_rows import Keep, Row, measure_now
+from robo_rl.evaluation.flying import wilson
 from robo_rl.evaluation.walking import WalkingEvaluation, evaluate_walking
 from robo_rl.training import runner
 from robo_rl.training.config import TrainConfig
@@ -38,10 +40,10 @@ BAR_LEVELS = {"stairs_up": STAIR_LEVEL, "stairs_down": STAIR_LEVEL, "slope_up": 
 
 @dataclass(frozen=True)
 class Settings:
-    """Train go1-velocity-rough, or take an existing run, and judge it."""
+    """Train go1-velocity-rough, or take an existing run, and evaluate it."""
 
     run: Path | None = None
-    """Folder of an existing run to judge instead of training one."""
+    """Folder of an existing run to evaluate instead of training one."""
     minutes: float = 60.0
     """Training ends after this time, if not before."""
     seed: int = 0
@@ -58,14 +60,18 @@ class Settings:
         require(self, "seed", low=0, high=9_000_000)
 
 
-def run(settings: Settings) -> dict[str, Any]:
-    """The keys are those that robo_rl.bench.tables reads."""
-    if settings.run is not None:
-        return _judge(settings.run, settings)
-    with tempfile.TemporaryDirectory(prefix="robo-rl-rough-") as name:
-        folder = Path(name) / "run"
-        _train(folder, settings)
-        return _judge(folder, settings)
+def run(settings: Settings, keep: Keep = measure_now) -> dict[str, Any]:
+    """One training and its evaluation, which are one row."""
+
+    def measure() -> Row:
+        if settings.run is not None:
+            return _evaluate(settings.run, settings)
+        with tempfile.TemporaryDirectory(prefix="robo-rl-rough-") as name:
+            folder = Path(name) / "run"
+            _train(folder, settings)
+            return _evaluate(folder, settings)
+
+    return keep("training", measure)
 
 
 def _train(folder: Path, settings: Settings) -> None:
@@ -79,16 +85,16 @@ def _train(folder: Path, settings: Settings) -> None:
         if iteration % 50 == 0:
             print(f"{spent:.0f} s, iteration {iteration}: terrain level {metrics.get('terrain_level')}", flush=True)
         if spent >= 60.0 * settings.minutes:
-            # The runner's own way to stop: it ends after this iteration, with a checkpoint.
+            # The runner stops at this signal after the iteration, with a checkpoint.
             os.kill(os.getpid(), signal.SIGTERM)
 
     runner.train(folder, watch)
 
 
-def _judge(folder: Path, settings: Settings) -> dict[str, Any]:
+def _evaluate(folder: Path, settings: Settings) -> Row:
     trained = runner.load_trained(folder)
     task = trained.task
-    evaluation = evaluate_walking(trained.graph, task, settings.worlds, HELD_OUT_SEED)
+    evaluation = evaluate_walking(trained.graph, task, settings.worlds, BENCHMARK_SEED)
     if not evaluation.terrain:
         raise UserError(f"{folder} was trained on {task.name}, which has no terrain; name a run of {TASK}")
     last = (runner.read_metrics(folder) or [{}])[-1]
@@ -98,13 +104,14 @@ def _judge(folder: Path, settings: Settings) -> dict[str, Any]:
         "iterations": trained.iterations,
         "environment_steps": trained.steps,
         "seed": trained.configuration.seed,
+        "evaluation_seed": BENCHMARK_SEED,
         **figures(evaluation),
         "evaluation": evaluation.summary(),
     }
 
 
 def figures(evaluation: WalkingEvaluation) -> dict[str, Any]:
-    """Success over all levels of each kind, at the bar's level, and what stays below the bar."""
+    """Success over all levels of each kind, success at the bar's level, and the kinds that stay below the bar."""
     kinds: list[dict[str, Any]] = []
     for kind in dict.fromkeys(score.kind for score in evaluation.terrain):
         scores = [score for score in evaluation.terrain if score.kind == kind]

@@ -15,206 +15,175 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from policies.errors import UserError
-from robo_rl.bench import legged_tables
+from robo_rl.bench import flight_tables, legged_tables
 from robo_rl.bench.markdown import Result, markdown_table, percent
 from robo_rl.bench.mcu_table import mcu
+from robo_rl.bench.registry import measured_code
 from robo_rl.output.files import write_text
+from robo_rl.output.results import changed_since, short_commit
 
 RESULTS = Path("docs/results")
 DOCUMENTS = (Path("README.md"), Path("docs/benchmarks.md"))
 REGION = re.compile(r"(?P<begin><!-- table: (?P<name>[a-z0-9-]+) -->\n).*?(?P<end><!-- end of table -->)", re.DOTALL)
-
-
-def hover(result: Result) -> str:
-    """One row a seed, then the median and the worst of all seeds; below them what can be saved, and the start-up."""
-    seeds = result["seeds"]
-    shares = ("survival", "success_at_0.1", "share_of_savable")
-    rows = [(str(s["seed"]), f"{s['train_seconds']:.1f}", *(percent(s[key]) for key in shares)) for s in seeds]
-    for name, seconds, pick in (
-        ("**median**", result["median_train_seconds"], median),
-        ("**worst**", result["worst_train_seconds"], min),
-    ):
-        rows.append((name, f"{seconds:.1f}", *(percent(pick([s[key] for s in seeds])) for key in shares)))
-    title = ("seed", "training (s)", "alive at 5 s", "success at 0.1 m", "success, of the savable")
-    return (
-        f"{markdown_table(title, rows)}\n\n"
-        f"Savable, by any of these policies or by an optimised open-loop plan, are {percent(result['savable_share'])} "
-        f"of the starts. Beside the training a process imports for {result['import_seconds']:.1f} s, and the very "
-        f"first one compiles kernels for {result['kernel_compile_seconds']:.1f} s."
-    )
-
-
-def track(result: Result) -> str:
-    """One row a robot and figure, one column a controller: position RMSE, and survival where it is not complete.
-
-    Below it stands where the first controller, the learned one, is not the best.
-    """
-    controllers = list(dict.fromkeys(row["controller"] for row in result["rows"]))
-    cells = {(row["robot"], row["period"], row["controller"]): row for row in result["rows"]}
-    figures = list(dict.fromkeys((row["robot"], row["period"]) for row in result["rows"]))
-    rows = [
-        (f"{robot}, {period:g} s", *(_rmse(cells.get((robot, period, name))) for name in controllers))
-        for robot, period in figures
-    ]
-    table = markdown_table(("robot, period of the figure", *(f"{name}: RMSE (m)" for name in controllers)), rows)
-    beaten = [
-        f"{robot}, {period:g} s"
-        for robot, period in figures
-        if min(controllers, key=lambda name: _rank(cells.get((robot, period, name)))) != controllers[0]
-    ]
-    where = f"except: {'; '.join(beaten)}" if beaten else "without exception"
-    best = f"{len(figures) - len(beaten)} of {len(figures)} rows"
-    return f"{table}\n\nBy flights survived, then by RMSE, `{controllers[0]}` is the best in {best}, {where}."
-
-
-def _rank(row: Result | None) -> tuple[float, float]:
-    """Smaller is better: the share of flights lost, then the error of the others."""
-    if row is None or row["rmse"] is None:
-        return 1.0, 0.0
-    return 1.0 - row["survival"], row["rmse"]
-
-
-def _rmse(row: Result | None) -> str:
-    if row is None:
-        return "not run"
-    if row["rmse"] is None:
-        return f"none survived ({percent(row['survival'])})"
-    suffix = "" if row["survival"] >= 1.0 else f" ({percent(row['survival'])} survive)"
-    return f"{row['rmse']:.3f}{suffix}"
-
-
-def rotor(result: Result) -> str:
-    """The throughputs, in millions a second."""
-    cores = f"{result['cores']} core" + ("s" if result["cores"] > 1 else "")
-    rows = [
-        (what, f"{result[key] / 1e6:.1f}")
-        for what, key in (
-            ("RK4 steps, one core", "rk4_steps_per_second_1core"),
-            ("RK4 steps and their adjoint, one core", "rk4_steps_with_adjoint_per_second_1core"),
-            (f"full environment steps, {cores}", "env_steps_per_second"),
-            (f"the same with a policy of 64 x 64, {cores}", "env_steps_with_policy_per_second"),
-        )
-    ]
-    return markdown_table((f"{result['worlds']} worlds", "million a second"), rows)
-
-
-def loop(result: Result) -> str:
-    """One row a control rate: age of a command when it reaches the robot, period jitter, overruns, and the longest
-    pause of the whole machine meanwhile, which no control loop can undercut.
-    """
-    rows = [
-        (
-            f"{rate} Hz",
-            _milliseconds(r["age_p50_ms"]),
-            _milliseconds(r["age_p99_ms"]),
-            _milliseconds(r["jitter_p99_ms"]),
-            str(r["overruns"]),
-            _milliseconds(r["longest_overrun_ms"]),
-            _milliseconds(r["longest_machine_pause_ms"]),
-        )
-        for rate, r in sorted(result["rates"].items(), key=lambda item: float(item[0]))
-    ]
-    title = (
-        "rate",
-        "age p50 (ms)",
-        "age p99 (ms)",
-        "jitter p99 (ms)",
-        "overruns",
-        "longest overrun (ms)",
-        "longest pause of the whole machine (ms)",
-    )
-    return markdown_table(title, rows)
-
-
-def chip(result: Result) -> str:
-    """One row a task and pilot: flights that lasted, success, and distance to the target; below it how far apart the
-    two pilots' commands are.
-    """
-    rows = [
-        (
-            row["task"],
-            row["pilot"],
-            f"{row['survived']} of {result['starts']}",
-            f"{row['succeeded']} of {result['starts']}",
-            _metres(row["mean_error_m"]),
-            _metres(row["max_error_m"]),
-        )
-        for row in result["rows"]
-    ]
-    title = (
-        "task",
-        "flown by",
-        f"alive after {result['seconds']:g} s",
-        "success at 0.1 m",
-        "mean error (m)",
-        "largest (m)",
-    )
-    table = markdown_table(title, rows)
-    differences = [row["command_difference"] for row in result["rows"] if "command_difference" in row]
-    if not differences:
-        return table
-    return (
-        f"{table}\n\nGiven the same sensors and the same actions to remember, step by step along these flights, the "
-        f"chip's commands differ from onnxruntime's by {max(differences):.1e} of their range at most."
-    )
-
-
-def _metres(value: float | None) -> str:
-    """A pilot whose vehicles were all lost has no error."""
-    return "none" if value is None else f"{value:.4f}"
-
-
-def _milliseconds(value: float | None) -> str:
-    """A flight that never began has no age and no jitter."""
-    return "none" if value is None else f"{value:.2f}"
-
+CHANGED = {
+    True: " **What it measures has changed since.**",
+    False: "",
+    None: " This checkout lacks that commit, so whether what it measures has changed since is unknown.",
+}
+"""What stands behind the commit of a result, by whether its code has changed since."""
 
 TABLES: dict[str, Callable[[Result], str]] = {
-    "hover": hover,
-    "track": track,
-    "rotor": rotor,
-    "loop": loop,
+    "hover": flight_tables.hover,
+    "track": flight_tables.track,
+    "rotor": flight_tables.rotor,
+    "loop": flight_tables.loop,
     "env": legged_tables.env,
     "walk": legged_tables.walk,
     "ppo": legged_tables.ppo,
     "mcu": mcu,
     "rough": legged_tables.rough,
-    "chip": chip,
+    "chip": flight_tables.chip,
     "sim2sim": legged_tables.sim2sim,
 }
+SUMMARY: tuple[tuple[str, str, str, Callable[[Result], str]], ...] = (
+    (
+        "a quadrotor learns to hover: training time, median over seeds",
+        "hover",
+        "hover",
+        lambda r: f"{r['median_train_seconds']:.0f} s",
+    ),
+    (
+        "and then holds its place, of starts that can be saved at all: median over seeds",
+        "hover",
+        "hover",
+        lambda r: percent(median(seed["share_of_savable"] for seed in r["seeds"])),
+    ),
+    (
+        "a quadruped learns to follow velocity commands: training time, median over seeds",
+        "walk",
+        "walking",
+        lambda r: legged_tables.seconds(r["median_seconds_to_0.20"], " s"),
+    ),
+    (
+        "its velocity error in the end, median over seeds",
+        "walk",
+        "walking",
+        lambda r: f"{r['median_final_velocity_error']:.2f} m/s",
+    ),
+    (
+        "the same error in another physics engine, over that in its own",
+        "sim2sim",
+        "in-another-physics-engine",
+        lambda r: f"{r['ratio']['velocity_error']:.2f}",
+    ),
+    (
+        "a whole step of the quadruped's environment, as a share of MuJoCo's alone: least",
+        "env",
+        "a-legged-environments-own-cost",
+        lambda r: percent(min(row["share_of_bare"] for row in r["worlds"].values())),
+    ),
+    (
+        "from sensor to command through a ROS bridge, 99 % of commands",
+        "loop",
+        "control-loop",
+        lambda r: f"{max(row['age_p99_ms'] for row in r['rates'].values()):.0f} ms",
+    ),
+    (
+        "flights of an emulated microcontroller that lasted, of all",
+        "chip",
+        "flown-by-a-microcontroller",
+        lambda r: (
+            f"{sum(row['survived'] for row in r['rows'] if 'left' in row)} of "
+            f"{r['starts'] * sum('left' in row for row in r['rows'])}"
+        ),
+    ),
+)
+"""What README.md shows: what it is, its table, that table's heading as a link, and the value."""
 COMMANDS = {"sim2sim": "sim2sim BUNDLE"}
 """How `robo-rl` measures a table, where it is not `bench NAME`."""
 
 
-def provenance(result: Result) -> str:
-    """Where the numbers come from, in one line: command, machine, versions, and the commit where it is known."""
-    machine = result["machine"]
-    where = [machine["processor"], f"{machine['cores']} cores", f"{machine['memory_gb']:g} GB", *machine["gpus"]]
-    versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
-    commit = f", commit {result['git_commit'][:12]}" if result.get("git_commit") else ""
-    return f"Measured by `{result['command']}` on {', '.join(where)}; {versions}{commit}."
+def provenance(name: str, result: Result) -> str:
+    """Where the numbers of table `name` come from: command, machines, versions, evaluation seed, and the commit with
+    what has become of its code.
+    """
+    where = "; and on ".join(
+        dict.fromkeys(_machine(machine) for machine in (result["machine"], *_row_machines(result)))
+    )
+    versions = ", ".join(f"{package} {version}" for package, version in result["versions"].items())
+    seed = next((f", evaluation seed {value}" for value in _evaluation_seeds(result)), "")
+    line = f"Measured by `{result['command']}` on {where}; {versions}{seed}"
+    commit = result.get("git_commit")
+    if not commit:
+        return f"{line}, outside git."
+    return f"{line}, commit {short_commit(commit)}.{CHANGED[changed_since(commit, measured_code(name))]}"
+
+
+def _machine(machine: Result) -> str:
+    parts = [machine["processor"], f"{machine['cores']} cores", f"{machine['memory_gb']:g} GB", *machine["gpus"]]
+    return ", ".join(parts)
+
+
+def _row_machines(value: Any) -> Iterator[Result]:
+    """The machines that rows, wherever they are in a result, name as their own."""
+    if isinstance(value, dict):
+        for name, entry in value.items():
+            if name == "machine":
+                yield entry
+            else:
+                yield from _row_machines(entry)
+    elif isinstance(value, list):
+        for entry in value:
+            yield from _row_machines(entry)
+
+
+def _evaluation_seeds(result: Result) -> Iterator[int]:
+    """The seed of held-out starts or commands, under the names that results have or had for it."""
+    for holder, name in (
+        (result, "evaluation_seed"),
+        (result, "held_out_seed"),
+        (result.get("evaluation", {}), "seed"),
+    ):
+        if name in holder:
+            yield holder[name]
 
 
 def section(name: str, results: Path) -> str:
     """What stands between the markers of table `name`; says how to measure it when there is no result file yet."""
+    if name == "summary":
+        rows = [
+            (what, figure, f"[{table}](docs/benchmarks.md#{anchor})")
+            for what, table, anchor, shown in SUMMARY
+            if (figure := _from(table, results, shown))
+        ]
+        return markdown_table(("measured", "value", "table"), rows) + "\n"
     if name not in TABLES:
-        raise UserError(f"there is no table {name!r}; tables: {', '.join(sorted(TABLES))}")
+        raise UserError(f"there is no table {name!r}; tables: {', '.join(sorted(TABLES))}, summary")
+    text = _from(name, results, lambda result: f"{TABLES[name](result)}\n\n{provenance(name, result)}\n")
+    return text or f"Not measured yet: `{_command(name)} --json {RESULTS}/{name}.json`, then `make tables`.\n"
+
+
+def _from(name: str, results: Path, shown: Callable[[Result], str]) -> str:
+    """What `shown` makes of the result of table `name`; nothing where it is not measured yet."""
     path = results / f"{name}.json"
-    command = f"robo-rl {COMMANDS.get(name, f'bench {name}')}"
     if not path.exists():
-        return f"Not measured yet: `{command} --json {RESULTS}/{name}.json`, then `make tables`.\n"
+        return ""
     try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-        return f"{TABLES[name](result)}\n\n{provenance(result)}\n"
-    except (KeyError, TypeError, ValueError) as error:
+        return shown(json.loads(path.read_text(encoding="utf-8")))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(
-            f"{path} is no result of `{command}` ({type(error).__name__}: {error}); measure it again"
+            f"{path} is no result of `{_command(name)}` ({type(error).__name__}: {error}); measure it again"
         ) from error
+
+
+def _command(name: str) -> str:
+    return f"robo-rl {COMMANDS.get(name, f'bench {name}')}"
 
 
 def render(text: str, results: Path) -> str:

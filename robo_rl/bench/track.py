@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -11,8 +12,10 @@ import torch
 from policies.validation import require
 from robo_rl.algorithms.flight import FlightConfig, FlightTrainer
 from robo_rl.algorithms.registry import recommended_config
-from robo_rl.bench.figure_flights import ROBOTS, TUNED, fly_figure, learned, pid
-from robo_rl.evaluation.flying import HELD_OUT_SEED, bootstrap_mean
+from robo_rl.bench.figure_flights import ROBOTS, TUNED, TUNED_FEED_FORWARD, Controllers, fly_figure, learned, pid
+from robo_rl.bench.registry import BENCHMARK_SEED
+from robo_rl.bench.saved_rows import Keep, Row, measure_now
+from robo_rl.evaluation.flying import bootstrap_mean
 from sim.tasks import find_task
 from sim.tasks.crazyflie_track import PERIODS
 
@@ -43,37 +46,44 @@ class Settings:
             require(self, name, low=1)
 
 
-def run(settings: Settings) -> dict[str, Any]:
-    """One row per controller, vehicle and figure; RMSE over the flights that survived."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(settings.threads)
-    try:
-        started = time.perf_counter()
+def run(settings: Settings, keep: Keep = measure_now) -> dict[str, Any]:
+    """One row per vehicle, figure and controller; RMSE over the flights that survived."""
+
+    @cache
+    def trained() -> Controllers:
+        # Only where a row of it is missing: rows that were saved before need no training.
         trainer = FlightTrainer(settings.algorithm, find_task(TASK), settings.seed)
         while trainer.iteration < trainer.total_iterations:
             trainer.iterate()
-        seconds = time.perf_counter() - started
-        makers = {
-            "learned": learned(trainer.graph),
-            "cascaded PID": pid(TUNED),
-            "cascaded PID + feed-forward": pid(replace(TUNED, feed_forward=1.0)),
-        }
-        rows = []
-        for robot in ROBOTS:
-            for period in PERIODS:
-                for name, make in makers.items():
-                    rmse, alive = fly_figure(make, (period, period), robot, settings.flights, HELD_OUT_SEED)
-                    mean = bootstrap_mean(rmse[alive].double().numpy(), HELD_OUT_SEED)
-                    rows.append(
-                        {
-                            "controller": name,
-                            "robot": robot,
-                            "period": period,
-                            "rmse": mean.value,
-                            "rmse_interval": [mean.low, mean.high],
-                            "survival": float(alive.float().mean()),
-                        }
-                    )
+        return learned(trainer.graph)
+
+    makers: dict[str, Callable[[], Controllers]] = {
+        "learned": trained,
+        "cascaded PID": lambda: pid(TUNED),
+        "cascaded PID + feed-forward": lambda: pid(TUNED_FEED_FORWARD),
+    }
+    before = torch.get_num_threads()
+    torch.set_num_threads(settings.threads)
+    try:
+        rows = [
+            keep(f"{name}, {robot}, {period:g} s", partial(_fly, name, make, robot, period, settings.flights))
+            for robot in ROBOTS
+            for period in PERIODS
+            for name, make in makers.items()
+        ]
     finally:
         torch.set_num_threads(before)
-    return {"rows": rows, "train_seconds": seconds, "seed": settings.seed, "held_out_seed": HELD_OUT_SEED}
+    return {"rows": rows, "seed": settings.seed, "evaluation_seed": BENCHMARK_SEED}
+
+
+def _fly(name: str, make: Callable[[], Controllers], robot: str, period: float, flights: int) -> Row:
+    rmse, alive = fly_figure(make(), (period, period), robot, flights, BENCHMARK_SEED)
+    mean = bootstrap_mean(rmse[alive].double().numpy(), BENCHMARK_SEED)
+    return {
+        "controller": name,
+        "robot": robot,
+        "period": period,
+        "rmse": mean.value,
+        "rmse_interval": [mean.low, mean.high],
+        "survival": float(alive.float().mean()),
+    }

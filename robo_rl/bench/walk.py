@@ -1,15 +1,16 @@
-"""`bench walk`: train go1-velocity-flat from several seeds; time until it walks, and how well it does in the end.
+"""`bench walk`: train go1-velocity-flat from several seeds; time until it walks, and how well it walks in the end.
 
-The clock runs while the trainer is built and while it trains, and stands still while a policy is judged: evaluations
-serve the benchmark alone. Every `every_seconds` of training the policy walks on held-out commands, deterministically,
-with noise, randomization and pushes on; when the bar is reached with the few worlds of that evaluation, one with all of
-them must confirm it. No seed is left out, whatever became of it.
+The clock runs while the trainer is built and while it trains, and stops during evaluations, which only the benchmark
+needs. Every `every_seconds` of training the deterministic policy walks on held-out commands with noise, randomization
+and pushes on; when it reaches the bar in the few worlds of that evaluation, one with all worlds must confirm it. Every
+seed is reported, the failed ones too.
 """
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -21,7 +22,8 @@ from policies.validation import require
 from robo_rl.algorithms.ppo.config import PpoConfig
 from robo_rl.algorithms.ppo.trainer import PpoTrainer
 from robo_rl.algorithms.registry import TrainingDiverged, recommended_config
-from robo_rl.evaluation.flying import HELD_OUT_SEED
+from robo_rl.bench.registry import BENCHMARK_SEED
+from robo_rl.bench.saved_rows import Keep, Row, measure_now
 from robo_rl.evaluation.walking import DEVELOPMENT_SEED, WalkingEvaluation, evaluate_walking
 from robo_rl.training import runner
 from robo_rl.training.config import TrainConfig
@@ -40,7 +42,7 @@ def recommended() -> PpoConfig:
 
 @dataclass(frozen=True)
 class Settings:
-    """Train and judge go1-velocity-flat."""
+    """Train and evaluate go1-velocity-flat."""
 
     seeds: int = 3
     """Number of trainings, with seeds from `first_seed` on."""
@@ -49,13 +51,13 @@ class Settings:
     every_seconds: float = 15.0
     """Training time in s between evaluations."""
     quick_worlds: int = 256
-    """Worlds of the evaluations on the way."""
+    """Worlds of the evaluations during training."""
     worlds: int = 1000
     """Worlds of the evaluation that confirms the bar, and of the last one."""
     threads: int = 1
     """Threads that torch may use within one operation; the physics takes all cores."""
     development: bool = False
-    """Judge on the development seed instead of the held-out one: for choosing settings."""
+    """Evaluate on the development seed instead of the benchmarks' own: for choosing settings."""
     keep: Path | None = None
     """Folder for the runs, one seed-N each, to export or to play afterwards."""
     algorithm: PpoConfig = field(default_factory=recommended)
@@ -66,25 +68,15 @@ class Settings:
             require(self, name, low=1)
         require(self, "first_seed", low=0, high=9_000_000)
         require(self, "every_seconds", above=0.0)
-        for seed in self.seeds_to_train:
-            if (folder := self.run_of(seed)) is not None and folder.exists():
-                raise UserError(f"{folder} exists; name another folder with --keep")
-
-    @property
-    def seeds_to_train(self) -> range:
-        return range(self.first_seed, self.first_seed + self.seeds)
-
-    def run_of(self, seed: int) -> Path | None:
-        """Where the run of a seed is kept, if it is."""
-        return None if self.keep is None else self.keep / f"seed-{seed}"
 
 
-def run(settings: Settings) -> dict[str, Any]:
-    """One row a seed; the keys are those that robo_rl.bench.tables reads."""
+def run(settings: Settings, keep: Keep = measure_now) -> dict[str, Any]:
+    """One row a seed."""
     before = torch.get_num_threads()
     torch.set_num_threads(settings.threads)
     try:
-        rows = [_train(seed, settings) for seed in settings.seeds_to_train]
+        seeds = range(settings.first_seed, settings.first_seed + settings.seeds)
+        rows = [keep(f"seed {seed}", partial(_train, seed, settings)) for seed in seeds]
     finally:
         torch.set_num_threads(before)
     times = [row["seconds_to_0.20"] for row in rows]
@@ -94,19 +86,18 @@ def run(settings: Settings) -> dict[str, Any]:
         "worst_seconds_to_0.20": None if None in times else max(times),
         "median_final_velocity_error": median(row["final_velocity_error"] for row in rows),
         "evaluation_seed": _seed(settings),
-        "threads": settings.threads,
-        "worlds": settings.worlds,
-        "quick_worlds": settings.quick_worlds,
-        "algorithm": vars(settings.algorithm),
         "failures": [f"seed {row['seed']}: {row['diverged']}" for row in rows if row["diverged"]],
     }
 
 
 def _seed(settings: Settings) -> int:
-    return DEVELOPMENT_SEED if settings.development else HELD_OUT_SEED
+    return DEVELOPMENT_SEED if settings.development else BENCHMARK_SEED
 
 
-def _train(seed: int, settings: Settings) -> dict[str, Any]:
+def _train(seed: int, settings: Settings) -> Row:
+    folder = None if settings.keep is None else settings.keep / f"seed-{seed}"
+    if folder is not None and folder.exists():
+        raise UserError(f"{folder} exists; name another folder with --keep")
     task = find_task(TASK)
     clock = Clock()
     reached, diverged = None, ""
@@ -114,7 +105,7 @@ def _train(seed: int, settings: Settings) -> dict[str, Any]:
     with clock:
         trainer = PpoTrainer(settings.algorithm, task, seed)
 
-    def judge(worlds: int) -> WalkingEvaluation:
+    def evaluation_of(worlds: int) -> WalkingEvaluation:
         return evaluate_walking(trainer.graph, task, worlds, _seed(settings))
 
     due = settings.every_seconds
@@ -128,20 +119,20 @@ def _train(seed: int, settings: Settings) -> dict[str, Any]:
         if clock.seconds < due:
             continue
         due = clock.seconds + settings.every_seconds
-        evaluation = judge(settings.quick_worlds)
+        evaluation = evaluation_of(settings.quick_worlds)
         curve.append(point(clock.seconds, trainer.iteration, trainer.steps, evaluation))
-        print(f"seed {seed}, {_told(curve[-1])}", flush=True)
-        if reached is None and _good(evaluation) and _good(judge(settings.worlds)):
+        print(f"seed {seed}, {_text(curve[-1])}", flush=True)
+        if reached is None and _good(evaluation) and _good(evaluation_of(settings.worlds)):
             reached = clock.seconds
             print(f"seed {seed}: reached the bar after {reached:.0f} s", flush=True)
-    if (folder := settings.run_of(seed)) is not None:
+    if folder is not None:
         runner.create(folder, TrainConfig(TASK, settings.algorithm, seed, threads=settings.threads))
         runner.save(folder, trainer, clock.seconds)
-    final = judge(settings.worlds)
+    final = evaluation_of(settings.worlds)
     curve.append(point(clock.seconds, trainer.iteration, trainer.steps, final))
     if reached is None and _good(final):
         reached = clock.seconds
-    print(f"seed {seed} in the end, {_told(curve[-1])}", flush=True)
+    print(f"seed {seed} in the end, {_text(curve[-1])}", flush=True)
     summary = final.summary()
     return {
         "seed": seed,
@@ -159,7 +150,7 @@ def _train(seed: int, settings: Settings) -> dict[str, Any]:
 
 
 class Clock:
-    """Sums up the time in s spent in its `with` blocks."""
+    """Adds up the time in s spent in its `with` blocks."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -174,7 +165,7 @@ class Clock:
 
 
 def point(seconds: float, iteration: int, steps: int, evaluation: WalkingEvaluation) -> dict[str, float]:
-    """One point of a curve: what had been spent, and what the policy could do."""
+    """One point of a curve: time and steps spent, and the evaluation at that time."""
     return {
         "seconds": seconds,
         "iteration": iteration,
@@ -191,7 +182,7 @@ def _good(evaluation: WalkingEvaluation) -> bool:
     return evaluation.velocity_error.value <= ERROR_BAR and evaluation.fall_rate.value <= FALL_BAR
 
 
-def _told(at: dict[str, float]) -> str:
+def _text(at: dict[str, float]) -> str:
     return (
         f"{at['seconds']:.0f} s, iteration {at['iteration']}: error {at['velocity_error']:.3f} m/s, "
         f"falls {100 * at['fall_rate']:.1f} %, return {at['return']:.1f}"

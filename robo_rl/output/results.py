@@ -1,4 +1,4 @@
-"""Result files: JSON for machines, with the machine, the versions and the command that made them."""
+"""Result files: JSON with the machine, versions, command, commit and time that produced them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -22,10 +22,15 @@ PACKAGES = (
     "robo-rl", "torch", "warp-lang", "mujoco", "numpy", "onnx", "onnxruntime", "roslibpy", "websockets", "mcap", "tyro",
     "rsl-rl-lib", "pybullet",
 )  # fmt: skip
+FOLDER = Path(__file__).resolve().parent
+ROOT = FOLDER.parents[1]
+CODE = (":(top)", ":(top,exclude)docs", ":(top,exclude)README.md")
+"""Git pathspecs of everything but documentation."""
+DIRTY = "-dirty"
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores this process may use, memory in GB, system and GPUs; each empty or 0 where it can't be known."""
+    """Processor, cores this process may use, memory in GB, system and GPUs; each empty or 0 where unknown."""
     return {
         "processor": _processor(),
         "cores": usable_cores(),
@@ -41,7 +46,7 @@ def usable_cores() -> int:
 
 
 def gpus() -> list[str]:
-    """Names of the NVIDIA GPUs that the driver lists; asking the driver needs no torch."""
+    """Names and memory of the NVIDIA GPUs that the driver lists; torch is not needed."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return []
@@ -54,7 +59,7 @@ def gpus() -> list[str]:
 
 
 def versions() -> dict[str, str]:
-    """Python's version and that of every installed package a result may depend on."""
+    """Versions of Python and of every installed package that a result may depend on."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         version = installed_version(package)
@@ -64,7 +69,7 @@ def versions() -> dict[str, str]:
 
 
 def installed_version(package: str) -> str | None:
-    """Version of an installed distribution, None when it isn't there; nothing is imported."""
+    """Version of an installed distribution, None when it is not installed; nothing is imported."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
@@ -72,20 +77,39 @@ def installed_version(package: str) -> str | None:
 
 
 def git_commit() -> str | None:
-    """Commit of the checkout this package runs from, "-dirty" after it when tracked files differ; None outside git."""
-    folder = Path(__file__).resolve().parent
+    """Commit of the checkout this package runs from, followed by "-dirty" when tracked files differ from it.
+
+    Documentation does not count: results and tables are written there while benchmarks run. None outside git.
+    """
     try:
-        # A package installed inside somebody else's checkout must not report that project's commit.
-        _git(folder, "ls-files", "--error-unmatch", Path(__file__).name)
-        commit = _git(folder, "rev-parse", "HEAD")
-        dirty = _git(folder, "status", "--porcelain", "--untracked-files=no")
+        # A package installed inside another project's checkout must not report that project's commit.
+        _git("ls-files", "--error-unmatch", Path(__file__).name)
+        commit = _git("rev-parse", "HEAD")
+        dirty = _git("status", "--porcelain", "--untracked-files=no", "--", *CODE)
     except (OSError, subprocess.SubprocessError):
         return None
-    return commit + ("-dirty" if dirty else "")
+    return commit + (DIRTY if dirty else "")
+
+
+def short_commit(commit: str) -> str:
+    """The first 12 digits of a commit, with its "-dirty"."""
+    return commit[:12] + (DIRTY if commit.endswith(DIRTY) else "")
+
+
+def changed_since(commit: str, paths: Sequence[str]) -> bool | None:
+    """Whether any of `paths` (git pathspecs from the checkout's root) differs now from `commit`; None if unknown.
+
+    It is unknown outside git, and for a commit that this checkout does not have.
+    """
+    try:
+        _git("cat-file", "-e", commit.removesuffix(DIRTY) + "^{commit}")
+        return bool(_git("diff", "--name-only", commit.removesuffix(DIRTY), "--", *paths, at=ROOT))
+    except (OSError, subprocess.SubprocessError):
+        return None
 
 
 def provenance() -> dict[str, Any]:
-    """What every result carries beside its own keys: machine, versions, command, git commit and UTC time."""
+    """What every result holds beside its own keys: machine, versions, command, git commit and UTC time."""
     return {
         "machine": machine(),
         "versions": versions(),
@@ -96,7 +120,7 @@ def provenance() -> dict[str, Any]:
 
 
 def write(path: Path, payload: Mapping[str, Any]) -> None:
-    """Write `payload` and its provenance as JSON, atomically. Numbers that aren't finite become null."""
+    """Write `payload` and its provenance as JSON, atomically. Non-finite numbers become null."""
     document = plain({**payload, **provenance()})
     write_text(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
 
@@ -116,8 +140,8 @@ def plain(value: Any) -> Any:
     return str(value)
 
 
-def _git(folder: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(folder), *arguments]
+def _git(*arguments: str, at: Path = FOLDER) -> str:
+    command = ["git", "-C", str(at), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
 
 

@@ -45,7 +45,7 @@ def test_hover_sets_success_against_what_can_be_saved(monkeypatch: pytest.Monkey
         assert row["train_seconds"] > 0.0
     assert result["worst_train_seconds"] == max(row["train_seconds"] for row in result["seeds"])
     assert startup.items() <= result.items()
-    assert "| 6 |" in tables.hover(result)
+    assert "| 6 |" in tables.TABLES["hover"](result)
 
 
 def test_track_flies_every_controller_on_every_robot_and_figure(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +65,7 @@ def test_track_flies_every_controller_on_every_robot_and_figure(monkeypatch: pyt
     for row in result["rows"]:
         assert row["rmse"] == pytest.approx(0.2), "a lost flight has no error"
         assert row["survival"] == pytest.approx(2 / 3)
-    assert "(66.7 % survive)" in tables.track(result)
+    assert "(66.7 % survive)" in tables.TABLES["track"](result)
 
 
 @pytest.mark.slow
@@ -76,7 +76,7 @@ def test_rotor_measures_and_leaves_torch_as_it_was(monkeypatch: pytest.MonkeyPat
     rates = [value for name, value in result.items() if "per_second" in name]
     assert len(rates) == 4
     assert all(rate > 0.0 for rate in rates)
-    assert "| 16 worlds |" in tables.rotor(result)
+    assert "| 16 worlds |" in tables.TABLES["rotor"](result)
     assert torch.get_num_threads() == 1
 
 
@@ -102,4 +102,4 @@ def test_loop_flies_and_measures_at_the_robot(tmp_path: Path) -> None:
     assert 0.0 < figures["age_p50_ms"] <= figures["age_p99_ms"] <= figures["age_max_ms"] < 100.0
     assert figures["jitter_p99_ms"] >= 0.0
     assert math.isfinite(figures["distance_m"])
-    assert "| 100 Hz |" in tables.loop(result)
+    assert "| 100 Hz |" in tables.TABLES["loop"](result)

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from policies.signals import Sensors
 from robo_rl.bench import chip, tables
-from robo_rl.cli.common import open_bundle
 from sim.physics.rotor.parameters import PARAMETERS
 from sim.tasks import find_task
 from tests.e2e.controller_policy import export_controller
@@ -25,14 +24,17 @@ STEPS = 60
 def test_the_chip_flies_what_onnxruntime_flies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     export_controller(tmp_path / "bundle")
     monkeypatch.setattr(chip, "SETTLED", 0.2)
-    settings = chip.Settings(starts=2, seconds=5.0)
+    settings = chip.Settings(hover=tmp_path / "bundle", starts=2, seconds=5.0)
     object.__setattr__(settings, "seconds", STEPS * 0.01)
-    task = find_task("crazyflie-hover")
-    rows = chip._compare(open_bundle(tmp_path / "bundle"), task, settings, tmp_path / "firmware")
+    # The bundle of the other task was flown before.
+    flown = {"task": "crazyflie-track", "pilot": "saved", "survived": 0, "succeeded": 0}
+    result = chip.run(settings, lambda name, measure: dict(flown) if "track" in name else measure())
+    rows = [row for row in result["rows"] if row["pilot"] != "saved"]
+    assert len(result["rows"]) == 4
     assert [row["pilot"] for row in rows] == ["onnxruntime", "emulated chip"]
     assert all(row["task"] == "crazyflie-hover" and 0 <= row["succeeded"] <= row["survived"] <= 2 for row in rows)
     assert rows[1]["command_difference"] < 1e-5
-    text = tables.chip({"rows": rows, "starts": 2, "seconds": 0.6})
+    text = tables.TABLES["chip"]({"rows": rows, "starts": 2, "seconds": 0.6})
     assert "| crazyflie-hover | emulated chip |" in text
 
 

@@ -1,0 +1,151 @@
+"""The tables of the benchmarks of flight and of the control loop, from their result files."""
+
+from __future__ import annotations
+
+from statistics import median
+
+from robo_rl.bench.markdown import Result, markdown_table, percent
+
+
+def hover(result: Result) -> str:
+    """One row a seed, then the median and the worst of all seeds; below them what can be saved, and the start-up."""
+    seeds = result["seeds"]
+    shares = ("survival", "success_at_0.1", "share_of_savable")
+    rows = [(str(s["seed"]), f"{s['train_seconds']:.1f}", *(percent(s[key]) for key in shares)) for s in seeds]
+    for name, seconds, pick in (
+        ("**median**", result["median_train_seconds"], median),
+        ("**worst**", result["worst_train_seconds"], min),
+    ):
+        rows.append((name, f"{seconds:.1f}", *(percent(pick([s[key] for s in seeds])) for key in shares)))
+    title = ("seed", "training (s)", "alive at 5 s", "success at 0.1 m", "success, of the savable")
+    return (
+        f"{markdown_table(title, rows)}\n\n"
+        f"Savable, by any of these policies or by an optimised open-loop plan, are {percent(result['savable_share'])} "
+        f"of the starts. Beside the training a process imports for {result['import_seconds']:.1f} s, and the very "
+        f"first one compiles kernels for {result['kernel_compile_seconds']:.1f} s."
+    )
+
+
+def track(result: Result) -> str:
+    """One row a robot and figure, one column a controller: position RMSE, and survival where it is not complete.
+
+    Below it stands where the first controller, the learned one, is not the best.
+    """
+    controllers = list(dict.fromkeys(row["controller"] for row in result["rows"]))
+    cells = {(row["robot"], row["period"], row["controller"]): row for row in result["rows"]}
+    figures = list(dict.fromkeys((row["robot"], row["period"]) for row in result["rows"]))
+    rows = [
+        (f"{robot}, {period:g} s", *(_rmse(cells.get((robot, period, name))) for name in controllers))
+        for robot, period in figures
+    ]
+    table = markdown_table(("robot, period of the figure", *(f"{name}: RMSE (m)" for name in controllers)), rows)
+    beaten = [
+        f"{robot}, {period:g} s"
+        for robot, period in figures
+        if min(controllers, key=lambda name: _rank(cells.get((robot, period, name)))) != controllers[0]
+    ]
+    where = f"except: {'; '.join(beaten)}" if beaten else "without exception"
+    best = f"{len(figures) - len(beaten)} of {len(figures)} rows"
+    return f"{table}\n\nBy flights survived, then by RMSE, `{controllers[0]}` is the best in {best}, {where}."
+
+
+def _rank(row: Result | None) -> tuple[float, float]:
+    """Smaller is better: the share of flights lost, then the error of the others."""
+    if row is None or row["rmse"] is None:
+        return 1.0, 0.0
+    return 1.0 - row["survival"], row["rmse"]
+
+
+def _rmse(row: Result | None) -> str:
+    if row is None:
+        return "not run"
+    if row["rmse"] is None:
+        return f"none survived ({percent(row['survival'])})"
+    suffix = "" if row["survival"] >= 1.0 else f" ({percent(row['survival'])} survive)"
+    return f"{row['rmse']:.3f}{suffix}"
+
+
+def rotor(result: Result) -> str:
+    """The throughputs, in millions a second."""
+    cores = f"{result['cores']} core" + ("s" if result["cores"] > 1 else "")
+    rows = [
+        (what, f"{result[key] / 1e6:.1f}")
+        for what, key in (
+            ("RK4 steps, one core", "rk4_steps_per_second_1core"),
+            ("RK4 steps and their adjoint, one core", "rk4_steps_with_adjoint_per_second_1core"),
+            (f"full environment steps, {cores}", "env_steps_per_second"),
+            (f"the same with a policy of 64 x 64, {cores}", "env_steps_with_policy_per_second"),
+        )
+    ]
+    return markdown_table((f"{result['worlds']} worlds", "million a second"), rows)
+
+
+def loop(result: Result) -> str:
+    """One row a control rate: age of a command when it reaches the robot, period jitter, overruns, and the longest
+    pause of the whole machine meanwhile, which no control loop can undercut.
+    """
+    rows = [
+        (
+            f"{rate} Hz",
+            _milliseconds(r["age_p50_ms"]),
+            _milliseconds(r["age_p99_ms"]),
+            _milliseconds(r["jitter_p99_ms"]),
+            str(r["overruns"]),
+            _milliseconds(r["longest_overrun_ms"]),
+            _milliseconds(r["longest_machine_pause_ms"]),
+        )
+        for rate, r in sorted(result["rates"].items(), key=lambda item: float(item[0]))
+    ]
+    title = (
+        "rate",
+        "age p50 (ms)",
+        "age p99 (ms)",
+        "jitter p99 (ms)",
+        "overruns",
+        "longest overrun (ms)",
+        "longest pause of the whole machine (ms)",
+    )
+    return markdown_table(title, rows)
+
+
+def chip(result: Result) -> str:
+    """One row a task and pilot: flights that lasted, success, and distance to the target; below it how far apart the
+    two pilots' commands are.
+    """
+    rows = [
+        (
+            row["task"],
+            row["pilot"],
+            f"{row['survived']} of {result['starts']}",
+            f"{row['succeeded']} of {result['starts']}",
+            _metres(row["mean_error_m"]),
+            _metres(row["max_error_m"]),
+        )
+        for row in result["rows"]
+    ]
+    title = (
+        "task",
+        "flown by",
+        f"alive after {result['seconds']:g} s",
+        "success at 0.1 m",
+        "mean error (m)",
+        "largest (m)",
+    )
+    table = markdown_table(title, rows)
+    differences = [row["command_difference"] for row in result["rows"] if "command_difference" in row]
+    if not differences:
+        return table
+    return (
+        f"{table}\n\nGiven the same sensors and the same actions to remember, step by step along these flights, the "
+        f"chip's commands differ from onnxruntime's by {max(differences):.1e} of their range at most."
+    )
+
+
+def _metres(value: float | None) -> str:
+    """A pilot whose vehicles were all lost has no error."""
+    return "none" if value is None else f"{value:.4f}"
+
+
+def _milliseconds(value: float | None) -> str:
+    """A flight that never began has no age and no jitter."""
+    return "none" if value is None else f"{value:.2f}"
