@@ -55,7 +55,7 @@ BENCHMARKS = {
     ),
     "mcu": Benchmark(
         "instructions, modelled time, flash and RAM of generated C on an emulated Cortex-M4F",
-        ("policies", "deploy/bundle", "deploy/codegen", "deploy/export", "deploy/mcu"),
+        ("policies", "deploy/bundle", "deploy/codegen", "deploy/export", "deploy/mcu", "deploy/toolchain.py"),
     ),
     "rough": Benchmark("success of go1-velocity-rough on every kind and level of terrain", WALKING, long=True),
     "chip": Benchmark(
