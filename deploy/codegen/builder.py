@@ -1,4 +1,4 @@
-"""What the lowering of every operator builds upon: values by name, buffers, constants, and statements in order."""
+"""The state of lowering a graph: values by name, buffers, constants, and statements in order."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ from deploy.codegen.onnx_reader import Graph, Node
 
 @dataclass(frozen=True)
 class Joined:
-    """A next state that is joined of parts: nothing joins them before they reach the state itself."""
+    """A next state that is a concatenation: its parts are copied straight into the state, without a joined copy."""
 
     parts: tuple[Expression, ...]
 
 
 class Builder:
-    """Collects statements. An elementwise result that is read once stays an expression, for its reader to absorb."""
+    """Collects statements. An elementwise result that is read once stays an expression and is fused into its reader."""
 
     def __init__(self, graph: Graph, names: Names) -> None:
         self.graph = graph
         self.names = names
         self.values: dict[str, Expression | Joined] = {}
         self.absorbed: set[str] = set()
-        """Results of nodes that an earlier node computes along with its own."""
+        """Results of nodes that are fused into an earlier node."""
         self._uses = graph.uses()
         self._consumers: dict[str, Node] = {name: node for node in graph.nodes for name in node.inputs}
         self._blocks: list[list[Statement]] = [[]]
@@ -58,7 +58,7 @@ class Builder:
         self._blocks[-1].append(statement)
 
     def repeat(self, count: int, body: Callable[[str], None], comment: str = "") -> None:
-        """Emit what `body`, given the variable's name, emits, `count` times."""
+        """Emit a loop of `count` turns around the statements that `body` emits, given the loop variable's name."""
         variable = f"turn{self._turns or ''}"
         self._turns += 1
         self._blocks.append([])
@@ -68,7 +68,7 @@ class Builder:
     # Values.
 
     def value(self, name: str) -> Expression:
-        """The value of this name in the graph, a constant included."""
+        """The value of this name in the graph, computed or constant."""
         if name in self.graph.constants:
             return self.constant(self.graph.constants[name])
         value = self.values[name]
@@ -76,23 +76,23 @@ class Builder:
         return value
 
     def store(self, name: str, value: Expression) -> None:
-        """Give a node's result its name; what is computed and read more than once goes to memory."""
+        """Store a node's result under its name; an expression that is read more than once is computed into memory."""
         if isinstance(value, Apply) and self._uses.get(name, 0) > 1:
             value = Load(self.memory(value, name))
         self.values[name] = value
 
     def sole_consumer(self, name: str) -> Node | None:
-        """The node that alone reads this value, if it is no output of the graph."""
+        """The only node that reads this value, or None if there are several or it is an output of the graph."""
         if self._uses.get(name, 0) != 1 or name in self.graph.outputs:
             return None
         return self._consumers.get(name)
 
     def only_output(self, name: str) -> bool:
-        """Whether this value is an output of the graph and nothing else reads it."""
+        """Whether this value is an output of the graph that no node reads."""
         return name in self.graph.outputs and self._uses[name] == 1
 
     def integers(self, node: Node, index: int) -> list[int] | None:
-        """The constant integers of an input, None where it is absent."""
+        """The constant integers of an input; None where it is absent."""
         if index >= len(node.inputs) or not node.inputs[index]:
             return None
         name = node.inputs[index]
@@ -101,7 +101,7 @@ class Builder:
         return [int(value) for value in np.atleast_1d(self.graph.constants[name])]
 
     def array(self, node: Node, index: int) -> NDArray[Any] | None:
-        """The constant array of an input, None where it is absent or computed."""
+        """The constant array of an input; None where it is absent or computed."""
         if index >= len(node.inputs):
             return None
         return self.graph.constants.get(node.inputs[index])
@@ -109,7 +109,7 @@ class Builder:
     # Expressions and memory.
 
     def apply(self, function: str, *arguments: Expression) -> Apply:
-        """An elementwise function of broadcast arguments; one that would be computed again and again is stored."""
+        """An elementwise function of its arguments; an argument that broadcasting would recompute is stored first."""
         shape = np.broadcast_shapes(*(argument.shape for argument in arguments))
         size = math.prod(shape)
         kept = (
@@ -121,14 +121,14 @@ class Builder:
         return Apply(function, tuple(kept), tuple(shape))
 
     def constant(self, values: NDArray[Any]) -> Expression:
-        """A constant array: one number if all of it is equal, else a table."""
+        """A constant array: one number if all elements are equal, else a table."""
         floats = np.asarray(values, np.float32)
         if floats.size and (floats.view(np.uint32) == floats.reshape(-1)[:1].view(np.uint32)).all():
             return Number(float(floats.reshape(-1)[0]), floats.shape)
         return Load(self.table(floats))
 
     def table(self, floats: Floats) -> View:
-        """A constant table; equal ones share it."""
+        """A view of a constant table; equal tables are stored once."""
         key = floats.tobytes(), floats.shape
         if key not in self._constants:
             name = self.names.fresh("policy_table")
@@ -137,14 +137,14 @@ class Builder:
         return self._constants[key]
 
     def scratch(self, shape: Shape, hint: str) -> View:
-        """A new scratch buffer, all of it in this shape."""
+        """A view of a new scratch buffer of this shape."""
         name = hint.lower()
-        # Functions and tables of the file are called policy_*, and macros are in capitals.
+        # Functions and tables of the file are named policy_*, and macros are upper case.
         name = f"v_{name}" if name.startswith("policy") else name
         return whole(Buffer("scratch", self.names.fresh(name), math.prod(shape)), shape)
 
     def memory(self, value: Expression, hint: str = "value") -> View:
-        """A view of the value; computes it into scratch if it is an expression."""
+        """A view of the value; an expression is first computed into scratch."""
         if isinstance(value, Load):
             return value.view
         if isinstance(value, Number):
@@ -154,7 +154,7 @@ class Builder:
         return target
 
     def contiguous(self, value: Expression, hint: str = "value") -> View:
-        """A contiguous view of the value; copies it if it isn't."""
+        """A contiguous view of the value, copied if necessary."""
         view = self.memory(value, hint)
         if view.contiguous:
             return view
@@ -163,7 +163,7 @@ class Builder:
         return target
 
     def fill(self, target: View, value: Expression) -> None:
-        """Let `target`, contiguous within a scratch buffer, hold the value: by computing it there, or by a copy."""
+        """Put the value into `target`, contiguous within a scratch buffer: computed there if possible, else copied."""
         if isinstance(value, Load) and self._place(value.view, target):
             return
         if isinstance(value, Load):
@@ -171,7 +171,7 @@ class Builder:
         self.emit(Map(target, value))
 
     def _place(self, view: View, target: View) -> bool:
-        """Make the buffer that `view` covers a part of the target's, where it has no place yet."""
+        """Place the buffer of `view` inside the target's, if it has no place yet and all of it is viewed; or False."""
         own = view.buffer
         full = view.contiguous and view.offset == 0 and view.size == own.size == target.size
         if own.kind != "scratch" or own.home is not None or not full or len(self._blocks) > 1 or not target.contiguous:

@@ -1,12 +1,11 @@
-"""Elementary functions as portable C99: float32 alone, no libm, the same bits on every IEEE 754 machine.
+"""Elementary functions as portable C99: float32 only, no libm, the same bits on every IEEE 754 machine.
 
-Each is a `static float policy_<name>(float x)`. A NaN comes back as a NaN, so that the check of a policy's outputs
-finds it. The coefficients are minimax fits of this project (Lawson's reweighted least squares), rounded to float32.
-Bits agree between machines only without contraction to fused multiply-add; the generated file's head sees to that.
+Each is a `static float policy_<name>(float x)`. NaN gives NaN, so that the check of a policy's outputs finds it. The
+coefficients are this project's own minimax fits (Lawson's reweighted least squares), rounded to float32. Bits agree
+between machines only without contraction to fused multiply-add, which the head of the generated file switches off.
 
-Largest errors against float64, held by a test of this file: tanh 1.4e-7 absolute and 2.5e-7
-relative; exp, elu, sigmoid, log and softplus 3e-7 relative, exp also 1e-45 absolute where it is subnormal; sqrt none
-beyond its rounding.
+Largest errors against float64, checked by a test: tanh 1.4e-7 absolute and 2.5e-7 relative; exp, elu, sigmoid, log and
+softplus 3e-7 relative, exp also 1e-45 absolute where it is subnormal; sqrt is correctly rounded.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ typedef union {
 """
 
 _TANH = """\
-/* tanh x: a polynomial next to zero, then 1 - 2 / (exp 2|x| + 1), which is 1 in float32 beyond 9.02. */
+/* tanh x: a polynomial near zero, then 1 - 2 / (exp 2|x| + 1), which is 1 in float32 beyond 9.02. */
 static float policy_tanh(float x)
 {
     const float s = x * x;
@@ -97,7 +96,7 @@ static float policy_exp(float x)
 """
 
 _ELU = """\
-/* x above zero, exp x - 1 below, without the cancellation next to zero. */
+/* x above zero, exp x - 1 below, without cancellation near zero. */
 static float policy_elu(float x)
 {
     uint32_t whole;
@@ -168,7 +167,7 @@ static float policy_softplus(float x)
 {
     const float z = policy_exp(x > 0.0f ? -x : x);
     const float u = 1.0f + z;
-    /* What rounding took from u is given back to first order (Kahan's log1p); next to z = 0 the logarithm is z. */
+    /* Corrects the rounding of u to first order (Kahan's log1p); near z = 0 the logarithm is z. */
     const float tail = u > 1.0f ? policy_log(u) * (z / (u - 1.0f)) : z;
     return x > 0.0f ? x + tail : tail;
 }
@@ -183,7 +182,7 @@ static float policy_relu(float x)
 """
 
 _SQRT = """\
-/* The correctly rounded square root; NaN below zero. One instruction where there is one, else bit by bit. */
+/* The correctly rounded square root; NaN below zero. One instruction where available, else bit by bit. */
 #if defined(__GNUC__) && defined(__ARM_FP) && (__ARM_FP & 4) && !defined(__aarch64__) && !defined(POLICY_PORTABLE)
 static float policy_sqrt(float x)
 {
@@ -255,7 +254,7 @@ MATH: dict[str, str] = {
     "relu": _RELU,
     "sqrt": _SQRT,
 }
-"""C source by name, in an order in which each uses only what stands before it. It needs <stdint.h>."""
+"""C source by name, each using only functions before it. It needs <stdint.h>."""
 
 _USES: dict[str, tuple[str, ...]] = {
     "tanh": ("bits",),
@@ -270,7 +269,7 @@ _USES: dict[str, tuple[str, ...]] = {
 
 
 def dependencies(names: Iterable[str]) -> list[str]:
-    """`names` and all that they use, each once, in the order to write them in; refuses a name that isn't there."""
+    """`names` and everything they use, each once, in the order of `MATH`. Raises BundleError for an unknown name."""
     needed: set[str] = set()
     waiting = list(names)
     while waiting:
@@ -285,7 +284,7 @@ def dependencies(names: Iterable[str]) -> list[str]:
 def each(name: str) -> str:
     """C source of `policy_<name>_each`, which applies a function to every value of an array; one loop for all layers.
 
-    A compiler puts the function into the loop where it isn't called elsewhere, and loads its constants once.
+    A compiler inlines the function into the loop if it is not called elsewhere, and loads its constants once.
     """
     return f"""\
 /* {name} of every value, in place. */

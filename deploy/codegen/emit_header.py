@@ -15,20 +15,21 @@ _API = """\
 #define POLICY_BAD_SENSOR 1u /* a sensor is not finite or beyond its limits */
 #define POLICY_BAD_OUTPUT 2u /* a result was not finite */
 
-/* What a robot that must do nothing is sent, and the commands' limits. */
+/* The commands that stop the actuators, and the commands' limits. */
 extern const policy_commands policy_safe;
 extern const policy_commands policy_low;
 extern const policy_commands policy_high;
 
-/* Set the state to that of a policy that has just taken over, and begin a control period. */
+/* Set the state to its reset value, at the start of a control period; call it whenever the policy takes over. */
 void policy_reset(policy_state *state);
 
-/* One call; POLICY_SUBSTEPS of them make a control period. Gives status bits. Unless it is POLICY_OK, the commands are
-   policy_safe and the state is as it was. Commands are always finite and within policy_low and policy_high. */
+/* One call; POLICY_SUBSTEPS calls are a control period. Returns status bits. Unless they are POLICY_OK, the commands
+are
+   policy_safe and the state is unchanged. Commands are always finite and within policy_low and policy_high. */
 uint32_t policy_step(policy_state *state, const policy_sensors *sensors, policy_commands *commands);
 
-/* Run at boot, and don't fly unless it is 0. Bits: 1 the constants are damaged (CRC-32), 2 commands differ from the
-   recorded ones, 4 a reset doesn't reset. */
+/* Run at boot, and don't run the policy unless it returns 0. Bits: 1 the constants are damaged (CRC-32), 2 commands
+   differ from the recorded ones, 4 policy_reset leaves values unset. */
 uint32_t policy_selftest(void);
 
 /* CRC-32 over all constants of policy.c; for policy_selftest. */
@@ -37,12 +38,12 @@ uint32_t policy_constants_crc32(void);
 
 
 def header(design: Design, note: str = "") -> str:
-    """The text of policy.h; `note` is a sentence for whoever reads its beginning."""
+    """The text of policy.h; `note` is a sentence for its first comment."""
     manifest = design.manifest
     digest = manifest.identity.policy_sha256
     period = manifest.timing.period
     lines = [
-        f"/* The policy {comment(manifest.identity.name)} as C99: a robot's step from sensors to commands, SI units.",
+        f"/* The policy {comment(manifest.identity.name)} as C99: one step from sensors to commands, in SI units.",
         "",
         *([*(f"   {line}" for line in wrap(comment(note), 110)), ""] if note else []),
         "   Written by `robo-rl codegen`; don't edit, generate it again. */",
@@ -57,20 +58,20 @@ def header(design: Design, note: str = "") -> str:
         "",
         f"#define POLICY_SCHEMA_VERSION {manifest.schema_version}u /* of the bundle's manifest */",
         f'#define POLICY_MODEL_SHA256 "{digest}"',
-        f"#define POLICY_MODEL_WORD 0x{digest[:8]}u /* its first digits, to report over a link */",
+        f"#define POLICY_MODEL_WORD 0x{digest[:8]}u /* its first digits, for reporting over a link */",
         f"#define POLICY_NAME {string(manifest.identity.name)}",
         f"#define POLICY_TASK {string(manifest.identity.task)}",
         f"#define POLICY_PERIOD_US {round(period * 1e6)}u /* the control period of the training */",
         f"#define POLICY_SUBSTEPS {design.substeps}u /* calls of policy_step in a control period */",
         f"#define POLICY_SENSOR_FLOATS {sum(s.dim for s in manifest.sensors)}u",
         f"#define POLICY_COMMAND_FLOATS {sum(c.dim for c in manifest.commands)}u",
-        f"#define POLICY_STATE_FLOATS {design.state_floats}u /* held from period to period */",
+        f"#define POLICY_STATE_FLOATS {design.state_floats}u /* kept between periods */",
         "",
         *_struct("policy_sensors", [(s, _sensor(s)) for s in manifest.sensors]),
         "",
         *_struct("policy_commands", [(c, _command(c)) for c in manifest.commands]),
         "",
-        "/* What the policy remembers; the caller owns it, one for each robot. */",
+        "/* The policy's state; the caller owns one per robot. */",
         *_state(design),
         "",
         "",
@@ -94,7 +95,7 @@ def _state(design: Design) -> list[str]:
     if design.substeps == 1:
         return [
             "typedef struct {",
-            *(held or ["    uint32_t unused; /* this policy remembers nothing */"]),
+            *(held or ["    uint32_t unused; /* this policy has no state */"]),
             "} policy_state;",
         ]
     pools = [

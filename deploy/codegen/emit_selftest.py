@@ -1,4 +1,4 @@
-"""policy_selftest.c: a few control periods of the golden episode, and the check sum of the constants."""
+"""policy_selftest.c: a few control periods of the golden episode, and the checksum of the constants."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from deploy.errors import BundleError
 from policies.specs import CommandSpec, SensorSpec
 
 MOST_BYTES = 1024
-"""Of sensors and commands; a boot self-test needs no more to find a wrong compiler or a wrong file."""
+"""Largest size of the recorded sensors and commands; more is not needed to detect a wrong compiler or file."""
 MOST_ROWS, FEWEST_ROWS = 8, 4
 TOLERANCE = 1e-5
-"""Share of a command's range that float32 may differ from onnxruntime."""
+"""Largest difference between float32 C and onnxruntime, as a share of a command's range."""
 ROUNDED_TOLERANCE = 0.1
-"""The same for a kernel that rounds weights: it finds a compiler's mistake; the check sum finds everything else."""
+"""The same for a kernel that rounds weights: enough to find a compiler's error; the checksum finds damaged data."""
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """Control periods [rows]: sensors and commands as flat vectors, the policy being reset before 0 and `reset_row`."""
+    """Control periods [rows]: flat sensors and commands; the policy is reset before row 0 and `reset_row`."""
 
     sensors: Floats
     commands: Floats
@@ -37,7 +37,10 @@ class Recorded:
 
 
 def record(design: Design, runtime: PolicyRuntime, golden: Golden) -> Recorded:
-    """The first golden steps that the C would accept, each held for a control period, with onnxruntime's commands."""
+    """The first golden steps that the C accepts, each held for a control period, with onnxruntime's commands.
+
+    Raises BundleError when no step has all sensors within their limits.
+    """
     manifest = design.manifest
     every = np.concatenate([golden.sensors[s.name] for s in manifest.sensors], axis=1)
     low = inward([s.low for s in manifest.sensors], up=True)
@@ -87,7 +90,7 @@ def _row(entries: Sequence[SensorSpec | CommandSpec], row: Floats) -> str:
 
 
 def _reset(design: Design) -> tuple[str, str]:
-    """A table of what the states are after a reset, where they aren't all zero, and the rest of the check."""
+    """The table of reset values, if they are not all zero, and the rest of the function that checks a reset."""
     states = design.manifest.states
     if not states:
         return "", "    return 1;\n"

@@ -1,4 +1,4 @@
-"""policy.c: constants, the graph, and everything around it that keeps a step safe."""
+"""policy.c: constants, the graph, and the checks and limits of a step."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _limits(design: Design) -> str:
 
 
 def _graph(design: Design) -> str:
-    """The function that fills scratch; each buffer has a pointer of its name, declared before its first use."""
+    """The function that fills scratch; each buffer is a pointer with its name, declared before its first use."""
     writer = StatementWriter(design.kernel)
     declared: set[Buffer] = set()
     body: list[str] = []
@@ -74,7 +74,7 @@ def _mentions(lines: list[str], name: str) -> bool:
 
 
 def _at(design: Design, view: View) -> str:
-    """A view's memory seen from policy_step."""
+    """The C of a pointer to a view's first element, in policy_step and policy_carry."""
     if view.buffer.root()[0].kind == "scratch":
         position = design.layout.position(view)
         return f"scratch + {position}u" if position else "scratch"
@@ -82,7 +82,7 @@ def _at(design: Design, view: View) -> str:
 
 
 def _carry(design: Design) -> str:
-    """The function that makes the next state the present one."""
+    """The function that updates the state; "" for a policy without one."""
     states = {state.name: state for state in design.manifest.states}
     if not states:
         return ""
@@ -98,7 +98,7 @@ def _carry(design: Design) -> str:
             else:
                 once.append(f"policy_pool({pool}, {source}, {size}u, 0u);")
         elif not (own and piece.source.offset == piece.offset):
-            # A state that moves within itself moves towards its beginning, before what follows it is written.
+            # A state that shifts within itself moves towards its start, before the values behind it are written.
             once.append(
                 f"mem{'move' if own else 'cpy'}(state->{piece.state}{place}, {source}, {size}u * sizeof(float));"
             )
@@ -126,7 +126,7 @@ def _carry(design: Design) -> str:
     return "\n".join(
         [
             *helpers,
-            "/* Makes of what the graph left in `scratch` the state that the next call starts from. */",
+            "/* Updates the state for the next call from the values that the graph left in `scratch`. */",
             "static void policy_carry(policy_state *state, const policy_sensors *sensors, const float *scratch)",
             "{",
             *indent(unused + once),
@@ -188,7 +188,7 @@ def _step(design: Design) -> str:
 
 
 def _joined(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Ascending (start, size) with neighbours and overlaps as one."""
+    """Ascending ranges (start, size) with adjacent and overlapping ones merged."""
     joined: list[tuple[int, int]] = []
     for start, size in ranges:
         if joined and start <= sum(joined[-1]):
@@ -200,7 +200,7 @@ def _joined(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def checked_constants(design: Design) -> list[tuple[str, bytes]]:
-    """Every constant that the check sum covers: the C of its address, and its bytes in a little-endian memory."""
+    """Every constant that the checksum covers: the C of its address, and its bytes in little-endian memory."""
     tables = [(f"&{name}", values.astype("<f4").tobytes()) for _, name, _, values in design.limits()]
     return tables + [(array.name, array.content()) for array in design.constants()]
 

@@ -1,4 +1,4 @@
-"""Expressions as C, and the small helper functions that they call."""
+"""Expressions as C, and the helper functions that they call."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 _COMPARED = {"less": "<", "greater": ">", "less_equal": "<=", "greater_equal": ">="}
 _JOINED = {"and": "&&", "or": "||"}
 CONDITIONS = frozenset({*_COMPARED, *_JOINED, "not", "equal"})
-"""Functions whose C has the type int; in memory they are 1 and 0."""
+"""Functions whose C has the type int; stored in memory as 1 and 0."""
 
 HELPERS = {
     "clip": """\
-/* x within low and high; a NaN stays. */
+/* x limited to low and high; NaN stays NaN. */
 static float policy_clip(float x, float low, float high)
 {
     if (x < low) {
@@ -28,7 +28,7 @@ static float policy_clip(float x, float low, float high)
 }
 """,
     "min": """\
-/* The smaller one; NaN if either is. */
+/* The smaller number; NaN if either is NaN. */
 static float policy_min(float a, float b)
 {
     if (a < b) {
@@ -38,7 +38,7 @@ static float policy_min(float a, float b)
 }
 """,
     "max": """\
-/* The larger one; NaN if either is. */
+/* The larger number; NaN if either is NaN. */
 static float policy_max(float a, float b)
 {
     if (a > b) {
@@ -57,7 +57,7 @@ static float policy_abs(float x)
 }
 """,
     "equal": """\
-/* Whether two numbers are the same number; NaN is none. */
+/* Whether two numbers are equal, without a warning about comparing floats. */
 static int policy_equal(float a, float b)
 {
     return a <= b && a >= b;
@@ -82,28 +82,28 @@ static float policy_scale_negative(float x, float factor)
 }
 """,
 }
-"""C source of the functions that are not c_math's. They use `policy_bits`, which c_math calls "bits"."""
+"""C source of the functions that are not in `c_math`. They use `policy_bits`, which is "bits" there."""
 
 
 def helpers(used: Iterable[str]) -> list[str]:
-    """The helper functions among the functions used, in a fixed order."""
+    """C source of the helper functions among the functions used, in a fixed order."""
     wanted = set(used)
     return [source for name, source in HELPERS.items() if name in wanted]
 
 
 def math_names(used: Iterable[str]) -> list[str]:
-    """Those of c_math among the functions used, and its union of a float and its bits, which every policy needs."""
+    """The functions of `c_math` among those used, and "bits", which every policy needs."""
     return ["bits", *(name for name in MATH if name in set(used))]
 
 
 class Writer:
-    """Writes expressions; `element` gives the C of a loaded view's element."""
+    """Writes expressions as C; `element` gives the C of a loaded view's element."""
 
     def __init__(self, element: Callable[[View], str]) -> None:
         self._element = element
 
     def real(self, expression: Expression, nested: bool = False) -> str:
-        """C of the type float; in parentheses where a part of a larger expression needs them."""
+        """C of type float; in parentheses if it is `nested` in a larger expression and needs them."""
         if isinstance(expression, Load):
             return self._element(expression.view)
         if isinstance(expression, Number):
@@ -127,7 +127,7 @@ class Writer:
         return f"({text})" if nested else text
 
     def condition(self, expression: Expression) -> str:
-        """C of the type int, in parentheses unless it is one word."""
+        """C of type int, in parentheses unless it is a single term."""
         if not isinstance(expression, Apply) or expression.function not in CONDITIONS:
             return f"({self.real(expression, nested=True)} > 0.5f)"
         name, arguments = expression.function, expression.arguments

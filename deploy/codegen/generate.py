@@ -1,4 +1,4 @@
-"""From a bundle to a folder of C99: policy.h, policy.c, policy_selftest.c and a README with sizes."""
+"""Generates a folder of C99 from a bundle: policy.h, policy.c, policy_selftest.c and a README with sizes."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from deploy.errors import BundleError
 HEADER, SOURCE, SELFTEST, README = "policy.h", "policy.c", "policy_selftest.c", "README.md"
 FILES = (HEADER, SOURCE, SELFTEST, README)
 ROUNDED = Int8.name
-"""The kernel whose results are not float32's, so that a flight must tell whether they do."""
-UNTRIED = f"Kernel {ROUNDED} was not tried: nobody has compared how it does with float32, not even in simulation."
+"""The kernel that rounds weights, so that its policy must be compared with float32 in simulation."""
+UNTRIED = f"Kernel {ROUNDED} was not tested: its policy was not compared with float32 in simulation."
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A policy's C before it is written: file name -> text, to be called `substeps` times a control period."""
+    """A policy's C before it is written: `texts` maps file name to text; `substeps` calls are a control period."""
 
     bundle: Bundle
     kernel: str
@@ -42,12 +42,12 @@ class Draft:
 
 
 Check = Callable[[Draft], str]
-"""Looks at a draft and says in one sentence what it found, which goes into the README and policy.h; or raises."""
+"""Tests a draft and returns one sentence for the README and policy.h, or raises."""
 
 
 @dataclass(frozen=True)
 class Generated:
-    """What was written, in numbers; bytes are those of a 32-bit machine, `measured` is there with a cross compiler."""
+    """Sizes of the written policy; bytes on a 32-bit machine. `measured` is None without a cross compiler."""
 
     path: Path
     multiply_accumulates: int
@@ -61,12 +61,12 @@ class Generated:
 def generate(
     bundle: Path | str, out: Path | str, kernel: str = "c", rate: float | None = None, check: Check | None = None
 ) -> Generated:
-    """Write the C of the bundle's policy to the folder `out`, replacing an older one there whole.
+    """Write the C of the bundle's policy to the folder `out`, replacing earlier generated C there as a whole.
 
-    `kernel` is one of `KERNELS`; `rate` Hz, a whole multiple of the training's rate, is how often the C will be called.
-    `check` may look at the C of kernel int8 before it is written, and refuse it by raising whatever it likes.
-    Raises BundleError, one line, and leaves `out` as it was, for a damaged bundle, a policy that can't become C,
-    another rate, or a folder that holds something else.
+    `kernel` is one of `KERNELS`; `rate` Hz, a whole multiple of the training rate, is how often the C will be called.
+    `check` gets the C of kernel int8 before it is written, and may refuse it by raising. Raises BundleError, one line,
+    and leaves `out` unchanged for a damaged bundle, a policy that can't become C, any other rate, or a folder with
+    foreign files.
     """
     folder = Path(out)
     if kernel not in KERNELS:
@@ -99,7 +99,7 @@ def generate(
 
 
 def design_of(model: bytes, manifest: Manifest, kernel: str = "c", substeps: int = 1) -> Design:
-    """The program of policy.onnx's bytes, placed in memory, for one kernel."""
+    """The program of a policy.onnx, given as bytes, with its memory layout, for one kernel."""
     program = lower(
         read_graph(model),
         {sensor.name: sensor.dim for sensor in manifest.sensors},

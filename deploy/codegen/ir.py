@@ -1,7 +1,7 @@
 """The intermediate representation: float32 buffers, strided views of them, expressions, statements that write views.
 
-A view is an affine walk through a buffer, so slicing, transposing, splitting, broadcasting and reshaping cost nothing:
-only the indices in the C loops change. Booleans in memory are floats, 1 and 0.
+A view addresses a buffer by an affine function of its indices, so slicing, transposing, splitting, broadcasting and
+reshaping cost nothing: only the indices in the C loops change. Booleans in memory are floats, 1 and 0.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ Shape = tuple[int, ...]
 
 @dataclass(eq=False)
 class Buffer:
-    """Contiguous float32 values: a sensor, a held state, a constant table, or scratch that the step computes.
+    """Contiguous float32 values: a sensor, a state, a constant table, or scratch that the step computes.
 
-    A scratch buffer with a `home` lies within another one, at that offset, and needs no memory of its own.
+    A scratch buffer with a `home` is part of another buffer, at that offset, and needs no memory of its own.
     """
 
     kind: Literal["sensor", "state", "constant", "scratch"]
@@ -32,7 +32,7 @@ class Buffer:
     home: tuple[Buffer, int] | None = None
 
     def root(self) -> tuple[Buffer, int]:
-        """The buffer that owns the memory, and where this one begins in it."""
+        """The buffer that owns the memory, and this one's offset in it."""
         if self.home is None:
             return self, 0
         buffer, offset = self.home
@@ -42,7 +42,7 @@ class Buffer:
 
 @dataclass(frozen=True)
 class View:
-    """Elements offset + sum(stride * index) of a buffer; `turns` adds a stride for each variable of a `Repeat`."""
+    """Elements offset + sum(stride * index) of a buffer; `turns` maps variables of enclosing `Repeat`s to strides."""
 
     buffer: Buffer
     offset: int
@@ -83,7 +83,7 @@ class View:
         return replace(self, offset=offset, shape=tuple(shape), strides=tuple(strides))
 
     def turned(self, variable: str, stride: int) -> View:
-        """This view within a `Repeat`, further by `stride` elements every time round."""
+        """This view within a `Repeat`, advanced by `stride` elements in each turn."""
         return replace(self, turns={**(self.turns or {}), variable: stride})
 
 
@@ -108,7 +108,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Apply:
-    """An elementwise function by its name in `expressions.FORMS`, or of c_math, over broadcast arguments."""
+    """An elementwise function, by its name in `expressions` or `c_math`, of broadcast arguments."""
 
     function: str
     arguments: tuple[Expression, ...]
@@ -120,7 +120,7 @@ Expression = Load | Number | Apply
 
 @dataclass(frozen=True)
 class Map:
-    """target[index] = expression[index], for every index. No loaded view overlaps the target but at the same index."""
+    """target[index] = expression[index] for every index. Loaded views overlap the target at the same index only."""
 
     target: View
     expression: Expression
@@ -140,7 +140,7 @@ class Reduce:
 
 @dataclass(frozen=True)
 class Dense:
-    """target = activation(weight @ source + bias) by a kernel; both views are contiguous vectors."""
+    """target = activation(weight @ source + bias), computed by a kernel; both views are contiguous vectors."""
 
     target: View
     source: View
@@ -153,7 +153,7 @@ class Dense:
 
 @dataclass(frozen=True)
 class Take:
-    """target[o, n, i] = source[o, indices[n], i] for a table of indices; both views are contiguous, of three axes."""
+    """target[o, n, i] = source[o, indices[n], i] with a table of indices; both views are contiguous and 3-D."""
 
     target: View
     source: View
@@ -177,7 +177,7 @@ Statement = Map | Reduce | Dense | Take | Repeat
 
 @dataclass(frozen=True)
 class Piece:
-    """`state`[offset : offset + source.size] becomes `source`, once every result has proved finite."""
+    """`state`[offset : offset + source.size] becomes `source`, after all results were checked to be finite."""
 
     state: str
     offset: int
@@ -186,8 +186,8 @@ class Piece:
 
 @dataclass(frozen=True)
 class Program:
-    """A policy's step: `statements` fill scratch from sensors and held state; `commands` is the vector of all commands
-    in their order; `pieces` are what the next state is made of, in ascending order of state and offset."""
+    """One step of a policy: `statements` fill scratch from sensors and state; `commands` is the vector of all commands
+    in order; `pieces` make up the next state, in ascending order of state and offset."""
 
     statements: tuple[Statement, ...]
     commands: View
@@ -204,7 +204,7 @@ def row_major(shape: Shape) -> tuple[int, ...]:
 
 
 def whole(buffer: Buffer, shape: Shape) -> View:
-    """All of a buffer in a shape."""
+    """A view of a whole buffer in a shape."""
     assert math.prod(shape) == buffer.size
     return View(buffer, 0, shape, row_major(shape))
 
@@ -247,7 +247,7 @@ def writes(statement: Statement) -> Iterator[View]:
 
 
 def flat(statements: tuple[Statement, ...]) -> Iterator[Statement]:
-    """The statements with those inside repeats in their place."""
+    """The statements, with each repeat replaced by its body."""
     for statement in statements:
         if isinstance(statement, Repeat):
             yield from flat(statement.body)

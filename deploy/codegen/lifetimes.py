@@ -1,7 +1,7 @@
-"""Lets large buffers go early: what the next state keeps of one is copied out of it as soon as it is there.
+"""Shortens the lifetime of large buffers: the part that the next state needs is copied out as soon as it is computed.
 
-A history keeps a few numbers of an observation that is several times as long. Without the copy all of it would hold its
-place on the stack to the end of the step, and what is computed from it would need another.
+A history keeps a few numbers of an observation that is several times as long. Without the copy, the whole observation
+would occupy the stack until the end of the step.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from deploy.codegen.ir import Buffer, Load, Map, Piece, Program, Statement, View
 from deploy.codegen.names import Names
 
 SHARE = 2
-"""A piece of the next state is copied if its buffer is more than so many times as long."""
+"""A piece of the next state is copied if its buffer is more than this many times as long."""
 
 
 def shortened(program: Program, names: Names) -> Program:
-    """The same program with a copy of each piece that alone would keep a much larger scratch buffer to the end."""
+    """The same program with a copy of each piece that would otherwise keep a much larger scratch buffer alive."""
     last_read: dict[Buffer, int] = {}
     for now, statement in enumerate(program.statements):
         for view in reads(statement):

@@ -1,4 +1,4 @@
-"""From an ONNX graph to the program of one step: what is computed, which vector the commands are, what is kept."""
+"""Lowers an ONNX graph to the program of one step: its statements, the vector of commands, and the next state."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from deploy.codegen.onnx_reader import Graph
 
 _OPERATORS = {**lower_shape.OPERATORS, **lower_layers.OPERATORS, **lower_recurrent.OPERATORS}
 OPERATORS = frozenset({*_OPERATORS, *lower_elementwise.OPERATORS})
-"""All that can become C, beside what is constant."""
+"""All operators that can become C, besides those with constant results."""
 
 
 def lower(graph: Graph, sensors: Mapping[str, int], states: Mapping[str, int], commands: Mapping[str, int]) -> Program:
-    """The program of a graph whose inputs are `sensors` and `state.<name>`, whose outputs `commands` and
-    `next_state.<name>`, all by name with their sizes. Raises BundleError for a node that can't become C."""
+    """The program of a graph with the inputs `sensors` and `state.<name>` and the outputs `commands` and
+    `next_state.<name>`, given as name -> size. Raises BundleError for a node that can't become C."""
     builder = Builder(graph, Names())
     for name, size in sensors.items():
         builder.values[name] = Load(whole(Buffer("sensor", name, size), graph.shapes[name]))
@@ -35,7 +35,7 @@ def lower(graph: Graph, sensors: Mapping[str, int], states: Mapping[str, int], c
         elif node.operator in lower_elementwise.OPERATORS:
             builder.store(node.outputs[0], lower_elementwise.lower(node, builder))
         else:
-            raise node.refused(f"this operator is not known; known are {', '.join(sorted(OPERATORS))}")
+            raise node.refused(f"this operator is not supported; supported are {', '.join(sorted(OPERATORS))}")
     vector = _commands(builder, commands)
     pieces = [piece for name in states for piece in _pieces(builder, name)]
     return shortened(Program(builder.statements, vector, tuple(_merged(pieces))), builder.names)
@@ -55,8 +55,8 @@ def _commands(builder: Builder, commands: Mapping[str, int]) -> View:
 
 
 def _pieces(builder: Builder, name: str) -> list[Piece]:
-    """What the next value of a state is made of. A piece of a state itself may only move towards its beginning, since
-    the pieces are written in ascending order; any other is copied to scratch first."""
+    """The pieces of a state's next value. A piece of the state itself may only move towards its start, because pieces
+    are written in ascending order; any other is copied to scratch first."""
     pieces: list[Piece] = []
     start = 0
     for value in _parts(builder, f"next_state.{name}"):
@@ -77,7 +77,7 @@ def _parts(builder: Builder, name: str) -> tuple[Expression, ...]:
 
 
 def _merged(pieces: list[Piece]) -> list[Piece]:
-    """Neighbours that lie beside each other in memory as one piece each."""
+    """The pieces, with those that are adjacent in memory merged."""
     merged: list[Piece] = []
     for piece in pieces:
         owner, start = piece.source.buffer.root()

@@ -20,7 +20,7 @@ def gemm(node: Node, builder: Builder) -> None:
     if weight is None or (bias is None and len(node.inputs) > 2 and node.inputs[2]):
         raise node.refused("its weights and bias must be constant")
     if node.attributes.get("transA", 0):
-        raise node.refused("it transposes its input; a policy's layer takes the robot's row as it is")
+        raise node.refused("it transposes its input; transpose the weights instead")
     matrix = weight if node.attributes.get("transB", 0) else weight.T
     outputs = matrix.shape[0]
     offset = np.zeros(outputs, np.float32) if bias is None else np.broadcast_to(np.squeeze(bias), (outputs,))
@@ -29,7 +29,7 @@ def gemm(node: Node, builder: Builder) -> None:
 
 
 def matmul(node: Node, builder: Builder) -> None:
-    """By a constant matrix it is a dense layer, with a bias that is added to it next; else a sum of products."""
+    """A product with a constant matrix is a dense layer, with the bias that follows; others are sums of products."""
     weight = builder.array(node, 1)
     if weight is None or weight.ndim != 2:
         _matmul_computed(node, builder)
@@ -48,7 +48,10 @@ def matmul(node: Node, builder: Builder) -> None:
 def dense(
     node: Node, builder: Builder, source: Expression, weight: Floats, bias: Floats, result: str | None = None
 ) -> None:
-    """A layer over the last axis, with the activation that alone reads it; `result` names it, else the node does."""
+    """A dense layer over the last axis, fused with an activation that is its only reader.
+
+    `result` names its value; None for the node's own output.
+    """
     result = result or node.outputs[0]
     follower, function = builder.sole_consumer(result), ""
     if follower is not None:
@@ -92,7 +95,7 @@ def apply_dense(
 
 
 def _matmul_computed(node: Node, builder: Builder) -> None:
-    """Both factors computed, or of more axes than a layer has: the sum over k of a[.., i, k] * b[.., k, j]."""
+    """A product of computed factors, or with more axes than a layer has: sum over k of a[.., i, k] * b[.., k, j]."""
     left, right = (builder.memory(builder.value(name), name) for name in node.inputs)
     a = left.reshaped((1, *left.shape)) if len(left.shape) == 1 else left
     b = right.reshaped((*right.shape, 1)) if len(right.shape) == 1 else right
@@ -138,7 +141,7 @@ def _reduced(
 
 
 def softmax(node: Node, builder: Builder) -> None:
-    """exp(x - max x) over its sum; opset 13 and later, where the axis is one axis."""
+    """exp(x - max x) divided by its sum, over one axis (opset 13 and later)."""
     name = node.outputs[0]
     value = Load(builder.memory(builder.value(node.inputs[0]), node.inputs[0]))
     axes = (axis_of(node.attributes.get("axis", -1), len(value.shape)),)
@@ -150,9 +153,9 @@ def softmax(node: Node, builder: Builder) -> None:
 
 
 def layer_normalization(node: Node, builder: Builder) -> None:
-    """(x - mean) / sqrt(variance + epsilon) * scale + bias, over the axes from `axis` on."""
+    """(x - mean) / sqrt(variance + epsilon) * scale + bias, over `axis` and all later axes."""
     if len(node.outputs) > 1:
-        raise node.refused("its mean and deviation are no outputs here")
+        raise node.refused("its mean and deviation can't be outputs")
     name = node.outputs[0]
     value = Load(builder.memory(builder.value(node.inputs[0]), node.inputs[0]))
     rank = len(value.shape)
@@ -170,12 +173,12 @@ def layer_normalization(node: Node, builder: Builder) -> None:
 
 
 def conv(node: Node, builder: Builder) -> None:
-    """A convolution over time: each window of the padded input is copied out and goes through a dense layer."""
+    """A convolution over time: each window of the padded input is copied and passed through a dense layer."""
     weight, bias = builder.array(node, 1), builder.array(node, 2)
     if weight is None or (bias is None and len(node.inputs) > 2 and node.inputs[2]):
         raise node.refused("its weights and bias must be constant")
     if weight.ndim != 3:
-        raise node.refused("only convolutions over one axis are known")
+        raise node.refused("only convolutions over one axis are supported")
     outputs, channels, width = weight.shape
     groups = int(node.attributes.get("group", 1))
     stride, dilation = (int((node.attributes.get(key) or [1])[0]) for key in ("strides", "dilations"))
@@ -187,7 +190,7 @@ def conv(node: Node, builder: Builder) -> None:
     offset = np.zeros(outputs, np.float32) if bias is None else bias
     each = outputs // groups
     window = builder.scratch((channels, width), f"{name}_window")
-    # Time before channels, so that a layer's outputs lie beside each other; the next reader sees it transposed.
+    # Time before channels, so that a layer's outputs are contiguous; readers see a transposed view.
     rows = builder.scratch((length, outputs), name)
     own = source.shape[2]
 
@@ -207,7 +210,7 @@ def conv(node: Node, builder: Builder) -> None:
 
 
 def _padded(node: Node, builder: Builder, source: View, span: int) -> View:
-    """The input [1, channels, length] with zeros on both sides so that `span` values are there at least."""
+    """The input [1, channels, length], padded with zeros on both sides to at least `span` values."""
     pads = list(node.attributes.get("pads") or [0, 0])
     automatic = node.attributes.get("auto_pad", "NOTSET")
     missing = max(span - source.shape[2], 0)

@@ -1,6 +1,6 @@
-"""ONNX's own GRU and LSTM: one direction, one robot, a sequence of any fixed length, the standard activations.
+"""ONNX's GRU and LSTM operators: one direction, one robot, a sequence of fixed length, the standard activations.
 
-Formulas and the order of gates are those of the ONNX operator specification.
+Formulas and gate order are those of the ONNX operator specification.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Step = Callable[[View, tuple[View, ...], tuple[View, ...]], None]
 
 @dataclass(frozen=True)
 class _Cell:
-    """A node's constants: `w` [gates * units, inputs], `r` [gates * units, units], both biases [gates * units]."""
+    """A node with its constants: `w` [gates * units, inputs], `r` [gates * units, units], biases [gates * units]."""
 
     node: Node
     builder: Builder
@@ -38,7 +38,7 @@ class _Cell:
         return Load(view.sliced(0, start * self.units, count * self.units))
 
     def dense(self, source: View, target: View, first: int, last: int, recurrent: bool) -> None:
-        """Gates `first` to `last` of the input's or the memory's matrix."""
+        """Emit the product of gates `first` to `last` of the input's or the memory's matrix."""
         rows = slice(first * self.units, last * self.units)
         weight, bias = (self.r, self.r_bias) if recurrent else (self.w, self.w_bias)
         hint = f"{self.node.name}_{'memory' if recurrent else 'input'}"
@@ -69,7 +69,7 @@ def gru(node: Node, builder: Builder) -> None:
         if after:
             remembered: Expression = apply("mul", reset, from_memory)
         else:
-            # The reset gate is done with once it has weighed the memory, so it gives its place.
+            # The reset gate is not needed after it has scaled the memory, so its buffer is reused.
             cell.set(reset.view, apply("mul", reset, h))
             cell.dense(reset.view, from_memory.view, 2, 3, recurrent=True)
             remembered = from_memory
@@ -83,7 +83,7 @@ def gru(node: Node, builder: Builder) -> None:
 def lstm(node: Node, builder: Builder) -> None:
     """Gates in the order input i, output o, forget f, cell g: c' = f * c + i * g, h' = o * tanh c'."""
     if len(node.inputs) > 7 and node.inputs[7]:
-        raise node.refused("peepholes are not known")
+        raise node.refused("peepholes are not supported")
     cell = _cell(node, builder, 4)
     apply = builder.apply
     entering, recalled = cell.gates(4, "entering"), cell.gates(4, "recalled")
@@ -104,11 +104,11 @@ def lstm(node: Node, builder: Builder) -> None:
 
 def _cell(node: Node, builder: Builder, gates: int) -> _Cell:
     if node.attributes.get("direction", "forward") != "forward":
-        raise node.refused("only the direction 'forward' is known: a robot has no future")
+        raise node.refused("only the direction 'forward' is supported: a robot has no future inputs")
     if node.attributes.get("activations") or node.attributes.get("clip") or node.attributes.get("layout"):
-        raise node.refused("only the standard activations and layout are known, without a clip")
+        raise node.refused("only the standard activations and layout are supported, without a clip")
     if node.attributes.get("input_forget"):
-        raise node.refused("coupled gates are not known")
+        raise node.refused("coupled gates are not supported")
     w, r, bias = (builder.array(node, index) for index in (1, 2, 3))
     if w is None or r is None or (bias is None and len(node.inputs) > 3 and node.inputs[3]):
         raise node.refused("its weights and biases must be constant")
@@ -122,7 +122,7 @@ def _cell(node: Node, builder: Builder, gates: int) -> _Cell:
 
 
 def _unroll(cell: _Cell, memories: int, step: Step) -> None:
-    """The sequence step by step; each memory is an initial value, is passed on, and is an output at the end."""
+    """Emit the sequence step by step; each memory has an initial value, is passed on, and is an output at the end."""
     node, builder, units = cell.node, cell.builder, cell.units
     count, _, inputs = cell.sequence.shape
     outputs = [*node.outputs, "", "", ""][: 1 + memories]

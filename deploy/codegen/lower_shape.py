@@ -1,4 +1,4 @@
-"""Operators that move elements become views where they can, and copies where they can't."""
+"""Operators that move elements become views where possible, else copies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deploy.codegen.onnx_reader import Node
 
 
 def reshape(node: Node, builder: Builder) -> None:
-    """Reshape, Flatten, Squeeze and Unsqueeze: the shape is known already."""
+    """Reshape, Flatten, Squeeze and Unsqueeze: the graph already has the result's shape."""
     name = node.outputs[0]
     view = builder.contiguous(builder.value(node.inputs[0]), node.inputs[0])
     builder.store(name, Load(view.reshaped(builder.graph.shapes[name])))
@@ -53,7 +53,7 @@ def split(node: Node, builder: Builder) -> None:
 
 
 def gather(node: Node, builder: Builder) -> None:
-    """Indices in even steps are a view, others a table."""
+    """Evenly spaced indices are a view, others a table."""
     source = builder.value(node.inputs[0])
     axis = axis_of(node.attributes.get("axis", 0), len(source.shape))
     size = source.shape[axis]
@@ -81,7 +81,7 @@ def gather(node: Node, builder: Builder) -> None:
 
 
 def concat(node: Node, builder: Builder) -> None:
-    """Each part is computed in its place where nothing else has placed it before."""
+    """Each part is computed in its place in the result, unless it already has another place."""
     name = node.outputs[0]
     shape = builder.graph.shapes[name]
     axis = axis_of(node.attributes["axis"], len(shape))

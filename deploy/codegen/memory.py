@@ -1,4 +1,4 @@
-"""Places scratch buffers in one array on the stack, so that those in use at the same time don't overlap."""
+"""Places scratch buffers in one array on the stack so that buffers in use at the same time don't overlap."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from deploy.codegen.ir import Buffer, Map, Program, View, loads, reads, writes
 
 @dataclass(frozen=True)
 class Layout:
-    """Where each scratch buffer without a home begins in the array, and the array's size, in floats."""
+    """The offset in the array of each scratch buffer without a home, and the array's size, in floats."""
 
     offsets: dict[Buffer, int]
     size: int
 
     def position(self, view: View) -> int:
-        """The place in the array of a view's first element."""
+        """The offset in the array of a view's first element."""
         owner, start = view.buffer.root()
         return self.offsets[owner] + start + view.offset
 
 
 def plan(program: Program) -> Layout:
-    """Buffers from the largest to the smallest, each at the lowest place that is free while it is in use."""
+    """Place buffers from largest to smallest, each at the lowest offset that is free while it is in use."""
     spans = _spans(program)
     _reuse_in_place(program, spans)
     spans = {buffer: span for buffer, span in spans.items() if buffer.home is None}
@@ -42,7 +42,7 @@ def plan(program: Program) -> Layout:
 
 
 def _spans(program: Program) -> dict[Buffer, tuple[int, int]]:
-    """First and last statement that touches each buffer that owns memory; results last to the end."""
+    """The first and last statement that uses each buffer that owns memory; results are in use to the end."""
     spans: dict[Buffer, tuple[int, int]] = {}
 
     def touch(view: View, now: int) -> None:
@@ -60,7 +60,7 @@ def _spans(program: Program) -> dict[Buffer, tuple[int, int]]:
 
 
 def _reuse_in_place(program: Program, spans: dict[Buffer, tuple[int, int]]) -> None:
-    """Let a map write over what it reads for the last time, element by element."""
+    """Let a map overwrite, element by element, a buffer that it is the last to read."""
     for now, statement in enumerate(program.statements):
         if not isinstance(statement, Map):
             continue

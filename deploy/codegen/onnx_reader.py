@@ -1,7 +1,7 @@
-"""Reads an ONNX model as a graph for one robot: batch 1, every shape known, everything constant computed.
+"""Reads an ONNX model as a graph for one robot: batch 1, all shapes known, all constants computed.
 
-The only module of the generator that imports `onnx`. Shapes are found by running each node on ones with ONNX's own
-reference implementation, so a shape that is computed within the graph (Shape, Gather, Concat, Reshape) needs no rules.
+This is the only module of the generator that imports `onnx`. Shapes are found by running each node on ones with ONNX's
+reference implementation, so shapes that are computed within the graph (Shape, Gather, Concat, Reshape) need no rules.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _RANDOM = ("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLi
 
 @dataclass(frozen=True)
 class Node:
-    """One operation; an optional input or output that is absent is ""."""
+    """One operation; an absent optional input or output is ""."""
 
     operator: str
     name: str
@@ -34,7 +34,7 @@ class Node:
     outputs: tuple[str, ...]
     attributes: Mapping[str, Any]
     described: str
-    """The node in one phrase, for messages: name, operator, shapes of its inputs."""
+    """The node in one phrase for messages: name, operator and input shapes."""
 
     def refused(self, reason: str) -> BundleError:
         """The error that says why this node can't become C."""
@@ -43,7 +43,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """Nodes in an order of evaluation. `shapes` and `booleans` (names of bool values) cover all but the constants."""
+    """Nodes in evaluation order. `shapes` and `booleans` (names of bool values) cover all values but constants."""
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
@@ -91,11 +91,11 @@ class _Reader:
     def add(self, proto: onnx.NodeProto) -> None:
         node = self._node(proto)
         if any(attribute.HasField("g") for attribute in proto.attribute) or node.operator in _RANDOM:
-            raise node.refused("a policy has no branches, loops or draws; write it as plain tensor operations")
+            raise node.refused("branches, loops and random draws are not supported; use plain tensor operations")
         if proto.domain not in ("", "ai.onnx"):
-            raise node.refused(f"{proto.domain} is no operator set of ONNX itself")
+            raise node.refused(f"{proto.domain} is not an operator set of ONNX itself")
         if node.operator == "Shape":
-            # Only the shape counts, so the values need not be constant.
+            # Only the input's shape is used, so its values need not be constant.
             constant, feeds = True, {name: self._example(name) for name in node.inputs}
         else:
             constant = all(name in self.constants for name in node.inputs if name)
@@ -109,11 +109,11 @@ class _Reader:
                 continue
             self.shapes[name] = tuple(int(size) for size in value.shape)
             if value.size == 0:
-                raise node.refused("nothing is left of it")
+                raise node.refused("its result is empty")
             if value.dtype == np.bool_:
                 self.booleans.add(name)
             elif value.dtype != np.float32:
-                raise node.refused(f"it gives {value.dtype}, the policy's values must be float32")
+                raise node.refused(f"its result is {value.dtype}, a policy's values must be float32")
         if not constant:
             self.nodes.append(node)
 
@@ -121,7 +121,7 @@ class _Reader:
         try:
             with np.errstate(all="ignore"):
                 results: Any = ReferenceEvaluator(proto, opsets=self._opsets).run(None, feeds)
-        except Exception as error:  # ONNX's implementation raises whatever numpy raised.
+        except Exception as error:  # ONNX's implementation raises whatever numpy raises.
             text = (str(error) or type(error).__name__).strip().splitlines()[0]
             raise node.refused(f"its result has no fixed shape ({text})") from None
         return [np.asarray(value) for value in results]
@@ -141,7 +141,7 @@ class _Reader:
 
 
 def _one_robot(value: onnx.ValueInfoProto) -> Shape:
-    """The input's shape with 1 in the place of the batch."""
+    """The input's shape with a batch of 1."""
     tensor = value.type.tensor_type
     dims = [dim.dim_value or 1 for dim in tensor.shape.dim]
     if tensor.elem_type != onnx.TensorProto.FLOAT:
@@ -151,7 +151,7 @@ def _one_robot(value: onnx.ValueInfoProto) -> Shape:
 
 
 def _reachable(nodes: list[Node], outputs: tuple[str, ...]) -> list[Node]:
-    """The nodes that some output depends on."""
+    """The nodes that any output depends on."""
     needed, kept = set(outputs), []
     for node in reversed(nodes):
         if needed.intersection(node.outputs):

@@ -1,4 +1,4 @@
-"""The README that lies beside generated C."""
+"""The README beside generated C."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from deploy.codegen.sources import Design
 
 
 def readme(design: Design, constant_bytes: int, measured: Measured | None, trial: str = "") -> str:
-    """What the folder holds, how to call it, and what it costs; `trial` says how its kernel did in a trial."""
+    """How to call the policy and what it costs; `trial` is the result of its kernel's test in simulation."""
     manifest = design.manifest
     period = manifest.timing.period / design.substeps
     rows = [
         ("multiply-accumulates of a step", f"{design.multiply_accumulates}"),
         ("weights and tables, flash", f"{constant_bytes} bytes"),
-        ("policy_state, yours", f"{design.state_bytes} bytes"),
+        ("policy_state, owned by the caller", f"{design.state_bytes} bytes"),
         ("intermediate values, on the stack of a step", f"{design.scratch_bytes} bytes"),
     ]
     if measured is not None:
@@ -25,7 +25,7 @@ def readme(design: Design, constant_bytes: int, measured: Measured | None, trial
         ]
         note = f"The last four were measured with {measured.compiler} for a Cortex-M4F: `{' '.join(FLAGS)}`."
     else:
-        note = "No cross compiler was there to measure flash and stack; `make mcu-tools` installs one."
+        note = "Flash and stack were not measured, for lack of a cross compiler; `make mcu-tools` installs one."
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
     calls = "" if design.substeps == 1 else f", {design.substeps} times a control period of the training"
     name = manifest.identity.name.encode("ascii", "replace").decode()
@@ -48,8 +48,8 @@ policy_reset(&state); /* whenever the policy takes over */
 status = policy_step(&state, &sensors, &commands);
 ```
 
-Units, frames and limits stand in `policy.h`. Sensors that are "minus the target's" have the target subtracted by the
-caller, and are held to their limits after that. A status other than `POLICY_OK` comes with the safe commands.
+Units, frames and limits are in `policy.h`. For sensors marked "minus the target's", the caller subtracts the target;
+their limits apply to the difference. With any status other than `POLICY_OK` the commands are the safe ones.
 
 | what | how much |
 |---|---|
@@ -59,6 +59,6 @@ caller, and are held to their limits after that. A status other than `POLICY_OK`
 
 Kernel of the dense layers: `{design.kernel.name}`.{tried}
 
-Compile `policy.c` without `-ffast-math`; on other compilers than
-gcc and clang also switch off the contraction of products and sums, or results differ in the last bits.
+Compile `policy.c` without `-ffast-math`; with compilers other than gcc and clang also disable fused multiply-adds, or
+results differ in the last bits.
 """

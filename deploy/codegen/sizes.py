@@ -1,4 +1,4 @@
-"""Flash and stack of generated C on a Cortex-M4F, measured where Debian's cross compiler is installed."""
+"""Flash and stack of generated C on a Cortex-M4F, measured with Debian's cross compiler if it is installed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Measured:
-    """Bytes: flash of policy.c (code and constants) and of the self-test, and the deepest frames of a step's stack."""
+    """Bytes: flash of policy.c (code and constants) and of the self-test, static RAM, and a bound of a step's stack."""
 
     compiler: str
     flash: int
@@ -28,7 +28,7 @@ class Measured:
 
 
 def measure(texts: Mapping[str, str]) -> Measured | None:
-    """Compile policy.c and policy_selftest.c for a Cortex-M4F; None where the compiler is absent or fails."""
+    """Compile policy.c and policy_selftest.c for a Cortex-M4F; None if the compiler is missing or fails."""
     if shutil.which(COMPILER) is None or shutil.which(_SIZE) is None:
         return None
     with tempfile.TemporaryDirectory() as scratch:
@@ -45,6 +45,6 @@ def measure(texts: Mapping[str, str]) -> Measured | None:
         frames = [int(line.split("\t")[1]) for line in (folder / "policy.su").read_text().splitlines()]
     by_name = dict(zip(names, rows, strict=True))
     flash, selftest = by_name["policy.c"], by_name["policy_selftest.c"]
-    # Calls go four deep at most, so the four largest frames bound the stack of a step.
+    # Calls are at most four deep, so the four largest frames bound the stack of a step.
     stack = sum(sorted(frames)[-4:])
     return Measured(f"gcc {version.strip()}", flash[0], selftest[0], flash[1] + flash[2], stack)

@@ -1,4 +1,4 @@
-"""What a generated policy is made of, and its constants: everything that the text of the C files depends on."""
+"""A generated policy and its constants: everything that the C files depend on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from policies.specs import CommandSpec, SensorSpec, StateSpec
 
 @dataclass(frozen=True)
 class Design:
-    """A program with its place in memory, the kernel for its layers, and how often a control period it is called."""
+    """A program with its memory layout, the kernel for its layers, and its calls per control period."""
 
     manifest: Manifest
     program: Program
@@ -30,34 +30,34 @@ class Design:
 
     @property
     def layers(self) -> list[Dense]:
-        """The dense layers, each once."""
+        """The dense layers, in order."""
         return [s for s in flat(self.program.statements) if isinstance(s, Dense)]
 
     @property
     def multiply_accumulates(self) -> int:
-        """Products of a weight and an input in one step."""
+        """Number of products of a weight and an input in one step."""
         return _multiply_accumulates(self.program.statements)
 
     @property
     def state_floats(self) -> int:
-        """Numbers of the held state."""
+        """Number of floats in the state."""
         return sum(state.dim for state in self.manifest.states)
 
     @property
     def state_bytes(self) -> int:
-        """Size of policy_state."""
+        """Size of policy_state in bytes."""
         pools = 2 if self.substeps > 1 else 1
         counter = 1 if self.substeps > 1 or not self.manifest.states else 0
         return 4 * (pools * self.state_floats + counter)
 
     @property
     def scratch_bytes(self) -> int:
-        """What a step puts on the stack for its intermediate values."""
+        """Bytes that a step puts on the stack for intermediate values."""
         kernels = ((kernel_for(s.weight, self.kernel), s.weight.shape) for s in self.layers)
         return 4 * self.layout.size + max((k.scratch(inputs, outputs) for k, (outputs, inputs) in kernels), default=0)
 
     def kernels(self) -> list[DenseKernel]:
-        """The kernels in use."""
+        """The kernels in use, each once."""
         used = (kernel_for(layer.weight, self.kernel) for layer in self.layers)
         return list({kernel.name: kernel for kernel in used}.values())
 
@@ -74,7 +74,7 @@ class Design:
         return names
 
     def constants(self) -> list[ConstantArray]:
-        """Tables and weights, in the order of the file."""
+        """Tables and weights, in the order of policy.c."""
         buffers: dict[str, Buffer] = {}
         views = [view for statement in flat(self.program.statements) for view in views_read(statement)]
         for view in (*views, *(piece.source for piece in self.program.pieces)):
@@ -93,11 +93,11 @@ class Design:
         return found
 
     def reset_values(self) -> Floats:
-        """The held state after a reset."""
+        """The state after a reset [state_floats]."""
         return np.array([value for state in self.manifest.states for value in state.reset], np.float32)
 
     def limits(self) -> list[tuple[str, str, Sequence[SensorSpec] | Sequence[CommandSpec], Floats]]:
-        """C type, name, members and values of the constant structs."""
+        """C type, name, members and values of the constant structs with limits and safe commands."""
         sensors, commands = self.manifest.sensors, self.manifest.commands
         return [
             ("static const policy_sensors", "policy_sensor_low", sensors, inward([s.low for s in sensors], up=True)),
@@ -108,7 +108,7 @@ class Design:
         ]
 
     def safe(self) -> Floats:
-        """The command of a robot that must do nothing, within the limits in float32 too."""
+        """The commands that stop the actuators, within the limits also after rounding to float32."""
         commands = self.manifest.commands
         low, high = inward([c.low for c in commands], up=True), inward([c.high for c in commands], up=False)
         values = np.array([value for command in commands for value in command.safe], np.float32)
@@ -116,7 +116,10 @@ class Design:
 
 
 def inward(limits: Sequence[Sequence[float]], up: bool) -> Floats:
-    """Limits rounded to float32 towards the allowed side: a float32 is within one just if within the other."""
+    """Limits rounded to float32 inwards: a float32 is within the rounded limits if and only if within the exact ones.
+
+    `up` rounds lower limits up; otherwise upper limits are rounded down.
+    """
     exact = np.array([value for values in limits for value in values], np.float64)
     nearest = exact.astype(np.float32)
     beyond = nearest < exact if up else nearest > exact
@@ -125,7 +128,7 @@ def inward(limits: Sequence[Sequence[float]], up: bool) -> Floats:
 
 
 def members(entries: Sequence[SensorSpec | CommandSpec | StateSpec], values: Floats) -> list[tuple[str, Floats]]:
-    """A flat vector as the members of a struct."""
+    """A flat vector split into the members of a struct: (name, values) each."""
     ends = np.cumsum([entry.dim for entry in entries])[:-1]
     return [(entry.name, part) for entry, part in zip(entries, np.split(values, ends), strict=True)]
 

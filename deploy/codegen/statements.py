@@ -1,4 +1,4 @@
-"""Statements as C: loops over what views walk through, adjacent axes joined where every view allows."""
+"""Statements as C: loops over views, with adjacent axes merged where all views allow it."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from deploy.codegen.names import comment
 
 _VARIABLES = "ijklmn"
 _COPY = 8
-"""From so many floats on, a plain copy is memcpy's."""
+"""A plain copy of at least this many floats uses memcpy."""
 Loops = tuple[tuple[int, tuple[int, ...]], ...]
 """For each loop, its length and the stride of every view."""
 
 
 class StatementWriter:
-    """Writes statements with a kernel for the dense layers; `tables` are the constants they need beside weights."""
+    """Writes statements as C, with a kernel for the dense layers."""
 
     def __init__(self, kernel: DenseKernel) -> None:
         self._kernel = kernel
 
     def lines(self, statement: Statement) -> list[str]:
-        """The statement's C at block scope, unindented but for its own blocks."""
+        """The statement's C at block scope, indented only within its own blocks."""
         if isinstance(statement, Map):
             lines = self._map(statement)
         elif isinstance(statement, Reduce):
@@ -47,7 +47,7 @@ class StatementWriter:
         if isinstance(source, Load) and place(source.view) == place(target) and len(views) <= 2:
             walks = {strides for _, strides in loops}
             if all(len(set(strides)) == 1 for strides in walks):
-                return []  # It was computed in its place already.
+                return []  # It was computed in place already.
         if isinstance(source, Load) and len(loops) == 1 and loops[0][0] >= _COPY and loops[0][1] == (1, 1):
             return [f"memcpy({pointer(target)}, {pointer(source.view)}, {loops[0][0]}u * sizeof(float));"]
         variables = _VARIABLES[: len(loops)]
@@ -111,19 +111,19 @@ class StatementWriter:
 
 
 def writer_at_start(statement: Reduce, views: list[View], names: str, outer: Loops) -> str:
-    """The first term of a reduction: every inner loop at its start."""
+    """The C of a reduction's first term, with every inner loop at its start."""
     writer = Writer(lambda view: element(view, names, _own(outer, views.index(view))))
     return writer.real(statement.expression)
 
 
 def place(view: View) -> tuple[str, str, int]:
-    """What tells whether two views begin at the same element."""
+    """A key that is equal for two views that start at the same element."""
     owner, start = view.buffer.root()
     return owner.kind, owner.name, start + view.offset
 
 
 def base(view: View) -> str:
-    """The C of the array a view walks through."""
+    """The C of the array that a view addresses."""
     prefix = {"sensor": "sensors->", "state": "state->"}.get(view.buffer.kind, "")
     return prefix + view.buffer.name
 
@@ -135,18 +135,18 @@ def pointer(view: View) -> str:
 
 
 def element(view: View, variables: str, strides: Sequence[int]) -> str:
-    """The C of a view's element for loop variables with these strides."""
+    """The C of a view's element, for loop variables with these strides."""
     terms = [(stride, name) for name, stride in (view.turns or {}).items()]
     return f"{base(view)}[{_sum(view.offset, [*terms, *zip(strides, variables, strict=False)])}]"
 
 
 def indent(lines: Sequence[str]) -> list[str]:
-    """The lines one level further in."""
+    """The lines, indented by one more level."""
     return [f"    {line}" if line else line for line in lines]
 
 
 def _sum(offset: int, terms: Sequence[tuple[int, str]], only: dict[str, int] | None = None) -> str:
-    """offset + stride * variable + ..., in unsigned arithmetic; `only` leaves other variables out."""
+    """The C of offset + stride * variable + ..., in unsigned arithmetic; `only` keeps these variables alone."""
     text = f"{offset}u" if offset else ""
     for stride, name in terms:
         if stride == 0 or (only is not None and name not in only):
@@ -155,13 +155,13 @@ def _sum(offset: int, terms: Sequence[tuple[int, str]], only: dict[str, int] | N
         if text:
             text += f" {'+' if stride > 0 else '-'} {product}"
         else:
-            assert stride > 0, "a walk downwards begins above zero"
+            assert stride > 0, "a negative stride needs a positive offset"
             text = product
     return text or "0"
 
 
 def _collapse(shape: tuple[int, ...], views: list[View]) -> Loops:
-    """The loops over the first axes of every view, as long as `shape`: those of length 1 dropped, neighbours joined."""
+    """The loops over the first len(shape) axes of every view, without those of length 1, adjacent axes merged."""
     loops: list[tuple[int, tuple[int, ...]]] = []
     for axis, size in enumerate(shape):
         if size == 1:
@@ -189,7 +189,7 @@ def _unique(views: list[View]) -> list[View]:
 
 
 def _nest(loops: Loops, variables: str, body: list[str], block: bool = False) -> list[str]:
-    """The body within its loops; `block` gives it braces of its own where there is no loop."""
+    """The body within its loops; with `block` it gets braces even without a loop."""
     lines = list(body)
     if not loops and block:
         return ["{", *indent(lines), "}"]

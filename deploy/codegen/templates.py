@@ -6,20 +6,20 @@ HEAD = """\
 
 #include <string.h>
 
-/* Results are the same bits on every machine only if no product and sum are fused. -Os, which firmware often asks for,
-   would make the layers twice as slow. */
+/* Results have the same bits on every machine only without fused multiply-adds. With -Os, which firmware often uses,
+   layers would take twice as long. */
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT OFF
 #elif defined(__GNUC__)
 #pragma GCC optimize("O2", "fp-contract=off")
 #endif
 
-/* The structs are read as plain vectors, so they must hold nothing but their numbers. */
+/* The structs are read as plain vectors, so they must have no padding. */
 typedef char policy_sensors_are_floats[sizeof(policy_sensors) == POLICY_SENSOR_FLOATS * sizeof(float) ? 1 : -1];
 typedef char policy_commands_are_floats[sizeof(policy_commands) == POLICY_COMMAND_FLOATS * sizeof(float) ? 1 : -1];
 """
 FINITE = """\
-/* Whether `count` numbers are all finite, judged by their bits, which no compiler flag can explain away. */
+/* Whether `count` numbers are all finite, tested by their bits, so that no compiler flag can remove the test. */
 static int policy_finite(const float *values, uint32_t count)
 {
     for (uint32_t i = 0u; i < count; i++) {
@@ -32,7 +32,7 @@ static int policy_finite(const float *values, uint32_t count)
     return 1;
 }
 
-/* Whether each sensor is finite, judged as above, and within its limits. */
+/* Whether each sensor is finite, tested as above, and within its limits. */
 static int policy_within(const float *values, const float *low, const float *high)
 {
     for (uint32_t i = 0u; i < POLICY_SENSOR_FLOATS; i++) {
@@ -46,7 +46,7 @@ static int policy_within(const float *values, const float *low, const float *hig
 }
 """
 POOL = """\
-/* A state's next value from one more call: the first call's, or the sum of all of them. */
+/* Adds one call's next values to `pool`; `add` is 0 in the first call, which sets them. */
 static void policy_pool(float *pool, const float *next, uint32_t count, uint32_t add)
 {
     for (uint32_t i = 0u; i < count; i++) {
@@ -86,7 +86,7 @@ static uint32_t policy_crc32(uint32_t crc, const unsigned char *bytes, size_t si
 }
 """
 SELFTEST = """\
-/* Proves at boot that this policy is whole and computes what it computed where it was generated.
+/* Checks at boot that this policy is undamaged and computes the commands that were recorded when it was generated.
 
    Written by `robo-rl codegen`; don't edit, generate it again. */
 #include "policy.h"
@@ -96,7 +96,7 @@ SELFTEST = """\
 #define ROWS {rows}u
 #define RESET_ROW {reset_row}u
 
-/* Sensors of a recorded episode, held for a control period each, and the commands that onnxruntime gives for them. */
+/* Sensors of a recorded episode, each held for a control period, and onnxruntime's commands for them. */
 static const policy_sensors sensors[ROWS] = {{
 {sensors}}};
 static const policy_commands expected[ROWS] = {{

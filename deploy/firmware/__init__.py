@@ -1,1 +1,1 @@
-"""A bundle as firmware: the pilot that flies it, images and templates for microcontrollers. docs/firmware.md."""
+"""Firmware from a bundle: the pilot, images and templates for microcontrollers (docs/firmware.md)."""

@@ -1,4 +1,4 @@
-"""A bundle as firmware: the folders of `robo-rl firmware`, and the image for an STM32F405, compiled here."""
+"""Firmware from a bundle: the folders of `robo-rl firmware`, and the compiled image for an STM32F405."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from deploy.toolchain import COMPILER, LINKER_FLAGS, MCU_FLAGS, run_tool
 
 HERE = Path(__file__).parent
 WARNINGS = ("-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wdouble-promotion", "-Wundef")
-"""What every C file here keeps to, on every compiler."""
+"""Every C file compiles without these warnings, on every compiler."""
 IMAGE_FLAGS = ("-O2", "-ffp-contract=off", "-ffunction-sections", "-fdata-sections", "-Wstack-usage=8192")
-"""The stack has 16 kB: no function may take more than half of it."""
+"""The stack has 16 kB; no function may use more than half of it."""
 COMPILE = (*MCU_FLAGS, *WARNINGS, *IMAGE_FLAGS, "-Isrc")
 LINK = (*LINKER_FLAGS, "-T", "src/memory.ld")
 TIMEOUT = 120.0
@@ -28,9 +28,9 @@ TIMEOUT = 120.0
 ELF, BIN, README = "firmware.elf", "firmware.bin", "README.md"
 GENERATED = ("policy.h", "policy.c", "policy_selftest.c")
 ABOUT_POLICY = "POLICY.md"
-"""What the generator says of the policy: its sizes, its calls."""
+"""The generator's README: the policy's sizes and how to call it."""
 SHARED = ("exact.h", "vehicle.h", "guard.h", "guard.c")
-"""What every target has of common/; those that speak the serial link have all of it."""
+"""Files of common/ in every target; `PILOT` is added in targets with the serial link."""
 PILOT = ("link.h", "link.c", "pilot.h", "pilot.c")
 _BARE = ("startup.c", "registers.h", "board.h", "memory.ld")
 _STM32 = {
@@ -47,7 +47,7 @@ _OWN: dict[Target, frozenset[str]] = {
     "zephyr": frozenset({"src", "zephyr", "sample", "CMakeLists.txt", README, "build"}),
     "px4": frozenset({"src", "CMakeLists.txt", "Kconfig", "RoboRlPolicy.cpp", "RoboRlPolicy.hpp", README}),
 }
-"""What a folder of each target may hold, so that writing it again destroys nothing else."""
+"""Files that a target's folder may have; a folder with any other file is not replaced."""
 
 
 @dataclass(frozen=True)
@@ -68,13 +68,13 @@ def build_firmware(
 ) -> Path:
     """Write the STM32F405 image of a bundle, with its sources, into the folder `out`; returns the path of the ELF file.
 
-    `source` is a bundle, or a folder that `robo-rl codegen` wrote, and then the bundle's `manifest.json` must lie in it
-    or `manifest` be given. `link` "lockstep" flies in step with a simulator over two FIFOs, "uart" runs in real time.
-    `kernel` and `rate` (Hz, of the steps) go to the generator. Beside the ELF lies firmware.bin, as it goes to flash.
+    `source` is a bundle, or a folder that `robo-rl codegen` wrote; the latter needs the bundle's `manifest.json` in it,
+    or `manifest`. `link` "lockstep" runs in step with a simulator over two FIFOs, "uart" in real time. `kernel` and
+    `rate` (steps in Hz) are passed to the generator. firmware.bin, beside the ELF file, is the content of the flash.
 
     Raises:
-        BundleError: In one line: a bundle that can't be flown by this firmware, a folder that must not be replaced, or
-            a compiler that is missing or fails.
+        BundleError: In one line: the firmware can't fly this bundle, the folder must not be replaced, or the compiler
+            is missing or fails.
     """
     return write_firmware(source, out, "stm32f405", link, kernel, rate, manifest=manifest) / ELF
 
@@ -92,9 +92,9 @@ def write_firmware(
 ) -> Path:
     """Write the folder of a `target`, whole or not at all, and return it; see `build_firmware`.
 
-    `thrust` (c0, c1, c2) is what a motor's command means to a target that commands forces: the share of the largest
-    force is (c0 + c1 u + c2 u^2) / (c0 + c1 + c2), with u the command over its highest value. `check` goes to the
-    generator, too.
+    `thrust` (c0, c1, c2) converts a motor's command for targets that command forces: the share of the largest force is
+    (c0 + c1 u + c2 u^2) / (c0 + c1 + c2), with u the command divided by its upper limit. `check` is passed to the
+    generator.
     """
     folder = Path(out)
     check_replaceable(folder, _OWN[target], f"firmware for {target}", "choose another folder")
@@ -114,10 +114,10 @@ def policy_in_c(
     manifest: Manifest | None = None,
     check: Check | None = None,
 ) -> Policy:
-    """The generated C of a bundle, or of a folder that holds it already, with the manifest it belongs to."""
+    """The C of a bundle, generated now or read from a folder of generated C, and its manifest."""
     if (source / GENERATED[1]).is_file():
         if rate is not None or kernel != "c":
-            raise BundleError(f"{source} is generated already; name the bundle to choose another kernel or rate")
+            raise BundleError(f"{source} is generated C already; pass the bundle to choose another kernel or rate")
         policy = Policy(manifest or _manifest_beside(source), _read_generated(source))
     else:
         bundle = load_bundle(source)
@@ -132,7 +132,7 @@ def policy_in_c(
 def target_files(
     policy: Policy, target: Target, link: Link = "lockstep", thrust: tuple[float, float, float] = (0.0, 0.0, 1.0)
 ) -> dict[str, bytes]:
-    """Every file of a target but its README and what a compiler makes: path in the folder -> bytes."""
+    """Every file of a target except its README and compiled files: path in the folder -> bytes."""
     files = {f"src/{name}": data for name, data in policy.files.items()}
     files["src/pilot_config.h"] = pilot_config(policy.manifest).encode()
     speaks_link = target in ("stm32f405", "cmake", "zephyr")
@@ -155,7 +155,7 @@ def target_files(
 
 
 def compile_image(files: dict[str, bytes]) -> dict[str, bytes]:
-    """The ELF image of the C files in `files`, and the bytes that go to flash."""
+    """The ELF image of the C files in `files`, and the content of the flash."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         for name, data in files.items():
@@ -170,7 +170,7 @@ def compile_image(files: dict[str, bytes]) -> dict[str, bytes]:
 
 def _makefile() -> str:
     return f"""\
-# Build the image again as robo-rl built it: make; flash it: make flash (with st-flash, over SWD).
+# Rebuild the image with robo-rl's flags: make. Flash it over SWD with st-flash: make flash.
 {ELF}: $(wildcard src/*.c) $(wildcard src/*.h) src/memory.ld
 \t{COMPILER} {" ".join(COMPILE)} $(sort $(wildcard src/*.c)) {" ".join(LINK)} -o $@
 \tarm-none-eabi-objcopy -O binary $@ {BIN}
@@ -184,7 +184,7 @@ flash: {ELF}
 def _read_generated(folder: Path) -> dict[str, bytes]:
     missing = [name for name in GENERATED if not (folder / name).is_file()]
     if missing:
-        raise BundleError(f"{folder} lacks {', '.join(missing)}; generate it anew with `robo-rl codegen`")
+        raise BundleError(f"{folder} lacks {', '.join(missing)}; generate it again with `robo-rl codegen`")
     files = {name: (folder / name).read_bytes() for name in GENERATED}
     about = folder / README
     return files | ({ABOUT_POLICY: about.read_bytes()} if about.is_file() else {})
@@ -193,16 +193,16 @@ def _read_generated(folder: Path) -> dict[str, bytes]:
 def _manifest_beside(folder: Path) -> Manifest:
     path = folder / MANIFEST_FILE
     if not path.is_file():
-        raise BundleError(f"{folder} lacks {MANIFEST_FILE}; copy that of the bundle there, or name the bundle itself")
+        raise BundleError(f"{folder} lacks {MANIFEST_FILE}; copy the bundle's there, or pass the bundle itself")
     return parse_manifest(path.read_bytes())
 
 
 def _check_same(policy: Policy, source: Path) -> None:
-    """Refuse C of another bundle, or a period that the firmware's microseconds can't tell."""
+    """Raise BundleError for C of another bundle or with another period than the manifest's."""
     header = policy.files["policy.h"].decode()
     found = re.search(r'^#define POLICY_MODEL_SHA256 "([0-9a-f]{64})"', header, re.MULTILINE)
     if found is None or found.group(1) != policy.manifest.identity.policy_sha256:
-        raise BundleError(f"{source}: policy.h is not of the manifest's policy; generate both from one bundle")
+        raise BundleError(f"{source}: policy.h is not of the manifest's policy; generate it from the same bundle")
     period = re.search(r"^#define POLICY_PERIOD_US (\d+)", header, re.MULTILINE)
     wanted = policy.manifest.timing.period * 1e6
     if period is None or abs(int(period.group(1)) - wanted) > 0.5:

@@ -1,4 +1,4 @@
-"""pilot_config.h: what the pilot in C must know of a bundle's manifest, and how its sensors are filled."""
+"""pilot_config.h: limits from a bundle's manifest for the pilot in C, and the code that fills the policy's sensors."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from policies.specs import CommandSpec, SensorSpec
 DESCENT_SPEED = 0.3
 """m/s, as in common/pilot.c."""
 SHORTEST_DESCENT = 12.0
-"""s after which the chip's own descent ends in any case; a higher geofence gets more."""
+"""s after which the chip's own descent ends in any case; longer for a higher geofence."""
 VEHICLE = {
     "position": (3, "m"),
     "orientation": (4, "1"),
     "linear_velocity": (3, "m/s"),
     "angular_velocity": (3, "rad/s"),
 }
-"""What the chip knows of the vehicle: sensor -> dim and unit, members of pilot_vehicle."""
+"""Sensors that the chip provides, members of pilot_vehicle: name -> dim and unit."""
 SETPOINT = {"target_position": (3, "m", "position"), "target_velocity": (3, "m/s", "velocity")}
-"""Sensors that are the host's setpoint: name -> dim, unit and member of pilot_setpoint."""
+"""Sensors that come from the host's setpoint: name -> dim, unit and member of pilot_setpoint."""
 FRAMES = {"linear_velocity": "world", "angular_velocity": "body"}
-"""Frames that the pilot relies on."""
+"""Frames in which the pilot provides vector sensors."""
 
 
 def pilot_config(manifest: Manifest) -> str:
@@ -35,7 +35,7 @@ def pilot_config(manifest: Manifest) -> str:
     safety = manifest.safety
     if manifest.kind != "flight":
         raise BundleError(
-            f"the firmware flies rotor craft, this bundle is of kind {manifest.kind}; choose another bundle"
+            f"the firmware flies rotorcraft, this bundle is of kind {manifest.kind}; choose another bundle"
         )
     tilt, error, speed = safety.max_tilt, safety.max_position_error, safety.max_speed
     low, high = safety.geofence_low, safety.geofence_high
@@ -70,17 +70,17 @@ def pilot_config(manifest: Manifest) -> str:
 #define PILOT_FENCE_LOW {_floats(low)}
 #define PILOT_FENCE_HIGH {_floats(high)}
 
-/* Beyond these the policy would take a setpoint for a faulty sensor. */
+/* Limits of a setpoint: beyond them the policy treats it as a faulty sensor. */
 #define PILOT_TARGET_POSITION_LOW {_floats(_bound(bounds, "target_position", "low"))}
 #define PILOT_TARGET_POSITION_HIGH {_floats(_bound(bounds, "target_position", "high"))}
 #define PILOT_TARGET_VELOCITY_LOW {_floats(_bound(bounds, "target_velocity", "low"))}
 #define PILOT_TARGET_VELOCITY_HIGH {_floats(_bound(bounds, "target_velocity", "high"))}
 
-/* Whether the policy flies to a setpoint, so that it can fly the chip's own descent, and how long that may take. */
+/* Whether the policy follows a setpoint and can fly the chip's own descent, and how long the descent may take. */
 #define PILOT_FOLLOWS_SETPOINT {int(follows)}
 #define PILOT_DESCENT_US {round(descent * 1e6)}u
 
-/* The policy's sensors from the vehicle's state and the setpoint. */
+/* Fill the policy's sensors from the vehicle's state and the setpoint. */
 static inline void pilot_sensors(const pilot_vehicle *vehicle, const pilot_setpoint *setpoint,
                                  policy_sensors *sensors) {{
     (void)setpoint;
@@ -94,7 +94,7 @@ static inline void pilot_sensors(const pilot_vehicle *vehicle, const pilot_setpo
 def _motor_command(manifest: Manifest) -> CommandSpec:
     if len(manifest.commands) != 1 or manifest.commands[0].dim != 4:
         found = ", ".join(f"{c.name}[{c.dim}]" for c in manifest.commands)
-        raise BundleError(f"the firmware drives four motors by one command, this bundle has {found}; choose another")
+        raise BundleError(f"the firmware drives four motors with one command, this bundle has {found}; choose another")
     return manifest.commands[0]
 
 
@@ -107,15 +107,15 @@ def _filled(sensor: SensorSpec) -> str:
     expected = VEHICLE.get(sensor.name) or SETPOINT.get(sensor.name)
     if expected is None:
         known = ", ".join((*VEHICLE, *SETPOINT))
-        raise BundleError(f"the chip does not know the sensor {sensor.name!r}; the firmware has {known}")
+        raise BundleError(f"the firmware does not provide the sensor {sensor.name!r}; it has {known}")
     if (sensor.dim, sensor.unit) != expected[:2]:
         raise BundleError(
-            f"sensor {sensor.name!r} has {sensor.dim} values in {sensor.unit!r}, the firmware gives {expected[0]} in "
-            f"{expected[1]!r}; export the policy with that"
+            f"sensor {sensor.name!r} has {sensor.dim} values in {sensor.unit!r}, the firmware provides {expected[0]} "
+            f"in {expected[1]!r}; export the policy with these"
         )
     frame = FRAMES.get(sensor.name, "")
     if not sensor.frame.startswith(frame):
-        raise BundleError(f"sensor {sensor.name!r} is in the frame {sensor.frame!r}, the firmware gives {frame!r}")
+        raise BundleError(f"sensor {sensor.name!r} is in the frame {sensor.frame!r}, the firmware provides {frame!r}")
     if sensor.name in SETPOINT:
         value = f"setpoint->{SETPOINT[sensor.name][2]}[{{}}]"
     else:
@@ -133,7 +133,7 @@ def _subtracted(sensor: SensorSpec) -> str:
 
 
 def _bound(sensors: dict[str, SensorSpec], name: str, side: str) -> tuple[float, ...]:
-    """A limit of a sensor, or for a policy without that sensor the largest number there is."""
+    """A limit [3] of a sensor; +-1e38 for a policy without that sensor."""
     if name in sensors:
         return tuple(getattr(sensors[name], side))
     return (-1e38 if side == "low" else 1e38,) * 3
@@ -151,17 +151,17 @@ def _floats(values: Iterable[float]) -> str:
 def thrust_header(manifest: Manifest, thrust: tuple[float, float, float]) -> str:
     """The text of thrust.h: the share of a motor's largest force as a polynomial of its command's share.
 
-    Raises BundleError for a command that is no rotor speed, or a polynomial that does not rise from 0 to 1.
+    Raises BundleError for a command other than rotor speeds, or a polynomial with negative or only zero coefficients.
     """
     command = _motor_command(manifest)
     if command.unit != "rad/s":
-        raise BundleError(f"this target turns rotor speeds into forces, the command is in {command.unit!r}")
+        raise BundleError(f"this target converts rotor speeds to forces, but the command is in {command.unit!r}")
     total = sum(thrust)
     if not (total > 0.0 and min(thrust) >= 0.0 and math.isfinite(total)):
         raise BundleError(f"the thrust polynomial is {thrust}, expected numbers of at least 0 and not all 0")
     c0, c1, c2 = (value / total for value in thrust)
     return f"""\
-/* Written by robo-rl. The share of a motor's largest force at the share u of its highest speed: c0 + c1 u + c2 u^2. */
+/* Written by robo-rl. Force as a share of its largest, from speed u as a share of its highest: c0 + c1 u + c2 u^2. */
 #ifndef THRUST_H
 #define THRUST_H
 

@@ -1,4 +1,4 @@
-"""A generated policy as a library of this machine: many robots stepped at once, in the bits that a chip has."""
+"""A generated policy as a shared library on this machine: steps many robots at once, with the chip's bits."""
 
 from __future__ import annotations
 
@@ -46,21 +46,21 @@ void batch_step(policy_state *states, const policy_sensors *sensors, policy_comm
 """
 
 States = npt.NDArray[np.uint8]
-"""One `policy_state` a row: shape [robots, bytes]."""
+"""One `policy_state` per row: shape [robots, bytes]."""
 
 
 class BatchLibrary:
     """A policy's C, compiled for this machine and loaded.
 
-    Sensors beyond the manifest's limits are held to them, so that what differs from the bundle's own flight is the
-    arithmetic and not the C's refusal of such readings. A reading that isn't finite still gives the safe commands.
+    Sensors are clipped to the manifest's limits, so that only the arithmetic can differ from the bundle in onnxruntime,
+    and not the C's refusal of such readings. A reading that isn't finite still gives the safe commands.
     """
 
     def __init__(self, texts: Mapping[str, str], manifest: Manifest, timeout: float = 120.0) -> None:
         """Compile policy.h and policy.c of `texts` (file name -> text), within `timeout` seconds.
 
         Raises:
-            BundleError: No compiler, or C that doesn't compile.
+            BundleError: No compiler is installed, or the C doesn't compile.
         """
         compiler = next((name for name in COMPILERS if shutil.which(name)), None)
         if compiler is None:
@@ -70,7 +70,7 @@ class BatchLibrary:
             folder = Path(scratch)
             names = write_sources(folder, sources)
             run_tool([compiler, *FLAGS, *names, "-o", "policy.so"], folder, timeout)
-            # What is loaded stays so without its file.
+            # A loaded library needs its file no more.
             self._library = ctypes.CDLL(str(folder / "policy.so"))
         self._library.batch_state_bytes.restype = ctypes.c_uint32
         self._state_bytes = int(self._library.batch_state_bytes())
@@ -80,14 +80,14 @@ class BatchLibrary:
         self._high = inward([sensor.high for sensor in manifest.sensors], up=False)
 
     def reset(self, robots: int) -> States:
-        """States of policies that have just taken over."""
+        """States [robots, bytes] after a reset."""
         states = np.zeros((robots, self._state_bytes), np.uint8)
         self._library.batch_reset(_address(states), ctypes.c_uint32(robots))
         return states
 
     def step(self, states: States, sensors: Floats) -> tuple[States, Floats]:
-        """One call for every robot: sensors [robots, floats of policy_sensors] to the next states and the commands
-        [robots, floats of policy_commands]; the states given stay as they are."""
+        """One call for every robot: from sensors [robots, floats of policy_sensors] to the next states and the commands
+        [robots, floats of policy_commands]. `states` is not modified. Raises ValueError for another shape."""
         robots = len(states)
         if sensors.shape != (robots, self._sensors):
             raise ValueError(f"sensors must have the shape ({robots}, {self._sensors}), got {sensors.shape}")

@@ -1,4 +1,4 @@
-"""Whether a policy's C gives the same bits on this machine and on the emulated chip, over a whole flight."""
+"""Compares the bits of a policy's C on this machine and on the emulated chip, over a whole flight."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from deploy.mcu.policy_case import policy_inputs, policy_outputs, policy_sources
 
 @dataclass(frozen=True)
 class Bits:
-    """Steps flown on both machines, the resets among them, and how many steps agree in status, commands and state."""
+    """Steps on both machines, resets among them, and steps with equal bits of status, commands and state."""
 
     steps: int
     resets: int
@@ -31,10 +31,10 @@ def compare_bits(
     sensors: Mapping[str, Floats],
     flags: Sequence[str] = ("-std=c99", "-O2"),
 ) -> Bits:
-    """Fly a recorded flight, as for `policy_inputs`, in generated C on both machines, each with its own kernel's form.
+    """Replay a recorded flight, given as for `policy_inputs`, in generated C on both machines.
 
     The chip runs the assembly or SMLAD of kernels asm and int8, this machine their portable C. A state that differs by
-    one bit counts from that step on, whether or not a command shows it.
+    one bit counts as unequal from that step on, even if the commands are equal.
 
     Raises:
         BundleError: A compiler or the emulator is missing, or the C doesn't compile.

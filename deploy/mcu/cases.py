@@ -1,4 +1,4 @@
-"""The files that a program under test reads its cases from and writes its results to."""
+"""The files from which a program under test reads its cases and to which it writes its results."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 
 MOST_FLOATS = 8192
-"""Most floats in and out of one case, as in cases.h."""
+"""Largest number of floats in and out of one case, as in cases.h."""
 
 
 def write_cases(path: Path, inputs: Floats, outputs: int) -> None:
-    """Write `inputs`, shape [cases, floats in], for a program with `outputs` floats out."""
+    """Write `inputs`, shape [cases, floats in], for a program with `outputs` floats out. ValueError for too many."""
     if inputs.ndim != 2 or max(inputs.shape[1], outputs) > MOST_FLOATS:
         raise ValueError(f"cases are [cases, floats] with at most {MOST_FLOATS} floats, not {list(inputs.shape)}")
     header = np.array([inputs.shape[1], outputs, inputs.shape[0]], "<u4")
@@ -22,7 +22,7 @@ def write_cases(path: Path, inputs: Floats, outputs: int) -> None:
 
 
 def read_words(path: Path, cases: int, words: int) -> npt.NDArray[np.uint32]:
-    """What the program wrote, as words of 32 bits, shape [cases, words]."""
+    """What the program wrote, as 32-bit words, shape [cases, words]. ValueError if the file has another size."""
     found = np.frombuffer(path.read_bytes(), "<u4")
     if found.size != cases * words:
         raise ValueError(f"{path.name} holds {found.size} words, not the {cases} x {words} of all cases")

@@ -1,10 +1,10 @@
-"""Cycles of a Cortex-M4F, modelled: every executed instruction at the cost that its manual states.
+"""Modelled cycles of a Cortex-M4F: the sum of the manual's costs of all executed instructions.
 
 The emulator logs each block of instructions that it executes. Costs are those of Arm's Cortex-M4 Technical Reference
-Manual (ARM 100166, tables 3-1 and 7-1). Where the manual leaves a range, both ends are kept: single loads and stores
-take 1 cycle behind another one (pipelined) or 2, a taken branch refills the pipeline in 1 to 3 cycles, UDIV takes 2 to
-12. A floating-point result that the very next instruction needs costs one cycle more. Flash without wait states and an
-idle bus are assumed, so a real chip is slower by what its caches miss.
+Manual (ARM 100166, tables 3-1 and 7-1). Where the manual gives a range, both ends are summed: single loads and stores
+take 1 cycle after another one (pipelined) or 2, a taken branch refills the pipeline in 1 to 3 cycles, UDIV takes 2 to
+12. A floating-point result that the next instruction uses costs one more cycle. The model assumes flash without wait
+states and an idle bus, so a real chip is slower by its cache misses.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _SINGLE = ("ldr", "str", "vldr", "vstr")
 
 @dataclass(frozen=True)
 class Instruction:
-    """One instruction as the disassembler writes it; `size` in bytes."""
+    """One instruction as the disassembler prints it; `size` in bytes."""
 
     address: int
     size: int
@@ -52,7 +52,7 @@ class Instruction:
 
 @dataclass(frozen=True)
 class Cycles:
-    """Instructions of one case, and the least and the most cycles that the manual allows for them."""
+    """Instructions of one case, and their least and most cycles according to the manual."""
 
     instructions: int
     least: int
@@ -60,12 +60,12 @@ class Cycles:
 
 
 def modelled_cycles(program: M4fProgram, case: Floats, outputs: int, timeout: float = 120.0) -> Cycles:
-    """Cycles of one case, shape [floats in]."""
+    """Modelled cycles of one case, shape [floats in]."""
     program.run(case[None, :], outputs, timeout, ("-d", "in_asm,exec,nochain", "-D", LOG))
     where = _addresses(program)
     blocks, order = _read_log(program.folder / LOG)
     begin = order.index(where["mcu_case"])
-    # Back in the function that called it.
+    # The first block back in the calling function.
     end = next(at for at, start in enumerate(order) if at > begin and where["measure"] <= start < where["measure_end"])
     costs = {start: _cost(blocks[start]) for start in set(order[begin:end])}
     instructions = least = most = 0
@@ -80,7 +80,7 @@ def modelled_cycles(program: M4fProgram, case: Floats, outputs: int, timeout: fl
 
 
 def _addresses(program: M4fProgram) -> dict[str, int]:
-    """Where every function begins, and the one that measures ends."""
+    """The start address of every function, and the end of `measure` as "measure_end"."""
     listing = run_tool(["arm-none-eabi-nm", "--print-size", ELF], program.folder, 10.0)
     found = [line.split() for line in listing.splitlines()]
     where = {words[-1]: int(words[0], 16) & ~1 for words in found if len(words) >= 3 and words[-2] in "tTwW"}
@@ -89,7 +89,7 @@ def _addresses(program: M4fProgram) -> dict[str, int]:
 
 
 def _read_log(path: Path) -> tuple[dict[int, list[Instruction]], list[int]]:
-    """Every translated block by its first address, and the first addresses in the order of execution."""
+    """All translated blocks by their first address, and the first addresses in execution order."""
     blocks: dict[int, list[Instruction]] = {}
     order: list[int] = []
     block: list[Instruction] = []
@@ -112,7 +112,7 @@ def _is_wide(line: str) -> bool:
 
 
 def _cost(block: list[Instruction]) -> tuple[int, int]:
-    """Least and most cycles of a block, its closing branch not taken."""
+    """Least and most cycles of a block whose final branch is not taken."""
     low = high = 0
     before: Instruction | None = None
     for instruction in block:
@@ -138,18 +138,18 @@ def _cost(block: list[Instruction]) -> tuple[int, int]:
 
 
 def _registers(operands: str) -> int:
-    """How many registers stand between braces, as in {r4, r5-r7, s16-s31}."""
+    """The number of 32-bit registers in a list such as {r4, r5-r7, s16-s31}."""
     count = 0
     for part in operands[operands.index("{") + 1 : operands.index("}")].split(","):
         ends = part.strip().split("-")
         numbers = [int(re.sub(r"\D", "", end) or -1) for end in ends]
-        # A double register d8 is two words.
+        # A double register such as d8 is two words.
         count += (numbers[-1] - numbers[0] + 1) * (2 if ends[0].startswith("d") else 1)
     return count
 
 
 def _needs(instruction: Instruction, before: Instruction) -> bool:
-    """Whether `instruction` reads the result of the floating-point arithmetic just `before` it."""
+    """Whether `instruction` reads the result of the floating-point instruction directly `before` it."""
     if not before.name.startswith(_ARITHMETIC):
         return False
     result = before.operands.split(",")[0].strip()

@@ -1,7 +1,7 @@
 """A program under test on the emulated STM32F405 (QEMU's netduinoplus2): its results, instructions and stack.
 
-With `-icount shift=3` every instruction takes exactly 8 ns of guest time, which the program reads from a timer, so that
-counts are exact and the same on every machine. They are instructions, not cycles: see `deploy.mcu.cycles`.
+With `-icount shift=3` every instruction takes exactly 8 ns of guest time, which the program reads from a timer, so
+counts are exact and the same on every machine. They are instructions, not cycles (see `deploy.mcu.cycles`).
 """
 
 from __future__ import annotations
@@ -27,38 +27,38 @@ ELF = "program.elf"
 
 @dataclass(frozen=True)
 class Emulated:
-    """What the chip answered, and what each case cost."""
+    """The results of all cases and their costs."""
 
     outputs: Floats
     """Shape [cases, floats out]."""
     instructions: npt.NDArray[np.int64]
-    """Instructions of each case, shape [cases]; the call's own are taken off, the return's are in it."""
+    """Instructions of each case, shape [cases], without those of the call itself but with the return."""
     stack_bytes: int
-    """Deepest stack below the call, over the first 32 cases: to the last word that was written."""
+    """Largest stack below the call over the first 32 cases, to the last word written."""
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Sections of the compiled sources, without the harness."""
+    """Section sizes of the compiled sources, without the test harness."""
 
     text_bytes: int
     """Code and constants, in flash."""
     data_bytes: int
     bss_bytes: int
     symbols: dict[str, int]
-    """Bytes of every function and object by name."""
+    """Bytes of each function and object, by name."""
 
 
 @dataclass(frozen=True)
 class M4fProgram:
-    """A compiled program in a folder that the caller owns."""
+    """A compiled program in a folder owned by the caller."""
 
     folder: Path
     objects: tuple[str, ...]
 
     def run(self, inputs: Floats, outputs: int, timeout: float = 60.0, options: Sequence[str] = COUNTING) -> Emulated:
-        """Run every case, shape [cases, floats in]; without `COUNTING` on the emulator's command line the results are
-        the same, and the counts mean nothing.
+        """Run all cases, shape [cases, floats in]. With other `options` than `COUNTING` the results are the same, but
+        the counts are meaningless.
         """
         write_cases(self.folder / "in", inputs, outputs)
         semihosting = "enable=on,target=native,arg=in,arg=out"
@@ -76,7 +76,7 @@ class M4fProgram:
         )
 
     def sizes(self, objects: Sequence[str] = ()) -> Sizes:
-        """Sizes of the sections and symbols of the sources, or of those `objects` such as policy.o alone."""
+        """Sizes of the sections and symbols of all sources, or only of `objects`, such as policy.o."""
         chosen = objects or self.objects
         table = run_tool(["arm-none-eabi-size", *chosen], self.folder, 10.0).splitlines()[1:]
         columns = np.array([[int(word) for word in line.split()[:3]] for line in table]).sum(axis=0)
@@ -98,11 +98,11 @@ def build_m4f(
 ) -> M4fProgram:
     """Compile C that defines `mcu_case` (cases.h) for the STM32F405, in `folder`.
 
-    `sources` maps file names to text; every .c is compiled with `flags`, headers lie beside them; `libraries` such as
-    -lm are linked.
+    `sources` maps file names to text; every .c file is compiled with `flags`, with the headers beside it; `libraries`
+    such as -lm are linked.
 
     Raises:
-        BundleError: No cross compiler, or C that doesn't compile.
+        BundleError: The cross compiler is missing, or the C doesn't compile.
     """
     names = write_sources(folder, sources)
     includes = [f"-I{HERE}", f"-I{BOARD}"]
@@ -125,6 +125,6 @@ def run_on_m4f(
     flags: Sequence[str] = ("-O2",),
     timeout: float = 60.0,
 ) -> Emulated:
-    """`build_m4f` and `M4fProgram.run` in a folder that goes afterwards."""
+    """`build_m4f` and `M4fProgram.run` in a temporary folder."""
     with tempfile.TemporaryDirectory() as scratch:
         return build_m4f(sources, Path(scratch), flags).run(inputs, outputs, timeout)

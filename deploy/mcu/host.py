@@ -1,4 +1,4 @@
-"""A program under test on this machine, to compare its bits with the chip's."""
+"""Runs a program under test on this machine, to compare its bits with the chip's."""
 
 from __future__ import annotations
 
@@ -25,18 +25,19 @@ def run_on_host(
     """Compile C that defines `mcu_case` (cases.h) and run it on every case, one after another in one process.
 
     Args:
-        sources: File name -> text; every .c is compiled, headers lie beside them.
+        sources: File name -> text; every .c file is compiled, with the headers beside it.
         inputs: Shape [cases, floats in].
         outputs: Floats out of one case.
-        flags: Of the compiler.
+        flags: Compiler flags.
         compiler: "gcc" or "clang".
-        timeout: Seconds for each of compiler and program.
+        timeout: Seconds, for the compiler and for the program.
 
     Returns:
         Shape [cases, outputs].
 
     Raises:
-        BundleError: No such compiler, C that doesn't compile, or a program that fails; a sanitizer's finding is one.
+        BundleError: The compiler is missing, the C doesn't compile, or the program fails, also by a sanitizer's
+        finding.
     """
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)

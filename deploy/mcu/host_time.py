@@ -1,4 +1,4 @@
-"""How long a program under test takes on this machine."""
+"""Measures how long a program under test takes on this machine."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from deploy.toolchain import run_tool, write_sources
 def host_nanoseconds(
     sources: Mapping[str, str], inputs: Floats, outputs: int, flags: Sequence[str] = ("-O2",), turns: int = 200
 ) -> float:
-    """The median over `turns` of ns a case, of a program as for `run_on_host`, compiled with gcc.
+    """Median over `turns` runs of the ns per case of a program as for `run_on_host`, compiled with gcc.
 
     Raises:
-        BundleError: No gcc, C that doesn't compile, or a program that fails.
+        BundleError: gcc is missing, the C doesn't compile, or the program fails.
     """
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)

@@ -1,4 +1,4 @@
-"""A generated policy as a program under test: each case is one step, in the order of a flight."""
+"""A generated policy as a program under test: each case is one step of a flight."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CASE = """\
 
 static policy_state state;
 
-/* in: whether to reset first, then policy_sensors; out: the status, policy_commands, and policy_state where asked. */
+/* in: whether to reset first, then policy_sensors; out: status, policy_commands and, WITH_STATE, policy_state. */
 void mcu_case(const float *in, float *out)
 {
     if (in[0] > 0.5f) {
@@ -33,9 +33,9 @@ void mcu_case(const float *in, float *out)
 
 
 def policy_sources(folder: Path, with_state: bool = False) -> dict[str, str]:
-    """The sources of a folder that `robo-rl codegen` wrote, with a case around `policy_step`; no self-test.
+    """The sources of a folder that `robo-rl codegen` wrote, with `mcu_case` around `policy_step`; without self-test.
 
-    `with_state` adds the words of policy_state to what a case gives.
+    `with_state` appends the words of policy_state to the output of a case.
     """
     names = ("policy.h", "policy.c")
     case = "#define WITH_STATE\n" * with_state + _CASE

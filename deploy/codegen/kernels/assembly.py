@@ -1,7 +1,8 @@
-"""The float32 kernel with Armv7 assembly: the order of operations of `packed`, hence its bits, in fewer instructions.
+"""The float32 kernel in Armv7 assembly: operations in the order of `packed`, hence the same bits, in fewer
+instructions.
 
-One VLDM loads the eight weights of two inputs at once, which no C compiler does. Where the processor has no single
-precision in hardware, or isn't an Arm of 32 bits, the same function in C takes its place.
+One VLDM loads eight weights for each of two inputs, which C compilers don't do. On processors other than 32-bit Arm
+with single precision in hardware, the same function in C is used.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class PackedAssembly(PackedC):
 
 
 def _rows8() -> str:
-    """Eight rows: sums in s0 to s7, inputs in s8 to s11, and the weights of two inputs in s16 to s31."""
+    """The C function of eight rows: sums in s0 to s7, inputs in s8 to s11, the weights of two inputs in s16 to s31."""
     several = ["vldmia %[x]!, {s8-s11}"]
     for pair in range(UNROLL // 2):
         several.append("vldmia %[w]!, {s16-s31}")
@@ -69,6 +70,6 @@ def _rows8() -> str:
 
 
 def _multiply_add(weights: int, x: int) -> list[str]:
-    """Eight products and eight sums, apart from each other: a result is not used by the next instruction."""
+    """Eight products, then eight sums, so that no instruction uses the result of the one before."""
     products = [f"vmul.f32 s{weights + r}, s{weights + r}, s{x}" for r in range(ROWS)]
     return products + [f"vadd.f32 s{r}, s{r}, s{weights + r}" for r in range(ROWS)]

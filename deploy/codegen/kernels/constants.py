@@ -15,7 +15,7 @@ C_TYPES = {"float32": "float", "int8": "int8_t", "int16": "int16_t", "int32": "i
 
 @dataclass(frozen=True)
 class ConstantArray:
-    """A `static const` array of the generated C, and the same bytes here for a check sum."""
+    """A `static const` array of the generated C, and its bytes for the checksum."""
 
     name: str
     values: npt.NDArray[Any]
@@ -31,18 +31,18 @@ class ConstantArray:
         return f"static const {c_type} {self.name}[{len(words)}] = {{\n    {body},\n}};\n"
 
     def content(self) -> bytes:
-        """The array's bytes in a little-endian memory."""
+        """The array's bytes in little-endian memory."""
         return self.values.astype(self.values.dtype.newbyteorder("<")).tobytes()
 
 
 def c_number(value: Any) -> str:
-    """A C literal with exactly this value: hexadecimal for floats; integers of 32 bits as they stand."""
+    """A C literal of exactly this value, hexadecimal for floats and uint32. Raises ValueError if it is not finite."""
     if isinstance(value, np.uint32):
         return f"0x{int(value):08x}u"
     if not isinstance(value, np.floating):
         return str(int(value))
     if not np.isfinite(value):
-        raise ValueError(f"{value} can't stand in C as a number")
+        raise ValueError(f"{value} has no C literal")
     mantissa, _, exponent = float(value).hex().partition("p")
     if "." in mantissa:
         mantissa = mantissa.rstrip("0").rstrip(".")

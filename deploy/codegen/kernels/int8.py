@@ -1,12 +1,13 @@
-"""The kernel with weights of 8 bits: a quarter of the flash, and less time where the processor multiplies in pairs.
+"""The kernel with 8-bit weights: a quarter of the flash, and faster on processors with dual multiply-accumulates.
 
-Weights are rounded to one scale a row (largest weight = 127). Inputs are rounded at run time to 16 bits, with one scale
-for the layer's whole input (largest input = `most`); sums of products are exact in int32. Where the processor has SMLAD
-(Armv7E-M), two products and two sums are one instruction; the portable C has the same integers, hence the same bits.
+Weights are rounded with one scale per row (largest weight = 127). Inputs are rounded at run time to 16 bits, with one
+scale for the layer's whole input (largest input = `most`); sums of products are exact in int32. On processors with
+SMLAD (Armv7E-M), two products and two sums are one instruction; the portable C has the same integers, hence the same
+bits.
 
-No sum can overflow: `most` is 32767, or less where a row's weights would allow more than 2^31 - 1; it is computed here
-from the weights themselves. What rounding does to a flight is not bounded by any of this: only a flight tells, which
-`generate` can be made to ask for (`check`).
+No sum can overflow: `most` is 32767, or less for weights whose sums could exceed 2^31 - 1, and is computed here from
+the weights. None of this bounds the effect of rounding on a closed loop; that is measured in simulation (`generate`'s
+`check`).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from deploy.codegen.kernels.packed import activate
 
 ROWS = 4
 QUAD = 4
-"""Weights in a word."""
+"""Weights per word."""
 LARGEST_WEIGHT = 127
 LARGEST_INPUT = 32767
 LARGEST_SUM = 2**31 - 1
@@ -29,7 +30,7 @@ CONDITION = (
 
 
 def quantise(weight: Floats) -> tuple[npt.NDArray[np.int8], Floats]:
-    """Weights [outputs, inputs] as integers of one scale a row, and the scales [outputs]."""
+    """Weights [outputs, inputs] as integers with one scale per row, and the scales [outputs]."""
     largest = np.abs(weight).max(axis=1, initial=0.0)
     scale = (largest / LARGEST_WEIGHT).astype(np.float32)
     divisor = np.where(scale > 0.0, scale, 1.0).astype(np.float64)
@@ -38,13 +39,13 @@ def quantise(weight: Floats) -> tuple[npt.NDArray[np.int8], Floats]:
 
 
 def largest_input(integers: npt.NDArray[np.int8]) -> int:
-    """The largest integer for an input with which no row's sum, nor any part of it, can leave int32."""
+    """The largest integer for an input such that no row's sum or partial sum can overflow int32."""
     row = int(np.abs(integers.astype(np.int64)).sum(axis=1).max(initial=0))
     return min(LARGEST_INPUT, LARGEST_SUM // max(row, 1))
 
 
 def pack_words(integers: npt.NDArray[np.int8]) -> npt.NDArray[np.uint32]:
-    """Words in the order of reading: four rows interleaved, each word four inputs of one row, zeros beyond the matrix.
+    """Words in reading order: four rows interleaved, each word four inputs of one row, padded with zeros.
 
     The bytes of a word hold inputs 0, 2, 1, 3 of the four: SXTB16 widens bytes 0 and 2, which then meet inputs 0 and 1.
     """
@@ -92,7 +93,7 @@ class Int8:
 
 
 _FUNCTIONS = f"""\
-/* `sum` plus the products of four weights, in the bytes of a word, and four inputs, in the halves of two words. */
+/* `sum` plus the products of four weights, in the bytes of a word, with four inputs, in the halves of two words. */
 #if {CONDITION}
 static inline int32_t policy_products(uint32_t w, uint32_t low, uint32_t high, int32_t sum)
 {{
@@ -121,7 +122,7 @@ static inline int32_t policy_products(uint32_t w, uint32_t low, uint32_t high, i
 }}
 #endif
 
-/* Inputs as integers up to +-most, two a word, zeros up to a multiple of four; returns what one step is worth. */
+/* Inputs as integers up to +-most, two per word, padded with zeros to a multiple of four; returns the scale. */
 static float policy_round_inputs(const float *x, uint32_t *rounded, uint32_t inputs, float most)
 {{
     policy_bits a, b;
@@ -131,7 +132,7 @@ static float policy_round_inputs(const float *x, uint32_t *rounded, uint32_t inp
         const float v = x[i];
         const float size = v < 0.0f ? -v : v;
         peak = size > peak ? size : peak;
-        odd += v - v; /* 0, or NaN for ever after infinity or NaN */
+        odd += v - v; /* 0; NaN from the first infinity or NaN on */
     }}
     if (!(odd < 1.0f)) {{
         for (i = 0u; i < inputs; i += 4u) {{
@@ -140,7 +141,7 @@ static float policy_round_inputs(const float *x, uint32_t *rounded, uint32_t inp
         }}
         return odd; /* every output becomes NaN */
     }}
-    /* Inputs too small for the quotient count as zero. */
+    /* Inputs too small for this quotient are rounded to zero. */
     inverse = peak > 1e-30f ? most / peak : 0.0f;
     /* Adding 1.5 * 2^23 leaves the nearest integer, in two's complement, in the low half of the bits. */
     for (i = 0u; i + 1u < inputs; i += 2u) {{
@@ -158,7 +159,7 @@ static float policy_round_inputs(const float *x, uint32_t *rounded, uint32_t inp
     return peak / most;
 }}
 
-/* Four rows of integer sums; returns where the next four begin. */
+/* Integer sums of four rows; returns the start of the next four. */
 static const uint32_t *policy_rows_int8(const uint32_t *w, const uint32_t *rounded, uint32_t inputs, int32_t *sums)
 {{
     int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
@@ -179,7 +180,7 @@ static const uint32_t *policy_rows_int8(const uint32_t *w, const uint32_t *round
     return w;
 }}
 
-/* y = W x + b; `rows` holds the largest integer of an input, then scale and bias of every row. */
+/* y = W x + b; `rows` has the largest integer of an input, then scale and bias of each row. */
 static void policy_dense_int8(const uint32_t *words, const float *rows, uint32_t *rounded, const float *x, float *y,
                               uint32_t inputs, uint32_t outputs)
 {{

@@ -1,11 +1,11 @@
-"""The float32 kernel in pure C, and the layout of weights that makes it fast.
+"""The float32 kernel in C, with weights packed for sequential access.
 
-Rows of the weight matrix are taken eight at a time (then four, then single ones) and interleaved: one load of an input
-serves eight multiply-adds, and the weights are read strictly upwards. Each block begins with its biases.
+Rows of the weight matrix are interleaved in blocks of eight (then four, then one): one load of an input serves eight
+multiply-adds, and the weights are read in ascending order. Each block starts with its biases.
 
-Every output is its bias, then plus weight times input for ascending inputs, each product and sum rounded on its own.
-This order is part of the result: any kernel that keeps it gives the same bits. A separate multiply and add also takes
-less time on a Cortex-M4 than its fused one (1 + 1 cycles against 3, Cortex-M4 Technical Reference Manual, table 7-1).
+Each output starts from its bias and adds weight times input in ascending order of inputs; each product and each sum is
+rounded. Every kernel with this order gives the same bits. Separate multiplies and adds are also faster on a Cortex-M4
+than fused ones (1 + 1 cycles against 3, Cortex-M4 Technical Reference Manual, table 7-1).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ UNROLL = 4
 
 
 def blocks(outputs: int) -> list[tuple[int, int]]:
-    """First row and number of rows of each block of a matrix with `outputs` rows."""
+    """First row and number of rows of each block, for a matrix with `outputs` rows."""
     found = []
     start = 0
     for rows in BLOCKS:
@@ -30,7 +30,7 @@ def blocks(outputs: int) -> list[tuple[int, int]]:
 
 
 def pack(weight: Floats, bias: Floats) -> Floats:
-    """`weight` [outputs, inputs] and `bias` [outputs] in the order the kernels read them, [outputs * (inputs + 1)]."""
+    """`weight` [outputs, inputs] and `bias` [outputs] in the order of reading: [outputs * (inputs + 1)]."""
     parts = []
     for start, rows in blocks(len(bias)):
         parts.append(bias[start : start + rows])
@@ -64,12 +64,12 @@ class PackedC:
 
 
 def activate(target: str, outputs: int, activation: str) -> str:
-    """The C statement that applies a function of `c_math` to each of `outputs` floats; none for ""."""
+    """The C statement that applies a function of `c_math` to each of `outputs` floats; "" for none."""
     return f"policy_{activation}_each({target}, {outputs}u);\n" if activation else ""
 
 
 def rows_function(rows: int) -> str:
-    """The C function of one block of `rows` rows: it returns where the next block begins."""
+    """The C function of one block of `rows` rows; it returns the start of the next block."""
     each = range(rows)
     start = ", ".join(f"s{r} = w[{r}]" for r in each)
 

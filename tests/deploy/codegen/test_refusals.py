@@ -50,7 +50,7 @@ def gru(m: Model, **attributes: object) -> str:
         (lambda m: m.node("Gemm", m.input(1, 4), m.input(4, 2)), "must be constant"),
         (lambda m: m.node("Gemm", m.input(4, 1), m.constant(np.ones((4, 2))), transA=1), "transposes its input"),
         (lambda m: m.node("Cast", m.node("Cast", m.input(1, 4), to=7), to=1), "int64"),
-        (empty, "(Gather of [1, 4], [0]) can't become C: nothing is left"),
+        (empty, "(Gather of [1, 4], [0]) can't become C: its result is empty"),
         (lambda m: gru(m, direction="reverse"), "GRU of [1, 1, 5]"),
         (lambda m: gru(m, activations=["Relu", "Tanh"]), "standard activations"),
         (lambda m: m.node("RandomNormalLike", m.input(1, 4)), "draws"),
@@ -124,7 +124,7 @@ def test_the_command_writes_a_folder_and_says_what_it_costs(
     assert "multiply-accumulates" in printed and "2 times a control period" in printed
     assert sorted(os.listdir(tmp_path / "c")) == sorted(FILES)
     readme = (tmp_path / "c" / "README.md").read_text()
-    assert f"| policy_state, yours | {4 * (2 * 12 + 1)} bytes |" in readme
+    assert f"| policy_state, owned by the caller | {4 * (2 * 12 + 1)} bytes |" in readme
 
 
 def test_a_mistake_is_one_line(hover: InC, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -182,7 +182,7 @@ def test_the_command_line_writes_a_folder_and_tells_mistakes(
     assert main(["firmware", str(tmp_path / "none"), str(out), "--target", "cmake"]) == 2
     assert "does not exist; expected the folder that `robo-rl export` wrote" in capsys.readouterr().err
     assert main(["firmware", str(generated), str(tmp_path / "new"), "--kernel", "asm"]) == 2
-    assert "is generated already" in capsys.readouterr().err
+    assert "is generated C already" in capsys.readouterr().err
 
 
 def test_c_without_its_manifest_or_of_another_bundle_is_refused(tmp_path: Path) -> None:
@@ -194,10 +194,10 @@ def test_c_without_its_manifest_or_of_another_bundle_is_refused(tmp_path: Path) 
     with pytest.raises(BundleError, match=r"another period than the manifest's 20000 us"):
         policy_in_c(folder, manifest=stand_in.manifest(timing=slow))
     (folder / "manifest.json").unlink()
-    with pytest.raises(BundleError, match=r"lacks manifest.json; copy that of the bundle there"):
+    with pytest.raises(BundleError, match=r"lacks manifest.json; copy the bundle's there"):
         policy_in_c(folder)
     (folder / "policy.h").unlink()
-    with pytest.raises(BundleError, match=r"lacks policy.h; generate it anew"):
+    with pytest.raises(BundleError, match=r"lacks policy.h; generate it again"):
         policy_in_c(folder, manifest=stand_in.manifest())
 
 
@@ -207,12 +207,12 @@ THRUST = CommandSpec("thrust", 2, "N", (0.0,) * 2, (1.0,) * 2, 1.0, ("left", "ri
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"kind": "velocity"}, "the firmware flies rotor craft, this bundle is of kind velocity"),
+        ({"kind": "velocity"}, "the firmware flies rotorcraft, this bundle is of kind velocity"),
         ({"commands": (THRUST,)}, r"drives four motors by one command, this bundle has thrust\[2\]"),
         ({"safety": SafetyEnvelope(1.0, 0.1, 0.1)}, "has no tilt, geofence, speed or position error"),
-        ({"sensors": (stand_in.sensor("voltage", 1, "V", "none", 5.0),)}, "does not know the sensor 'voltage'"),
-        ({"sensors": (stand_in.sensor("position", 3, "cm", "world", 5.0),)}, "in 'cm', the firmware gives 3 in 'm'"),
-        ({"sensors": (stand_in.sensor("angular_velocity", 3, "rad/s", "world", 5.0),)}, "the firmware gives 'body'"),
+        ({"sensors": (stand_in.sensor("voltage", 1, "V", "none", 5.0),)}, "does not provide the sensor 'voltage'"),
+        ({"sensors": (stand_in.sensor("position", 3, "cm", "world", 5.0),)}, "in 'cm', the firmware provides 3 in 'm'"),
+        ({"sensors": (stand_in.sensor("angular_velocity", 3, "rad/s", "world", 5.0),)}, "the firmware provides 'body'"),
         (
             {"sensors": (stand_in.sensor("orientation", 4, "1", "world", 1.1, "target"),)},
             "can't be relative to the target",

@@ -133,7 +133,7 @@ def test_ungated_is_written_untried_and_says_so(
 ) -> None:
     assert run(bundle, tmp_path / "c", "--kernel", "int8", "--ungated") == 0
     for text in (capsys.readouterr().out, (tmp_path / "c" / README).read_text()):
-        assert "Kernel int8 was not tried" in text
+        assert "Kernel int8 was not tested" in text
     with pytest.raises(UserError, match="leave it out for kernel asm"):
         run(bundle, tmp_path / "asm", "--kernel", "asm", "--ungated")
 
