@@ -208,7 +208,7 @@ THRUST = CommandSpec("thrust", 2, "N", (0.0,) * 2, (1.0,) * 2, 1.0, ("left", "ri
     ("changes", "message"),
     [
         ({"kind": "velocity"}, "the firmware flies rotorcraft, this bundle is of kind velocity"),
-        ({"commands": (THRUST,)}, r"drives four motors by one command, this bundle has thrust\[2\]"),
+        ({"commands": (THRUST,)}, r"drives four motors with one command, this bundle has thrust\[2\]"),
         ({"safety": SafetyEnvelope(1.0, 0.1, 0.1)}, "has no tilt, geofence, speed or position error"),
         ({"sensors": (stand_in.sensor("voltage", 1, "V", "none", 5.0),)}, "does not provide the sensor 'voltage'"),
         ({"sensors": (stand_in.sensor("position", 3, "cm", "world", 5.0),)}, "in 'cm', the firmware provides 3 in 'm'"),
