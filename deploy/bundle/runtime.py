@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
+
+# onnxruntime reads this when it is imported. Without it, it keeps a database of usage events in the user's cache, sends
+# it to its maker, and a thread for both runs beside the control loop.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+import onnxruntime as ort
 
 from deploy.bundle.golden import Floats
 from deploy.bundle.manifest import Manifest

@@ -41,12 +41,17 @@ print(json.dumps({"commands": commands, "checks": checks, "torch": "torch" in sy
 
 
 @pytest.fixture(scope="module")
-def outcome(report: ExportReport) -> dict[str, object]:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def outcome(report: ExportReport, home: Path) -> dict[str, object]:
     root = Path(__file__).parents[3]
     finished = subprocess.run(
         [sys.executable, "-c", _SCRIPT, str(report.path)],
         cwd=root,
-        env={"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
+        env={"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "HOME": str(home)},
         capture_output=True,
         text=True,
         timeout=60,
@@ -70,3 +75,8 @@ def test_it_verifies_all_but_the_single_weights(outcome: dict[str, object]) -> N
     assert isinstance(checks, dict)
     assert all(ok for ok, _ in checks.values())
     assert "install robo-rl[train]" in checks["weights"][1]
+
+
+def test_nothing_is_noted_about_the_user(outcome: dict[str, object], home: Path) -> None:
+    # onnxruntime would keep a database of usage events here, and a thread that sends them away.
+    assert list(home.rglob("*")) == []
