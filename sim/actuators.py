@@ -1,4 +1,8 @@
-"""Actuator models: what stands between a policy's commands and physics: rate limit, then transport delay."""
+"""Actuator models: what stands between a policy's commands and physics: zero error, rate limit, then transport delay.
+
+The delay is counted in substeps of the physics, so that a command may arrive in the middle of a control period: physics
+is then given one command for each substep.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +17,8 @@ from policies.signals import Commands
 
 @dataclass(frozen=True)
 class ActuatorModel:
-    """The imperfections of one command: `delay` in control steps, `rate_limit` in the command's unit per second (0:
-    none).
+    """The imperfections of one command: `delay` in substeps of the physics, `rate_limit` in the command's unit per
+    second (0: none).
     """
 
     command: str
@@ -26,8 +30,62 @@ class ActuatorModel:
             raise ValueError(f"command {self.command}: delay and rate_limit must not be negative, got {self}")
 
 
+class Actuator:
+    """One command of N robots on its way to the physics, for control periods of `period` s with `substeps` of physics.
+
+    `delay` [N] int64 and `zero` [N, dim] are live tensors that randomization may write: the substeps that each world's
+    command takes to arrive, from 0 to the model's `delay`, and the zero error of its actuator in the command's unit,
+    which is subtracted from the command. `rest` [dim] is the command before the first one arrives.
+    """
+
+    def __init__(self, model: ActuatorModel, rest: Tensor, period: float, num_worlds: int, substeps: int) -> None:
+        self._model = model
+        self._rest = rest
+        self._change = model.rate_limit * period
+        self._substeps = substeps
+        self.delay = torch.full((num_worlds,), model.delay, dtype=torch.int64, device=rest.device)
+        self.zero = rest.new_zeros(num_worlds, len(rest))
+        # Commands of the last periods [H, N, dim], newest last.
+        self._past = rest.repeat(1 + -(-model.delay // substeps), num_worlds, 1)
+        late = torch.arange(model.delay + 1)[:, None] - torch.arange(substeps)
+        # A command given `late` substeps ago was given so many whole periods ago, rounded up.
+        age = (late + substeps - 1).div(substeps, rounding_mode="floor").clamp_min(0)
+        # For each delay, which of the H N rows of the past arrive in each substep at world 0 [delay + 1, substeps].
+        self._rows = ((len(self._past) - 1 - age) * num_worlds).to(rest.device)
+        self._worlds = torch.arange(num_worlds, device=rest.device)[:, None]
+
+    def apply(self, value: Tensor) -> Tensor:
+        """What arrives [N, dim], held for the period, or [N, substeps, dim] of the command `value` [N, dim]."""
+        value = value - self.zero
+        if self._model.rate_limit > 0.0:
+            value = self._past[-1] + (value - self._past[-1]).clamp(-self._change, self._change)
+        self._past = torch.cat((self._past[1:], value[None]))
+        if not self._model.delay:
+            return value
+        rows = self._rows.index_select(0, self.delay) + self._worlds
+        arriving = self._past.view(-1, value.shape[1]).index_select(0, rows.flatten())
+        return arriving if self._substeps == 1 else arriving.view(len(value), self._substeps, -1)
+
+    def restart(self, ids: Tensor) -> None:
+        """Put the worlds `ids` [K] back at rest."""
+        rest = self._rest.expand(len(self._past), len(ids), -1)
+        self._past = self._past.detach().index_copy(1, ids, rest)
+
+    def detach(self) -> None:
+        """Cut the gradient's way into the past."""
+        self._past = self._past.detach()
+
+    def snapshot(self) -> dict[str, Tensor]:
+        return {"past": self._past.detach().clone(), "delay": self.delay.clone(), "zero": self.zero.clone()}
+
+    def restore(self, snapshot: Mapping[str, Tensor]) -> None:
+        self._past = snapshot["past"].clone()
+        self.delay.copy_(snapshot["delay"])
+        self.zero.copy_(snapshot["zero"])
+
+
 class ActuatorModels:
-    """The models of all commands of N robots; `rest` gives each command's value [dim] before the first one arrives."""
+    """The actuators of those commands of N robots that have models, by command; other commands arrive unchanged."""
 
     def __init__(
         self,
@@ -35,44 +93,37 @@ class ActuatorModels:
         rest: Mapping[str, Tensor],
         period: float,
         num_worlds: int,
+        substeps: int = 1,
     ) -> None:
+        """`rest` gives each command's value [dim] before the first one arrives; the other arguments are as for
+        `Actuator`."""
         unknown = [m.command for m in models if m.command not in rest]
         if unknown:
             raise ValueError(f"actuator models for {unknown}, which the robot does not take; it takes {sorted(rest)}")
-        self._models = [m for m in models if m.delay > 0 or m.rate_limit > 0.0]
-        self._rest = dict(rest)
-        self._period = period
-        self._past = {m.command: rest[m.command].repeat(m.delay + 1, num_worlds, 1) for m in self._models}
+        self._actuators = {m.command: Actuator(m, rest[m.command], period, num_worlds, substeps) for m in models}
+
+    def __getitem__(self, command: str) -> Actuator:
+        return self._actuators[command]
 
     def apply(self, commands: Commands) -> Commands:
-        """What reaches the physics in this step; differentiable."""
-        if not self._models:
+        """What reaches the physics in this period: [N, dim] held, or [N, substeps, dim]; differentiable."""
+        if not self._actuators:
             return commands
-        values = dict(commands)
-        for model in self._models:
-            past = self._past[model.command]
-            value = values[model.command]
-            if model.rate_limit > 0.0:
-                change = model.rate_limit * self._period
-                value = past[-1] + (value - past[-1]).clamp(-change, change)
-            past = torch.cat((past[1:], value[None])) if model.delay else value[None]
-            self._past[model.command] = past
-            values[model.command] = past[0]
-        return Commands(values)
+        return Commands({**commands, **{name: a.apply(commands[name]) for name, a in self._actuators.items()}})
 
     def restart(self, ids: Tensor) -> None:
-        """Put the worlds `ids` back at rest."""
-        for model in self._models:
-            past = self._past[model.command].detach().clone()
-            past[:, ids] = self._rest[model.command]
-            self._past[model.command] = past
+        """Put the worlds `ids` [K] back at rest."""
+        for actuator in self._actuators.values():
+            actuator.restart(ids)
 
     def detach(self) -> None:
         """Cut the gradient's way into the past."""
-        self._past = {name: past.detach() for name, past in self._past.items()}
+        for actuator in self._actuators.values():
+            actuator.detach()
 
     def snapshot(self) -> dict[str, Tensor]:
-        return {name: past.detach().clone() for name, past in self._past.items()}
+        return {f"{name}.{part}": t for name, a in self._actuators.items() for part, t in a.snapshot().items()}
 
     def restore(self, snapshot: Mapping[str, Tensor]) -> None:
-        self._past = {name: snapshot[name].clone() for name in self._past}
+        for name, actuator in self._actuators.items():
+            actuator.restore({part: snapshot[f"{name}.{part}"] for part in ("past", "delay", "zero")})

@@ -34,8 +34,9 @@ class Scenario(Protocol):
         """Draw a new initial state, disturbance and target for the worlds `ids`."""
         ...
 
-    def advance(self, commands: Commands, differentiable: bool) -> None:
-        """One control period of physics under `commands`, targets included."""
+    def advance(self, commands: Commands, applied: Commands, differentiable: bool) -> None:
+        """One control period of physics, targets included: the policy gave `commands`, the actuator models make of them
+        what is `applied` (see `ActuatorModels.apply`)."""
         ...
 
     def detach(self) -> None:
@@ -107,8 +108,7 @@ class VectorEnvironment:
     @torch.no_grad()
     def step(self, commands: Commands) -> Step:
         """One control period for every world; finished ones restart."""
-        applied = self._actuators.apply(commands)
-        self.scenario.advance(applied, differentiable=False)
+        self.scenario.advance(commands, self._actuators.apply(commands), differentiable=False)
         self._age += 1
         truth = self.scenario.truth()
         reward = self.scenario.reward(truth, commands)
@@ -124,7 +124,7 @@ class VectorEnvironment:
 
     def flow(self, commands: Commands) -> tuple[Sensors, Truth]:
         """One control period that carries gradients from what follows to the commands; worlds never restart here."""
-        self.scenario.advance(self._actuators.apply(commands), differentiable=True)
+        self.scenario.advance(commands, self._actuators.apply(commands), differentiable=True)
         self._age += 1
         truth = self.scenario.truth()
         return self._sensors.measure(self.scenario.signals(truth), self._generator), truth
@@ -189,8 +189,9 @@ class VectorEnvironment:
         def part(prefix: str) -> dict[str, Tensor]:
             return {k.removeprefix(prefix): v for k, v in snapshot.items() if k.startswith(prefix)}
 
+        # Before the scenario, which may keep what follows from the actuators' zero errors.
+        self._actuators.restore(part("actuators/"))
         self.scenario.restore(part("scenario/"))
         self._sensors.restore(part("sensors/"))
-        self._actuators.restore(part("actuators/"))
         self._age.copy_(snapshot["age"])
         self._generator.set_state(snapshot["generator"].cpu())

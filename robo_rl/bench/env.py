@@ -124,8 +124,8 @@ class BareStep:
 
     def take_over(self) -> None:
         """Continue from the states that the full environment is in."""
-        self._qpos[:] = self._physics.qpos
-        self._qvel[:] = self._physics.qvel
+        self._qpos[:] = self._physics.qpos.numpy()
+        self._qvel[:] = self._physics.qvel.numpy()
 
     def __call__(self) -> None:
         self._control[:] = self._commands[self._count % PREPARED]

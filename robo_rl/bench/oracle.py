@@ -68,7 +68,8 @@ def _first_plan(truth: Truth, period: float, seed: int) -> Tensor:
     physics = RotorPhysics(len(truth["dynamics"]), ROBOT, period)
     physics.parameters.copy_(truth["dynamics"])
     physics.wrench.copy_(torch.cat((truth["force"], truth["torque"]), -1))
-    physics.write(torch.arange(physics.num_worlds), torch.cat([truth[name] for name in STATE], -1))
+    start = torch.cat([truth[name] for name in STATE], -1)
+    physics.write(torch.ones(len(start), dtype=torch.bool), *start.split((7, 6, 4), -1))
     plan = []
     for _ in range(STEPS):
         seen = physics.sensors()

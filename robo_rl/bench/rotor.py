@@ -78,7 +78,7 @@ def _physics(settings: Settings) -> Row:
     hover = torch.full((settings.worlds, 4), robot.hover_fraction * robot.max_speed)
     rows = physics.state.clone()
     rows[:, 13:] = hover
-    physics.write(torch.arange(settings.worlds), rows)
+    physics.write(torch.ones(settings.worlds, dtype=torch.bool), *rows.split((7, 6, 4), -1))
     plain = _rate(lambda: physics.step(hover), settings)
     state, command = rows.requires_grad_(), hover.clone().requires_grad_()
     ones = torch.ones_like(rows)

@@ -68,7 +68,7 @@ class MujocoStage:
         _dress(self.model, self._body)
 
     def pose(self, world: int, truth: Truth, data: mujoco.MjData) -> None:
-        data.qpos[:] = self._physics.qpos[world]
+        data.qpos[:] = self._physics.qpos[world].cpu().numpy()
         data.qpos[self._at : self._at + 2] += self._offsets[world]
         _place(self.model, data)
 

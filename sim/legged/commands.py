@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from sim.legged.settings import CommandSettings
-from sim.physics.rows import with_rows
 
 
 class VelocityCommands:
@@ -20,39 +18,41 @@ class VelocityCommands:
     at a share of the full ones and grow while the worlds track them.
     """
 
-    def __init__(self, settings: CommandSettings, num_worlds: int, period: float, curriculum: bool) -> None:
+    def __init__(
+        self, settings: CommandSettings, num_worlds: int, period: float, curriculum: bool, device: str = "cpu"
+    ) -> None:
         self.settings = settings
         self.range = settings.start if curriculum else 1.0
-        self.values = torch.zeros(num_worlds, 3)
-        self._asked = torch.zeros(num_worlds, 3)
-        self._step = torch.tensor(settings.acceleration) * period
+        self.values = torch.zeros(num_worlds, 3, device=device)
+        self._asked = torch.zeros(num_worlds, 3, device=device)
+        self._step = torch.tensor(settings.acceleration, device=device) * period
         self._period = period
-        self._heading = torch.zeros(num_worlds)
-        self._steers = torch.zeros(num_worlds, dtype=torch.bool)
-        self._left = torch.zeros(num_worlds)
-        self._held = torch.zeros(num_worlds, dtype=torch.bool)
+        self._heading = torch.zeros(num_worlds, device=device)
+        self._steers = torch.zeros(num_worlds, dtype=torch.bool, device=device)
+        self._left = torch.zeros(num_worlds, device=device)
+        self._held = torch.zeros(num_worlds, dtype=torch.bool, device=device)
         self._ended = 0
         self._tracked = 0.0
-        self._limits = torch.tensor([settings.forward, settings.sideways, settings.yaw])
+        self._limits = torch.tensor([settings.forward, settings.sideways, settings.yaw], device=device)
 
     def begin(self, ids: Tensor, generator: torch.Generator) -> None:
         """New commands for the worlds `ids` [K], which stand."""
-        self.values = with_rows(self.values, ids.numpy(), 0.0)
+        self.values = self.values.index_fill(0, ids, 0.0)
         self._draw(ids, generator)
 
     def _draw(self, ids: Tensor, generator: torch.Generator) -> None:
-        s, rows = self.settings, ids.numpy()
-        u = torch.rand(len(rows), 7, generator=generator).numpy()
-        command = (2.0 * u[:, :3] - 1.0) * self._limits.numpy() * self.range
-        stands = u[:, 3] < s.standing
+        s = self.settings
+        u = torch.rand(len(ids), 7, generator=generator, device=ids.device)
+        x, y, yaw, stands, steers, heading, left = u.unbind(1)
+        command = (2.0 * torch.stack((x, y, yaw), 1) - 1.0) * self._limits * self.range
+        x, y, yaw = command.unbind(1)
         # Slow commands ask for neither walking nor standing: they stand.
-        stands |= (np.hypot(command[:, 0], command[:, 1]) < 0.1) & (np.abs(command[:, 2]) < 0.1)
-        command[stands] = 0.0
-        self._asked.numpy()[rows] = command
-        self._steers.numpy()[rows] = (u[:, 4] < s.heading) & ~stands
-        self._heading.numpy()[rows] = (2.0 * u[:, 5] - 1.0) * np.pi
-        self._left.numpy()[rows] = s.interval[0] + u[:, 6] * (s.interval[1] - s.interval[0])
-        self._held.numpy()[rows] = False
+        stands = (stands < s.standing) | (torch.hypot(x, y) < 0.1) & (yaw.abs() < 0.1)
+        self._asked.index_copy_(0, ids, command.masked_fill_(stands[:, None], 0.0))
+        self._steers.index_copy_(0, ids, (steers < s.heading) & ~stands)
+        self._heading.index_copy_(0, ids, (2.0 * heading - 1.0) * torch.pi)
+        self._left.index_copy_(0, ids, s.interval[0] + left * (s.interval[1] - s.interval[0]))
+        self._held.index_fill_(0, ids, False)
 
     def advance(self, heading: Tensor, generator: torch.Generator) -> None:
         """One control period; `heading` [N] rad is where the bases point in the world."""
@@ -76,7 +76,7 @@ class VelocityCommands:
     def hold(self, ids: Tensor, command: Tensor) -> None:
         """As `ask`, but at once, for whoever limits the changes of commands himself."""
         self.ask(ids, command)
-        self.values = with_rows(self.values, ids.numpy(), command.numpy())
+        self.values = self.values.index_copy(0, ids, command.expand(len(ids), 3))
 
     def learn(self, tracking: Tensor) -> None:
         """Widen the ranges once as many episodes as there are worlds were tracked well on average.

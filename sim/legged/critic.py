@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sim.legged import kernels
 from sim.legged.randomization import PARAMETERS
-from sim.physics.mujoco.passes import Pass
+from sim.physics.passes import Pass
 from sim.robots.legged import LeggedRobot
 
 

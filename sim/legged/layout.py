@@ -1,15 +1,11 @@
-"""Where a legged robot's sensors stand in the rows that MuJoCo gives: found once by name, then taken in slices."""
+"""Where a legged robot's sensors are in the rows that physics gives: found once by name, then taken in slices."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from sim.physics.mujoco.physics import MujocoPhysics
+from sim.physics.protocol import JointedPhysics
 from sim.robots.legged import LeggedRobot
 
 _FELT = ("orientation", "angular_velocity", "linear_acceleration", "joint_position", "joint_velocity")
@@ -22,7 +18,7 @@ class Layout:
     `zeros` [N, F] are the encoders' zero errors in rad among all that the robot feels; 0 for what is no joint angle.
     """
 
-    def __init__(self, physics: MujocoPhysics, robot: LeggedRobot) -> None:
+    def __init__(self, physics: JointedPhysics, robot: LeggedRobot) -> None:
         joints, feet = robot.joints, robot.feet
         groups = {
             "orientation": ["imu_orientation"],
@@ -44,11 +40,15 @@ class Layout:
         self._felt = sum(self._widths[: len(_FELT)])
         start = self.columns["joint_position"].start - self._whole.start
         self._joints = slice(start, start + len(joints))
-        self.zeros = torch.zeros(physics.num_worlds, self._felt)
+        self.zeros = torch.zeros(physics.num_worlds, self._felt, device=physics.device)
 
-    def set_zeros(self, offset: Tensor, rows: NDArray[np.integer[Any]] | slice = slice(None)) -> None:
-        """Zero errors [N, joints] in rad, taken over for the worlds `rows`."""
-        self.zeros.numpy()[rows, self._joints] = offset.numpy()[rows]
+    def set_zeros(self, offset: Tensor, ids: Tensor | None = None) -> None:
+        """Take over the zero errors [N, joints] in rad of the worlds `ids` [K], or of all."""
+        joints = self.zeros[:, self._joints]
+        if ids is None:
+            joints.copy_(offset)
+        else:
+            joints.index_copy_(0, ids, offset.index_select(0, ids))
 
     def parts(self, values: Tensor, felt: Tensor) -> dict[str, Tensor]:
         """The groups [N, .] of a physics' values [N, S], and `measured_position`: the joints' as the encoders show it.

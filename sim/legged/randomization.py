@@ -5,58 +5,65 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import mujoco
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from policies.errors import UserError
+from sim.actuators import ActuatorModels
 from sim.legged.settings import ImperfectionSettings
-from sim.physics.mujoco.physics import MujocoPhysics
+from sim.physics.addresses import Addresses
+from sim.physics.masks import mask_of
+from sim.physics.protocol import JointedPhysics, ModelFields
 from sim.robots.legged import LeggedRobot
-
-Array = NDArray[np.float64]
 
 BODIES = 0.25
 """Share of the restarts that bring another body: masses cost MuJoCo a pass over the model (`set_const`), motors and
 friction nothing."""
 PARAMETERS = ("friction", "strength", "base_mass", "delay")
-"""What a critic is told of a world, each scaled to about -1..1."""
+"""The privileged parameters of a world, each scaled to about -1..1."""
+TARGET = "joint_position_target"
 _BASE = PARAMETERS.index("base_mass")
+_MOTORS = ("geom_friction", "actuator_forcerange", "actuator_gainprm", "actuator_biasprm", "dof_damping")
+_BODIES = ("dof_armature", "body_mass", "body_inertia")
 
 
 class Imperfections:
     """The drawn bodies and motors of N worlds.
 
-    `delay` [N] substeps; `joint_offset` [N, joints] rad; `parameters` [N, 4] as `PARAMETERS`. With `scale` 0, or not
-    `randomized`, every world stays the model itself.
+    Drawn values are written where they act: into the physics' model fields, and into the delay [N] and zero error
+    [N, joints] of `actuators`, which are here as `delay` (substeps) and `joint_offset` (rad). `parameters` [N, 4] are
+    as `PARAMETERS` says. With `scale` 0, or not `randomized`, every world stays the model itself.
     """
 
     def __init__(
         self,
         settings: ImperfectionSettings,
-        physics: MujocoPhysics,
+        physics: JointedPhysics,
+        actuators: ActuatorModels,
         robot: LeggedRobot,
         randomized: bool,
         scale: float,
     ) -> None:
-        n, joints = physics.num_worlds, len(robot.joints)
-        self._physics = physics
+        n, joints, device = physics.num_worlds, len(robot.joints), physics.device
         self.active = randomized and scale > 0.0
-        self.delay = torch.zeros(n, dtype=torch.int64)
-        self.joint_offset = torch.zeros(n, joints)
-        self.parameters = torch.zeros(n, len(PARAMETERS))
-        self._has_body = torch.zeros(n, dtype=torch.bool)
-        self._longest = round(settings.delay * scale / physics.dt)
+        self.parameters = torch.zeros(n, len(PARAMETERS), device=device)
+        self._has_body = torch.zeros(n, dtype=torch.bool, device=device)
+        self.joint_offset = torch.zeros(n, joints, device=device)
+        self.delay = torch.zeros(n, dtype=torch.int64, device=device)
+        if not self.active:
+            return
+        if physics.fields is None:
+            raise UserError("this physics backend has no model fields to randomize; set imperfections to 0")
+        self._fields: ModelFields = physics.fields
+        self.joint_offset, self.delay = actuators[TARGET].zero, actuators[TARGET].delay
+        longest = longest_delay(settings, scale, physics.dt)
+        self._longest = longest
         model = physics.model
-        self._base = int(model.body(robot.base).id)
-        self._dofs = np.array([int(model.jnt_dofadr[model.joint(joint).id]) for joint in robot.joints])
-        owners = np.asarray(model.geom_bodyid)
-        self._geoms = np.flatnonzero(owners > 0)
-        self._links = np.array([b for b in range(1, model.nbody) if b != self._base])
+        base = int(model.body(robot.base).id)
+        links = [b for b in range(1, model.nbody) if b != base]
         # What is drawn for a world, side by side: name, how many, and each one's middle, half range and lowest value.
-        s, none = settings, -np.inf
-        mass, most = float(physics.nominal("body_mass")[self._base]), 0.5 * (self._longest + 1)
+        s, none = settings, -torch.inf
+        mass, most = float(self._fields.nominal("body_mass")[base]), 0.5 * (longest + 1)
         drawn = (
             ("friction", 1, 1.0, scale * s.friction, 0.1),
             ("strength", 1, 1.0, scale * s.strength, 0.1),
@@ -69,107 +76,140 @@ class Imperfections:
             ("armature", joints, 1.0, scale * s.armature, 0.1),
             ("centre", 3, 0.0, scale * s.centre, none),
             ("base_mass", 1, 1.0, scale * s.base_mass / mass, 0.2),
-            ("link_mass", len(self._links), 1.0, scale * s.link_mass, 0.1),
+            ("link_mass", len(links), 1.0, scale * s.link_mass, 0.1),
         )
-        ends = np.cumsum([count for _, count, *_ in drawn])
+        counts = torch.tensor([row[1] for row in drawn])
+        ranges = torch.tensor([row[2:] for row in drawn], dtype=torch.float64, device=device)
+        self._middle, self._half, self._floor = ranges.repeat_interleave(counts.to(device), 0).T.contiguous()
+        ends = counts.cumsum(0).tolist()
         self._at = {name: slice(end - count, end) for (name, count, *_), end in zip(drawn, ends, strict=True)}
-        self._middle, self._half, self._floor = np.repeat([row[2:] for row in drawn], [row[1] for row in drawn], 0).T
-        self._told = [self._at[name].start for name in PARAMETERS]
-        self._bodies = np.array([self._base, *self._links])
-        self._masses = slice(self._at["base_mass"].start, self._at["link_mass"].stop)
-        if self.active:
-            for field in _FIELDS:
-                physics.expand(field)
+        self._not_mass = torch.arange(len(PARAMETERS), device=device) != _BASE
+        self._observed = torch.tensor([self._at[name].start for name in PARAMETERS], device=device)
+        self._plan(model_sources(physics, robot, self._at, ends[-1], base, links))
+        self._centres = self._fields.expand("body_ipos")[:, base]
+        self._nominal_centre = self._fields.nominal("body_ipos")[base]
+
+    def _plan(self, sources: Mapping[str, Tensor]) -> None:
+        """For motors and for bodies: the fields' rows, the factors' columns and what they multiply."""
+        self._groups = []
+        for names in (_MOTORS, _BODIES):
+            live = [self._fields.expand(name).flatten(1) for name in names]
+            columns = torch.cat([sources[name].flatten() for name in names])
+            nominal = torch.cat([self._fields.nominal(name).flatten() for name in names])
+            self._groups.append((live, [rows.shape[1] for rows in live], columns, nominal))
 
     def draw(self, ids: Tensor, generator: torch.Generator) -> None:
         """New motors, friction and delays for the worlds `ids` [K], and new bodies for a share of them."""
         if not self.active:
             return
-        rows, at, physics = ids.numpy(), self._at, self._physics
-        u = 2.0 * torch.rand(len(rows), len(self._half), generator=generator, dtype=torch.float64).numpy() - 1.0
-        # All of it at once, for with a few worlds it is the number of operations that costs.
-        drawn = np.maximum(self._floor, self._middle + self._half * u)
-        has_body, parameters = self._has_body.numpy(), self.parameters.numpy()
-        fresh = ~has_body[rows] | (drawn[:, at["renewal"].start] < BODIES)
-        told = u[:, self._told]
-        told[~fresh, _BASE] = parameters[rows[~fresh], _BASE]
-        parameters[rows] = told
-        self.delay.numpy()[rows] = np.minimum(drawn[:, at["delay"].start], self._longest)
-        self.joint_offset.numpy()[rows] = drawn[:, at["joint_offset"]]
-
-        strength = drawn[:, at["strength"]]
-        stiffness, damping = strength * drawn[:, at["stiffness"]], strength * drawn[:, at["damping"]]
-        self._write("geom_friction", rows, drawn[:, at["friction"], None], at=self._geoms)
-        self._write("actuator_forcerange", rows, strength[:, :, None])
-        self._write("actuator_gainprm", rows, stiffness[:, :, None])
-        bias, nominal = physics.expand("actuator_biasprm"), physics.nominal("actuator_biasprm")
-        bias[rows, :, 1], bias[rows, :, 2] = nominal[:, 1] * stiffness, nominal[:, 2] * damping
-        self._write("dof_damping", rows, drawn[:, at["joint_damping"]], at=self._dofs)
+        at, k = self._at, len(ids)
+        u = torch.rand(k, len(self._half), generator=generator, dtype=torch.float64, device=ids.device)
+        u = 2.0 * u - 1.0
+        # All of it at once: with a few worlds the number of operations is what costs.
+        drawn = torch.maximum(self._floor, self._middle + self._half * u)
+        fresh = (drawn[:, at["renewal"].start] < BODIES) | ~self._has_body.index_select(0, ids)
+        observed = u.index_select(1, self._observed).float()
+        # A body that stays keeps its mass.
+        new = fresh[:, None] | self._not_mass
+        self.parameters.index_copy_(0, ids, torch.where(new, observed, self.parameters.index_select(0, ids)))
+        self.delay.index_copy_(0, ids, drawn[:, at["delay"].start].clamp_max(self._longest).long())
+        self.joint_offset.index_copy_(0, ids, drawn[:, at["joint_offset"]].float())
+        strength, ones = drawn[:, at["strength"]], torch.ones_like(drawn[:, :1])
+        factors = torch.cat((drawn, strength * drawn[:, at["stiffness"]], strength * drawn[:, at["damping"]], ones), 1)
+        self._write(0, ids, factors)
         if fresh.any():
-            has_body[rows] = True
-            self._body(rows[fresh], drawn[fresh])
+            ids, factors = ids[fresh], factors[fresh]
+            self._has_body.index_fill_(0, ids, True)
+            self._write(1, ids, factors)
+            self._centres.index_copy_(0, ids, self._nominal_centre + factors[:, at["centre"]])
+            self._fields.set_const(mask_of(ids, len(self._has_body)))
 
-    def _body(self, rows: NDArray[np.int64], drawn: Array) -> None:
-        """Other masses and rotor inertias for the worlds `rows`."""
-        physics, at, masses = self._physics, self._at, drawn[:, self._masses]
-        self._write("dof_armature", rows, drawn[:, at["armature"]], at=self._dofs)
-        self._write("body_mass", rows, masses, at=self._bodies)
-        self._write("body_inertia", rows, masses[:, :, None], at=self._bodies)
-        centre = physics.nominal("body_ipos")[self._base]
-        physics.expand("body_ipos")[rows, self._base] = centre + drawn[:, at["centre"]]
-        physics.set_const(rows)
-
-    def _write(
-        self, field: str, rows: NDArray[np.int64], factor: NDArray[np.float64], at: NDArray[np.int64] | None = None
-    ) -> None:
-        values, nominal = self._physics.expand(field), self._physics.nominal(field)
-        if at is None:
-            values[rows] = nominal * factor
-        else:
-            values[rows[:, None], at] = nominal[at] * factor
+    def _write(self, group: int, ids: Tensor, factors: Tensor) -> None:
+        """Write the fields of a group for the worlds `ids` [K]: their nominal values times `factors` [K, F]."""
+        fields, widths, columns, nominal = self._groups[group]
+        rows = nominal * factors.index_select(1, columns)
+        for live, part in zip(fields, rows.split(widths, 1), strict=True):
+            live.index_copy_(0, ids, part)
 
     def snapshot(self) -> dict[str, Tensor]:
-        """The model's fields are the physics' own."""
-        return {
-            "delay": self.delay.clone(),
-            "joint_offset": self.joint_offset.clone(),
-            "parameters": self.parameters.clone(),
-            "has_body": self._has_body.clone(),
-        }
+        """The model's fields are in the physics' snapshot, delays and zero errors in the actuators'."""
+        return {"parameters": self.parameters.clone(), "has_body": self._has_body.clone()}
 
     def restore(self, snapshot: Mapping[str, Tensor]) -> None:
-        self._has_body = snapshot["has_body"].clone()
-        self.delay = snapshot["delay"].clone()
-        self.joint_offset = snapshot["joint_offset"].clone()
-        self.parameters = snapshot["parameters"].clone()
+        self._has_body.copy_(snapshot["has_body"])
+        self.parameters.copy_(snapshot["parameters"])
+
+
+def longest_delay(settings: ImperfectionSettings, scale: float, dt: float) -> int:
+    """The longest delay of commands in substeps of `dt` s, at `scale` times the settings' imperfections."""
+    return round(settings.delay * scale / dt)
+
+
+def model_sources(
+    physics: JointedPhysics, robot: LeggedRobot, at: Mapping[str, slice], width: int, base: int, links: list[int]
+) -> dict[str, Tensor]:
+    """For each entry of the randomized fields, the column of the factor that multiplies its nominal value.
+
+    The columns are those of what is drawn, `width` in all, then each joint's strength times stiffness and strength
+    times damping, then a 1.
+    """
+    model, joints = physics.model, len(robot.joints)
+    one = width + 2 * joints
+    assert physics.fields is not None
+    sources = {
+        field: torch.full_like(physics.fields.nominal(field), one, dtype=torch.int64) for field in (*_MOTORS, *_BODIES)
+    }
+
+    def columns(name: str) -> Tensor:
+        return torch.arange(at[name].start, at[name].stop, device=physics.device)
+
+    stiffness = torch.arange(width, width + joints, device=physics.device)
+    moving = torch.as_tensor(model.geom_bodyid, device=physics.device) > 0
+    dofs = Addresses.of(model, robot.base, robot.joints, physics.device).dofs
+    sources["geom_friction"][moving] = at["friction"].start
+    sources["actuator_forcerange"][:] = at["strength"].start
+    sources["actuator_gainprm"][:] = stiffness[:, None]
+    sources["actuator_biasprm"][:, 1], sources["actuator_biasprm"][:, 2] = stiffness, stiffness + joints
+    sources["dof_damping"][dofs] = columns("joint_damping")
+    sources["dof_armature"][dofs] = columns("armature")
+    bodies = torch.tensor([base, *links], device=physics.device)
+    masses = torch.cat((columns("base_mass"), columns("link_mass")))
+    sources["body_mass"][bodies] = masses
+    sources["body_inertia"][bodies] = masses[:, None]
+    return sources
 
 
 class Pushes:
     """Kicks to the base of N worlds at random times: a sudden change of its horizontal velocity and its rates."""
 
-    def __init__(self, settings: ImperfectionSettings, num_worlds: int, period: float, scale: float) -> None:
+    def __init__(
+        self, settings: ImperfectionSettings, physics: JointedPhysics, robot: LeggedRobot, period: float, scale: float
+    ) -> None:
         self._settings = settings
         self._period = period
         self._scale = scale
-        self._left = torch.full((num_worlds,), torch.inf)
-        half = torch.tensor([settings.push_speed] * 2 + [0.0] + [settings.push_spin] * 3)
+        self._left = torch.full((physics.num_worlds,), torch.inf, device=physics.device)
+        half = torch.tensor([settings.push_speed] * 2 + [0.0] + [settings.push_spin] * 3, device=physics.device)
         self._half = half * scale
+        at = Addresses.of(physics.model, robot.base, robot.joints, physics.device)
+        self._twist = slice(at.velocity.start, at.rates.stop)
 
     def begin(self, ids: Tensor, generator: torch.Generator) -> None:
         """Draw the time of the next push of the worlds `ids` [K]."""
         if self._scale > 0.0:
             low, high = self._settings.push_interval
-            self._left.numpy()[ids.numpy()] = low + _uniform(len(ids), 1, generator)[:, 0] * (high - low)
+            share = torch.rand(len(ids), 1, generator=generator, device=ids.device)[:, 0].double()
+            self._left.index_copy_(0, ids, (low + share * (high - low)).float())
 
-    def advance(self, physics: MujocoPhysics, generator: torch.Generator) -> None:
+    def advance(self, physics: JointedPhysics, generator: torch.Generator) -> None:
         """One control period."""
         if self._scale == 0.0:
             return
         self._left -= self._period
         ids = (self._left <= 0.0).nonzero()[:, 0]
         if len(ids):
-            kick = (2.0 * torch.rand(len(ids), 6, generator=generator) - 1.0) * self._half
-            physics.qvel[ids.numpy(), :6] += kick.numpy()
+            kick = (2.0 * torch.rand(len(ids), 6, generator=generator, device=ids.device) - 1.0) * self._half
+            physics.qvel[ids, self._twist] += kick
             self.begin(ids, generator)
 
     def snapshot(self) -> dict[str, Tensor]:
@@ -177,15 +217,3 @@ class Pushes:
 
     def restore(self, snapshot: Mapping[str, Tensor]) -> None:
         self._left = snapshot["push_left"].clone()
-
-
-def _uniform(count: int, width: int, generator: torch.Generator) -> Array:
-    """Numbers in 0..1 [count, width]."""
-    return torch.rand(count, width, generator=generator).numpy().astype(np.float64)
-
-
-_FIELDS = (
-    "geom_friction", "actuator_forcerange", "actuator_gainprm", "actuator_biasprm", "dof_damping",
-    "dof_armature", "body_mass", "body_inertia", "body_ipos",
-)  # fmt: skip
-assert set(_FIELDS) <= set(mujoco.batch.MODEL_FIELDS)

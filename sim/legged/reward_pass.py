@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sim.legged import kernels
 from sim.legged.settings import LeggedSettings
-from sim.physics.mujoco.passes import Pass
+from sim.physics.passes import Pass
 from sim.robots.legged import LeggedRobot
 from sim.terms.terms import Reward
 

@@ -14,15 +14,17 @@ from torch import Tensor
 
 from policies.errors import UserError
 from policies.signals import Commands, Truth
+from sim.actuators import ActuatorModels
 from sim.legged.commands import VelocityCommands
 from sim.legged.critic import CriticRows
 from sim.legged.gait import Gait
 from sim.legged.layout import Layout
-from sim.legged.randomization import Imperfections, Pushes
+from sim.legged.randomization import TARGET, Imperfections, Pushes
 from sim.legged.reward_pass import Now, Rewards, Verdict
 from sim.legged.settings import LeggedSettings
-from sim.physics.mujoco.physics import MujocoPhysics
-from sim.physics.rows import with_rows
+from sim.physics.addresses import Addresses
+from sim.physics.masks import mask_of
+from sim.physics.protocol import JointedPhysics
 from sim.robots.legged import LeggedRobot
 from sim.terms.terms import Reward
 
@@ -62,7 +64,8 @@ class LeggedScenario:
 
     def __init__(
         self,
-        physics: MujocoPhysics,
+        physics: JointedPhysics,
+        actuators: ActuatorModels,
         robot: LeggedRobot,
         settings: LeggedSettings,
         rewards: Mapping[str, Reward],
@@ -72,39 +75,38 @@ class LeggedScenario:
         imperfections: float,
         ground: Ground | None = None,
     ) -> None:
-        n, joints = physics.num_worlds, len(robot.joints)
+        n, joints, device = physics.num_worlds, len(robot.joints), physics.device
         self.physics = physics
         self.robot = robot
-        self.commands = VelocityCommands(settings.commands, n, EVENTS * period, curriculum=randomized)
-        self.imperfections = Imperfections(settings.imperfections, physics, robot, randomized, imperfections)
-        self.pushes = Pushes(settings.imperfections, n, EVENTS * period, imperfections)
+        self.commands = VelocityCommands(settings.commands, n, EVENTS * period, curriculum=randomized, device=device)
+        self.imperfections = Imperfections(settings.imperfections, physics, actuators, robot, randomized, imperfections)
+        self.pushes = Pushes(settings.imperfections, physics, robot, EVENTS * period, imperfections)
         self.ground = ground
         self.settings = settings
         self._period = period
-        self._stance = torch.tensor(robot.stance)
-        self._per_scale = 1.0 / torch.tensor(robot.action_scale)
+        self._stance = torch.tensor(robot.stance, device=device)
+        self._per_scale = 1.0 / torch.tensor(robot.action_scale, device=device)
         self._middle = -self._stance * self._per_scale
-        gait = Gait(settings.gait, settings.frequency, settings.duty, period).table
+        gait = Gait(settings.gait, settings.frequency, settings.duty, period).table.to(device)
         self._followed = self.commands.values
-        self._steps = torch.zeros(n, dtype=torch.int64)
-        self._action = torch.zeros(n, joints)
-        self._last_action = torch.zeros(n, joints)
-        self._older_action = torch.zeros(n, joints)
-        self._air = torch.zeros(n, len(robot.feet))
+        self._steps = torch.zeros(n, dtype=torch.int64, device=device)
+        self._action = torch.zeros(n, joints, device=device)
+        self._last_action = torch.zeros(n, joints, device=device)
+        self._older_action = torch.zeros(n, joints, device=device)
+        self._air = torch.zeros(n, len(robot.feet), device=device)
         # Below the feet and the base; flat ground is at 0.
-        self._below = torch.zeros(n, len(robot.feet) + 1)
+        self._below = torch.zeros(n, len(robot.feet) + 1, device=device)
         self._before = physics.values
-        self._tracked = torch.zeros(n)
+        self._tracked = torch.zeros(n, device=device)
         # Its own, so that a snapshot restored elsewhere goes on with the same draws.
-        self._generator = torch.Generator()
+        self._generator = torch.Generator(device)
         self._seeded = False
         self._ticks = 0
         self._judged: tuple[Truth, Verdict] | None = None
         self._layout = Layout(physics, robot)
         self._columns = self._layout.columns
-        model = physics.model
-        self._qpos0 = model.qpos0[None].copy()
-        self._qpos = np.array([int(model.jnt_qposadr[model.joint(joint).id]) for joint in robot.joints])
+        self._at = Addresses.of(physics.model, robot.base, robot.joints, device)
+        self._plan_starts()
         self._rewards = Rewards(settings, rewards, robot, period, self._columns, gait, self._resting_height())
         self._critics = CriticRows(robot, self._columns, gait)
         self._told = self._gravity = torch.empty(0)
@@ -113,8 +115,8 @@ class LeggedScenario:
         """Height of the feet's centres above the ground in the stance, m."""
         model, robot = self.physics.model, self.robot
         data = mujoco.MjData(model)
-        data.qpos[self._qpos] = robot.stance
-        data.qpos[2] = robot.stand_height
+        data.qpos[self._at.joints.tolist()] = robot.stance
+        data.qpos[self._at.position.stop - 1] = robot.stand_height
         mujoco.mj_kinematics(model, data)
         return min(float(data.geom(foot).xpos[2]) for foot in robot.feet)
 
@@ -124,7 +126,7 @@ class LeggedScenario:
 
     @property
     def device(self) -> str:
-        return "cpu"
+        return self.physics.device
 
     def begin(self, ids: Tensor, generator: torch.Generator) -> None:
         """Start the worlds `ids` [K] near the stance with any heading, new commands, bodies and motors."""
@@ -132,40 +134,65 @@ class LeggedScenario:
         if not self._seeded:
             self._generator.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
             self._seeded = True
-        rows, k, joints = ids.numpy(), len(ids), len(self.robot.joints)
-        steps, tracked = self._steps.numpy(), self._tracked.numpy()
-        ended = rows[steps[rows] > 0]
-        if len(ended):
-            self.commands.learn(torch.from_numpy(tracked[ended] / steps[ended]))
-        steps[rows], tracked[rows] = 0, 0.0
-        points = torch.zeros(k, 3) if self.ground is None else self.ground.begin(ids, generator)
+        steps = self._steps.index_select(0, ids)
+        ended = steps > 0
+        if ended.any():
+            self.commands.learn((self._tracked.index_select(0, ids).double() / steps)[ended])
+        points = None if self.ground is None else self.ground.begin(ids, generator)
         self.imperfections.draw(ids, generator)
         self.pushes.begin(ids, generator)
         changed = self._followed is not self.commands.values
         self.commands.begin(ids, generator)
-        u = 2.0 * torch.rand(k, 7 + 2 * joints, generator=generator).numpy() - 1.0
-        heading = u[:, 0] * math.pi
-        qpos = np.repeat(self._qpos0, k, 0)
-        qpos[:, :3] = points.numpy()
-        qpos[:, 2] += self.robot.stand_height + 0.01
-        qpos[:, 3], qpos[:, 6] = np.cos(0.5 * heading), np.sin(0.5 * heading)
-        stance = self._stance.numpy()
-        qpos[:, self._qpos] = stance + 0.1 * u[:, 7 : 7 + joints]
-        qvel = np.zeros((k, self.physics.model.nv))
-        qvel[:, :6] = 0.3 * u[:, 1:7]
-        self.physics.write(ids, qpos, qvel)
-        self.physics.refresh(ids, np.repeat(stance[None], k, 0))
+        self._starts.index_copy_(0, ids, self._draw_starts(len(ids), points, generator))
+        qpos, qvel = self._starts.split((self.physics.qpos.shape[1], self.physics.qvel.shape[1]), 1)
+        stance = self._stance.expand(self.num_worlds, -1)
+        self.physics.write(mask_of(ids, self.num_worlds), qpos, qvel, stance)
         # Nobody else holds these.
-        for own in (self._action, self._last_action, self._air):
-            own.numpy()[rows] = 0.0
-        self._followed = with_rows(self._followed, rows, 0.0) if changed else self.commands.values
-        self._layout.set_zeros(self.imperfections.joint_offset, rows)
+        for own in (self._steps, self._tracked, self._action, self._last_action, self._air):
+            own.index_fill_(0, ids, 0)
+        self._followed = self._followed.index_fill(0, ids, 0.0) if changed else self.commands.values
+        self._layout.set_zeros(self.imperfections.joint_offset, ids)
 
-    def advance(self, commands: Commands, differentiable: bool) -> None:
-        """One control period of MuJoCo; UserError when asked for gradients, which it does not have."""
+    def _draw_starts(self, count: int, points: Tensor | None, generator: torch.Generator) -> Tensor:
+        """Positions and velocities [count, nq + nv] near the stance with any heading, at `points` [count, 3] m or the
+        origin."""
+        at, height = self._at, self.robot.stand_height + 0.01
+        u = torch.rand(count, 7 + 2 * len(self.robot.joints), generator=generator, device=self.device)
+        u = u.mul_(2.0).sub_(1.0)
+        rows = (self._start_middle + u.index_select(1, self._start_from) * self._start_half).to(self._starts.dtype)
+        if points is not None:
+            rows[:, at.position] = points.to(rows.dtype)
+        rows[:, at.position.stop - 1] += height
+        # The single-precision sine of numpy, because that of torch differs in the last bit, and a seed's episodes stay.
+        half = 0.5 * (u[:, 0] * math.pi).cpu().numpy()
+        rows[:, at.orientation.start] = torch.from_numpy(np.cos(half)).to(rows)
+        rows[:, at.orientation.stop - 1] = torch.from_numpy(np.sin(half)).to(rows)
+        return rows
+
+    def _plan_starts(self) -> None:
+        """Which of the numbers drawn for a start goes where: middle + half * u, in the columns of qpos and qvel."""
+        at, joints, nq = self._at, len(self.robot.joints), self.physics.qpos.shape[1]
+        self._starts = torch.cat((self.physics.qpos, self.physics.qvel), 1)
+        """Where the worlds that restart begin; other rows are left from earlier."""
+        width, device = self._starts.shape[1], self.device
+        self._start_from = torch.zeros(width, dtype=torch.int64, device=device)
+        self._start_half = torch.zeros(width, device=device)
+        self._start_middle = torch.zeros(width, device=device)
+        self._start_middle[:nq] = torch.tensor(self.physics.model.qpos0, device=device)
+        self._start_middle[at.position] = 0.0
+        self._start_middle[at.joints] = self._stance
+        twist = slice(nq + at.velocity.start, nq + at.rates.stop)
+        for columns, first, half in ((twist, 1, 0.3), (at.joints, 7, 0.1)):
+            self._start_half[columns] = half
+            self._start_from[columns] = torch.arange(first, first + (6 if first == 1 else joints), device=device)
+
+    def advance(self, commands: Commands, applied: Commands, differentiable: bool) -> None:
+        """One control period of physics; UserError when asked for gradients, which it does not have."""
         if differentiable:
-            raise UserError(f"walking a {self.robot.name} has no gradients to train by, for MuJoCo gives none; use ppo")
-        target = commands["joint_position_target"]
+            raise UserError(
+                f"walking a {self.robot.name} gives no gradients to train by, because its physics has none; use ppo"
+            )
+        target = commands[TARGET]
         self._older_action = self._last_action
         self._last_action, self._action = self._action, torch.addcmul(self._middle, target, self._per_scale)
         self._before = self.physics.values
@@ -174,9 +201,7 @@ class LeggedScenario:
         self._ticks += 1
         if due:
             self.pushes.advance(self.physics, self._generator)
-        noisy = self.imperfections
-        # The motors' encoders have the zero errors, too: what is commanded in their angle is another true one.
-        self.physics.step(target - noisy.joint_offset, noisy.delay if noisy.active else None)
+        self.physics.step(applied[TARGET])
         self._steps += 1
         if due:
             w, x, y, z = self.physics.values[:, self._columns["orientation"]].unbind(-1)
@@ -247,19 +272,19 @@ class LeggedScenario:
         return self._told if truth["gravity"] is self._gravity else self._critics.join(truth)
 
     def keep_failures(self, folder: Path) -> None:
-        """Write the last states of failed worlds into `folder` (see sim.physics.mujoco.quarantine.read_dump)."""
-        self.physics.quarantine.folder = folder
+        """Write the last states of failed worlds into `folder`, where the physics can."""
+        self.physics.keep_failures(folder)
 
     def metrics(self) -> dict[str, float]:
         """What a trainer reports beside its own figures."""
         return {
             "command_range": self.commands.range,
-            "failed_worlds": float(self.physics.quarantine.count),
+            "failed_worlds": float(self.physics.failures),
         }
 
     def push(self, ids: Tensor, velocity: Tensor) -> None:
         """Kick the bases of the worlds `ids` [K]: their velocity changes by [K, 3] or [3] m/s in the world's frame."""
-        self.physics.qvel[ids.numpy(), :3] += velocity.numpy()
+        self.physics.qvel[ids, self._at.velocity] += velocity
 
     def finish_curriculum(self) -> None:
         """Full command ranges from now on."""

@@ -15,16 +15,18 @@ from policies.specs import CommandSpec, SafetyEnvelope, SensorSpec
 from policies.terms.actions import PoseCommand
 from policies.terms.observations import Deviation, ObservationTerm, ProjectedGravity, Reading
 from policies.terms.stateful import ActionHistory, GaitClock, History
-from sim.actuators import ActuatorModels
+from sim.actuators import ActuatorModel, ActuatorModels
 from sim.environment import VectorEnvironment
 from sim.legged.critic import critic_dim
 from sim.legged.guide import GaitSettings, ObservedGuide
 from sim.legged.mirror import legged_mirror
+from sim.legged.randomization import TARGET, longest_delay
 from sim.legged.rewards import walking_rewards
 from sim.legged.scenario import LeggedScenario
 from sim.legged.settings import ImperfectionSettings, LeggedSettings
 from sim.physics.mujoco.model import build_model
 from sim.physics.mujoco.physics import MujocoPhysics
+from sim.physics.protocol import JointedPhysics
 from sim.robots.legged import LeggedRobot
 from sim.sensors import SensorModel, SensorModels
 from sim.task import Task
@@ -156,10 +158,20 @@ def make_environment(
     """A flat world. `randomized` draws each episode's body and motors; `imperfections` 0 is the model itself."""
     check_world(of, settings, device, robot, imperfections)
     physics = make_physics(of, settings, num_worlds)
+    actuators = actuator_models(of, settings, physics, imperfections if randomized else 0.0)
     scenario = LeggedScenario(
-        physics, of, settings, task.rewards, PERIOD, randomized=randomized, imperfections=imperfections
+        physics, actuators, of, settings, task.rewards, PERIOD, randomized=randomized, imperfections=imperfections
     )
-    return seen_by(scenario, sensors(of, settings), sensor_models(settings.imperfections, imperfections), seed)
+    models = sensor_models(settings.imperfections, imperfections)
+    return seen_by(scenario, actuators, sensors(of, settings), models, seed)
+
+
+def actuator_models(of: LeggedRobot, settings: LeggedSettings, physics: JointedPhysics, scale: float) -> ActuatorModels:
+    """The motors' imperfections, `scale` times what the settings say; each world's own are drawn at its restarts."""
+    delay = longest_delay(settings.imperfections, scale, physics.dt)
+    models = (ActuatorModel(TARGET, delay=delay),) if scale > 0.0 else ()
+    rest = {TARGET: torch.tensor(of.stance, device=physics.device)}
+    return ActuatorModels(models, rest, PERIOD, physics.num_worlds, physics.substeps)
 
 
 def make_physics(
@@ -171,12 +183,16 @@ def make_physics(
 
 
 def seen_by(
-    scenario: LeggedScenario, sensors: tuple[SensorSpec, ...], models: tuple[SensorModel, ...], seed: int
+    scenario: LeggedScenario,
+    actuators: ActuatorModels,
+    sensors: tuple[SensorSpec, ...],
+    models: tuple[SensorModel, ...],
+    seed: int,
 ) -> VectorEnvironment:
     """The environment of a scenario, seen through models of its sensors."""
     n = scenario.num_worlds
-    seen = SensorModels(models, {spec.name: spec.dim for spec in sensors}, n, "cpu")
-    return VectorEnvironment(scenario, seen, ActuatorModels((), {}, PERIOD, n), EPISODE_STEPS, seed)
+    seen = SensorModels(models, {spec.name: spec.dim for spec in sensors}, n, scenario.device)
+    return VectorEnvironment(scenario, seen, actuators, EPISODE_STEPS, seed)
 
 
 def flat_task(

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from policies.signals import Commands, Truth
 from policies.terms.rotation import rotation_matrix
+from sim.physics.masks import mask_of
 from sim.physics.rotor.parameters import GRAVITY, RotorParameters
 from sim.physics.rotor.physics import RotorPhysics
 from sim.quadrotor.figures import Figures, Targets
@@ -52,6 +53,8 @@ class QuadrotorScenario:
         self._settings = settings
         self._starts = StartPool(settings.start, self.physics.parameters[:1].clone(), randomization, num_worlds)
         self._targets = None if figures is None else Targets(figures, num_worlds, period, device)
+        # Where the worlds that restart begin; other rows are left from earlier.
+        self._rows = torch.zeros_like(self.physics.state)
         self._keep_constants()
         self._hover = 2.0 * robot.hover_fraction - 1.0
         self._actions_per_speed = 2.0 / robot.max_speed
@@ -80,8 +83,14 @@ class QuadrotorScenario:
             rows = rows.clone()
             rows[:, 0:3] += self._targets.position[ids]
             rows[:, 7:10] += self._targets.velocity[ids]
-        self.physics.write(ids, rows)
+        self._rows.index_copy_(0, ids, rows)
+        self._start(ids)
         self._keep_constants()
+
+    def _start(self, ids: Tensor) -> None:
+        """Put the worlds `ids` [K] into the states that `_rows` has for them."""
+        qpos, qvel, rotor_speed = self._rows.split((7, 6, 4), -1)
+        self.physics.write(mask_of(ids, self.num_worlds), qpos, qvel, rotor_speed)
 
     def _keep_constants(self) -> None:
         """Copy what holds for a whole episode, so that a Truth taken now outlives the next restart."""
@@ -92,16 +101,15 @@ class QuadrotorScenario:
             "dynamics": self.physics.parameters.clone(),
         }
 
-    def advance(self, commands: Commands, differentiable: bool) -> None:
-        (self.physics.flow if differentiable else self.physics.step)(commands["rotor_speed"])
+    def advance(self, commands: Commands, applied: Commands, differentiable: bool) -> None:
+        (self.physics.flow if differentiable else self.physics.step)(applied["rotor_speed"])
         if self._targets is not None:
             self._targets.advance()
 
     def push(self, ids: Tensor, velocity: Tensor) -> None:
         """Kick the worlds `ids` [K]: their velocity changes by [K, 3] or [3] m/s in the world's frame."""
-        rows = self.physics.state[ids].clone()
-        rows[:, 7:10] += velocity
-        self.physics.write(ids, rows)
+        self.physics.detach()
+        self.physics.qvel[ids, :3] += velocity
 
     def detach(self) -> None:
         self.physics.detach()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -52,6 +52,12 @@ class HeightMap:
             cells=torch.from_numpy(np.where(np.isfinite(cells), cells, 0.0).astype(np.float32)),
             samples=torch.from_numpy(samples),
             resolution=resolution,
+        )
+
+    def to(self, device: str) -> HeightMap:
+        """The same heights on another device."""
+        return replace(
+            self, smooth=self.smooth.to(device), cells=self.cells.to(device), samples=self.samples.to(device)
         )
 
     def at(self, points: Tensor) -> Tensor:

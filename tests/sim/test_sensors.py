@@ -99,3 +99,36 @@ def test_actuator_delay_and_rate_limit() -> None:
     delayed.restart(torch.tensor([1]))
     after = delayed.apply(commands[0])["u"][:, 0].tolist()
     assert after == [6.0, 0.0, 6.0]
+
+
+@pytest.mark.parametrize("substeps", [1, 2, 3])
+def test_each_world_has_its_own_delay_in_substeps_and_its_own_zero_error(substeps: int) -> None:
+    """A delay of d substeps shifts the sequence of held commands, less the zero errors, by d."""
+    delays = torch.tensor([0, 1, 2, 5])
+    models = ActuatorModels((ActuatorModel("u", delay=5),), {"u": torch.tensor([-7.0, 7.0])}, 0.01, 4, substeps)
+    actuator = models["u"]
+    actuator.delay.copy_(delays)
+    actuator.zero[:, 1] = torch.arange(4.0)
+    given = torch.randn(9, 4, 2, generator=torch.Generator().manual_seed(1))
+    arrived = [models.apply(Commands({"u": row}))["u"].view(4, substeps, 2) for row in given]
+    held = (given - actuator.zero).repeat_interleave(substeps, 0)
+    rest = torch.tensor([-7.0, 7.0])
+    for world, delay in enumerate(delays.tolist()):
+        expected = torch.cat((rest.expand(delay, 2), held[:, world]))[: len(held)]
+        assert torch.equal(torch.cat([row[world] for row in arrived]), expected)
+
+
+def test_actuators_continue_from_a_snapshot() -> None:
+    def make() -> ActuatorModels:
+        return ActuatorModels((ActuatorModel("u", delay=3),), {"u": torch.zeros(1)}, 0.01, 2, 2)
+
+    g = torch.Generator().manual_seed(2)
+    first, second = make(), make()
+    first["u"].delay.copy_(torch.tensor([1, 3]))
+    first["u"].zero.fill_(0.5)
+    for _ in range(3):
+        first.apply(Commands({"u": torch.randn(2, 1, generator=g)}))
+    second.restore(first.snapshot())
+    for _ in range(4):
+        command = Commands({"u": torch.randn(2, 1, generator=g)})
+        assert torch.equal(first.apply(command)["u"], second.apply(command)["u"])

@@ -23,18 +23,18 @@ class TerrainCurriculum:
     A world keeps its column. One that passes the last level goes on at a random one, so that none is forgotten.
     """
 
-    def __init__(self, num_worlds: int, rows: int, columns: int, tile: float) -> None:
-        worlds = torch.arange(num_worlds)
+    def __init__(self, num_worlds: int, rows: int, columns: int, tile: float, device: str = "cpu") -> None:
+        worlds = torch.arange(num_worlds, device=device)
         self.rows = rows
         self._count = columns
         self.columns = worlds % columns
         self.levels = (worlds // columns) % min(FIRST_LEVELS, rows)
         self.fixed = False
         self._tile = tile
-        self._asked = torch.zeros(num_worlds)
-        self._gone = torch.zeros(num_worlds)
-        self._away = torch.zeros(num_worlds, 2)
-        self._walked = torch.zeros(num_worlds, dtype=torch.bool)
+        self._asked = torch.zeros(num_worlds, device=device)
+        self._gone = torch.zeros(num_worlds, device=device)
+        self._away = torch.zeros(num_worlds, 2, device=device)
+        self._walked = torch.zeros(num_worlds, dtype=torch.bool, device=device)
 
     def advance(self, command: Tensor, velocity: Tensor, moved: Tensor, period: float) -> None:
         """One control period: `command` and `velocity` [N, 2] in the base's frame, m/s; `moved` [N, 2] world, m."""
@@ -60,14 +60,14 @@ class TerrainCurriculum:
 
     def _move(self, ids: Tensor, by: Tensor, generator: torch.Generator) -> None:
         level = self.levels[ids] + by
-        anywhere = torch.randint(0, self.rows, level.shape, generator=generator)
+        anywhere = torch.randint(0, self.rows, level.shape, generator=generator, device=ids.device)
         self.levels[ids] = torch.where(level >= self.rows, anywhere, level.clamp_min(0))
         for sums in (self._asked, self._gone, self._away, self._walked):
             sums[ids] = 0
 
     def spread(self) -> None:
         """Spread the worlds evenly over all levels, from their next episodes on, and leave them there."""
-        self.levels = (torch.arange(len(self.levels)) // self._count) % self.rows
+        self.levels = (torch.arange(len(self.levels), device=self.levels.device) // self._count) % self.rows
         self.fixed = True
 
     def fix(self, level: int) -> None:

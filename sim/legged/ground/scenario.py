@@ -9,10 +9,11 @@ from torch import Tensor
 
 from policies.errors import UserError
 from policies.signals import Commands, Truth
+from sim.actuators import ActuatorModels
 from sim.legged.ground.tiles import TerrainGround
 from sim.legged.scenario import LeggedScenario
 from sim.legged.settings import LeggedSettings
-from sim.physics.mujoco.physics import MujocoPhysics
+from sim.physics.protocol import JointedPhysics
 from sim.robots.legged import LeggedRobot
 from sim.terms.terms import Reward
 
@@ -27,7 +28,8 @@ class TerrainScenario(LeggedScenario):
 
     def __init__(
         self,
-        physics: MujocoPhysics,
+        physics: JointedPhysics,
+        actuators: ActuatorModels,
         robot: LeggedRobot,
         settings: LeggedSettings,
         rewards: Mapping[str, Reward],
@@ -38,40 +40,43 @@ class TerrainScenario(LeggedScenario):
         imperfections: float,
     ) -> None:
         super().__init__(
-            physics, robot, settings, rewards, period, randomized=randomized, imperfections=imperfections, ground=ground
+            physics,
+            actuators,
+            robot,
+            settings,
+            rewards,
+            period,
+            randomized=randomized,
+            imperfections=imperfections,
+            ground=ground,
         )
         self.tiles = ground
-        self._fell = torch.zeros(physics.num_worlds, dtype=torch.bool)
-
-    @property
-    def terrain_kind(self) -> Tensor:
-        """Kind [N] of each world's tile, an index into the kinds of `terrain_places`."""
-        return self.terrain_places()[1]
-
-    @property
-    def terrain_level(self) -> Tensor:
-        """Level [N] of each world's tile."""
-        return self.tiles.levels
+        self._fell = torch.zeros(physics.num_worlds, dtype=torch.bool, device=physics.device)
 
     def terrain_places(self) -> tuple[Sequence[str], Tensor, Tensor]:
         """The names of the kinds, and every world's kind [N] (an index into them) and level [N]."""
         columns = self.tiles.terrain.kinds
         names = tuple(dict.fromkeys(columns))
-        of_column = torch.tensor([names.index(kind) for kind in columns])
+        of_column = torch.tensor([names.index(kind) for kind in columns], device=self.device)
         return names, of_column[self.tiles.curriculum.columns], self.tiles.levels
 
     def begin(self, ids: Tensor, generator: torch.Generator) -> None:
         self.tiles.curriculum.finish(ids, self._fell[ids], generator)
         super().begin(ids, generator)
 
-    def advance(self, commands: Commands, differentiable: bool) -> None:
-        before = torch.from_numpy(self.physics.qpos[:, :2]).float()
+    def advance(self, commands: Commands, applied: Commands, differentiable: bool) -> None:
+        before = self._horizontal()
         command = self.commands.values
-        super().advance(commands, differentiable)
-        after = torch.from_numpy(self.physics.qpos[:, :2]).float()
+        super().advance(commands, applied, differentiable)
+        after = self._horizontal()
         velocity = self.physics.values[:, self._columns["linear_velocity"]][:, :2]
         self.tiles.curriculum.advance(command[:, :2], velocity, after - before, self._period)
         self._come_back(after)
+
+    def _horizontal(self) -> Tensor:
+        """Positions [N, 2] of the bases in m: a copy."""
+        place = self._at.position.start
+        return self.physics.qpos[:, place : place + 2].to(torch.float32, copy=True)
 
     def _come_back(self, position: Tensor) -> None:
         """Move robots that left their tile to the opposite edge of the one they go on on."""
@@ -83,7 +88,8 @@ class TerrainScenario(LeggedScenario):
             self.tiles.curriculum.cross(ids, self._generator)
             self.tiles.follow(ids)
             jump += self.tiles.middles() - middles
-            self.physics.qpos[ids.numpy(), :2] += jump[ids].double().numpy()
+            place = self._at.position.start
+            self.physics.qpos[ids, place : place + 2] += jump[ids]
             # The sensors of this step follow, so that heights are looked up where the robot now is.
             values = self.physics.values.clone()
             values[ids, self._columns["base_position"].start] += jump[ids, 0]

@@ -65,18 +65,27 @@ def make_environment(
     walking.check_world(of, settings, device, robot, imperfections)
     ground = build_terrain(terrain)
     physics = walking.make_physics(of, settings, num_worlds, ground)
-    curriculum = TerrainCurriculum(num_worlds, terrain.rows, len(terrain.kinds), terrain.tile)
+    curriculum = TerrainCurriculum(num_worlds, terrain.rows, len(terrain.kinds), terrain.tile, physics.device)
     if not randomized:
         curriculum.spread()
-    tiles = TerrainGround(ground, scan, curriculum, num_worlds, imperfections)
+    tiles = TerrainGround(ground, scan, curriculum, num_worlds, imperfections, physics.device)
+    actuators = walking.actuator_models(of, settings, physics, imperfections if randomized else 0.0)
     scenario = TerrainScenario(
-        physics, of, settings, task.rewards, walking.PERIOD, tiles, randomized=randomized, imperfections=imperfections
+        physics,
+        actuators,
+        of,
+        settings,
+        task.rewards,
+        walking.PERIOD,
+        tiles,
+        randomized=randomized,
+        imperfections=imperfections,
     )
     models = (
         *walking.sensor_models(settings.imperfections, imperfections),
         SensorModel("height_scan", scan.noise * imperfections, dropout=min(0.9, scan.dropout * imperfections)),
     )
-    return walking.seen_by(scenario, sensors(of, settings, scan), models, seed)
+    return walking.seen_by(scenario, actuators, sensors(of, settings, scan), models, seed)
 
 
 def rough_task(

@@ -11,8 +11,6 @@ from torch import Tensor
 from policies.signals import Truth
 from policies.validation import require
 from sim.legged.ground.curriculum import TerrainCurriculum
-from sim.physics.mujoco.physics import MujocoPhysics
-from sim.physics.rows import with_rows
 from sim.terrain.heights import scan_grid, scan_places
 from sim.terrain.terrain import Terrain
 
@@ -61,26 +59,33 @@ class ScanSettings:
 class TerrainGround:
     """See `Ground` in sim.legged.scenario. `scale` times the settings' drift moves each world's map.
 
-    Heights are looked up in the terrain's own surface: the same as by ray casts (`cast`), at a hundredth of the cost.
+    Heights are looked up in the terrain's own surface: the same as by ray casts, at a hundredth of the cost.
     """
 
     def __init__(
-        self, terrain: Terrain, scan: ScanSettings, curriculum: TerrainCurriculum, num_worlds: int, scale: float
+        self,
+        terrain: Terrain,
+        scan: ScanSettings,
+        curriculum: TerrainCurriculum,
+        num_worlds: int,
+        scale: float,
+        device: str = "cpu",
     ) -> None:
         self.terrain = terrain
         self.curriculum = curriculum
-        self.origins = torch.from_numpy(terrain.origins).float()
+        self.origins = torch.tensor(terrain.origins, dtype=torch.float32, device=device)
+        self._heights = terrain.heights.to(device)
         self._scan = scan
-        self._grid = scan.grid
-        self._drift_scale = torch.tensor([scan.drift, scan.drift, scan.height_drift]) * scale
-        self.drift = torch.zeros(num_worlds, 3)
+        self._grid = scan.grid.to(device)
+        self._drift_scale = torch.tensor([scan.drift, scan.drift, scan.height_drift], device=device) * scale
+        self.drift = torch.zeros(num_worlds, 3, device=device)
         self.levels = curriculum.levels.clone()
         """Level [N] of the tile that each world is on; the curriculum's are those of the tiles to come."""
 
     def begin(self, ids: Tensor, generator: torch.Generator) -> Tensor:
         """Start on the middle of each world's tile; draw a new drift of the map."""
-        u = torch.rand(len(ids), 2, generator=generator) * 2.0 - 1.0
-        self.drift[ids] = torch.randn(len(ids), 3, generator=generator) * self._drift_scale
+        u = torch.rand(len(ids), 2, generator=generator, device=ids.device) * 2.0 - 1.0
+        self.drift[ids] = torch.randn(len(ids), 3, generator=generator, device=ids.device) * self._drift_scale
         self._take_over(ids)
         points = self.origins[self.levels[ids], self.curriculum.columns[ids]].clone()
         points[:, :2] += u * START_SPREAD
@@ -92,7 +97,7 @@ class TerrainGround:
             self._take_over(ids)
 
     def _take_over(self, ids: Tensor) -> None:
-        self.levels = with_rows(self.levels, ids.numpy(), self.curriculum.levels[ids])
+        self.levels = self.levels.index_copy(0, ids, self.curriculum.levels[ids])
 
     def middles(self) -> Tensor:
         """Middles [N, 2] of the tiles the worlds are on, m."""
@@ -100,19 +105,12 @@ class TerrainGround:
 
     def height(self, points: Tensor) -> Tensor:
         """Heights [N, P] in m of the ground below points [N, P, 2]."""
-        return self.terrain.heights.at(points)
+        return self._heights.at(points)
 
     def exact(self, truth: Mapping[str, Tensor]) -> Tensor:
         """The true scan [N, k] in m."""
         places = scan_places(truth["base_position"], truth["orientation"], self._grid)
         return self._relative(self.height(places), truth)
-
-    def cast(self, truth: Mapping[str, Tensor], physics: MujocoPhysics) -> Tensor:
-        """The true scan [N, k] in m, by ray casts."""
-        places = scan_places(truth["base_position"], truth["orientation"], self._grid)
-        above = torch.cat((places, torch.full_like(places[..., :1], 20.0)), -1)
-        distance = physics.ray(above.double().numpy(), torch.tensor([0.0, 0.0, -1.0]).double().numpy())
-        return self._relative(torch.where(distance < 0.0, 0.0, 20.0 - distance), truth)
 
     def signals(self, truth: Truth) -> dict[str, Tensor]:
         """`height_scan` [N, k] m through the drifted map."""

@@ -74,33 +74,3 @@ def read_worlds(
     read_world(
         wp.tid(), values.shape[1], data, state, copies, velocities, speeds, count, speed_limit, enormous, values, sound
     )
-
-
-@wp.func_native("""
-    const int actuators = fresh.shape[1], substeps = schedule.shape[1];
-    double* plan = schedule.data + size_t(i) * substeps * actuators;
-    double* last = previous.data + size_t(i) * actuators;
-    const float* next = fresh.data + size_t(i) * actuators;
-    for (int substep = 0; substep < substeps; ++substep)
-        for (int k = 0; k < actuators; ++k) plan[substep * actuators + k] = substep < late.data[i] ? last[k] : next[k];
-    for (int k = 0; k < actuators; ++k) last[k] = next[k];
-""")
-def schedule_world(
-    i: int,
-    schedule: wp.array3d(dtype=wp.float64),
-    previous: wp.array2d(dtype=wp.float64),
-    fresh: wp.array2d(dtype=float),
-    late: wp.array(dtype=wp.int64),
-): ...
-
-
-@wp.kernel(enable_backward=False)
-def schedule_commands(
-    schedule: wp.array3d(dtype=wp.float64),
-    previous: wp.array2d(dtype=wp.float64),
-    fresh: wp.array2d(dtype=float),
-    late: wp.array(dtype=wp.int64),
-):
-    """Commands of every substep into `schedule` [N, substeps, nu]: `previous` [N, nu] for the first `late` [N] of them,
-    then `fresh` [N, nu], which `previous` becomes."""
-    schedule_world(wp.tid(), schedule, previous, fresh, late)

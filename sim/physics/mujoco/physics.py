@@ -1,48 +1,42 @@
 """MuJoCo on the CPU: N worlds of one model, stepped together on all cores by `mujoco.batch.Batch`.
 
-What a step costs is MuJoCo's own work: one call advances every world by all substeps, and one kernel brings the
+What a step costs is MuJoCo's own work: one call advances every world by all substeps, and one kernel converts the
 sensors to float32. Joint angles and speeds and the base's orientation, rates, position and velocity are current at the
-new state: they are read off the state itself (see `StateSensors`), which spares the forward stages (`mjSTAGE_VEL`) that
+new state: they are read off the state itself (see `StateSensors`), which avoids the forward stages (`mjSTAGE_VEL`) that
 MuJoCo would need to bring all of its sensors up to date, a sixth of the time. The others (accelerometer, torques,
 contacts, feet) describe the last substep.
 
 A world that MuJoCo reports as failed, or that is no longer finite, is quarantined: put back to the model's default
-state alone, counted, and its last states written for inspection if a folder is given; the others go on untouched.
-MuJoCo's own automatic reset stays on: it keeps what is not finite away from collision detection.
+state alone, counted, and its last states written for inspection if a folder is given; the others are not affected.
+MuJoCo's own automatic reset stays on: it keeps non-finite values away from collision detection.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
 import mujoco
-import numpy as np
 import torch
-from mujoco.batch import MODEL_FIELDS, Batch, SimulationError
-from numpy.typing import ArrayLike, NDArray
+from mujoco.batch import Batch, SimulationError
 from torch import Tensor
 
 from policies.errors import UserError
-from sim.physics.mujoco import kernels
-from sim.physics.mujoco.passes import Pass
+from sim.physics.columns import SensorColumns
+from sim.physics.masks import chosen
+from sim.physics.mujoco.fields import BatchFields
 from sim.physics.mujoco.quarantine import Quarantine
 from sim.physics.mujoco.rays import StaticRays
 from sim.physics.mujoco.silence import silence
 from sim.physics.mujoco.state_sensors import StateSensors
-from sim.physics.rows import with_rows
-
-Array = NDArray[np.float64]
-Ids = Tensor | NDArray[np.integer[Any]]
 
 
 class MujocoPhysics:
-    """N worlds of `model`, `substeps` of `model.opt.timestep` a step, on `threads` threads (0: every core).
+    """N worlds of `model`, `substeps` of `model.opt.timestep` a step, on `threads` threads (0: every core); see
+    `JointedPhysics`.
 
-    `dump` is a folder for the last states of failed worlds; none are written without it. Raises UserError for zero
-    worlds, substeps below 1 or negative threads.
+    All tensors are views of the batch's own memory. `dump` is a folder for the last states of failed worlds; none are
+    written without it. Raises UserError for zero worlds, substeps below 1 or negative threads.
     """
 
     def __init__(
@@ -57,34 +51,23 @@ class MujocoPhysics:
         silence()
         self.model = model
         self.substeps = substeps
-        self.batch = Batch(model, nsim=num_worlds, nthread=threads)
-        self._data: Array = self.batch.bind("sensordata")
-        self._state_sensors = StateSensors(self.batch)
+        self.batch = batch = Batch(model, nsim=num_worlds, nthread=threads)
+        self.fields = BatchFields(batch)
+        self.columns = SensorColumns(model)
+        self.group = self.columns.group
+        self.qpos, self.qvel = torch.from_numpy(batch.bind("qpos")), torch.from_numpy(batch.bind("qvel"))
+        base = int(model.jnt_bodyid[0]) if model.njnt else 1
+        self.wrench = torch.from_numpy(batch.bind("xfrc_applied"))[:, base]
+        self._state, self._warning = torch.from_numpy(batch.state), torch.from_numpy(batch.warning)
+        self._control, self._data = torch.from_numpy(batch.bind("ctrl")), batch.bind("sensordata")
+        self._default = self._state[:1].clone()
+        self._schedule = torch.zeros(num_worlds, substeps, model.nu, dtype=torch.float64)
+        self._state_sensors = StateSensors(batch)
         self._stage = 0 if self._state_sensors.complete else int(mujoco.mjtStage.mjSTAGE_VEL)
-        self.qpos: Array = self.batch.bind("qpos")
-        self.qvel: Array = self.batch.bind("qvel")
-        self._control: Array = self.batch.bind("ctrl")
-        self._force: Array = self.batch.bind("xfrc_applied")
-        self._columns = {
-            model.sensor(i).name: slice(model.sensor_adr[i], model.sensor_adr[i] + model.sensor_dim[i])
-            for i in range(model.nsensor)
-        }
-        self._base = int(model.jnt_bodyid[0]) if model.njnt else 1
-        self._nominal: dict[str, Array] = {}
-        self._default = self.batch.state[0].copy()
-        self._previous = np.zeros_like(self._control)
-        self._schedule = np.zeros((num_worlds, substeps, model.nu))
-        late = torch.zeros(num_worlds, dtype=torch.int64)
-        self._plan = Pass(
-            kernels.schedule_commands,
-            num_worlds,
-            [torch.from_numpy(self._schedule), torch.from_numpy(self._previous)],
-            [torch.zeros(num_worlds, model.nu), late],
-        )
         self._rays: StaticRays | None = None
-        self.quarantine = Quarantine(self.batch, dump)
-        self.values: Tensor = torch.empty(0)
-        self.refresh(np.arange(num_worlds))
+        self.quarantine = Quarantine(batch, substeps, dump)
+        self.values: Tensor = torch.empty(num_worlds, model.nsensordata)
+        self.refresh(torch.ones(num_worlds, dtype=torch.bool))
 
     @property
     def num_worlds(self) -> int:
@@ -100,13 +83,8 @@ class MujocoPhysics:
         return float(self.model.opt.timestep)
 
     @property
-    def wrench(self) -> Array:
-        """Force (N) and torque (Nm) on the base at its centre of mass [N, 6], world axes: live, kept until changed."""
-        return self._force[:, self._base]
-
-    @property
     def failed(self) -> Tensor:
-        """Worlds [N] that the last step put into quarantine."""
+        """Worlds [N] bool that the last step put into quarantine."""
         return self.quarantine.failed
 
     @property
@@ -114,40 +92,24 @@ class MujocoPhysics:
         """How often a world has been put into quarantine."""
         return self.quarantine.count
 
-    def columns(self, name: str) -> slice:
-        """Where a sensor of the model stands in `values`."""
-        try:
-            return self._columns[name]
-        except KeyError:
-            near = get_close_matches(name, self._columns, n=3)
-            hint = f"; did you mean {', '.join(near)}?" if near else f"; it has {', '.join(self._columns)}"
-            raise UserError(f"the model has no sensor {name!r}{hint}") from None
+    def keep_failures(self, folder: Path) -> None:
+        """Write the last states of failed worlds into `folder` (see `sim.physics.mujoco.quarantine.read_dump`)."""
+        self.quarantine.folder = folder
 
-    def group(self, names: list[str]) -> slice:
-        """Where sensors that follow each other stand, as one slice."""
-        parts = [self.columns(name) for name in names]
-        for a, b in zip(parts, parts[1:], strict=False):
-            if a.stop != b.start:
-                raise ValueError(f"sensors {names} do not follow each other in the model")
-        return slice(parts[0].start, parts[-1].stop)
-
-    def step(self, command: Tensor, delay: Tensor | None = None) -> None:
-        """Hold actuator commands [N, nu] for all substeps; a world with a delay of d substeps [N] holds the previous
-        command for the first d of them."""
-        command = command.detach()
-        fresh = command.numpy()
-        if fresh.shape != self._control.shape:
-            raise ValueError(f"command must be {list(self._control.shape)}, got {list(fresh.shape)}")
+    def step(self, command: Tensor) -> None:
+        """Advance by all substeps under commands [N, nu] held, or [N, substeps, nu] with one for each substep."""
+        held = command.dim() == 2
+        wanted = self._control.shape if held else self._schedule.shape
+        if command.shape != wanted:
+            raise ValueError(f"command must be {list(wanted)}, got {list(command.shape)}")
         self.quarantine.remember()
         try:
-            if delay is None or not bool((delay > 0).any()):
-                schedule = np.broadcast_to(fresh[:, None], self._schedule.shape)
-                self._control[:] = fresh
-                self._previous[:] = fresh
+            if held:
+                self._control.copy_(command.detach())
                 self.batch.step(nstep=self.substeps, stage=self._stage)
             else:
-                schedule = self._delayed(command, delay)
-                self.batch.rollout(self.substeps, schedule, record=())
+                self._schedule.copy_(command.detach())
+                self.batch.rollout(self.substeps, self._schedule.numpy(), record=())
                 if self._stage:
                     self.batch.forward(stage=self._stage)
         except SimulationError as error:
@@ -155,132 +117,79 @@ class MujocoPhysics:
             for world in error.ids:
                 self.quarantine.report(int(world), self.batch.error(int(world)))
         self.values, sound = self._state_sensors.read()
-        self._inspect(sound, schedule)
+        if self.quarantine.collect(sound, command):
+            self._put_back()
 
-    def _delayed(self, fresh: Tensor, delay: Tensor) -> Array:
-        """The commands [N, substeps, nu] of every substep; the last ones are kept for the next step."""
-        if delay.shape != (self.num_worlds,):
-            raise ValueError(f"delay must be [{self.num_worlds}], got {list(delay.shape)}")
-        self._plan(fresh, delay)
-        return self._schedule
+    def _put_back(self) -> None:
+        """Reset the worlds that have just failed."""
+        failed = self.quarantine.failed
+        self._reset(failed)
+        broken = failed & ~torch.isfinite(self.values).all(1)
+        if broken.any():
+            # The state is good again, so the values written into the model are not.
+            self.fields.reset(broken)
+            self._reset(broken)
 
-    def _inspect(self, sound: Tensor, commands: Array) -> None:
-        ids = self.quarantine.collect(sound.numpy(), commands)
-        if not len(ids):
-            return
-        self.batch.reset(ids, stage=0)
-        self._previous[ids] = 0.0
-        self.refresh(ids)
-        broken = ids[~torch.isfinite(self.values[ids]).all(1).numpy()]
-        if len(broken):
-            # Then it is not the state but what was written into the model.
-            for field in self._expanded():
-                self.batch.expand(field)[broken] = self._own(field)
-            self.batch.reset(broken, stage=0)
-            self.refresh(broken)
+    def _reset(self, worlds: Tensor) -> None:
+        self.batch.reset(chosen(worlds).numpy(), stage=0)
+        self.refresh(worlds)
 
-    def write(self, ids: Ids, qpos: Array, qvel: Array) -> None:
-        """Set positions [K, nq] and velocities [K, nv] of the worlds `ids` [K], at rest otherwise: time 0, no warm
-        start, no wrench, no command on its way. Call `refresh` when all is written."""
-        rows = np.asarray(ids)
+    def write(self, worlds: Tensor, qpos: Tensor, qvel: Tensor, command: Tensor | None = None) -> None:
+        """Start the masked `worlds` [N] from positions [N, nq] and velocities [N, nv]: time 0, no warm start, no
+        wrench, under `command` [N, nu], with sensors up to date."""
+        ids = chosen(worlds)
         # What `Batch.reset` would do, at a fiftieth of its cost for a few worlds.
-        self.batch.state[rows] = self._default
-        self.batch.warning[rows] = 0
-        self.qpos[rows] = qpos
-        self.qvel[rows] = qvel
+        self._state.index_copy_(0, ids, self._default.expand(len(ids), -1))
+        self._warning.index_fill_(0, ids, 0)
+        for live, given in ((self.qpos, qpos), (self.qvel, qvel), (self._control, command)):
+            if given is not None:
+                live.index_copy_(0, ids, given.index_select(0, ids).to(live.dtype))
+        self._refresh(ids)
 
-    def refresh(self, ids: Ids, command: Array | None = None) -> None:
-        """Bring the sensors of the worlds `ids` [K] up to what was written; `command` [K, nu] is what acts on them."""
-        rows = np.sort(np.asarray(ids))
-        if command is not None:
-            self._control[np.asarray(ids)] = command
-            self._previous[np.asarray(ids)] = command
-        self.batch.forward(rows)
-        fresh = self._data[rows].astype(np.float32)
-        if len(rows) == self.num_worlds:
-            self.values = torch.from_numpy(fresh)
-        else:
-            self.values = with_rows(self.values, rows, fresh)
+    def refresh(self, worlds: Tensor) -> None:
+        """Bring the sensors of the masked `worlds` [N] up to what was written into live tensors."""
+        self._refresh(chosen(worlds))
 
-    def nominal(self, field: str) -> Array:
-        """The model's own values of a field, whatever randomization has written since; do not write them."""
-        if field not in self._nominal:
-            _check_field(field)
-            values: Array = np.array(self._own(field), copy=True)
-            values.flags.writeable = False
-            self._nominal[field] = values
-        return self._nominal[field]
+    def _refresh(self, ids: Tensor) -> None:
+        self.batch.forward(ids.numpy())
+        fresh = torch.from_numpy(self._data[ids.numpy()]).float()
+        self.values = self.values.index_copy(0, ids, fresh)
 
-    def expand(self, field: str) -> Array:
-        """Per-world values [N, ...] of a model field: live, to be written; `set_const` after those it reads."""
-        self.nominal(field)
-        values: Array = self.batch.expand(field)
-        return values
+    def ray(self, points: Tensor, directions: Tensor) -> Tensor:
+        """Distances [...] float32 in m along rays to the static world, -1 where they hit nothing.
 
-    def set_const(self, ids: Ids | None = None) -> None:
-        """Let the constants that follow from masses, frames and default poses follow what was written.
-
-        It costs about as much per world as a few substeps: name the worlds `ids` [K] that were written.
-        """
-        self.batch.set_const(None if ids is None else np.sort(np.asarray(ids)))
-
-    def ray(self, points: ArrayLike, directions: ArrayLike, ids: Ids | None = None) -> Tensor:
-        """Distances [K, R] float32 in m along rays to the static world, -1 where they hit nothing.
-
-        `points` (m) and unit `directions` broadcast to [K, R, 3], in the world frame; K is the number of `ids`, or of
-        worlds without. The static world is one for all, so rays of some worlds cost no more than those alone.
+        `points` (m) and unit `directions` broadcast to [..., 3], in the world frame. The static world is the same in
+        all worlds, and a robot is never in the way.
         """
         if self._rays is None:
             self._rays = StaticRays(self.model, int(self.batch.nthread))
-        start, along = np.asarray(points, dtype=np.float64), np.asarray(directions, dtype=np.float64)
-        rays = np.broadcast_shapes((1, 3), start.shape, along.shape)[-2]
-        shape = (self.num_worlds if ids is None else len(ids), rays, 3)
-        return self._rays.cast(np.broadcast_to(start, shape), np.broadcast_to(along, shape))
+        return self._rays.cast(points, directions)
 
     def snapshot(self) -> dict[str, Tensor]:
         """Copies of everything that decides the future: whole states with their warm starts, models, counters."""
-        saved = {f"field.{field}": torch.from_numpy(np.array(self.batch.expanded(field))) for field in self._expanded()}
-        saved["state"] = torch.from_numpy(self.batch.state.copy())
-        saved["previous"] = torch.from_numpy(self._previous.copy())
-        saved["values"] = self.values.clone()
-        saved["failed"] = self.failed.clone()
-        saved["failures"] = torch.tensor(self.failures)
-        return saved
+        return {
+            **{f"field.{field}": values for field, values in self.fields.snapshot().items()},
+            "state": self._state.clone(),
+            "values": self.values.clone(),
+            "failed": self.failed.clone(),
+            "failures": torch.tensor(self.failures),
+        }
 
     def restore(self, snapshot: Mapping[str, Tensor]) -> None:
         """Continue from a snapshot of as many worlds of the same model, bit for bit."""
-        state = snapshot["state"].numpy()
-        if state.shape != self.batch.state.shape:
+        state = snapshot["state"]
+        if state.shape != self._state.shape:
             raise UserError(
                 f"the snapshot is of {state.shape[0]} worlds with states of {state.shape[1]} numbers, this physics has "
                 f"{self.num_worlds} with {self.batch.nstate}: it needs the same model and number of worlds"
             )
-        fields = {name.removeprefix("field.") for name in snapshot if name.startswith("field.")}
-        for field in fields | set(self._expanded()):
-            saved = snapshot.get(f"field.{field}")
-            self.batch.expand(field)[:] = self._own(field) if saved is None else saved.numpy()
-        self.batch.state[:] = state
-        self._previous[:] = snapshot["previous"].numpy()
+        prefix = "field."
+        self.fields.restore({k.removeprefix(prefix): v for k, v in snapshot.items() if k.startswith(prefix)})
+        self._state.copy_(state)
         self.values = snapshot["values"].clone()
         self.quarantine.failed = snapshot["failed"].clone()
         self.quarantine.count = int(snapshot["failures"])
         self.quarantine.forget()
 
-    def _expanded(self) -> list[str]:
-        """Fields that differ between worlds, those that `set_const` derives included."""
-        return [field for field in _FIELDS if self.batch.expanded(field) is not None]
-
-    def _own(self, field: str) -> Array:
-        holder = self.model.opt if field.startswith("opt.") else self.model
-        values: Array = np.asarray(getattr(holder, field.removeprefix("opt.")))
-        return values
-
-
-def _check_field(field: str) -> None:
-    if field not in MODEL_FIELDS:
-        near = get_close_matches(field, MODEL_FIELDS, n=3)
-        hint = f"; did you mean {', '.join(near)}?" if near else ""
-        raise UserError(f"a MuJoCo model has no field {field!r}{hint}")
-
-
-_FIELDS = tuple(sorted(MODEL_FIELDS))
+    def close(self) -> None:
+        """Nothing to free: the batch goes with its last reference."""

@@ -1,4 +1,4 @@
-"""Worlds that have failed: which, how many, why, and what they were in before, to be looked at and replayed."""
+"""Worlds that have failed: which, how many, why, and the states before, to be looked at and replayed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 Array = NDArray[np.float64]
-_NOBODY = np.empty(0, np.int64)
 MOST_DUMPS = 20
 """Files written at most: a world that fails for a reason fails again."""
 HISTORY = 4
@@ -38,11 +37,12 @@ class Quarantine:
     most; none are written, and no states kept, while it is None.
     """
 
-    def __init__(self, batch: Batch, folder: Path | None = None) -> None:
+    def __init__(self, batch: Batch, substeps: int, folder: Path | None = None) -> None:
         self._failed, self._some_failed = torch.zeros(batch.nsim, dtype=torch.bool), False
         self.count = 0
         self.folder = folder
         self._batch = batch
+        self._substeps = substeps
         self._warning = batch.warning
         self._reported: dict[int, str] = {}
         self._history: deque[Array] = deque(maxlen=HISTORY)
@@ -71,17 +71,17 @@ class Quarantine:
         """A world that MuJoCo gave up in the step under way."""
         self._reported[world] = reason
 
-    def collect(self, sound: NDArray[np.bool_], commands: Array) -> NDArray[np.int64]:
-        """The worlds [K] that failed in the step just made, now counted and dumped.
+    def collect(self, sound: Tensor, commands: Tensor) -> bool:
+        """Find, count and dump the worlds that failed in the step just made; whether there are any (see `failed`).
 
-        `sound` [N] tells which have sane values; `commands` [N, substeps, nu] are those of the step. What MuJoCo has
-        warned of counts from here, and is over once the world is reset.
+        `sound` [N] bool: which worlds have sane values; `commands` [N, nu] or [N, substeps, nu] are those of the step.
+        MuJoCo's warnings count from here, and end once the world is reset.
         """
-        # MuJoCo writes what it warns of and how often: all is zero, and quickly looked through, until it does.
-        warned = self._warning.any()
-        if sound.all() and not warned and not self._reported and not self._some_failed:
-            return _NOBODY
-        bad = ~sound
+        # MuJoCo writes which warnings it raised and how often: all is zero, and quickly checked, until it does.
+        warned, good = self._warning.any(), sound.numpy()
+        if good.all() and not warned and not self._reported and not self._some_failed:
+            return False
+        bad: NDArray[np.bool_] = ~good
         if warned:
             bad |= self._warning[:, list(map(int, _WARNINGS)), 1].any(1)
         if self._reported:
@@ -91,9 +91,9 @@ class Quarantine:
         for world in ids:
             self.count += 1
             if self.folder is not None and self.count <= MOST_DUMPS:
-                self._dump(self.folder, int(world), self._reason(int(world)), commands[world])
+                self._dump(self.folder, int(world), commands[world].numpy())
         self._reported.clear()
-        return ids
+        return self._some_failed
 
     def _reason(self, world: int) -> str:
         counts = self._batch.warning[world, :, 1]
@@ -102,12 +102,13 @@ class Quarantine:
             reasons.insert(0, self._reported[world])
         return "; ".join(reasons) or "a sensor or speed is not finite or beyond its bound"
 
-    def _dump(self, folder: Path, world: int, reason: str, commands: Array) -> None:
+    def _dump(self, folder: Path, world: int, command: Array) -> None:
         model = self._batch.get_model(world)
         size = mujoco.mj_sizeModel(model)
         binary = np.empty(size, dtype=np.uint8)
         mujoco.mj_saveModel(model, None, binary)
         states = np.stack([state[world] for state in self._history] or [self._batch.state[world]])
+        commands, reason = np.broadcast_to(command, (self._substeps, model.nu)), self._reason(world)
         path = folder / f"failed-{self.count}-world-{world}.npz"
         part = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:

@@ -8,7 +8,7 @@ import mujoco
 import numpy as np
 import torch
 from mujoco.batch import Batch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from torch import Tensor
 
 _GROUPS = 6
@@ -19,7 +19,7 @@ class StaticRays:
     """Rays into the static part of `model`, which is the same in all worlds.
 
     Since no world's state matters, rays of all worlds are cast in one copy of the model per thread: no kinematics of
-    thousands of robots, and a robot is never in its own rays' way, whatever groups its geoms are in.
+    thousands of robots, and a robot is never in the way of its own rays, whatever groups its geoms are in.
     """
 
     def __init__(self, model: mujoco.MjModel, threads: int) -> None:
@@ -31,12 +31,12 @@ class StaticRays:
         self._groups = np.zeros(_GROUPS, dtype=np.uint8)
         self._groups[_FIXED] = 1
 
-    def cast(self, points: ArrayLike, directions: ArrayLike) -> Tensor:
+    def cast(self, points: Tensor, directions: Tensor) -> Tensor:
         """Distances [...] float32 from `points` [..., 3] m along `directions` [..., 3], world frame; -1 for a miss.
 
-        The distance is in lengths of the direction: metres for unit vectors.
+        The distance is in lengths of the direction: metres for unit vectors. Both broadcast.
         """
-        start, along = (np.asarray(v, dtype=np.float64) for v in (points, directions))
+        start, along = (vectors.double().numpy() for vectors in (points, directions))
         shape = np.broadcast_shapes(start.shape, along.shape)
         if shape[-1:] != (3,):
             raise ValueError(f"points and directions must be [..., 3], got {start.shape} and {along.shape}")

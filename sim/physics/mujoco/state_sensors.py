@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sim.physics.mujoco import kernels
-from sim.physics.mujoco.passes import Pass
-from sim.physics.rotor.runtime import start_warp
+from sim.physics.passes import Pass
+from sim.physics.runtime import start_warp
 
 Array = NDArray[np.float64]
 SPEED_LIMIT = 1000.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from difflib import get_close_matches
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from policies.errors import UserError
 from sim.physics.rotor import kernels
 from sim.physics.rotor.parameters import GRAVITY, RotorParameters
-from sim.physics.rotor.runtime import launch, start_warp
+from sim.physics.runtime import launch, start_warp
 
 COLUMNS = {
     "position": slice(0, 3),
@@ -28,24 +29,36 @@ _WORLDS_PER_THREAD = 1024
 
 
 class RotorPhysics:
-    """N quadrotors; `state` [N, 17], `parameters` [N, 11] and `wrench` [N, 6] are live float32 tensors (see
-    kernels.py).
+    """N quadrotors, each a free body with four rotors; see `Physics`.
 
-    `step` advances in place; `flow` makes a new state that carries gradients to what went before. `threads` splits
-    the worlds over CPU threads; results do not depend on it. Raises UserError for zero worlds or a time step not above
-    0.
+    `state` [N, 17], `parameters` [N, 11] and `wrench` [N, 6] are float32 tensors, live (see kernels.py; the wrench's
+    torque is in the body's frame); `qpos` [N, 7] and `qvel` [N, 6] are parts of the state. Commands are rotor speeds
+    [N, 4] in rad/s.
+
+    `step` advances in place; `flow` makes a new state that carries gradients to earlier states and commands. `threads`
+    splits the worlds over CPU threads; results do not depend on it. Raises UserError for zero worlds, substeps below 1
+    or a time step not above 0.
     """
 
     def __init__(
-        self, num_worlds: int, parameters: RotorParameters, dt: float, device: str = "cpu", threads: int = 1
+        self,
+        num_worlds: int,
+        parameters: RotorParameters,
+        dt: float,
+        device: str = "cpu",
+        threads: int = 1,
+        substeps: int = 1,
     ) -> None:
         if num_worlds < 1:
             raise UserError(f"num_worlds must be at least 1, got {num_worlds}")
+        if substeps < 1:
+            raise UserError(f"substeps must be at least 1, got {substeps}")
         if not dt > 0.0:
             raise UserError(f"dt must be above 0 s, got {dt}")
         start_warp()
         self.num_worlds = num_worlds
         self.dt = dt
+        self.substeps = substeps
         self.device = device
         self.parameters = parameter_row(parameters, device).repeat(num_worlds, 1)
         self.wrench = torch.zeros(num_worlds, kernels.WRENCH_DIM, device=device)
@@ -81,18 +94,51 @@ class RotorPhysics:
         """The state [N, 17] of all worlds: a live view after `step`, a new tensor after every `flow`."""
         return self._flowing if self._flowing is not None else self._state
 
-    def step(self, command: Tensor, substeps: int = 1) -> None:
-        """Hold rotor speed commands [N, 4] (rad/s, clamped to 0..max) for `substeps` steps of `dt`, in place."""
+    @property
+    def qpos(self) -> Tensor:
+        """Position (m, world) and orientation (w, x, y, z) [N, 7]."""
+        return self.state[:, :7]
+
+    @property
+    def qvel(self) -> Tensor:
+        """Linear velocity (m/s, world) and angular velocity (rad/s, body) [N, 6]."""
+        return self.state[:, 7:13]
+
+    @property
+    def values(self) -> Tensor:
+        """All sensors [N, 17]: a copy after `step`, part of the graph after `flow`."""
+        return self.state if self._flowing is not None else self._state.clone()
+
+    def columns(self, name: str) -> slice:
+        """Where a sensor is in `values`; a UserError names near matches."""
+        if name not in COLUMNS:
+            near = get_close_matches(name, COLUMNS, n=3) or COLUMNS
+            raise UserError(f"a quadrotor has no sensor {name!r}; did you mean {', '.join(near)}?")
+        return COLUMNS[name]
+
+    def sensors(self) -> dict[str, Tensor]:
+        """The parts [N, dim] of `values` by name."""
+        values = self.values
+        return {name: values[:, columns] for name, columns in COLUMNS.items()}
+
+    def step(self, command: Tensor) -> None:
+        """Advance by all substeps in place under rotor speeds [N, 4] held (rad/s, clamped to 0..max), or
+        [N, substeps, 4]."""
         self.detach()
-        self._command.copy_(command)
-        for _ in range(substeps):
-            if len(self._launches) == 1 or self._pool is None:
-                launch(self._launches[0], self.device)
-                continue
-            futures: list[Future[None]] = [self._pool.submit(share.launch) for share in self._launches[1:]]
-            self._launches[0].launch()
-            for future in futures:
-                future.result()
+        held = command.dim() == 2
+        for substep in range(self.substeps):
+            if substep == 0 or not held:
+                self._command.copy_(command if held else command[:, substep])
+            self._substep()
+
+    def _substep(self) -> None:
+        if len(self._launches) == 1 or self._pool is None:
+            launch(self._launches[0], self.device)
+            return
+        futures: list[Future[None]] = [self._pool.submit(share.launch) for share in self._launches[1:]]
+        self._launches[0].launch()
+        for future in futures:
+            future.result()
 
     def flow(self, command: Tensor) -> None:
         """One step of `dt` that carries gradients from the new `state` to the old one and to the command."""
@@ -104,10 +150,13 @@ class RotorPhysics:
             self._state.copy_(self._flowing.detach())
             self._flowing = None
 
-    def write(self, ids: Tensor, rows: Tensor) -> None:
-        """Set the state rows [K, 17] of the worlds `ids` [K]."""
+    def write(self, worlds: Tensor, qpos: Tensor, qvel: Tensor, command: Tensor | None = None) -> None:
+        """Start the masked `worlds` [N] from `qpos` [N, 7] and `qvel` [N, 6], rotors turning as `command` [N, 4] says
+        (default 0)."""
         self.detach()
-        self._state[ids] = rows
+        turning = torch.zeros_like(self._command) if command is None else command
+        rows = torch.cat((qpos, qvel, turning), -1)
+        self._state.copy_(torch.where(worlds[:, None], rows, self._state))
 
     @property
     def _tape(self) -> _Tape:
@@ -119,11 +168,6 @@ class RotorPhysics:
     def advance(self, state: Tensor, command: Tensor) -> Tensor:
         """The state [N, 17] one step of `dt` after `state` under rotor speeds [N, 4]; differentiable in both."""
         return _Advance.apply(state, command, self)  # type: ignore[no-untyped-call,no-any-return]
-
-    def sensors(self) -> dict[str, Tensor]:
-        """True values by name [N, dim]; copies after `step`, parts of the graph after `flow`."""
-        state = self.state if self._flowing is not None else self._state.clone()
-        return {name: state[:, columns] for name, columns in COLUMNS.items()}
 
     def snapshot(self) -> dict[str, Tensor]:
         """Copies of everything that decides the physics' future."""

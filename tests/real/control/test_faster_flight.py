@@ -33,7 +33,7 @@ class FakeQuadrotor(FakeRobot):
         row = torch.zeros(1, 17)
         row[0, 2], row[0, 3] = 0.6, 1.0
         row[0, 13:] = robot.hover_fraction * robot.max_speed
-        self._physics.write(torch.tensor([0]), row)
+        self._physics.write(torch.ones(1, dtype=torch.bool), *row.split((7, 6, 4), -1))
 
     def _advance(self) -> None:
         while self._time + TICK <= self.clock.time:
@@ -43,7 +43,7 @@ class FakeQuadrotor(FakeRobot):
                 row = self._physics.state.clone()
                 if float(row[0, 2]) < 0.0:
                     row[0, :13] = torch.tensor([*row[0, :2], 0.0, 1.0, *(0.0,) * 9])
-                    self._physics.write(torch.tensor([0]), row)
+                    self._physics.write(torch.ones(1, dtype=torch.bool), *row.split((7, 6, 4), -1))
             self._report()
 
     def _report(self) -> None:

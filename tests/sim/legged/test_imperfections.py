@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from typing import Any
 
-import mujoco
 import numpy as np
 import pytest
 import torch
@@ -16,7 +15,8 @@ from sim.legged.randomization import PARAMETERS
 from sim.legged.scenario import LeggedScenario
 from sim.legged.settings import ImperfectionSettings, LeggedSettings
 from sim.legged.task import PERIOD, flat_task, sensor_models
-from sim.physics.mujoco.physics import MujocoPhysics
+from sim.physics.mujoco.fields import BatchFields
+from sim.physics.protocol import JointedPhysics
 from sim.robots.go1 import GO1
 
 NONE: dict[str, Any] = {f.name: 0.0 for f in fields(ImperfectionSettings) if not isinstance(f.default, tuple)}
@@ -45,22 +45,20 @@ def world(settings: ImperfectionSettings, n: int = 8, scale: float = 1.0, random
     return environment, environment.scenario
 
 
-def of_worlds(physics: MujocoPhysics, field: str) -> np.ndarray[Any, Any]:
+def of_worlds(physics: JointedPhysics, field: str) -> np.ndarray[Any, Any]:
     """Every world's values of a model field."""
-    values = physics.batch.expanded(field)
-    return np.broadcast_to(getattr(physics.model, field), (physics.num_worlds, *getattr(physics.model, field).shape)) \
-        if values is None else values  # fmt: skip
-
-
-def compiled_fields(model: mujoco.MjModel) -> list[str]:
-    return [name for name in mujoco.batch.MODEL_FIELDS if not name.startswith("opt.")]
+    assert isinstance(physics.fields, BatchFields)
+    if field not in physics.fields.expanded():
+        values = getattr(physics.model, field)
+        return np.broadcast_to(values, (physics.num_worlds, *values.shape))
+    return physics.fields.expand(field).numpy()
 
 
 @pytest.mark.parametrize(("scale", "randomized"), [(0.0, True), (1.0, False)])
 def test_a_nominal_world_is_the_model_bit_for_bit(scale: float, randomized: bool) -> None:
     _, scenario = world(ImperfectionSettings(), scale=scale, randomized=randomized)
-    physics = scenario.physics
-    assert all(physics.batch.expanded(field) is None for field in compiled_fields(physics.model))
+    assert isinstance(scenario.physics.fields, BatchFields)
+    assert scenario.physics.fields.expanded() == []
     assert not bool(scenario.imperfections.delay.any()) and not bool(scenario.imperfections.joint_offset.any())
 
 
@@ -112,8 +110,7 @@ def test_masses_reach_the_constants_that_follow_from_them() -> None:
     _, scenario = world(replace(PERFECT, base_mass=1.0))
     physics = scenario.physics
     total = of_worlds(physics, "body_mass").sum(1)
-    subtree = physics.batch.expanded("body_subtreemass")
-    assert subtree is not None
+    subtree = of_worlds(physics, "body_subtreemass")
     np.testing.assert_allclose(subtree[:, 0], total, rtol=1e-9)
 
 

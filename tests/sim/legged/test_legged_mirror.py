@@ -55,9 +55,8 @@ def put(scenario: LeggedScenario, seed: int) -> None:
     source, sign = list(robot.mirror.joint_from), np.array(robot.mirror.joint_sign)
     qpos[1, places] = qpos[0, places][source] * sign
     qvel[1, speeds] = qvel[0, speeds][source] * sign
-    ids = torch.tensor([0, 1])
-    scenario.physics.write(ids, qpos, qvel)
-    scenario.physics.refresh(ids, qpos[:, places])
+    everyone, command = torch.ones(2, dtype=torch.bool), torch.from_numpy(qpos[:, places])
+    scenario.physics.write(everyone, torch.from_numpy(qpos), torch.from_numpy(qvel), command)
     command = torch.tensor([0.6, 0.3, -0.5])
     scenario.commands.hold(torch.tensor([0]), command)
     scenario.commands.hold(torch.tensor([1]), command * torch.tensor([1.0, -1.0, -1.0]))

@@ -101,7 +101,7 @@ def test_a_robot_that_stands_lives_to_its_time_limit_and_one_that_tips_over_ends
         step = environment.step(stand(8))
         assert not bool(step.terminated.any())
     # Laid on its side, world 3 falls; low enough, world 5 does.
-    scenario.physics.qpos[3, 3:7] = (math.cos(0.7), math.sin(0.7), 0.0, 0.0)
+    scenario.physics.qpos[3, 3:7] = torch.tensor([math.cos(0.7), math.sin(0.7), 0.0, 0.0])
     scenario.physics.qpos[5, 2] = 0.1
     step = environment.step(stand(8))
     assert step.terminated.tolist() == [False, False, False, True, False, True, False, False]
@@ -121,7 +121,7 @@ def test_a_world_that_explodes_ends_alone_and_is_counted() -> None:
 
 def test_whoever_asks_for_gradients_is_told_what_to_use_instead() -> None:
     environment, _ = world(2)
-    with pytest.raises(UserError, match=r"go1 has no gradients to train by.*use ppo"):
+    with pytest.raises(UserError, match=r"go1 gives no gradients to train by.*use ppo"):
         environment.flow(stand(2))
 
 
@@ -344,9 +344,8 @@ def test_joints_go_by_name_whatever_order_they_are_listed_in() -> None:
         qpos[:, model.joint(name).qposadr[0]] = angle
     for _, scenario in worlds:
         assert isinstance(scenario.physics.model, mujoco.MjModel)
-        ids = torch.arange(4)
-        scenario.physics.write(ids, qpos, np.zeros((4, model.nv)))
-        scenario.physics.refresh(ids)
+        everyone = torch.ones(4, dtype=torch.bool)
+        scenario.physics.write(everyone, torch.from_numpy(qpos), torch.zeros(4, model.nv))
     for _ in range(25):
         action = 0.2 * torch.randn(4, 12, generator=g)
         steps = [

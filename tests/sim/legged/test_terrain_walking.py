@@ -14,8 +14,10 @@ from sim.legged.ground.curriculum import TerrainCurriculum
 from sim.legged.ground.scenario import TerrainScenario
 from sim.legged.ground.task import rough_task
 from sim.legged.ground.tiles import ScanSettings
+from sim.physics.mujoco.physics import MujocoPhysics
 from sim.robots.go1 import GO1
 from sim.tasks.go1_velocity_rough import GO1_VELOCITY_ROUGH, SETTINGS
+from sim.terrain.heights import scan_places
 from sim.terrain.terrain import TerrainSettings
 
 TERRAIN = TerrainSettings(kinds=("flat", "stairs_up", "rough"), rows=4)
@@ -114,10 +116,10 @@ def test_a_fixed_level_waits_for_the_next_episode() -> None:
     environment.reset()
     scenario.fix_level(3)
     step = environment.step(stand(environment))
-    assert scenario.terrain_level.tolist() == [0, 0, 0, 1, 1, 1]
+    assert scenario.tiles.levels.tolist() == [0, 0, 0, 1, 1, 1]
     assert step.truth["base_height"].min() > 0.2
     environment.reset()
-    assert scenario.terrain_level.tolist() == [3] * 6
+    assert scenario.tiles.levels.tolist() == [3] * 6
 
 
 def test_a_robot_that_leaves_its_tile_comes_back_at_the_opposite_edge() -> None:
@@ -127,8 +129,8 @@ def test_a_robot_that_leaves_its_tile_comes_back_at_the_opposite_edge() -> None:
     middles = scenario.tiles.middles()
     for _ in range(20):
         environment.step(stand(environment))
-    physics.qpos[:, :2] = (middles + torch.tensor([tile / 2 - 0.01, 1.0])).double().numpy()
-    level = scenario.tiles.height(torch.from_numpy(physics.qpos[:, None, :2]).float())[:, 0]
+    physics.qpos[:, :2] = middles + torch.tensor([tile / 2 - 0.01, 1.0])
+    level = scenario.tiles.height(physics.qpos[:, None, :2].float())[:, 0]
     assert level.abs().max() == 0.0
     physics.qpos[:, 2] = 0.27
     physics.qvel[:, 0] = 1.0
@@ -151,28 +153,32 @@ def test_a_robot_that_crosses_its_tile_as_told_goes_on_a_level_higher_at_the_opp
     curriculum.advance(
         torch.tensor([[1.0, 0.0]]).expand(6, 2), told[:, None] * torch.tensor([1.0, 0.0]), torch.zeros(6, 2), 5.0
     )
-    physics.qpos[:, :2] = (tiles.middles() + torch.tensor([tile / 2 + 0.01, 0.5])).double().numpy()
+    physics.qpos[:, :2] = tiles.middles() + torch.tensor([tile / 2 + 0.01, 0.5])
     physics.qpos[:, 2] = 0.27
     step = environment.step(stand(environment))
     assert (tiles.levels - before).tolist() == told.long().tolist()
     place = step.truth["base_position"][:, :2] - tiles.middles()
     assert place[:, 0] == pytest.approx(torch.full((6,), -tile / 2 + 0.01), abs=0.03)
     assert step.truth["base_height"].min() > 0.2
-    assert torch.equal(scenario.terrain_level, curriculum.levels)
+    assert torch.equal(scenario.tiles.levels, curriculum.levels)
 
 
 def test_scans_by_look_up_are_scans_by_ray_casts() -> None:
     environment, scenario = small(12)
     _, truth = environment.reset()
-    tiles = scenario.tiles
-    assert truth["height_scan"] == pytest.approx(tiles.cast(truth, scenario.physics), abs=1e-4)
-    assert truth["height_scan"][scenario.terrain_kind == 2].std(1).min() > 0.001
+    assert isinstance(scenario.physics, MujocoPhysics)
+    places = scan_places(truth["base_position"], truth["orientation"], ScanSettings().grid)
+    above = torch.cat((places, torch.full_like(places[..., :1], 20.0)), -1)
+    distance = scenario.physics.ray(above, torch.tensor([0.0, 0.0, -1.0]))
+    heights = torch.where(distance < 0.0, 0.0, 20.0 - distance) - truth["base_position"][:, 2:]
+    assert truth["height_scan"] == pytest.approx(heights, abs=1e-4)
+    assert truth["height_scan"][scenario.terrain_places()[1] == 2].std(1).min() > 0.001
 
 
 def test_drift_moves_the_map_once_an_episode_and_leaves_the_truth_alone() -> None:
     environment, scenario = small(600)
     sensors, truth = environment.reset()
-    flat = scenario.terrain_kind == 0
+    flat = scenario.terrain_places()[1] == 0
     error = (sensors["height_scan"] - truth["height_scan"])[flat]
     assert error.mean(1).std() == pytest.approx(0.02, rel=0.3)
     assert (error - error.mean(1, keepdim=True)).std() == pytest.approx(0.02, rel=0.1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import mujoco
@@ -11,9 +12,9 @@ import torch
 from torch import Tensor
 
 from policies.errors import UserError
+from sim.physics.masks import mask_of
 from sim.physics.mujoco.physics import MujocoPhysics
 from sim.physics.mujoco.quarantine import MOST_DUMPS, read_dump
-from sim.physics.protocol import JointedPhysics
 
 MJCF = """
 <mujoco>
@@ -49,6 +50,7 @@ MJCF = """
 """.format(hills=" ".join(str(v) for v in np.random.default_rng(3).random(63).round(3)))
 CURRENT = ("imu_orientation", "imu_gyro", "knee_position", "knee_velocity", "base_position", "base_linear_velocity")
 N = 6
+DOWN = torch.tensor([0.0, 0.0, -1.0])
 
 
 def model() -> mujoco.MjModel:
@@ -62,10 +64,19 @@ def scattered(n: int = N, substeps: int = 4, threads: int = 1, dump: Path | None
     qpos = np.tile(physics.model.qpos0, (n, 1))
     qpos[:, 2] += random.uniform(-0.2, 0.2, n)
     qpos[:, 7] = random.uniform(-1, 1, n)
-    everyone = torch.arange(n)
-    physics.write(everyone, qpos, random.normal(0, 0.5, (n, physics.model.nv)))
-    physics.refresh(everyone)
+    qvel = random.normal(0, 0.5, (n, physics.model.nv))
+    physics.write(torch.ones(n, dtype=torch.bool), torch.from_numpy(qpos), torch.from_numpy(qvel))
     return physics
+
+
+def late(command: Tensor, before: Tensor, delay: Tensor, substeps: int = 4) -> Tensor:
+    """A schedule [N, substeps, nu]: for each world's first `delay` [N] substeps the command `before`."""
+    waits = torch.arange(substeps) < delay[:, None]
+    return torch.where(waits[..., None], before[:, None], command[:, None])
+
+
+def only(*worlds: int, n: int = N) -> Tensor:
+    return mask_of(torch.tensor(worlds), n)
 
 
 def commands(steps: int, n: int = N) -> list[Tensor]:
@@ -104,7 +115,7 @@ def test_worlds_step_as_mujoco_steps_each_of_them() -> None:
 
 
 def test_values_are_fresh_after_each_step() -> None:
-    physics: JointedPhysics = scattered()
+    physics = scattered()
     first = physics.values
     kept = first.clone()
     physics.step(torch.ones(N, 1))
@@ -113,55 +124,74 @@ def test_values_are_fresh_after_each_step() -> None:
     assert physics.values.dtype == torch.float32
 
 
+def test_tensors_are_views_of_the_memory_that_mujoco_steps() -> None:
+    physics = scattered()
+    expanded = physics.batch.expand("body_mass")
+    views = (
+        (physics.qpos, physics.batch.bind("qpos")),
+        (physics.qvel, physics.batch.bind("qvel")),
+        (physics.wrench, physics.batch.bind("xfrc_applied")[:, 1]),
+        (physics.fields.expand("body_mass"), expanded),
+    )
+    for tensor, array in views:
+        assert tensor.data_ptr() == array.ctypes.data
+        tensor[1, 1] = 0.25
+        assert array[1, 1] == 0.25
+        array[2, 0] = -0.5
+        assert tensor[2, 0] == -0.5
+    addresses = [tensor.data_ptr() for tensor, _ in views]
+    physics.step(torch.zeros(N, 1))
+    physics.restore(physics.snapshot())
+    assert addresses == [
+        t.data_ptr() for t in (physics.qpos, physics.qvel, physics.wrench, physics.fields.expand("body_mass"))
+    ]
+
+
 def test_one_thread_and_two_give_the_same_bits() -> None:
     one, two = scattered(threads=1), scattered(threads=2)
     delay = torch.tensor([0, 1, 2, 3, 4, 0])
     for k, command in enumerate(commands(40)):
         for physics in (one, two):
-            physics.step(command, delay if k % 2 else None)
+            physics.step(late(command, torch.zeros(N, 1), delay) if k % 2 else command)
     np.testing.assert_array_equal(one.batch.state, two.batch.state)
     assert torch.equal(one.values, two.values)
 
 
-@pytest.mark.parametrize("late", [0, 1, 3, 4, 9])
-def test_a_delayed_command_acts_after_so_many_substeps(late: int) -> None:
-    """World 2 is late; it and the others are as single substeps under the commands then due would leave them."""
+def test_a_schedule_holds_each_of_its_commands_for_one_substep() -> None:
+    """As single substeps under the commands then due, which differ from substep to substep and world to world."""
     physics, slow = scattered(), scattered(substeps=1)
-    delay = torch.zeros(N, dtype=torch.int64)
-    delay[2] = late
-    before = torch.zeros(N, 1)
-    for command in commands(10):
-        physics.step(command, delay)
+    generator = torch.Generator().manual_seed(4)
+    for _ in range(10):
+        schedule = torch.randn(N, 4, 1, generator=generator)
+        physics.step(schedule)
         for substep in range(4):
-            slow.step(torch.where((substep < delay)[:, None], before, command))
-        before = command
+            slow.step(schedule[:, substep])
     np.testing.assert_array_equal(physics.batch.state, slow.batch.state)
     assert torch.equal(physics.values, slow.values)
 
 
 def test_a_restored_snapshot_continues_bit_for_bit() -> None:
     physics = scattered()
-    delay = torch.arange(N) % 3
-    physics.expand("body_mass")[1, 1] *= 1.3
-    physics.expand("geom_friction")[2] *= 0.5
-    physics.set_const(torch.tensor([1]))
-    physics.wrench[3, :3] = 1.0, 2.0, 3.0
-    sequence = commands(60)
+    physics.fields.expand("body_mass")[1, 1] *= 1.3
+    physics.fields.expand("geom_friction")[2] *= 0.5
+    physics.fields.set_const(only(1))
+    physics.wrench[3, :3] = torch.tensor([1.0, 2.0, 3.0])
+    sequence = [late(after, before, torch.arange(N) % 3) for before, after in pairwise(commands(61))]
     for command in sequence[:20]:
-        physics.step(command, delay)
+        physics.step(command)
     saved = physics.snapshot()
     other = MujocoPhysics(model(), N, threads=2)
-    other.expand("dof_damping")[:] *= 5.0
+    other.fields.expand("dof_damping")[:] *= 5.0
     other.restore(saved)
     assert torch.equal(physics.values, other.values)
     for command in sequence[20:]:
-        physics.step(command, delay)
-        other.step(command, delay)
+        physics.step(command)
+        other.step(command)
     np.testing.assert_array_equal(physics.batch.state, other.batch.state)
     after = physics.snapshot()
     physics.restore(saved)
     for command in sequence[20:]:
-        physics.step(command, delay)
+        physics.step(command)
     again = physics.snapshot()
     assert all(torch.equal(after[name], again[name]) for name in after)
 
@@ -188,16 +218,14 @@ def nan_force(physics: MujocoPhysics) -> None:
 
 
 @pytest.mark.parametrize("harm", [nan_position, huge_velocity, fast, nan_force])
-@pytest.mark.parametrize("late", [False, True])
-def test_a_failed_world_is_reset_alone(harm, late: bool) -> None:  # type: ignore[no-untyped-def]
+@pytest.mark.parametrize("scheduled", [False, True])
+def test_a_failed_world_is_reset_alone(harm, scheduled: bool) -> None:  # type: ignore[no-untyped-def]
     healthy, hurt = scattered(), scattered()
-    delay = torch.full((N,), 2) if late else None
-    sequence = commands(30)
-    for k, command in enumerate(sequence):
+    for k, command in enumerate(commands(30)):
         if k == 10:
             harm(hurt)
         for physics in (healthy, hurt):
-            physics.step(command, delay)
+            physics.step(late(command, 0.5 * command, torch.full((N,), 2)) if scheduled else command)
         assert hurt.failed.tolist() == [False, False, k == 10, False, False, False]
         if k == 10:
             start = MujocoPhysics(model(), 1)
@@ -216,17 +244,17 @@ def test_a_command_that_is_not_finite_fails_its_world_alone() -> None:
     command[4] = torch.nan
     physics.step(command)
     assert physics.failed.tolist() == [False] * 4 + [True, False]
-    physics.step(torch.zeros(N, 1), torch.full((N,), 2))
+    physics.step(torch.zeros(N, 4, 1))
     assert not physics.failed.any()
 
 
 def test_a_world_with_a_broken_model_gets_its_own_back() -> None:
     physics = scattered()
-    physics.expand("body_mass")[2] = np.nan
+    physics.fields.expand("body_mass")[2] = np.nan
     physics.step(torch.zeros(N, 1))
     assert physics.failed.nonzero().tolist() == [[2]]
     assert torch.isfinite(physics.values).all()
-    np.testing.assert_array_equal(physics.expand("body_mass")[2], physics.nominal("body_mass"))
+    assert torch.equal(physics.fields.expand("body_mass")[2], physics.fields.nominal("body_mass"))
     physics.step(torch.zeros(N, 1))
     assert not physics.failed.any()
 
@@ -234,7 +262,7 @@ def test_a_world_with_a_broken_model_gets_its_own_back() -> None:
 def test_a_failed_worlds_last_states_can_be_replayed(tmp_path: Path) -> None:
     folder = tmp_path / "failed"
     physics = scattered(dump=folder)
-    physics.expand("body_mass")[3, 1] = 7.0
+    physics.fields.expand("body_mass")[3, 1] = 7.0
     sequence = commands(12)
     for command in sequence[:10]:
         physics.step(command)
@@ -284,21 +312,18 @@ def test_mujoco_warns_nobody_else(tmp_path: Path, capfd: pytest.CaptureFixture[s
 
 
 def test_randomization_starts_from_stored_values() -> None:
-    physics = scattered()
-    mass = physics.nominal("body_mass").copy()
+    fields = scattered().fields
+    mass = fields.nominal("body_mass").clone()
     for factor in (1.2, 1.4):
-        physics.expand("body_mass")[1] = physics.nominal("body_mass") * factor
-    np.testing.assert_array_equal(physics.nominal("body_mass"), mass)
-    with pytest.raises(ValueError, match="read-only"):
-        physics.nominal("body_mass")[0] = 1.0
-    others = physics.expand("body_mass")[[0, 2, 3, 4, 5]]
-    np.testing.assert_array_equal(others, np.tile(mass, (5, 1)))
+        fields.expand("body_mass")[1] = fields.nominal("body_mass") * factor
+    assert torch.equal(fields.nominal("body_mass"), mass)
+    assert torch.equal(fields.expand("body_mass")[[0, 2, 3, 4, 5]], mass.expand(5, -1))
 
 
 def test_constants_follow_in_the_named_worlds_alone() -> None:
     physics = scattered()
-    physics.expand("body_mass")[:, 1] *= 2.0
-    physics.set_const(torch.tensor([4, 1]))
+    physics.fields.expand("body_mass")[:, 1] *= 2.0
+    physics.fields.set_const(only(4, 1))
     weight = physics.batch.expanded("body_subtreemass")[:, 0]
     own = physics.model.body_subtreemass[0]
     np.testing.assert_allclose(weight, [own, own + 5.0, own, own, own + 5.0, own])
@@ -324,11 +349,10 @@ def test_rays_meet_the_ground_and_never_the_robot() -> None:
     random = np.random.default_rng(5)
     places = np.concatenate((random.uniform((2.6, -1.9), (5.4, 1.9), (200, 2)), [(0, 0), (-4, 0.5), (0.2, 0)]))
     above = np.concatenate((places, np.full((len(places), 1), 3.0)), -1)
-    distance = physics.ray(above, (0.0, 0.0, -1.0))
-    assert distance.shape == (3, 203)
-    assert torch.equal(distance[0], distance[2])
-    np.testing.assert_allclose(distance[0, 200:], [3.0, 2.8, 3.0], atol=1e-6)
-    np.testing.assert_allclose(3.0 - distance[0, :200].numpy(), hills(places[:200]), atol=1e-5)
+    distance = physics.ray(torch.from_numpy(above), DOWN)
+    assert distance.shape == (203,)
+    np.testing.assert_allclose(distance[200:], [3.0, 2.8, 3.0], atol=1e-6)
+    np.testing.assert_allclose(3.0 - distance[:200].numpy(), hills(places[:200]), atol=1e-5)
 
 
 def hills(places: np.ndarray) -> np.ndarray:
@@ -344,14 +368,13 @@ def hills(places: np.ndarray) -> np.ndarray:
     return np.asarray(np.where(a >= b, below, above))
 
 
-def test_rays_of_some_worlds() -> None:
+def test_points_and_directions_of_rays_broadcast() -> None:
     physics = scattered(5)
-    points = torch.rand(2, 7, 3).numpy() + [0, 0, 1.0]
-    distance = physics.ray(points, (0.0, 0.0, -1.0), torch.tensor([1, 3]))
-    np.testing.assert_allclose(distance, points[..., 2], atol=1e-6)
-    assert (physics.ray(points, (0.0, 0.0, 1.0), torch.tensor([1, 3])) == -1.0).all()
+    points = torch.rand(2, 7, 3) + torch.tensor([0, 0, 1.0])
+    torch.testing.assert_close(physics.ray(points, DOWN), points[..., 2], atol=1e-6, rtol=0.0)
+    assert (physics.ray(points, -DOWN) == -1.0).all()
     with pytest.raises(ValueError, match="broadcast"):
-        physics.ray(points, (0.0, 0.0, -1.0), torch.tensor([1, 2, 3]))
+        physics.ray(points, DOWN.expand(3, 1, 3))
 
 
 @pytest.mark.parametrize(
@@ -362,9 +385,10 @@ def test_rays_of_some_worlds() -> None:
         (lambda: MujocoPhysics(model(), 2, substeps=0), "substeps must be at least 1, got 0"),
         (lambda: scattered(2).columns("imu_gyr"), "no sensor 'imu_gyr'; did you mean imu_gyro"),
         (lambda: scattered(2).columns("lidar"), "it has imu_orientation, imu_gyro"),
-        (lambda: scattered(2).expand("body_mas"), "no field 'body_mas'; did you mean .*body_mass"),
+        (lambda: scattered(2).fields.expand("body_mas"), "no field 'body_mas'; did you mean .*body_mass"),
         (lambda: scattered(2).step(torch.zeros(2, 3)), r"command must be \[2, 1\], got \[2, 3\]"),
-        (lambda: scattered(2).step(torch.zeros(2, 1), torch.ones(3)), r"delay must be \[2\], got \[3\]"),
+        (lambda: scattered(2).step(torch.zeros(2, 3, 1)), r"command must be \[2, 4, 1\], got \[2, 3, 1\]"),
+        (lambda: scattered(2).refresh(torch.arange(2)), r"a mask \[N\] bool, got \[2\] torch.int64"),
     ],
 )
 def test_mistakes_are_named(wrong, message: str) -> None:  # type: ignore[no-untyped-def]

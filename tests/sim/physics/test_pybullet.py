@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from policies.errors import UserError
 from sim.physics.mujoco.model import build_model
 from sim.physics.mujoco.physics import MujocoPhysics
+from sim.physics.protocol import JointedPhysics
 from sim.physics.pybullet.physics import PybulletPhysics
 from sim.physics.pybullet.world import BulletWorld
 from sim.robots.go1 import GO1
@@ -63,6 +65,12 @@ FOLDING = """<mujoco><option timestep="0.001" gravity="0 0 0"/><worldbody>
     </body>
   </body>
 </worldbody><contact>{contact}</contact></mujoco>"""
+
+
+def put(physics: JointedPhysics, qpos: Array, qvel: Array, command: Tensor | None = None) -> None:
+    """Start all worlds from positions [N, nq] and velocities [N, nv]."""
+    everyone = torch.ones(len(qpos), dtype=torch.bool)
+    physics.write(everyone, torch.from_numpy(qpos), torch.from_numpy(qvel), command)
 
 
 @contextmanager
@@ -137,20 +145,20 @@ def test_a_pendulum_swings_as_in_mujoco(damping: float, armature: float) -> None
     data = mujoco.MjData(model)
     data.qpos[0] = 0.5
     with bullet(model, substeps=10) as physics:
-        physics.write(np.array([0]), data.qpos[None], data.qvel[None])
+        put(physics, data.qpos[None].copy(), data.qvel[None].copy())
         for _ in range(200):
             physics.step(torch.zeros(1, 0))
             mujoco.mj_step(model, data, 10)
-            assert physics.qpos[0, 0] == pytest.approx(data.qpos[0], abs=0.01)
+            assert float(physics.qpos[0, 0]) == pytest.approx(data.qpos[0], abs=0.01)
 
 
 def test_a_joint_limit_stops_the_joint() -> None:
     with bullet(pendulum(limited="true"), substeps=10) as physics:
-        physics.write(np.array([0]), np.array([[1.4]]), np.array([[-3.0]]))
+        put(physics, np.array([[1.4]]), np.array([[-3.0]]))
         lowest = 1.4
         for _ in range(100):
             physics.step(torch.zeros(1, 0))
-            lowest = min(lowest, physics.qpos[0, 0])
+            lowest = min(lowest, float(physics.qpos[0, 0]))
     assert -0.45 < lowest < -0.39
 
 
@@ -167,7 +175,7 @@ def test_every_shape_rests_on_the_ground_where_it_should(shape: str, height: flo
     with bullet(ball(shape, height + 0.02), substeps=10) as physics:
         for _ in range(50):
             physics.step(torch.zeros(1, 0))
-        assert physics.qpos[0, 2] == pytest.approx(height, abs=0.002)
+        assert float(physics.qpos[0, 2]) == pytest.approx(height, abs=0.002)
 
 
 def test_a_height_field_is_as_high_as_in_mujoco_everywhere() -> None:
@@ -187,10 +195,10 @@ def test_a_height_field_is_as_high_as_in_mujoco_everywhere() -> None:
         above = np.array([x, y, 1.5])
         surface = 1.5 - mujoco.mj_ray(model, data, above, np.array([0.0, 0.0, -1.0]), None, 1, -1, hit, None)
         with bullet(model, substeps=10) as physics:
-            physics.write(np.array([0]), np.array([[-1.1]]), np.zeros((1, 1)))
+            put(physics, np.array([[-1.1]]), np.zeros((1, 1)))
             for _ in range(50):
                 physics.step(torch.zeros(1, 0))
-            assert 2.0 + physics.qpos[0, 0] == pytest.approx(surface + 0.02, abs=0.008)
+            assert 2.0 + float(physics.qpos[0, 0]) == pytest.approx(surface + 0.02, abs=0.008)
 
 
 @pytest.mark.parametrize(
@@ -200,10 +208,10 @@ def test_a_height_field_is_as_high_as_in_mujoco_everywhere() -> None:
 def test_links_of_one_robot_touch_where_they_do_in_mujoco(masks: tuple[int, int], contact: str, meet: bool) -> None:
     text = FOLDING.format(a=masks[0], b=masks[1], contact=contact)
     with bullet(mujoco.MjModel.from_xml_string(text), substeps=10) as physics:
-        physics.write(np.array([0]), np.zeros((1, 3)), np.array([[0.0, 0.0, -1.0]]))
+        put(physics, np.zeros((1, 3)), np.array([[0.0, 0.0, -1.0]]))
         for _ in range(50):
             physics.step(torch.zeros(1, 0))
-        distance = 0.5 + physics.qpos[0, 1] + physics.qpos[0, 2]
+        distance = 0.5 + float(physics.qpos[0, 1] + physics.qpos[0, 2])
     # In half a second the leaf comes 0.5 m closer to the root, unless their radii of 0.1 m stop it.
     assert distance == pytest.approx(0.2, abs=0.01) if meet else distance < 0.05
 
@@ -214,10 +222,10 @@ def test_friction_is_the_larger_of_both_as_in_mujoco(ground: float, own: float) 
     with bullet(ball('type="box" size="0.2 0.2 0.02"', 0.02, ground, own), substeps=10) as physics:
         speed = np.zeros((1, 6))
         speed[0, 0] = 1.0
-        physics.write(np.array([0]), physics.model.qpos0[None], speed)
+        put(physics, physics.model.qpos0[None].copy(), speed)
         for _ in range(50):
             physics.step(torch.zeros(1, 0))
-        assert physics.qpos[0, 0] == pytest.approx(1.0 / (2.0 * 0.3 * 9.81), rel=0.1)
+        assert float(physics.qpos[0, 0]) == pytest.approx(1.0 / (2.0 * 0.3 * 9.81), rel=0.1)
 
 
 def test_a_standing_robot_agrees_between_the_engines() -> None:
@@ -233,12 +241,12 @@ def test_a_standing_robot_agrees_between_the_engines() -> None:
     qpos[0, 2] = GO1.stand_height
     qpos[0, 7:] = stance
     mine, own = PybulletPhysics(model, 1), MujocoPhysics(model, 1, threads=1)
-    found = []
-    for physics in (mine, own):
-        physics.write(np.array([0]), qpos, np.zeros((1, model.nv)))
-        physics.refresh(np.array([0]), stance)
+    engines: tuple[JointedPhysics, ...] = (mine, own)
+    command, found = torch.tensor(stance, dtype=torch.float32), []
+    for physics in engines:
+        put(physics, qpos, np.zeros((1, model.nv)), command)
         for _ in range(75):
-            physics.step(torch.tensor(stance, dtype=torch.float32))
+            physics.step(command)
         found.append(physics.values[0].numpy())
     mine.close()
     a, b = found
@@ -262,13 +270,12 @@ def test_sensors_at_one_state_are_those_of_mujoco() -> None:
     qpos[:, 3:7] = random.normal(size=(3, 4))
     qpos[:, 3:7] /= np.linalg.norm(qpos[:, 3:7], axis=1, keepdims=True)
     qpos[:, 7:] = np.array(GO1.stance) + random.uniform(-0.3, 0.3, (3, 12))
-    ids, command = np.arange(3), np.tile(GO1.stance, (3, 1))
     own = MujocoPhysics(model, 3, threads=1)
     with bullet(model, 3) as mine:
-        for physics in (mine, own):
-            physics.write(ids, qpos, qvel)
-            physics.refresh(ids, command)
-        for name in mine._columns:
+        engines: tuple[JointedPhysics, ...] = (mine, own)
+        for physics in engines:
+            put(physics, qpos, qvel, torch.tensor([GO1.stance] * 3))
+        for name in (model.sensor(i).name for i in range(model.nsensor)):
             if name != "imu_accelerometer":
                 a, b = mine.values[:, mine.columns(name)], own.values[:, own.columns(name)]
                 torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4, msg=name)
@@ -278,8 +285,8 @@ def test_worlds_do_not_touch_each_other_and_a_written_state_is_taken_over() -> N
     with bullet(ball('type="sphere" size="0.1"', 1.0), 2) as physics:
         physics.qvel[1, 2] = 2.0
         physics.step(torch.zeros(2, 0))
-    assert physics.qvel[0, 2] == pytest.approx(-9.81 * 0.008, abs=1e-9)
-    assert physics.qvel[1, 2] == pytest.approx(2.0 - 9.81 * 0.008, abs=1e-9)
+    assert float(physics.qvel[0, 2]) == pytest.approx(-9.81 * 0.008, abs=1e-9)
+    assert float(physics.qvel[1, 2]) == pytest.approx(2.0 - 9.81 * 0.008, abs=1e-9)
 
 
 def test_a_world_that_is_no_longer_finite_is_put_back_alone() -> None:

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from policies.errors import UserError
-from sim.physics.protocol import Physics
 from sim.physics.rotor.parameters import GRAVITY, PARAMETERS, RotorParameters
 from sim.physics.rotor.physics import RotorPhysics
 from tests.sim import rotor_reference
@@ -31,13 +30,18 @@ def random_states(n: int, robot: RotorParameters, seed: int = 0) -> tuple[Tensor
     return state, command, wrench
 
 
+def put(physics: RotorPhysics, rows: Tensor) -> None:
+    """Start all worlds from state rows [N, 17]."""
+    physics.write(torch.ones(len(rows), dtype=torch.bool), *rows.split((7, 6, 4), -1))
+
+
 @pytest.mark.parametrize("robot", ROBOTS)
 def test_hover_speed_holds_the_vehicle_still(robot: RotorParameters) -> None:
     physics = RotorPhysics(1, robot, 0.01)
     speed = torch.full((1, 4), robot.hover_fraction * robot.max_speed)
     rows = physics.state.clone()
     rows[:, 13:] = speed
-    physics.write(torch.arange(1), rows)
+    put(physics, rows)
     for _ in range(300):
         physics.step(speed)
     assert physics.state[0, :3].abs().max() < 1e-3
@@ -73,7 +77,7 @@ def test_torque_free_rotation_conserves_energy_and_angular_momentum() -> None:
     physics = RotorPhysics(1, CRAZYFLIE, 0.002)
     rows = physics.state.clone()
     rows[:, 10:13] = torch.tensor([6.0, -4.0, 9.0])
-    physics.write(torch.arange(1), rows)
+    put(physics, rows)
     inertia = np.array(CRAZYFLIE.inertia)
 
     def invariants() -> tuple[float, rotor_reference.Array]:
@@ -98,7 +102,7 @@ def test_halving_the_step_divides_the_error_by_sixteen(robot: RotorParameters) -
 
     def error(steps: int) -> float:
         physics = RotorPhysics(64, robot, 0.2 / steps)
-        physics.write(torch.arange(64), state)
+        put(physics, state)
         physics.wrench.copy_(wrench)
         for _ in range(steps):
             physics.step(command)
@@ -121,7 +125,7 @@ def _integrate(
 def test_agrees_with_the_float64_reference(robot: RotorParameters) -> None:
     state, command, wrench = random_states(32, robot, seed=3)
     physics = RotorPhysics(32, robot, 0.01)
-    physics.write(torch.arange(32), state)
+    put(physics, state)
     physics.wrench.copy_(wrench)
     for _ in range(10):
         physics.step(command)
@@ -171,7 +175,7 @@ def test_stepping_in_place_equals_flowing() -> None:
     results = []
     for differentiable in (False, True):
         physics = RotorPhysics(16, CRAZYFLIE, 0.01)
-        physics.write(torch.arange(16), state)
+        put(physics, state)
         physics.wrench.copy_(wrench)
         for _ in range(5):
             (physics.flow if differentiable else physics.step)(command)
@@ -184,25 +188,25 @@ def test_threads_do_not_change_results() -> None:
     state, command, wrench = random_states(4096, CRAZYFLIE, seed=2)
     results = []
     for threads in (1, 2, 3):
-        physics = RotorPhysics(4096, CRAZYFLIE, 0.01, threads=threads)
-        physics.write(torch.arange(4096), state)
+        physics = RotorPhysics(4096, CRAZYFLIE, 0.01, threads=threads, substeps=3)
+        put(physics, state)
         physics.wrench.copy_(wrench)
-        physics.step(command, substeps=3)
+        physics.step(command)
         results.append(physics.state.clone())
     assert torch.equal(results[0], results[1]) and torch.equal(results[0], results[2])
 
 
 def test_a_snapshot_continues_bit_for_bit() -> None:
     state, command, wrench = random_states(8, CRAZYFLIE, seed=4)
-    physics = RotorPhysics(8, CRAZYFLIE, 0.01)
-    physics.write(torch.arange(8), state)
+    physics = RotorPhysics(8, CRAZYFLIE, 0.01, substeps=7)
+    put(physics, state)
     physics.wrench.copy_(wrench)
     saved = physics.snapshot()
-    physics.step(command, substeps=7)
+    physics.step(command)
     first = physics.state.clone()
     physics.wrench.zero_()
     physics.restore(saved)
-    physics.step(command, substeps=7)
+    physics.step(command)
     assert torch.equal(physics.state, first)
 
 
@@ -211,7 +215,7 @@ def test_rotors_spin_up_and_down_with_their_own_time_constants() -> None:
     physics = RotorPhysics(2, robot, 0.005)
     rows = physics.state.clone()
     rows[1, 13:] = robot.max_speed
-    physics.write(torch.arange(2), rows)
+    put(physics, rows)
     for _ in range(20):
         physics.step(torch.tensor([[robot.max_speed] * 4, [0.0] * 4]))
     rise, fall = 1.0 - np.exp(-0.1 / robot.rise_time), np.exp(-0.1 / robot.fall_time)
@@ -235,8 +239,8 @@ def test_bad_sizes_and_parameters_are_refused() -> None:
         RotorParameters("brick", 1.0, (1e-5,) * 3, (0.0, 0.0, 0.1), 0.005, 0.1, 0.1, 2000.0)
 
 
-def test_the_rotor_backend_is_a_physics_whose_sensors_outlive_the_next_step() -> None:
-    physics: Physics = RotorPhysics(2, CRAZYFLIE, 0.01)
+def test_the_sensors_outlive_the_next_step() -> None:
+    physics = RotorPhysics(2, CRAZYFLIE, 0.01)
     before = physics.sensors()
     physics.step(torch.full((2, 4), 2000.0))
     assert float(before["rotor_speed"].max()) == 0.0
