@@ -21,6 +21,7 @@ from policies.signals import Commands, Sensors, Truth
 from sim.actuators import ActuatorModels
 from sim.sensors import SensorModels
 from sim.task import Step
+from sim.terms.outcome import StepOutcome
 
 
 class Scenario(Protocol):
@@ -51,12 +52,18 @@ class Scenario(Protocol):
         """The true value of every sensor [N, dim]."""
         ...
 
-    def reward(self, truth: Truth, commands: Commands) -> Tensor: ...
-    def failed(self, truth: Truth) -> Tensor:
-        """Worlds [N] that have come to a true end."""
+    def outcome(self, truth: Truth, commands: Commands) -> StepOutcome:
+        """What the step that led to `truth` was worth, and which episodes it ended; called once a step."""
         ...
 
-    def critic_observation(self, truth: Truth) -> Tensor: ...
+    def critic_observation(self, truth: Truth) -> Tensor:
+        """The privileged observation [N, D]."""
+        ...
+
+    def metrics(self) -> dict[str, float]:
+        """What the scenario reports since the last call: its terms, a curriculum's state."""
+        ...
+
     def snapshot(self) -> dict[str, Tensor]: ...
     def restore(self, snapshot: Mapping[str, Tensor]) -> None: ...
 
@@ -111,8 +118,8 @@ class VectorEnvironment:
         self.scenario.advance(commands, self._actuators.apply(commands), differentiable=False)
         self._age += 1
         truth = self.scenario.truth()
-        reward = self.scenario.reward(truth, commands)
-        terminated = self.scenario.failed(truth)
+        outcome = self.scenario.outcome(truth, commands)
+        reward, terminated = outcome.reward, outcome.terminated
         timed_out = self._age >= self.episode_steps
         truncated = timed_out & ~terminated
         sensors = self._sensors.measure(self.scenario.signals(truth), self._generator)
@@ -143,9 +150,9 @@ class VectorEnvironment:
         return (self._replace(ids, sensors)[0] if len(ids) else sensors), mask
 
     def metrics(self) -> dict[str, float]:
-        """What the scenario reports of itself, such as a curriculum's state; nothing where it has none."""
-        report = getattr(self.scenario, "metrics", None)
-        return {} if report is None else dict(report())
+        """What the scenario reports since the last call: `reward/NAME` and `termination/NAME`, the means of each term
+        over worlds and steps, per second; a curriculum's state."""
+        return self.scenario.metrics()
 
     def finish_curriculum(self) -> None:
         """Give every later episode the task's whole difficulty, where it has a curriculum."""

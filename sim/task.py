@@ -20,7 +20,7 @@ from sim.controllers.teacher import Teacher
 from sim.robots.legged import LeggedRobot
 from sim.terms.parameters import near
 from sim.terms.settings import settings_of, with_changes, with_settings
-from sim.terms.terms import Reward, Termination
+from sim.terms.terms import Privileged, Reward, Termination
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class World(Protocol):
     ) -> Environment: ...
 
 
-TERMS = ("rewards", "terminations")
+TERMS = ("rewards", "terminations", "privileged")
 """Fields of `Task` that hold terms by name; the first part of their settings' names."""
 
 
@@ -114,7 +114,6 @@ class Task:
     action: ActionTerm
     period: float
     episode_steps: int
-    critic_dim: int
     safety: SafetyEnvelope
     world: World
     """What makes the task's environments; call `make_environment`."""
@@ -122,6 +121,8 @@ class Task:
     """What is learned from: the reward is the weighted sum of these terms."""
     terminations: Mapping[str, Termination] = field(default_factory=dict)
     """What ends an episode before its time."""
+    privileged: Mapping[str, Privileged] = field(default_factory=dict)
+    """What a critic sees, side by side in this order."""
     joints: JointSpec | None = None
     robot: LeggedRobot | None = None
     """The robot of the task, which `robo-rl robot` can simulate in real time; None for one known by its parameters."""
@@ -170,11 +171,17 @@ class Task:
     def observation_dim(self) -> int:
         return sum(term.dim for term in self.observation)
 
+    @property
+    def critic_dim(self) -> int:
+        """Width of the privileged observation."""
+        return sum(term.dim for term in self.privileged.values())
+
     def changed(
         self,
         *,
         rewards: Mapping[str, Reward | None] | None = None,
         terminations: Mapping[str, Termination | None] | None = None,
+        privileged: Mapping[str, Privileged | None] | None = None,
         **fields: Any,
     ) -> Task:
         """This task with other terms: those given are added or take the place of their namesakes; None takes one out.
@@ -182,7 +189,7 @@ class Task:
         `fields` are other fields of the task, such as `name`, `observation` or `episode_steps`. UserError for a term to
         take out that the task does not have.
         """
-        given = {"rewards": rewards, "terminations": terminations}
+        given = {"rewards": rewards, "terminations": terminations, "privileged": privileged}
         changes: dict[str, Any] = {
             group: with_changes(getattr(self, group), terms, group)
             for group, terms in given.items()

@@ -128,7 +128,7 @@ class FlightTrainer:
                 f"the flight trainer needs a quadrotor task, {self._task.name} is none; use --algorithm ppo"
             )
         self._environment = environment
-        self._bound = environment.scenario.bound
+        self._bound = float(self._task.terminations["astray"].parameters["bound"])
         self._sensors, self._truth = environment.reset()
         self._state = self.graph.initial_state(worlds, self.device)
         environment.spread_ages()

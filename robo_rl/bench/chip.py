@@ -35,7 +35,8 @@ from robo_rl.cli.common import open_bundle
 from robo_rl.evaluation.flying import SUCCESS_DISTANCE, BundlePolicy
 from sim.environment import VectorEnvironment
 from sim.quadrotor.figures import Figures
-from sim.quadrotor.scenario import QuadrotorSettings
+from sim.quadrotor.starts import QuadrotorStart
+from sim.quadrotor.world import Flights, QuadrotorWorld
 from sim.task import Task
 from sim.tasks import crazyflie, find_task
 from sim.tasks.crazyflie_track import CALM
@@ -132,14 +133,11 @@ def _fly_chips(bundle: Bundle, task: Task, settings: Settings) -> Row:
 
 def make_world(task: Task, starts: int, steps: int) -> VectorEnvironment:
     """The task's world with long episodes: one figure for a tracking task, else starts that a chip would arm at."""
+    assert isinstance(task.world, QuadrotorWorld)
+    flights = Flights(QuadrotorStart(angle=MAX_START_TILT))
     if any(sensor.name == "target_position" for sensor in task.sensors):
-        figures = Figures(interval=(FIGURE_PERIOD, FIGURE_PERIOD))
-        return crazyflie.make_environment(
-            starts, BENCHMARK_SEED, figures=figures, settings=CALM, episode_steps=steps + 1
-        )
-    settings = QuadrotorSettings()
-    upright = replace(settings, start=replace(settings.start, angle=MAX_START_TILT))
-    return crazyflie.make_environment(starts, BENCHMARK_SEED, settings=upright, episode_steps=steps + 1)
+        flights = Flights(CALM, Figures(interval=(FIGURE_PERIOD, FIGURE_PERIOD)))
+    return replace(task.world, flights=replace(flights, steps=steps + 1))(task, starts, BENCHMARK_SEED)
 
 
 @torch.no_grad()

@@ -15,18 +15,23 @@ from torch import Tensor
 from policies.errors import UserError
 from policies.signals import Commands, Truth
 from sim.actuators import ActuatorModels
+from sim.legged import kernels
 from sim.legged.commands import VelocityCommands
-from sim.legged.critic import CriticRows
 from sim.legged.gait import Gait
 from sim.legged.layout import Layout
+from sim.legged.privileged import PrivilegedRows
 from sim.legged.randomization import TARGET, Imperfections, Pushes
-from sim.legged.reward_pass import Now, Rewards, Verdict
+from sim.legged.rewards import track_velocity
 from sim.legged.settings import LeggedSettings
 from sim.physics.addresses import Addresses
 from sim.physics.masks import mask_of
 from sim.physics.protocol import JointedPhysics
 from sim.robots.legged import LeggedRobot
-from sim.terms.terms import Reward
+from sim.task import Task
+from sim.terms.compiled import CompiledRewards
+from sim.terms.outcome import Outcomes, StepOutcome
+from sim.terms.terms import joined
+from sim.terms.view import View
 
 EVENTS = 5
 """Control periods between looks at whose command or push is due, and between steps of steering to a heading."""
@@ -59,23 +64,22 @@ class LeggedScenario:
     `measured_position` with the encoders' zero errors, joint_torque Nm, foot_contact (1 or 0), foot_height m above
     ground, foot_velocity m/s (world), base_height m above ground, velocity_command (followed in the step that has just
     ended), next_command (what the policy is told now), gait_clock (sin, cos), last_action, and `parameters` (what was
-    drawn of friction, strength, mass and delay).
+    drawn of friction, strength, mass and delay). What a `view` holds besides is said in `sim.legged.rewards`.
     """
 
     def __init__(
         self,
+        task: Task,
         physics: JointedPhysics,
         actuators: ActuatorModels,
         robot: LeggedRobot,
         settings: LeggedSettings,
-        rewards: Mapping[str, Reward],
-        period: float,
         *,
         randomized: bool,
         imperfections: float,
         ground: Ground | None = None,
     ) -> None:
-        n, joints, device = physics.num_worlds, len(robot.joints), physics.device
+        n, joints, device, period = physics.num_worlds, len(robot.joints), physics.device, task.period
         self.physics = physics
         self.robot = robot
         self.commands = VelocityCommands(settings.commands, n, EVENTS * period, curriculum=randomized, device=device)
@@ -93,7 +97,8 @@ class LeggedScenario:
         self._action = torch.zeros(n, joints, device=device)
         self._last_action = torch.zeros(n, joints, device=device)
         self._older_action = torch.zeros(n, joints, device=device)
-        self._air = torch.zeros(n, len(robot.feet), device=device)
+        # How long each foot has been in the air, before the step and after it.
+        self._air = self._air_after = torch.zeros(n, len(robot.feet), device=device)
         # Below the feet and the base; flat ground is at 0.
         self._below = torch.zeros(n, len(robot.feet) + 1, device=device)
         self._before = physics.values
@@ -102,14 +107,30 @@ class LeggedScenario:
         self._generator = torch.Generator(device)
         self._seeded = False
         self._ticks = 0
-        self._judged: tuple[Truth, Verdict] | None = None
         self._layout = Layout(physics, robot)
         self._columns = self._layout.columns
         self._at = Addresses.of(physics.model, robot.base, robot.joints, device)
         self._plan_starts()
-        self._rewards = Rewards(settings, rewards, robot, period, self._columns, gait, self._resting_height())
-        self._critics = CriticRows(robot, self._columns, gait)
-        self._told = self._gravity = torch.empty(0)
+        limits = torch.tensor([robot.stance, robot.joint_low, robot.joint_high], device=device)
+        rest = self._resting_height()
+        clock = {
+            "at": kernels.columns_at(self._columns), "joints": joints, "feet": len(robot.feet), "period": period,
+            "gait": gait,
+        }  # fmt: skip
+        compiled = CompiledRewards(
+            task.rewards, kernels.COUNTERPARTS, kernels.StepInputs, {**clock, "rest": rest, "pose": limits}, n, period,
+            device,
+        )  # fmt: skip
+        self._outcomes = Outcomes(task.rewards, task.terminations, n, period, device, compiled)
+        self._rows = PrivilegedRows(robot, clock, n, device)
+        self._further = self._rows.further(task.privileged)
+        self._privileged_terms = task.privileged
+        self._gait = gait
+        self._constants = {
+            "stance": limits[:1], "joint_low": limits[1:2], "joint_high": limits[2:],
+            "foot_rest_height": torch.full((1, 1), rest, device=device),
+        }  # fmt: skip
+        self._privileged = self._gravity = torch.empty(0)
 
     def _resting_height(self) -> float:
         """Height of the feet's centres above the ground in the stance, m."""
@@ -148,7 +169,7 @@ class LeggedScenario:
         stance = self._stance.expand(self.num_worlds, -1)
         self.physics.write(mask_of(ids, self.num_worlds), qpos, qvel, stance)
         # Nobody else holds these.
-        for own in (self._steps, self._tracked, self._action, self._last_action, self._air):
+        for own in (self._steps, self._tracked, self._action, self._last_action):
             own.index_fill_(0, ids, 0)
         self._followed = self._followed.index_fill(0, ids, 0.0) if changed else self.commands.values
         self._layout.set_zeros(self.imperfections.joint_offset, ids)
@@ -196,6 +217,7 @@ class LeggedScenario:
         self._older_action = self._last_action
         self._last_action, self._action = self._action, torch.addcmul(self._middle, target, self._per_scale)
         self._before = self.physics.values
+        self._air = self._air_after
         self._followed = self.commands.values
         due = self._ticks % EVENTS == 0
         self._ticks += 1
@@ -217,14 +239,17 @@ class LeggedScenario:
             feet = values[:, self._columns["foot_position"]].view(self.num_worlds, -1, 3)[:, :, :2]
             base = values[:, self._columns["base_position"]][:, None, :2]
             self._below = self.ground.height(torch.cat((feet, base), 1))
-        drawn, zeros = self.imperfections.parameters, self._layout.zeros
-        self._told, felt = self._critics.fill(
-            values, self._steps, self._below, self.commands.values, self._action, drawn, zeros
-        )
-        told, parts = self._critics.signals(self._told), self._layout.parts(values, felt)
-        self._gravity = told["gravity"]
-        # All that the robot feels stays side by side, on its way to the sensors' models.
-        return Truth({**told, **parts, "foot_contact": told["foot_contact"], "velocity_command": self._followed})
+        self._privileged, observed, self._air_after = self._rows.fill(
+            {
+                "values": values, "steps": self._steps, "below": self._below, "command": self.commands.values,
+                "action": self._action, "drawn": self.imperfections.parameters, "zeros": self._layout.zeros,
+                "air": self._air,
+            }
+        )  # fmt: skip
+        rows, parts = self._rows.signals(self._privileged), self._layout.parts(values, observed)
+        self._gravity = rows["gravity"]
+        # What the sensors measure stays side by side, on its way to their models.
+        return Truth({**rows, **parts, "foot_contact": rows["foot_contact"], "velocity_command": self._followed})
 
     def signals(self, truth: Truth) -> dict[str, Tensor]:
         own = {
@@ -237,39 +262,48 @@ class LeggedScenario:
         }
         return own if self.ground is None else {**own, **self.ground.signals(truth)}
 
-    def reward(self, truth: Truth, commands: Commands) -> Tensor:
+    def view(self, truth: Truth) -> View:
+        """What terms read: the truth, and what else the step that led to it is described by."""
+        feet = len(self.robot.feet)
+
+        def clock(first: int) -> Tensor:
+            return self._gait[self._steps % len(self._gait)][:, first : first + feet]
+
+        tensors = {
+            **truth, **self._constants, "action": self._action, "last_action": self._last_action,
+            "older_action": self._older_action, "steps": self._steps, "foot_air_time": self._air,
+            "failed": self.physics.failed,
+        }  # fmt: skip
+        before, columns = self._before, self._columns["joint_velocity"]
+        computed = {
+            "previous_joint_velocity": lambda: before[:, columns],
+            "gait_contact": lambda: clock(2),
+            "gait_swing": lambda: clock(2 + feet),
+        }
+        return View(tensors, self.num_worlds, self._period, self.device, computed)
+
+    def outcome(self, truth: Truth, commands: Commands) -> StepOutcome:
         """Call it once a step: it adds up how well each episode goes."""
-        verdict = self._judge(truth)
-        self._tracked += verdict.tracking
-        self._air = verdict.air
-        return verdict.reward
-
-    def failed(self, truth: Truth) -> Tensor:
-        return self._judge(truth).fallen
-
-    def _judge(self, truth: Truth) -> Verdict:
-        """The verdict on what is true now, reckoned when it is first asked for."""
-        if self._judged is None or self._judged[0] is not truth:
-            now = Now(
-                values=self.physics.values,
-                before=self._before,
-                steps=self._steps,
-                told=self._told,
-                below=self._below,
-                command=truth["velocity_command"],
-                action=self._action,
-                last_action=self._last_action,
-                older_action=self._older_action,
-                air=self._air,
-                failed=self.physics.failed,
-            )
-            self._judged = truth, self._rewards(now)
-        return self._judged[1]
+        view = self.view(truth)
+        if self.commands.range < 1.0:
+            self._tracked += track_velocity(view)
+        return self._outcomes(
+            view,
+            {
+                "values": self.physics.values, "before": self._before, "steps": self._steps,
+                "privileged": self._privileged, "below": self._below, "command": self._followed,
+                "action": self._action, "last_action": self._last_action, "older_action": self._older_action,
+                "air": self._air, "failed": self.physics.failed,
+            },
+        )  # fmt: skip
 
     def critic_observation(self, truth: Truth) -> Tensor:
-        """What a policy can't see, too: [N, critic_dim(robot)]."""
+        """What a policy can't see, too: [N, task.critic_dim]."""
+        view = View(truth, self.num_worlds, self._period, self.device)
         # The latest truth has been joined already; its gravity tells that it is this one.
-        return self._told if truth["gravity"] is self._gravity else self._critics.join(truth)
+        if self._further is None or truth["gravity"] is not self._gravity:
+            return joined(self._privileged_terms, view)
+        return torch.cat((self._privileged, joined(self._further, view)), -1) if self._further else self._privileged
 
     def keep_failures(self, folder: Path) -> None:
         """Write the last states of failed worlds into `folder`, where the physics can."""
@@ -278,6 +312,7 @@ class LeggedScenario:
     def metrics(self) -> dict[str, float]:
         """What a trainer reports beside its own figures."""
         return {
+            **self._outcomes.metrics(),
             "command_range": self.commands.range,
             "failed_worlds": float(self.physics.failures),
         }
@@ -296,7 +331,7 @@ class LeggedScenario:
             "action": self._action.clone(),
             "last_action": self._last_action.clone(),
             "followed": self._followed.clone(),
-            "air": self._air.clone(),
+            "air": self._air_after.clone(),
             "tracked": self._tracked.clone(),
             "ticks": torch.tensor(self._ticks),
             "generator": self._generator.get_state(),
@@ -320,12 +355,11 @@ class LeggedScenario:
         self._action = snapshot["action"].clone()
         self._last_action = snapshot["last_action"].clone()
         self._followed = snapshot["followed"].clone()
-        self._air = snapshot["air"].clone()
+        self._air = self._air_after = snapshot["air"].clone()
         self._tracked = snapshot["tracked"].clone()
         self._ticks = int(snapshot["ticks"])
         self._generator.set_state(snapshot["generator"])
         self._seeded = True
-        self._judged = None
         self.physics.restore(part("physics."))
         self.commands.restore(part("commands."))
         self.imperfections.restore(part("robot."))

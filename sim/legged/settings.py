@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields
 
 from policies.validation import check, require
@@ -122,10 +121,6 @@ class LeggedSettings:
     """Share of a stride that a foot is on the ground."""
     clearance: float = 0.09
     """Height in m of a foot's centre in mid-swing."""
-    max_tilt: float = 1.2
-    """Tilt in rad that counts as a fall."""
-    min_height: float = 0.5
-    """Share of the stand height below which the base's height above the ground counts as a fall."""
     timestep: float = 0.01
     """Length of a physics substep in s."""
     commands: CommandSettings = CommandSettings()
@@ -135,7 +130,5 @@ class LeggedSettings:
         for name in ("frequency", "clearance", "timestep"):
             require(self, name, above=0.0)
         require(self, "duty", above=0.0, below=1.0)
-        require(self, "max_tilt", above=0.0, below=math.pi)
-        require(self, "min_height", low=0.0, below=1.0)
         check(bool(self.gait), "gait must hold a phase for each foot")
         require(self, "gait", low=0.0, below=1.0)

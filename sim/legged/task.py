@@ -17,20 +17,21 @@ from policies.terms.observations import Deviation, ObservationTerm, ProjectedGra
 from policies.terms.stateful import ActionHistory, GaitClock, History
 from sim.actuators import ActuatorModel, ActuatorModels
 from sim.environment import VectorEnvironment
-from sim.legged.critic import critic_dim
 from sim.legged.guide import GaitSettings, ObservedGuide
 from sim.legged.mirror import legged_mirror
+from sim.legged.privileged import walking_privileged
 from sim.legged.randomization import TARGET, longest_delay
 from sim.legged.rewards import walking_rewards
 from sim.legged.scenario import LeggedScenario
 from sim.legged.settings import ImperfectionSettings, LeggedSettings
+from sim.legged.terminations import walking_terminations
 from sim.physics.mujoco.model import build_model
 from sim.physics.mujoco.physics import MujocoPhysics
 from sim.physics.protocol import JointedPhysics
 from sim.robots.legged import LeggedRobot
 from sim.sensors import SensorModel, SensorModels
 from sim.task import Task
-from sim.terms.terms import Reward
+from sim.terms.terms import Reward, Termination
 from sim.terrain.terrain import Terrain
 
 PERIOD = 0.02
@@ -160,7 +161,7 @@ def make_environment(
     physics = make_physics(of, settings, num_worlds)
     actuators = actuator_models(of, settings, physics, imperfections if randomized else 0.0)
     scenario = LeggedScenario(
-        physics, actuators, of, settings, task.rewards, PERIOD, randomized=randomized, imperfections=imperfections
+        task, physics, actuators, of, settings, randomized=randomized, imperfections=imperfections
     )
     models = sensor_models(settings.imperfections, imperfections)
     return seen_by(scenario, actuators, sensors(of, settings), models, seed)
@@ -199,6 +200,7 @@ def flat_task(
     robot: LeggedRobot,
     settings: LeggedSettings,
     rewards: Mapping[str, Reward] | None = None,
+    terminations: Mapping[str, Termination] | None = None,
     guide: GaitSettings | None = None,
     recommended: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Task:
@@ -213,10 +215,11 @@ def flat_task(
         action=action(robot),
         period=PERIOD,
         episode_steps=EPISODE_STEPS,
-        critic_dim=critic_dim(robot),
         safety=SAFETY,
         world=partial(make_environment, of=robot, settings=settings),
         rewards=walking_rewards(robot, settings.clearance) if rewards is None else rewards,
+        terminations=walking_terminations(robot) if terminations is None else terminations,
+        privileged=walking_privileged(robot),
         joints=robot.joint_spec,
         robot=robot,
         mirror=mirror(robot),

@@ -1,36 +1,27 @@
 """The quadrotor scenario: hold a target or track a figure under disturbances, from the published initial distribution.
 
-Sources: arXiv 2311.13081 and its public code for the initial distribution, disturbances, termination and critic.
+Sources: arXiv 2311.13081 and its public code for the initial distribution and disturbances.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from policies.signals import Commands, Truth
-from policies.terms.rotation import rotation_matrix
 from sim.physics.masks import mask_of
-from sim.physics.rotor.parameters import GRAVITY, RotorParameters
+from sim.physics.rotor.parameters import RotorParameters
 from sim.physics.rotor.physics import RotorPhysics
 from sim.quadrotor.figures import Figures, Targets
 from sim.quadrotor.randomization import RotorRandomization
+from sim.quadrotor.rewards import FusedRewards
 from sim.quadrotor.starts import QuadrotorStart, StartPool
-
-CRITIC_DIM = 28
-
-
-@dataclass(frozen=True)
-class QuadrotorSettings:
-    """A world starts as `start` says, and fails when its position is more than `bound` m from the target in any
-    axis.
-    """
-
-    start: QuadrotorStart = QuadrotorStart()
-    bound: float = 0.6
+from sim.task import Task
+from sim.terms.outcome import Outcomes, StepOutcome
+from sim.terms.terms import joined
+from sim.terms.view import View
 
 
 class QuadrotorScenario:
@@ -40,25 +31,28 @@ class QuadrotorScenario:
 
     def __init__(
         self,
+        task: Task,
         num_worlds: int,
         robot: RotorParameters,
-        period: float,
         device: str,
-        settings: QuadrotorSettings,
+        start: QuadrotorStart,
         figures: Figures | None,
         randomization: RotorRandomization | None,
     ) -> None:
+        period = task.period
         threads = torch.get_num_threads() if device == "cpu" else 1
         self.physics = RotorPhysics(num_worlds, robot, period, device, threads)
-        self._settings = settings
-        self._starts = StartPool(settings.start, self.physics.parameters[:1].clone(), randomization, num_worlds)
+        self._starts = StartPool(start, self.physics.parameters[:1].clone(), randomization, num_worlds)
         self._targets = None if figures is None else Targets(figures, num_worlds, period, device)
         # Where the worlds that restart begin; other rows are left from earlier.
         self._rows = torch.zeros_like(self.physics.state)
         self._keep_constants()
-        self._hover = 2.0 * robot.hover_fraction - 1.0
+        self._period = period
+        self._hover = torch.full((1, 1), 2.0 * robot.hover_fraction - 1.0, device=device)
         self._actions_per_speed = 2.0 / robot.max_speed
-        self._reward_weights = torch.tensor([20.0] * 3 + [-2.5] + [0.5] * 3 + [0.5] * 4, device=device)
+        fused = FusedRewards(task.rewards, num_worlds, period, device)
+        self._outcomes = Outcomes(task.rewards, task.terminations, num_worlds, period, device, fused)
+        self._privileged = task.privileged
 
     @property
     def num_worlds(self) -> int:
@@ -67,11 +61,6 @@ class QuadrotorScenario:
     @property
     def device(self) -> str:
         return self.physics.device
-
-    @property
-    def bound(self) -> float:
-        """Distance from the target, in m in any axis, at which a world fails."""
-        return self._settings.bound
 
     def begin(self, ids: Tensor, generator: torch.Generator) -> None:
         """Draw start, disturbance, target and, where asked, dynamics for the worlds `ids` [K]."""
@@ -137,35 +126,24 @@ class QuadrotorScenario:
             for name in names + ([] if self._targets is None else ["target_position", "target_velocity"])
         }
 
-    def reward(self, truth: Truth, commands: Commands) -> Tensor:
-        """2 - 1/2 (20 |p|^2 + 2.5 (1 - q_w^2) + 0.5 |v|^2 + 0.5 |a - a_hover|^2): the published shape, part-way
-        weights.
-        """
-        action_error = commands["rotor_speed"] * self._actions_per_speed - (1.0 + self._hover)
-        errors = (truth["position_error"], truth["orientation"][:, :1], truth["linear_velocity_error"], action_error)
-        # One squared row against one weight vector: at thousands of worlds the number of operations is what costs.
-        cost = torch.cat(errors, -1).square() @ self._reward_weights
-        return torch.where(self.failed(truth), 0.0, 2.0 - 0.5 * (2.5 + cost))
+    def view(self, truth: Truth, commands: Commands) -> View:
+        """What terms read: the truth, and what else the step that led to it is described by."""
+        tensors = {
+            **truth,
+            "action": commands["rotor_speed"] * self._actions_per_speed - 1.0,
+            "hover_action": self._hover,
+        }
+        return View(tensors, self.num_worlds, self._period, self.device)
 
-    def failed(self, truth: Truth) -> Tensor:
-        # A comparison with NaN is false, so a world that is not finite counts as failed.
-        return ~(truth["position_error"].abs().amax(-1) <= self._settings.bound)
+    def outcome(self, truth: Truth, commands: Commands) -> StepOutcome:
+        return self._outcomes(self.view(truth, commands))
 
     def critic_observation(self, truth: Truth) -> Tensor:
-        """Noise-free state 18, disturbance 6 in units of m g / 20 and m g / 1e4, rotor speeds 4 in -1..1: [N, 28]."""
-        weight = truth["dynamics"][:, :1] * GRAVITY
-        return torch.cat(
-            (
-                truth["position_error"],
-                rotation_matrix(truth["orientation"]),
-                truth["linear_velocity_error"],
-                truth["angular_velocity"],
-                truth["force"] * (20.0 / weight),
-                truth["torque"] * (1e4 / weight),
-                truth["rotor_speed"] * (2.0 / truth["dynamics"][:, 10:11]) - 1.0,
-            ),
-            -1,
-        )
+        return joined(self._privileged, View(truth, self.num_worlds, self._period, self.device))
+
+    def metrics(self) -> dict[str, float]:
+        """How much each term contributed, for whoever trains."""
+        return self._outcomes.metrics()
 
     def snapshot(self) -> dict[str, Tensor]:
         saved = {**self.physics.snapshot(), **self._starts.snapshot()}

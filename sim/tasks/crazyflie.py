@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from policies.specs import CommandSpec, SafetyEnvelope, SensorSpec
 from policies.terms.actions import rotor_speed
 from policies.terms.observations import ClippedError, ObservationTerm, Reading, RotationMatrix
 from policies.terms.stateful import ActionHistory, ErrorIntegral, RateOfChange
-from sim.actuators import ActuatorModel, ActuatorModels
 from sim.controllers.cascaded import CascadedTeacher
-from sim.environment import VectorEnvironment
 from sim.physics.rotor.parameters import PARAMETERS
-from sim.quadrotor.figures import Figures
-from sim.quadrotor.randomization import RotorRandomization
-from sim.quadrotor.scenario import QuadrotorScenario, QuadrotorSettings
-from sim.sensors import SensorModel, SensorModels
+from sim.sensors import SensorModel
 
 PERIOD = 0.01  # s
 HISTORY = 32  # control periods that the action history holds
-MAX_SPEED = PARAMETERS["crazyflie"].max_speed
+ROBOT = "crazyflie"
+MAX_SPEED = PARAMETERS[ROBOT].max_speed
 
 ACTION = rotor_speed(MAX_SPEED)
 COMMANDS = (
@@ -91,48 +85,3 @@ SAFETY = SafetyEnvelope(
     geofence_low=(-2.0, -2.0, -2.0),
     geofence_high=(2.0, 2.0, 2.0),
 )
-
-
-def make_environment(
-    num_worlds: int,
-    seed: int,
-    device: str = "cpu",
-    *,
-    robot: str = "",
-    randomized: bool = False,
-    imperfections: float = 1.0,
-    figures: Figures | None = None,
-    settings: QuadrotorSettings | None = None,
-    episode_steps: int = 500,
-    actuators: tuple[ActuatorModel, ...] = (),
-    substeps: int = 1,
-) -> VectorEnvironment:
-    """The Crazyflie world; `randomized` draws other dynamics for a share of the episodes, for training.
-
-    `imperfections` scales sensor noise and the disturbance by force and torque. An environment step is a control period
-    divided by `substeps`, and as long an integration step of the physics; `episode_steps` are control periods.
-    """
-    period = PERIOD / substeps
-    settings = settings or QuadrotorSettings()
-    start = replace(
-        settings.start, force=imperfections * settings.start.force, torque=imperfections * settings.start.torque
-    )
-    noise = tuple(replace(model, noise=imperfections * model.noise) for model in NOISE)
-    scenario = QuadrotorScenario(
-        num_worlds,
-        PARAMETERS[robot or "crazyflie"],
-        period,
-        device,
-        replace(settings, start=start),
-        figures,
-        RotorRandomization() if randomized else None,
-    )
-    dims = {spec.name: spec.dim for spec in sensors(figures is not None)}
-    rest = {"rotor_speed": scenario.physics.parameters[0, 10:11].expand(4) * 0.5}
-    return VectorEnvironment(
-        scenario,
-        SensorModels(noise, dims, num_worlds, device),
-        ActuatorModels(actuators, rest, period, num_worlds),
-        episode_steps * substeps,
-        seed,
-    )

@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-from sim.environment import VectorEnvironment
-from sim.quadrotor.scenario import CRITIC_DIM
+from sim.quadrotor.privileged import FLIGHT_PRIVILEGED
+from sim.quadrotor.rewards import FLIGHT_REWARDS
+from sim.quadrotor.terminations import FLIGHT_TERMINATIONS
+from sim.quadrotor.world import QuadrotorWorld
 from sim.task import Task
 from sim.tasks import crazyflie
-
-
-def make_environment(
-    task: Task,
-    num_worlds: int,
-    seed: int,
-    device: str = "cpu",
-    *,
-    robot: str = "",
-    randomized: bool = False,
-    imperfections: float = 1.0,
-    substeps: int = 1,
-) -> VectorEnvironment:
-    return crazyflie.make_environment(
-        num_worlds, seed, device, robot=robot, randomized=randomized, imperfections=imperfections, substeps=substeps
-    )
-
 
 CRAZYFLIE_HOVER = Task(
     name="crazyflie-hover",
@@ -34,9 +19,11 @@ CRAZYFLIE_HOVER = Task(
     action=crazyflie.ACTION,
     period=crazyflie.PERIOD,
     episode_steps=500,
-    critic_dim=CRITIC_DIM,
     safety=crazyflie.SAFETY,
-    world=make_environment,
+    world=QuadrotorWorld(crazyflie.ROBOT, crazyflie.NOISE),
+    rewards=FLIGHT_REWARDS,
+    terminations=FLIGHT_TERMINATIONS,
+    privileged=FLIGHT_PRIVILEGED,
     any_rate=True,
     teacher=crazyflie.teacher,
     recommended={"flight": {}},

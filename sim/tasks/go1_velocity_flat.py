@@ -31,6 +31,6 @@ GO1_VELOCITY_FLAT = flat_task(
     GO1,
     SETTINGS,
     with_settings(walking_rewards(GO1, SETTINGS.clearance), WEIGHTS, "rewards"),
-    GaitSettings(),
-    {"ppo": PPO},
+    guide=GaitSettings(),
+    recommended={"ppo": PPO},
 )

@@ -9,6 +9,7 @@ from sim.legged.ground.tiles import ScanSettings
 from sim.legged.guide import GaitSettings
 from sim.legged.rewards import walking_rewards
 from sim.legged.settings import CommandSettings, LeggedSettings
+from sim.legged.terminations import walking_terminations
 from sim.robots.go1 import GO1
 from sim.tasks.go1_velocity_flat import PPO, WEIGHTS
 from sim.terms.settings import with_settings
@@ -17,7 +18,6 @@ from sim.terrain.terrain import TerrainSettings
 SETTINGS = LeggedSettings(
     gait=(0.0, 0.5, 0.5, 0.0),
     clearance=0.14,
-    min_height=0.25,
     commands=CommandSettings(forward=1.0, sideways=0.5, yaw=1.0, heading=0.5, interval=(8.0, 12.0), start=1.0),
 )
 REWARDS = with_settings(
@@ -39,6 +39,7 @@ GO1_VELOCITY_ROUGH = rough_task(
     TerrainSettings(),
     ScanSettings(),
     REWARDS,
-    GaitSettings(lift=0.14),
-    {"ppo": {**PPO, "iterations": 480, "initial_std": 0.18, "final_std": 0.07}},
+    walking_terminations(GO1, height=0.25),
+    guide=GaitSettings(lift=0.14),
+    recommended={"ppo": {**PPO, "iterations": 480, "initial_std": 0.18, "final_std": 0.07}},
 )

@@ -91,7 +91,7 @@ def merged(function: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, 
 
 def named(function: Callable[..., Any]) -> str:
     """The name that a function was defined under."""
-    return str(getattr(function, "__name__", function))
+    return str(getattr(function, "__name__", type(function).__name__))
 
 
 def near(name: str, known: Iterable[str]) -> str:

@@ -31,8 +31,8 @@ def with_changes(terms: Mapping[str, T], changes: Mapping[str, T | None], group:
 
 
 def settings_of(terms: Mapping[str, Term]) -> dict[str, dict[str, Any]]:
-    """Weight and parameters of every term by its name."""
-    return {name: term.settings() for name, term in terms.items()}
+    """Weight and parameters of every term by its name; a term with neither is left out."""
+    return {name: own for name, term in terms.items() if (own := term.settings())}
 
 
 def with_settings(terms: Mapping[str, S], changes: Mapping[str, Any], group: str) -> dict[str, S]:

@@ -10,10 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
+import torch
 from torch import Tensor
 
 from policies.errors import UserError
 from sim.terms.parameters import Parameter, merged, named, parameters_of
+from sim.terms.view import View
 
 WEIGHT = Parameter("weight", 1.0)
 
@@ -87,6 +89,16 @@ class Termination(Term):
 
 
 @dataclass(frozen=True)
+class Signal:
+    """The function of a privileged term that shows a tensor [N, D] of the truth as it is."""
+
+    name: str
+
+    def __call__(self, view: View) -> Tensor:
+        return view[self.name]
+
+
+@dataclass(frozen=True)
 class Privileged(Term):
     """`function(view, **parameters)` gives [N, `dim`]: what a critic sees that no sensor gives.
 
@@ -96,3 +108,15 @@ class Privileged(Term):
     function: Callable[..., Tensor]
     dim: int
     parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+def joined(terms: Mapping[str, Privileged], view: View) -> Tensor:
+    """Privileged terms side by side [N, D]. UserError that names a term with another shape than it says."""
+    parts = []
+    for name, term in terms.items():
+        value: Tensor = term(view)
+        wanted = [view.num_worlds, term.dim]
+        if list(value.shape) != wanted:
+            raise UserError(f"privileged {name} must give {wanted}, got {list(value.shape)}")
+        parts.append(value)
+    return torch.cat(parts, -1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from torch import Tensor
 
@@ -10,31 +10,56 @@ from policies.errors import UserError
 from sim.terms.parameters import near
 
 
+class UnknownTensor(UserError, KeyError):
+    """A term reads a tensor that its view does not hold."""
+
+    __str__ = UserError.__str__
+
+
 class View(Mapping[str, Tensor]):
     """Named tensors [N, ...], read-only: what is true of N worlds now, and what a scenario adds to it.
 
     A constant of the robot has one row. `num_worlds` is N, `period` the control period in s, `device` where the tensors
     are. An unknown name is a UserError that lists near matches. Terms must not write into the tensors.
+
+    `computed` are tensors made when they are first read.
     """
 
-    __slots__ = ("_tensors", "device", "num_worlds", "period")
+    __slots__ = ("_computed", "_known", "_tensors", "device", "num_worlds", "period")
 
-    def __init__(self, tensors: Mapping[str, Tensor], num_worlds: int, period: float, device: str) -> None:
+    def __init__(
+        self,
+        tensors: Mapping[str, Tensor],
+        num_worlds: int,
+        period: float,
+        device: str,
+        computed: Mapping[str, Callable[[], Tensor]] | None = None,
+    ) -> None:
         self._tensors = tensors
+        self._computed = computed or {}
+        self._known: dict[str, Tensor] = {}
         self.num_worlds = num_worlds
         self.period = period
         self.device = device
 
+    def adding(self, **tensors: Tensor) -> View:
+        """This view with further tensors."""
+        return View({**self._tensors, **tensors}, self.num_worlds, self.period, self.device, self._computed)
+
     def __getitem__(self, name: str) -> Tensor:
-        if name not in self._tensors:
-            raise UserError(f"a term reads {name!r}, which this task's worlds don't have{near(name, self._tensors)}")
-        return self._tensors[name]
+        if name in self._tensors:
+            return self._tensors[name]
+        if name not in self._computed:
+            raise UnknownTensor(f"a term reads {name!r}, which this task's worlds don't have{near(name, self)}")
+        if name not in self._known:
+            self._known[name] = self._computed[name]()
+        return self._known[name]
 
     def __contains__(self, name: object) -> bool:
-        return name in self._tensors
+        return name in self._tensors or name in self._computed
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._tensors)
+        return iter({**self._tensors, **self._computed})
 
     def __len__(self) -> int:
-        return len(self._tensors)
+        return len({**self._tensors, **self._computed})

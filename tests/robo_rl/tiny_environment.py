@@ -18,6 +18,7 @@ from policies.terms.actions import ScaledCommand
 from policies.terms.observations import Reading
 from policies.terms.stateful import ActionHistory
 from sim.task import Environment, Step, Task
+from sim.terms.terms import Privileged, Signal
 
 _TURNED = SignedPermutation((0,), (-1.0,))
 STEP = 0.2
@@ -121,7 +122,7 @@ def point_task(make: Callable[[int, int, str], Environment] = PointEnvironment) 
         action=ScaledCommand("push", 1, 1.0),
         period=0.1,
         episode_steps=EPISODE_STEPS,
-        critic_dim=1,
+        privileged={"position": Privileged(Signal("position"), 1)},
         safety=SafetyEnvelope(1.0, 0.1, 0.1, 1.0, 1.0, (-1.0, -1.0, -1.0), (1.0, 1.0, 1.0)),
         world=world,
         mirror=SignalMirror({"position": _TURNED}, _TURNED, {"position": _TURNED}),

@@ -95,7 +95,8 @@ def test_only_finished_worlds_restart_and_their_last_state_is_kept() -> None:
 
 
 def test_the_time_limit_truncates_and_does_not_terminate() -> None:
-    env = crazyflie.make_environment(4, 0, episode_steps=3)
+    env = HOVER.changed(episode_steps=3).make_environment(4, 0)
+    assert isinstance(env, VectorEnvironment)
     env.reset()
     steps = fly(env, 3)
     assert not bool(steps[1].truncated.any())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -15,7 +15,8 @@ from sim.legged.scenario import LeggedScenario
 from sim.legged.settings import LeggedSettings
 from sim.physics.protocol import JointedPhysics
 from sim.robots.legged import LeggedRobot
-from sim.terms.terms import Reward
+from sim.task import Task
+from sim.terms.outcome import StepOutcome
 
 
 class TerrainScenario(LeggedScenario):
@@ -28,27 +29,18 @@ class TerrainScenario(LeggedScenario):
 
     def __init__(
         self,
+        task: Task,
         physics: JointedPhysics,
         actuators: ActuatorModels,
         robot: LeggedRobot,
         settings: LeggedSettings,
-        rewards: Mapping[str, Reward],
-        period: float,
         ground: TerrainGround,
         *,
         randomized: bool,
         imperfections: float,
     ) -> None:
         super().__init__(
-            physics,
-            actuators,
-            robot,
-            settings,
-            rewards,
-            period,
-            randomized=randomized,
-            imperfections=imperfections,
-            ground=ground,
+            task, physics, actuators, robot, settings, randomized=randomized, imperfections=imperfections, ground=ground
         )
         self.tiles = ground
         self._fell = torch.zeros(physics.num_worlds, dtype=torch.bool, device=physics.device)
@@ -104,12 +96,10 @@ class TerrainScenario(LeggedScenario):
         truth = super().truth()
         return Truth({**truth, "height_scan": self.tiles.exact(truth)})
 
-    def failed(self, truth: Truth) -> Tensor:
-        self._fell = super().failed(truth)
-        return self._fell
-
-    def critic_observation(self, truth: Truth) -> Tensor:
-        return torch.cat((super().critic_observation(truth), truth["height_scan"]), -1)
+    def outcome(self, truth: Truth, commands: Commands) -> StepOutcome:
+        found = super().outcome(truth, commands)
+        self._fell = found.terminated
+        return found
 
     def metrics(self) -> dict[str, float]:
         names, kinds, levels = self.terrain_places()

@@ -12,7 +12,6 @@ from policies.specs import SensorSpec
 from policies.terms.observations import Reading
 from sim.environment import VectorEnvironment
 from sim.legged import task as walking
-from sim.legged.critic import critic_dim
 from sim.legged.ground.curriculum import TerrainCurriculum
 from sim.legged.ground.scenario import TerrainScenario
 from sim.legged.ground.tiles import ScanSettings, TerrainGround
@@ -21,7 +20,7 @@ from sim.legged.settings import LeggedSettings
 from sim.robots.legged import LeggedRobot
 from sim.sensors import SensorModel
 from sim.task import Task
-from sim.terms.terms import Reward
+from sim.terms.terms import Privileged, Reward, Signal, Termination
 from sim.terrain.terrain import TerrainSettings, build_terrain
 
 
@@ -71,15 +70,7 @@ def make_environment(
     tiles = TerrainGround(ground, scan, curriculum, num_worlds, imperfections, physics.device)
     actuators = walking.actuator_models(of, settings, physics, imperfections if randomized else 0.0)
     scenario = TerrainScenario(
-        physics,
-        actuators,
-        of,
-        settings,
-        task.rewards,
-        walking.PERIOD,
-        tiles,
-        randomized=randomized,
-        imperfections=imperfections,
+        task, physics, actuators, of, settings, tiles, randomized=randomized, imperfections=imperfections
     )
     models = (
         *walking.sensor_models(settings.imperfections, imperfections),
@@ -94,19 +85,21 @@ def rough_task(
     terrain: TerrainSettings,
     scan: ScanSettings,
     rewards: Mapping[str, Reward] | None = None,
+    terminations: Mapping[str, Termination] | None = None,
     guide: GaitSettings | None = None,
     recommended: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Task:
     """`ROBOT-velocity-rough`; with a `guide`, learning may start from a scripted gait. `recommended` as in Task."""
     points = len(scan.grid)
     observation = (*walking.observation(robot, settings), Reading("height_scan", points, 2.0))
+    flat = walking.flat_task(robot, settings, rewards, terminations, recommended=recommended)
     return replace(
-        walking.flat_task(robot, settings, rewards, recommended=recommended),
+        flat,
         name=f"{robot.name}-velocity-rough",
         summary=f"Walk a {robot.name} over rough ground, slopes, stairs, blocks and gaps at a commanded velocity.",
         sensors=sensors(robot, settings, scan),
         observation=observation,
-        critic_dim=critic_dim(robot) + points,
+        privileged={**flat.privileged, "height_scan": Privileged(Signal("height_scan"), points)},
         world=partial(make_environment, of=robot, settings=settings, terrain=terrain, scan=scan),
         mirror=mirror(robot, scan),
         guide=None if guide is None else ObservedGuide(robot, settings, guide, observation),

@@ -25,6 +25,7 @@ from robo_rl.evaluation.registry import evaluate_policy, evaluation_tables
 from robo_rl.evaluation.walking import evaluate_walking
 from robo_rl.workflows.export import visit
 from sim.task import Environment, Step, Task
+from sim.terms.terms import Privileged, Signal
 from tests.robo_rl.tiny_environment import point_task
 
 STEPS = 25
@@ -128,7 +129,7 @@ def cart_task(finished: bool = False) -> Task:
         action=ScaledCommand("velocity", 3, 2.0),
         period=0.02,
         episode_steps=STEPS,
-        critic_dim=3,
+        privileged={"velocity_command": Privileged(Signal("velocity_command"), 3)},
         safety=SafetyEnvelope(max_tilt=1.0, max_input_age=0.1, max_command_age=0.1),
         world=world,
         evaluation="walking",

@@ -9,17 +9,14 @@ import mujoco
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from policies.errors import UserError
 from policies.signals import Commands, Sensors, State, Truth
 from policies.terms.stateful import GaitClock
 from sim.environment import VectorEnvironment
 from sim.legged.commands import VelocityCommands
-from sim.legged.critic import critic_parts
 from sim.legged.gait import Gait
-from sim.legged.reward_pass import Now, Rewards
-from sim.legged.rewards import walking_rewards
+from sim.legged.privileged import walking_privileged
 from sim.legged.scenario import LeggedScenario
 from sim.legged.settings import CommandSettings, LeggedSettings
 from sim.legged.task import PERIOD, flat_task
@@ -28,7 +25,6 @@ from sim.robots.h1 import H1
 from sim.robots.legged import LeggedRobot, Mirror
 from sim.tasks import find_task
 from tests.quaternions import rotate
-from tests.sim import reward_reference
 
 TROT = LeggedSettings(gait=(0.0, 0.5, 0.5, 0.0))
 
@@ -65,7 +61,7 @@ def test_truth_is_what_the_robot_does(robot: LeggedRobot) -> None:
     told = environment.critic_observation(b)
     assert told.shape == (16, flat_task(robot, TROT).critic_dim)
     # Views of one row or signals apart, as those of a mirror image: the critic is told the same.
-    assert torch.equal(told, torch.cat([b[name].clone() for name in critic_parts(robot)], -1))
+    assert torch.equal(told, torch.cat([b[name].clone() for name in walking_privileged(robot)], -1))
     assert torch.equal(told, environment.critic_observation(Truth({name: value.clone() for name, value in b.items()})))
 
 
@@ -123,110 +119,6 @@ def test_whoever_asks_for_gradients_is_told_what_to_use_instead() -> None:
     environment, _ = world(2)
     with pytest.raises(UserError, match=r"go1 gives no gradients to train by.*use ppo"):
         environment.flow(stand(2))
-
-
-def columns_of(robot: LeggedRobot) -> tuple[dict[str, slice], int]:
-    """Where each signal stands in made-up rows, and their width: not in the order that the physics has."""
-    joints, feet = len(robot.joints), len(robot.feet)
-    widths = {
-        "foot_velocity": 3 * feet, "linear_velocity": 3, "joint_torque": joints, "base_position": 3,
-        "foot_contact": feet, "angular_velocity": 3, "joint_position": joints, "foot_position": 3 * feet,
-        "joint_velocity": joints, "orientation": 4,
-    }  # fmt: skip
-    columns, start = {}, 2
-    for name, width in widths.items():
-        columns[name] = slice(start, start + width)
-        start += width
-    return columns, start + 1
-
-
-def random_gait(robot: LeggedRobot) -> Tensor:
-    """A clock's table of seven steps."""
-    g, feet = torch.Generator().manual_seed(3), len(robot.feet)
-    wanted, lift = (torch.randn(7, feet, generator=g) for _ in range(2))
-    return torch.cat((torch.randn(7, 2, generator=g), (wanted > 0.0).float(), lift.abs()), -1)
-
-
-def random_now(robot: LeggedRobot, n: int) -> Now:
-    """Worlds of which a third are commanded to stand, some have fallen and one in four is in quarantine."""
-    g, (columns, width) = torch.Generator().manual_seed(0), columns_of(robot)
-    joints, feet = len(robot.joints), len(robot.feet)
-
-    def draw(*shape: int) -> Tensor:
-        return torch.randn(shape, generator=g)
-
-    values = draw(n, width)
-    values[:, columns["linear_velocity"]] *= 0.3
-    values[:, columns["base_position"]] = robot.stand_height * (1.0 + 0.5 * draw(n, 3))
-    gravity = torch.nn.functional.normalize(draw(n, 3) * torch.tensor([1.0, 1.0, 0.3]) - torch.tensor([0.0, 0.0, 1.0]))
-    command = 0.3 * draw(n, 3) * (torch.arange(n) % 3 > 0)[:, None]
-    return Now(
-        values, draw(n, width), torch.arange(n), torch.cat((gravity, draw(n, 5)), -1), 0.1 * draw(n, feet + 1),
-        command, draw(n, joints), draw(n, joints), draw(n, joints), draw(n, feet).clamp(min=0.0),
-        torch.arange(n) % 4 == 3,
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize("robot", [GO1, H1], ids=lambda robot: robot.name)
-def test_the_reward_is_the_weighted_sum_of_its_terms_one_by_one(robot: LeggedRobot) -> None:
-    now, (columns, _) = random_now(robot, 96), columns_of(robot)
-    terms = walking_rewards(robot)
-    names = list(terms)
-    settings = replace(TROT, gait=(0.0,) * len(robot.feet))
-    expected = reward_reference.terms(now, columns, robot, settings, PERIOD, random_gait(robot), 0.02)
-    assert set(expected) == set(names)
-    alive, sum_of_all = (~now.failed).float(), torch.zeros(96)
-    for weight, name in enumerate(names, 1):
-        alone = {name: replace(terms[name], weight=1.0)}
-        verdict = Rewards(settings, alone, robot, PERIOD, columns, random_gait(robot), 0.02)(now)
-        torch.testing.assert_close(verdict.reward, PERIOD * expected[name] * alive, rtol=1e-4, atol=1e-6, msg=name)
-        assert bool(verdict.reward.any()), name
-        sum_of_all += PERIOD * weight * expected[name] * alive
-    weighted = {name: replace(terms[name], weight=float(weight)) for weight, name in enumerate(names, 1)}
-    rewards = Rewards(settings, weighted, robot, PERIOD, columns, random_gait(robot), 0.02)
-    for _ in range(2):
-        verdict = rewards(now)
-        torch.testing.assert_close(verdict.reward, sum_of_all, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(verdict.tracking, expected["track_velocity"])
-    fallen = reward_reference.fallen(now, columns, robot, settings)
-    assert torch.equal(verdict.fallen, fallen) and 0.3 < float(fallen.float().mean()) < 0.9
-    down = now.values[:, columns["foot_contact"]] > 0.0
-    torch.testing.assert_close(verdict.air, torch.where(down, 0.0, now.air + PERIOD))
-
-
-def test_what_is_not_finite_is_a_fall_and_spoils_only_terms_with_a_weight() -> None:
-    now, (columns, _) = random_now(GO1, 8), columns_of(GO1)
-    now.values[0, columns["joint_torque"]] = torch.nan
-    now.told[1, 2] = torch.nan
-    all_terms = walking_rewards(GO1)
-    weightless = {**all_terms, "torque": replace(all_terms["torque"], weight=0.0)}
-    with_torque, without = (
-        Rewards(TROT, s, GO1, PERIOD, columns, random_gait(GO1), 0.02)(now) for s in (all_terms, weightless)
-    )
-    assert bool(with_torque.reward[0].isnan()) and bool(without.reward.isfinite().all())
-    assert bool(with_torque.fallen[1])
-
-
-def test_worlds_of_another_number_or_type_are_refused() -> None:
-    now, (columns, _) = random_now(GO1, 8), columns_of(GO1)
-    rewards = Rewards(TROT, walking_rewards(GO1), GO1, PERIOD, columns, random_gait(GO1), 0.02)
-    rewards(now)
-    with pytest.raises(ValueError, match=r"expected torch.float32 \[8, 3\], got torch.float32 \[7, 3\]"):
-        rewards(replace(now, command=now.command[:7]))
-    with pytest.raises(ValueError, match=r"got torch.float64"):
-        rewards(replace(now, command=now.command.double()))
-
-
-def test_following_the_command_pays_more_than_standing_and_standing_more_than_the_wrong_way() -> None:
-    columns, _ = columns_of(GO1)
-    command = torch.tensor([[1.0, 0.0, 0.5]]).repeat(3, 1)
-    one = random_now(GO1, 1)
-    alike = {name: value.repeat(3, *([1] * (value.dim() - 1))) for name, value in vars(one).items()}
-    now = Now(**{**alike, "command": command})
-    now.values[:, columns["linear_velocity"]] = torch.tensor([[1.0, 0.0, 0.3], [0.0, 0.0, 0.3], [-1.0, 0.0, 0.3]])
-    now.values[:, columns["angular_velocity"]] = torch.tensor([[0.2, 0.0, 0.5], [0.2, 0.0, 0.0], [0.2, 0.0, -0.5]])
-    reward = Rewards(TROT, walking_rewards(GO1), GO1, PERIOD, columns, random_gait(GO1), 0.02)(now).reward
-    assert float(reward[0]) > float(reward[1]) > float(reward[2])
 
 
 def test_the_world_and_the_policy_keep_the_same_clock() -> None:

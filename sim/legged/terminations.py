@@ -1,0 +1,27 @@
+"""What ends a walking episode before its time: functions of a view (see `sim.legged.rewards`), [N] bool."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+from torch import Tensor
+
+from sim.robots.legged import LeggedRobot
+from sim.terms.parameters import Limits, NonNegative
+from sim.terms.terms import Termination
+from sim.terms.view import View
+
+
+def fall(
+    view: View, *, tilt: Annotated[float, Limits(above=0.0, below=math.pi)] = 1.2, height: NonNegative = 0.1
+) -> Tensor:
+    """Robots tilted by more than `tilt` rad, or whose base is lower than `height` m above the ground."""
+    # What is not finite compares as false.
+    upright = view["gravity"][:, 2] <= -math.cos(tilt)
+    return ~(upright & (view["base_height"][:, 0] >= height))
+
+
+def walking_terminations(robot: LeggedRobot, tilt: float = 1.2, height: float = 0.5) -> dict[str, Termination]:
+    """The terminations of every walking task: `tilt` in rad, `height` as a share of the robot's stand height."""
+    return {"fall": Termination(fall, {"tilt": tilt, "height": height * robot.stand_height})}

@@ -1,0 +1,35 @@
+"""The kernel that computes reward terms in one pass over all worlds, put together from their Warp functions."""
+
+# Warp reads annotations as objects, so this file must not postpone their evaluation.
+from typing import Any
+
+import warp as wp
+
+
+def reward_kernel(inputs: Any, functions: tuple[Any, ...], offsets: tuple[int, ...]) -> Any:
+    """A kernel, one world a thread, that adds up `functions`, each with its parameters from its place in `offsets` on.
+
+    `inputs` is a wp.struct with at least `failed` [N] bool and `parameters`, all parameters one after the other; a
+    function takes it, the world's index and the index of its first parameter, and returns a float. The kernel writes
+    `reward` [N] and adds to `sums` [N, T] what each term contributes.
+    """
+    count = len(functions)
+
+    @wp.kernel(enable_backward=False, module="unique", module_options={"max_unroll": 256})
+    def add_up(
+        given: inputs,
+        weights: wp.array(dtype=float),
+        sums: wp.array2d(dtype=float),
+        reward: wp.array(dtype=float),
+    ):
+        world = wp.tid()
+        total = wp.float32(0.0)
+        # A world in quarantine has been put back: what it shows is not what it did.
+        if not given.failed[world]:
+            for k in range(wp.static(count)):
+                value = weights[k] * wp.static(functions[k])(given, world, wp.static(offsets[k]))
+                sums[world, k] += value
+                total += value
+        reward[world] = total
+
+    return add_up
