@@ -1,9 +1,13 @@
-"""Errors of the bundle: one line each, saying what is wrong and what would mend it."""
+"""Errors of a bundle: one line each, saying what is wrong and what would be right."""
+
+from __future__ import annotations
+
+from policies.errors import UserError
 
 
-class BundleError(ValueError):
-    """A bundle that must not be flown, or a policy that cannot become one; the message names the mend."""
+class BundleError(UserError):
+    """A bundle that must not run, or a policy that can't become one; the message says how to fix it."""
 
 
 class PolicyInputError(ValueError):
-    """A sensor that is missing, of the wrong shape or not finite; the policy's state was left as it was."""
+    """A sensor that is missing, of the wrong shape or not finite; the policy's state is unchanged."""

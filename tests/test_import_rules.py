@@ -33,6 +33,7 @@ RULES = (
     Rule("policies", ("torch", "policies")),
     Rule("sim", ("torch", "numpy", "warp", "mujoco", "mujoco_menagerie", "pybullet", "yaml", "policies", "sim")),
     *(Rule(module, ("torch", "numpy", "onnx", "onnxscript", "policies", "deploy")) for module in EXPORTER),
+    Rule("deploy.errors", ("policies.errors",)),
     Rule(GRAPH_READER, ("numpy", "onnx", "deploy.errors", "deploy.bundle.onnx_graph")),
     Rule("deploy.codegen", ("numpy", "deploy", "policies.specs"), forbidden=EXPORTER),
     # Verification looks deeper into the graph where onnx is installed, as the exporter's machine has it.

@@ -1,1 +1,1 @@
-"""The `robo-rl` command line, one file for each subcommand. Nothing here imports torch at module level."""
+"""The `robo-rl` command line, one file per subcommand. No module here imports torch at module level."""

@@ -1,11 +1,11 @@
-"""What several subcommands share: opening bundles, writing results, and the console."""
+"""Shared by several subcommands: argument types, opening runs and bundles, and writing results."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -19,21 +19,23 @@ if TYPE_CHECKING:
     from sim.controllers.teacher import LearnedTeacher
     from sim.task import Task
 
-# What --help calls them: tyro would say "{None}|PATH", and "PATH" of positional ones.
+# Named as in --help, where tyro would show "{None}|PATH" and "PATH".
 Folder = Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
 OptionalFolder = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")]
 OptionalFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE")]
+BundleFolder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="BUNDLE")]
+RunOrBundle = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN_OR_BUNDLE")]
+OutFolder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
+OptionalRate = Annotated[float | None, tyro.conf.arg(metavar="HZ")]
+OptionalSeed = Annotated[int | None, tyro.conf.arg(metavar="SEED")]
+Kernel = Literal["c", "asm", "int8"]
 
 
 def open_bundle(path: Path) -> Bundle:
-    """Load and verify a bundle; a UserError with the reader's message when it must not be flown."""
+    """Load and verify a bundle. Raises BundleError when it must not run."""
     from deploy.bundle.reader import load_bundle
-    from deploy.errors import BundleError
 
-    try:
-        return load_bundle(path)
-    except BundleError as error:
-        raise UserError(str(error)) from None
+    return load_bundle(path)
 
 
 def open_policy(folder: Path, task: str = "") -> tuple[PolicyGraph | Bundle, Task]:
@@ -63,15 +65,15 @@ def open_evaluated(folder: Path, task: str = "") -> tuple[PolicyGraph | LearnedT
 
 
 def kernel_check(kernel: str, ungated: bool) -> Check | None:
-    """What the C of `kernel` must pass before it is written, which prints what it found; None for no check.
+    """The check that the C of `kernel` must pass before it is written, and which prints its result; None for no check.
 
-    Raises UserError for --ungated with a kernel that passes no gate.
+    Raises UserError for --ungated with a kernel that needs no check.
     """
     from deploy.codegen.generate import ROUNDED, UNTRIED
 
     if kernel != ROUNDED:
         if ungated:
-            raise UserError(f"--ungated writes kernel {ROUNDED} untried; leave it out for kernel {kernel}")
+            raise UserError(f"--ungated skips the test of kernel {ROUNDED}; leave it out for kernel {kernel}")
         return None
     if ungated:
         print(UNTRIED)
@@ -87,7 +89,7 @@ def kernel_check(kernel: str, ungated: bool) -> Check | None:
 
 
 def write_json(path: Path | None, payload: Mapping[str, Any]) -> None:
-    """Write a result file if one was asked for. Raises UserError when it can't be written."""
+    """Write a result file, unless `path` is None. Raises UserError when it can't be written."""
     if path is None:
         return
     try:
@@ -97,7 +99,7 @@ def write_json(path: Path | None, payload: Mapping[str, Any]) -> None:
 
 
 def check_writable(path: Path | None) -> None:
-    """Raise UserError now rather than after an hour of work when `path` can't become a result file."""
+    """Raise UserError if `path` can't become a result file: now, rather than after an hour of work."""
     if path is None:
         return
     if path.is_dir():
@@ -107,9 +109,9 @@ def check_writable(path: Path | None) -> None:
     except OSError as error:
         raise UserError(f"can't make the folder {path.parent} ({os_error(error)}); name another --json") from None
     if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise UserError(f"--json {path} is not yours to write; name another file")
+        raise UserError(f"--json {path} is not writable; name another file")
 
 
 def os_error(error: OSError) -> str:
-    """What went wrong, without Python's number and file name."""
+    """The message of an OSError, without its number and file name."""
     return error.strerror or str(error)

@@ -1,4 +1,4 @@
-"""`robo-rl doctor`: what is installed here, what it is good for, and what is missing for what."""
+"""`robo-rl doctor`: which extras are installed, which commands they enable, and what is missing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from rich.console import Console
+from rich.table import Table
 
 from robo_rl.cli.common import OptionalFile, check_writable, write_json
 from robo_rl.cli.parsing import parse
@@ -35,12 +38,12 @@ USES = {
 }
 
 TOOLS = ("gcc", "clang", "arm-none-eabi-gcc", "qemu-system-arm", "cppcheck")
-"""Programs beside Python: compilers for generated C, the microcontroller's emulator, and a checker."""
+"""Programs that are not Python packages: compilers, the microcontroller's emulator, and a static checker."""
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """Say what is installed here, what it is good for, and what to install for the rest.
+    """Show which extras are installed, which commands they enable, and how to install the others.
 
     Exit code 0 when at least one of the extras robot and train is complete, else 1.
     """
@@ -59,7 +62,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def examine() -> dict[str, Any]:
-    """Every extra with its packages' versions (None where missing), tools, notes on this machine; imports nothing."""
+    """All extras with their packages' versions (None if missing), tools and notes on this machine; imports none."""
     extras: dict[str, Any] = {}
     for extra, packages in NEEDS.items():
         versions = {package: results.installed_version(package) for package in packages}
@@ -76,26 +79,23 @@ def _notes(extras: dict[str, Any], tools: dict[str, bool], machine: dict[str, An
     for extra, found in extras.items():
         if found["missing"]:
             install = "robo-rl" if extra == "base" else f"'robo-rl[{extra}]'"
-            notes.append(f"for {found['for']}: pip install {install} (lacks {', '.join(found['missing'])})")
+            notes.append(f"for {found['for']}: pip install {install} (missing: {', '.join(found['missing'])})")
     absent = [tool for tool, there in tools.items() if not there]
     if absent:
         notes.append(
-            f"to compile and emulate generated C, and for bench mcu: make mcu-tools (lacks {', '.join(absent)})"
+            f"to compile and emulate generated C, and for bench mcu: make mcu-tools (missing: {', '.join(absent)})"
         )
     torch = extras["train"]["versions"]["torch"]
     if machine["gpus"] and torch is not None and torch.endswith("+cpu"):
-        notes.append(f"there is a GPU, but torch {torch} is built for the CPU; install a CUDA build to use it")
+        notes.append(f"there is a GPU, but torch {torch} is a CPU build; install a CUDA build to use it")
     if not machine["gpus"]:
         notes.append("no NVIDIA GPU: training runs on the CPU")
     if machine["cores"] < 2:
-        notes.append("one processor core: a control loop beside a simulated robot will show jitter")
+        notes.append("one processor core: a control loop and a simulated robot on it will have jitter")
     return notes
 
 
 def _print(report: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     console, machine = Console(), report["machine"]
     table = Table("extra", "usable", "for", "packages")
     for extra, found in report["extras"].items():

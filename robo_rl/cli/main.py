@@ -1,6 +1,6 @@
-"""`robo-rl`: finds the subcommand, imports it alone, and turns a user's mistake into one line and exit code 2.
+"""`robo-rl`: imports the subcommand asked for and runs it; a user's mistake becomes one line and exit code 2.
 
-Exit codes: 0 done, 1 a check failed, 2 a mistake in what was asked for, 130 ended by Ctrl-C, 143 by SIGTERM.
+Exit codes: 0 done, 1 a check failed, 2 wrong arguments, files or bundles, 130 ended by Ctrl-C, 143 by SIGTERM.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from policies.errors import UserError
 from robo_rl.workflows.processes import ProcessFailed
 
 STARTED = time.perf_counter()
-"""When the program began, but for the interpreter's own start: the zero of the import times in result files."""
+"""When the program started, after the interpreter: import times in result files are measured from here."""
 
 COMMANDS = {
-    "tasks": "list the tasks there are to learn",
-    "train": "learn a task",
-    "eval": "fly a run or a bundle from held-out starts",
-    "play": "look at a run or a bundle: a film, or your browser",
-    "report": "write one page about a run: curves, evaluation, film",
-    "export": "turn a run into a bundle that a robot loads",
-    "codegen": "turn a bundle into C99 for a microcontroller",
-    "firmware": "turn a bundle into firmware for a microcontroller",
-    "sim2sim": "walk a bundle in another physics engine and compare",
+    "tasks": "list the tasks",
+    "train": "train a policy for a task",
+    "eval": "evaluate a run or a bundle from held-out starts",
+    "play": "view a run or a bundle: as a film, or in the browser",
+    "report": "write an HTML page about a run: curves, evaluation, film",
+    "export": "export a run as a bundle, the folder that a robot loads",
+    "codegen": "generate C99 from a bundle, for a microcontroller",
+    "firmware": "write firmware with a bundle, for a microcontroller or an autopilot",
+    "sim2sim": "evaluate a bundle in another physics engine and compare",
     "verify": "check a bundle: hashes, schema, shapes, golden replay",
-    "bridge": "run the embedded rosbridge server, for machines without ROS",
-    "robot": "run a simulated robot in real time behind a bridge",
-    "deploy": "fly a bundle on a robot through a bridge",
-    "rehearse": "walk a bundle through bridge, robot and host on this machine",
-    "demo": "train, export, verify and fly, and print one table",
-    "bench": "measure, and write the result as JSON",
-    "doctor": "say what is installed here and what is missing for what",
+    "bridge": "run a rosbridge server, for machines without ROS",
+    "robot": "simulate a robot in real time, behind a bridge or a serial port",
+    "deploy": "run a bundle on a robot, through a bridge or a serial port",
+    "rehearse": "run bridge, simulated robot and deploy together on this machine",
+    "demo": "train, export, verify and fly, and print the results",
+    "bench": "run a benchmark and write the result as JSON",
+    "doctor": "show what is installed here, and what is missing for which command",
 }
 EXTRAS = {
     "torch": "train", "warp": "train", "tensorboard": "train", "onnx": "train", "onnxscript": "train",
@@ -48,12 +48,11 @@ EXTRAS = {
     "pybullet": "sim2sim", "gymnasium": "doors", "rsl_rl": "doors", "tensordict": "doors",
 }  # fmt: skip
 
-
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Subcommand(Protocol):
-    """A module of this package: parses its own arguments and returns the exit code."""
+    """A module of this package, which parses its own arguments and returns the exit code."""
 
     def run(self, argv: Sequence[str]) -> int: ...
 
@@ -66,31 +65,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except UserError as error:
-        return _complain(str(error))
+        return _print_error(str(error))
     except ModuleNotFoundError as error:
         extra = EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:
             raise
-        return _complain(f"{error.name} is not installed; it comes with: pip install 'robo-rl[{extra}]'")
+        return _print_error(f"{error.name} is not installed; it comes with: pip install 'robo-rl[{extra}]'")
     except ProcessFailed as error:
         print(f"robo-rl: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # The reader of our output, such as `head`, has gone: silence the interpreter's own flush, too.
+        # The reader of our output, such as `head`, has closed it: keep the interpreter's final flush quiet, too.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
         if error.filename is None and error.errno not in FULL:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        mend = "make room there" if error.errno in FULL else "name a place that exists and is yours"
-        return _complain(f"{where}{error.strerror}; {mend}")
+        fix = "free some space there" if error.errno in FULL else "name a place that exists and is writable"
+        return _print_error(f"{where}{error.strerror}; {fix}")
 
 
 def dispatch(arguments: Sequence[str]) -> int:
-    """Run the subcommand that `arguments` begins with. Raises UserError when there is none of that name."""
+    """Run the subcommand named by the first of `arguments`. Raises UserError for an unknown name."""
     name, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
     if name in ("-h", "--help"):
         print(usage())
@@ -108,17 +107,17 @@ def dispatch(arguments: Sequence[str]) -> int:
 
 
 def usage() -> str:
-    """What `robo-rl --help` prints."""
+    """The text of `robo-rl --help`."""
     lines = [f"  {name:<8} {summary}" for name, summary in COMMANDS.items()]
     return "\n".join(
         (
             "usage: robo-rl [-h] [--version] COMMAND ...",
             "",
-            "Learn robot control in simulation and fly it through a ROS bridge.",
+            "Train robot controllers in simulation, export them, and run them on robots.",
             "",
             *lines,
             "",
-            "`robo-rl COMMAND --help` shows a command's options; docs/cli.md explains them all.",
+            "`robo-rl COMMAND --help` shows a command's options; docs/cli.md describes all commands.",
         )
     )
 
@@ -130,7 +129,7 @@ def _version() -> str:
         return "not installed (running from a checkout)"
 
 
-def _complain(message: str) -> int:
+def _print_error(message: str) -> int:
     print(f"robo-rl: error: {' '.join(message.split())}", file=sys.stderr)
     return 2
 

@@ -1,4 +1,4 @@
-"""Parsing with tyro, whose boxed error messages become one line."""
+"""Parsing with tyro, with its boxed error messages reduced to one line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from policies.errors import UserError
 T = TypeVar("T")
 _BORDER, _EDGES, _RULE = " │", ("╭", "╰"), "─-"
 _PHRASES = (
-    # What fields of a dataclass refuse is reported under the dataclass's name, which the user never typed.
+    # Errors of a dataclass's own checks are reported under the dataclass's name, which the user does not know.
     (r"^Error parsing (--[\w.-]+)", r"\1"),
     (r"^Error parsing [\w.\[\]]+: ", ""),
     (r"invalid literal for int\(\) with base 10: ", "expected a whole number, got "),
@@ -24,20 +24,20 @@ _PHRASES = (
     (r"^Missing from [^:]*: ", "missing: "),
     (r" \(required\)", ""),
 )
-"""How tyro says it, and how we do."""
+"""tyro's wording as a pattern, and ours."""
 
 
 def parse(
     kind: type[T], command: str, argv: Sequence[str], default: T | None = None, description: str | None = None
 ) -> T:
-    """`argv` as a `kind`. Fields of nested dataclasses are flags of their own, without a prefix.
+    """Parse `argv` into a `kind`. Fields of nested dataclasses are flags without a prefix.
 
-    Raises UserError, in one line, for what can't be parsed; SystemExit(0) after --help.
+    Raises UserError, in one line, for wrong arguments; SystemExit(0) after --help.
     """
     given: dict[str, Any] = {} if default is None else {"default": default}
-    complaint = io.StringIO()
+    printed = io.StringIO()
     try:
-        with redirect_stderr(complaint):
+        with redirect_stderr(printed):
             parsed: T = tyro.cli(
                 kind,
                 args=list(argv),
@@ -49,13 +49,13 @@ def parse(
             return parsed
     except SystemExit as exit_:
         if exit_.code in (0, None):
-            sys.stderr.write(complaint.getvalue())
+            sys.stderr.write(printed.getvalue())
             raise
-        raise UserError(one_line(complaint.getvalue(), f"robo-rl {command}")) from None
+        raise UserError(one_line(printed.getvalue(), f"robo-rl {command}")) from None
 
 
 def one_line(box: str, program: str) -> str:
-    """tyro's boxed error in one line: what was wrong, what may have been meant, and where the options are listed."""
+    """tyro's boxed error in one line: what is wrong, what was probably meant, and where the options are listed."""
     sections: list[list[str]] = [[]]
     for raw in re.sub(r"\x1b\[[0-9;]*m", "", box).splitlines():
         text = raw.strip(_BORDER)
@@ -65,7 +65,7 @@ def one_line(box: str, program: str) -> str:
             sections[-1].append(text)
     filled = [section for section in sections if section]
     if not box.lstrip().startswith(_EDGES):
-        # Where the output's encoding has no box-drawing characters, the title is a section of its own.
+        # If the output's encoding has no box-drawing characters, the title is a section of its own.
         filled = filled[1:]
     if not filled:
         return f"the arguments can't be parsed; see {program} --help"

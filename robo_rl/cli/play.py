@@ -1,4 +1,4 @@
-"""`robo-rl play RUN_OR_BUNDLE`: look at a policy, in a film or in the browser."""
+"""`robo-rl play RUN_OR_BUNDLE`: view a policy, as a film or in the browser."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from threading import Event
 from types import FrameType
 from typing import TYPE_CHECKING
 
-import tyro
-
 from policies.errors import UserError
-from robo_rl.cli.common import Folder, OptionalFile, open_policy
+from robo_rl.cli.common import OptionalFile, OptionalSeed, RunOrBundle, open_policy
 from robo_rl.cli.eval import STRESS
 from robo_rl.cli.parsing import parse
 
@@ -23,21 +21,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Arguments:
-    """Look at a run or a bundle: a film with --video, or your browser with --web."""
+    """View a run or a bundle: as a film with --video, or in the browser with --web."""
 
-    run_or_bundle: tyro.conf.Positional[Folder]
+    run_or_bundle: RunOrBundle
     """Folder that `robo-rl train` or `robo-rl export` wrote."""
     video: OptionalFile = None
-    """Film to write, an .mp4 file; no display is needed."""
+    """Write a film to this .mp4 file; no display is needed."""
     web: bool = False
-    """Serve the browser's viewer on this machine until Ctrl-C: command, push, reset, pause, and level where there is
-    terrain."""
+    """Serve a viewer for the browser until Ctrl-C, with commands, push, reset, pause and terrain level."""
     port: int = 8080
-    """Port of the browser's viewer."""
+    """Port of the viewer for the browser."""
     task: str = ""
-    """Task to play in, a name or FILE.py:NAME; its own when not given."""
+    """Task to play in, a name or FILE.py:NAME; empty: the policy's own."""
     seconds: float = 10.0
-    """Length of the film."""
+    """Length of the film in s."""
     width: int = 960
     """Width of the film in pixels."""
     height: int = 540
@@ -45,19 +42,19 @@ class Arguments:
     robots: int = 1
     """Robots in the film; the camera follows the first."""
     fps: float = 25.0
-    """Pictures a second of the film; the nearest rate that fits the control period is taken."""
+    """Pictures per second of the film, rounded to a rate that fits the control period."""
     command: tuple[float, float, float] | None = None
-    """Command all the time: forward m/s, left m/s, yaw rate rad/s. The task draws commands when not given."""
+    """Constant command: forward m/s, left m/s, yaw rate rad/s; None: drawn by the task."""
     ground: str = ""
-    """Kind of ground to walk on, such as stairs_up, where the task has several."""
+    """Kind of terrain to walk on, such as stairs_up, in a task with several kinds."""
     level: int = 0
-    """Difficulty of --ground, 0 being the easiest."""
+    """Difficulty of --ground; 0 is the easiest."""
     nominal: bool = False
     """Play in the nominal world: no noise, delay, disturbance, push or randomization."""
     stress: bool = False
-    """Play in a harder world: noise, delays, disturbances, pushes and randomization 1.5 times as wide."""
-    seed: int | None = None
-    """Seed of the starts; the held-out one when not given."""
+    """Play in a harder world: noise, delays, disturbances, pushes and randomization times 1.5."""
+    seed: OptionalSeed = None
+    """Seed of the starts; None: the held-out one."""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -65,7 +62,7 @@ def run(argv: Sequence[str]) -> int:
     if arguments.nominal and arguments.stress:
         raise UserError("--nominal and --stress are opposites; give one of them")
     if (arguments.video is not None) == arguments.web:
-        raise UserError("say how to look at it: --video FILE.mp4 for a film, or --web for the browser")
+        raise UserError("give either --video FILE.mp4 for a film, or --web for the browser")
     return _serve(arguments) if arguments.video is None else _film(arguments, arguments.video)
 
 
@@ -90,7 +87,7 @@ def _serve(arguments: Arguments) -> int:
     check_port(arguments.port)
     web = Web(_show(arguments, 1), arguments.port)
     stop = Event()
-    # SIGTERM ends it as Ctrl-C does; both leave at the next control period.
+    # SIGTERM ends it as Ctrl-C does, at the next control period.
     caught: list[int] = []
 
     def end(number: int, _: FrameType | None) -> None:
@@ -99,7 +96,7 @@ def _serve(arguments: Arguments) -> int:
 
     before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        print(f"look at it at {web.url}; Ctrl-C ends", flush=True)
+        print(f"open {web.url} in a browser; Ctrl-C ends", flush=True)
         web.run(stop)
     finally:
         web.close()

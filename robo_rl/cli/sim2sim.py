@@ -1,4 +1,4 @@
-"""`robo-rl sim2sim BUNDLE`: does it walk in an engine it was not trained in?"""
+"""`robo-rl sim2sim BUNDLE`: evaluate a bundle in a physics engine that it was not trained in."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import tyro
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
 
-from robo_rl.cli.common import Folder, OptionalFile, check_writable, open_bundle, write_json
+from robo_rl.cli.common import BundleFolder, OptionalFile, OptionalSeed, check_writable, write_json
 from robo_rl.cli.parsing import parse
 
 if TYPE_CHECKING:
@@ -18,22 +20,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Arguments:
-    """Walk a bundle in MuJoCo and in another physics engine, under the same commands, and compare the two."""
+    """Run a bundle in MuJoCo and in another physics engine with the same commands, and compare.
 
-    bundle: tyro.conf.Positional[Folder]
-    """Folder that `robo-rl export` wrote, of a legged robot's flat task."""
+    Exit code 0 when falls and velocity error in the other engine are within their limits, else 1.
+    """
+
+    bundle: BundleFolder
+    """Folder that `robo-rl export` wrote, for a legged robot's task on flat ground."""
     task: str = ""
-    """Task to walk in, a name or FILE.py:NAME; its own when not given."""
+    """Task to walk in, a name or FILE.py:NAME; empty: the bundle's own."""
     backend: str = "pybullet"
-    """What to compare the task's own MuJoCo with: pybullet, or mujoco-hard, which has contacts nearly as hard."""
+    """Engine to compare MuJoCo with: pybullet, or mujoco-hard, which has contacts nearly as hard."""
     robots: int = 20
-    """Robots, each with its own start and commands."""
+    """Number of robots, each with its own start and commands."""
     seconds: float = 20.0
-    """How long they walk, in s."""
+    """Duration in s."""
     imperfections: float = 0.0
-    """Scale of the task's noise and pushes, in both engines alike; robots are always the nominal ones."""
-    seed: int | None = None
-    """Seed of starts and commands; the held-out one when not given."""
+    """Scale of the task's noise and pushes in both engines; the robots' parameters are always nominal."""
+    seed: OptionalSeed = None
+    """Seed of starts and commands; None: the held-out one."""
     json: OptionalFile = None
     """File for the result, as JSON."""
 
@@ -41,6 +46,7 @@ class Arguments:
 def run(argv: Sequence[str]) -> int:
     arguments = parse(Arguments, "sim2sim", argv)
     check_writable(arguments.json)
+    from deploy.bundle.reader import load_bundle
     from robo_rl.evaluation.flying import HELD_OUT_SEED
     from robo_rl.evaluation.sim2sim import Settings, compare
     from robo_rl.training.tasks import task_of_bundle
@@ -52,10 +58,7 @@ def run(argv: Sequence[str]) -> int:
         arguments.imperfections,
         HELD_OUT_SEED if arguments.seed is None else arguments.seed,
     )
-    bundle = open_bundle(arguments.bundle)
-    from rich.console import Console
-    from rich.progress import Progress
-
+    bundle = load_bundle(arguments.bundle)
     with Progress(console=Console(stderr=True), transient=True) as bars:
         rows = {name: bars.add_task(name, total=1.0) for name in (settings.backend, "mujoco")}
 
@@ -69,9 +72,6 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _print(comparison: Comparison) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     from robo_rl.evaluation.sim2sim import MAX_ERROR_RATIO, MAX_FALLS, MEASURES
 
     s = comparison.settings

@@ -1,14 +1,14 @@
-"""`robo-rl verify BUNDLE`: everything that can be checked of a bundle, without torch."""
+"""`robo-rl verify BUNDLE`: all checks of a bundle, without torch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-import tyro
+from rich.console import Console
+from rich.table import Table
 
-from policies.errors import UserError
-from robo_rl.cli.common import Folder, OptionalFile, check_writable, write_json
+from robo_rl.cli.common import BundleFolder, OptionalFile, check_writable, write_json
 from robo_rl.cli.parsing import parse
 
 
@@ -16,7 +16,7 @@ from robo_rl.cli.parsing import parse
 class Arguments:
     """Check a bundle: files, hashes, schema, shapes, weights and golden replay."""
 
-    bundle: tyro.conf.Positional[Folder]
+    bundle: BundleFolder
     """Folder that `robo-rl export` wrote."""
     json: OptionalFile = None
     """File for the result, as JSON."""
@@ -25,16 +25,9 @@ class Arguments:
 def run(argv: Sequence[str]) -> int:
     arguments = parse(Arguments, "verify", argv)
     check_writable(arguments.json)
-    from rich.console import Console
-    from rich.table import Table
-
     from deploy.bundle.verification import verify_bundle
-    from deploy.errors import BundleError
 
-    try:
-        report = verify_bundle(arguments.bundle)
-    except BundleError as error:
-        raise UserError(str(error)) from None
+    report = verify_bundle(arguments.bundle)
     table = Table("check", "result", "detail")
     for check in report.checks:
         table.add_row(check.name, "ok" if check.ok else "FAILED", check.detail)

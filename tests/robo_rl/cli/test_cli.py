@@ -216,8 +216,8 @@ def test_doctor_names_what_to_install(monkeypatch: pytest.MonkeyPatch, capsys: p
     monkeypatch.setattr(results, "installed_version", lambda name: None if name in absent else there(name))
     assert main(["doctor"]) == 1
     out = " ".join(capsys.readouterr().out.split())
-    assert "pip install 'robo-rl[robot]' (lacks roslibpy)" in out
-    assert "pip install 'robo-rl[train]' (lacks torch)" in out
+    assert "pip install 'robo-rl[robot]' (missing: roslibpy)" in out
+    assert "pip install 'robo-rl[train]' (missing: torch)" in out
 
 
 def test_doctor_names_the_tools_of_generated_c(
@@ -225,7 +225,7 @@ def test_doctor_names_the_tools_of_generated_c(
 ) -> None:
     monkeypatch.setattr("shutil.which", lambda tool: None if tool == "qemu-system-arm" else f"/bin/{tool}")
     assert main(["doctor"]) == 0
-    assert "make mcu-tools (lacks qemu-system-arm)" in " ".join(capsys.readouterr().out.split())
+    assert "make mcu-tools (missing: qemu-system-arm)" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize("name", COMMANDS)
