@@ -1,1 +1,1 @@
-"""Doors for other people's tools: our tasks behind the interfaces that they expect."""
+"""Doors for other tools: our tasks behind the interfaces that gymnasium and rsl_rl expect."""

@@ -1,7 +1,7 @@
-"""What every door stands on: a task as plain tensors, an action in and an observation out.
+"""The common part of all doors: a task as plain tensors, an action in and an observation out.
 
-The observation and the action are the task's own terms, the very ones that an exported policy carries; only the network
-between them belongs to whoever stands outside. N worlds, A action channels, D observation channels, C critic channels.
+Observation and action are those of the task's own terms, the same terms that an exported policy contains; only the
+network between them belongs to the other tool. N worlds, A action channels, D observation channels, C critic channels.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ from policies.signals import Sensors, State, Truth
 from sim.task import Environment, Task
 
 LIMIT = 1e6
-"""Observations are clipped to +-this, far beyond what any healthy sensor reports, so that their space is bounded."""
+"""Observations are clipped to +-this, far beyond what healthy sensors report, so that their space is bounded."""
 
 
 @dataclass(frozen=True)
 class Transition:
-    """What one step gives. `observation` [N, D] and `critic` [N, C] follow the restart of finished worlds; the
-    `final_*` rows [K] belong to the `finished` worlds [K], as they stood before it. `reward` [N]; masks [N].
+    """The result of one step.
+
+    `observation` [N, D] and `critic` [N, C] are those after the restart of finished worlds; `final_observation` [K, D]
+    is the last one of the `finished` worlds, indices [K], before it. `reward`, `terminated` and `truncated` are [N].
     """
 
     observation: Tensor
@@ -34,7 +36,7 @@ class Transition:
 
 
 class Driver:
-    """N worlds of a task, and the memory of its observation terms."""
+    """N worlds of a task with the states of its observation terms."""
 
     def __init__(self, task: Task, environment: Environment) -> None:
         self.environment = environment
@@ -44,30 +46,30 @@ class Driver:
 
     @property
     def truth(self) -> Truth:
-        """What is true now."""
+        """The current privileged state."""
         return self._truth
 
     @torch.no_grad()
     def reset(self) -> tuple[Tensor, Tensor]:
-        """Start every world anew; the observation [N, D] and the critic's [N, C]."""
+        """Restart every world; returns the observation [N, D] and the critic's [N, C]."""
         self._sensors, self._truth = self.environment.reset()
         self._state = self._graph.initial_state(self.environment.num_worlds, self.environment.device)
         return self.observe()
 
     @torch.no_grad()
     def observe(self) -> tuple[Tensor, Tensor]:
-        """The observation [N, D] and the critic's [N, C] as they stand."""
+        """The current observation [N, D] and the critic's [N, C]."""
         observation = self._graph.observe(self._sensors, self._state).clamp(-LIMIT, LIMIT)
         return observation, self.environment.critic_observation(self._truth)
 
     @torch.no_grad()
     def step(self, action: Tensor) -> Transition:
-        """One control period under the normalised actions [N, A], which the action term bounds."""
+        """Run one control period with normalised actions [N, A], which the action term bounds."""
         commands, state = self._graph.apply_action(action, self._sensors, self._state)
         step = self.environment.step(commands)
         done = step.terminated | step.truncated
         finished = done.nonzero()[:, 0]
-        # Before the reset: the state of finished worlds is overwritten below.
+        # Before reset_where overwrites the states of finished worlds.
         final = self._graph.observe(
             Sensors({name: value[finished] for name, value in step.terminal_sensors.items()}),
             State({name: value[finished] for name, value in state.items()}),
@@ -87,6 +89,6 @@ class Driver:
 
 
 def action_bounds(task: Task) -> tuple[Tensor, Tensor]:
-    """The least and the largest action [A] that the task's action term lets through."""
+    """The lowest and highest action [A] that the task's action term does not clip."""
     far = torch.full((1, task.action.dim), LIMIT)
     return task.action.bound(-far)[0], task.action.bound(far)[0]

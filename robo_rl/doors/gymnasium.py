@@ -1,4 +1,4 @@
-"""Our tasks as gymnasium environments: `gymnasium.make` gives one robot, `gymnasium.make_vec` N of them.
+"""Our tasks as gymnasium environments: `gymnasium.make` for one robot, `gymnasium.make_vec` for N robots.
 
 Importing this module registers every task, as `robo_rl/TASK-v0`:
 
@@ -6,10 +6,10 @@ Importing this module registers every task, as `robo_rl/TASK-v0`:
     gymnasium.make("robo_rl/crazyflie-hover-v0")
     gymnasium.make_vec("robo_rl/crazyflie-hover-v0", num_envs=1024)
 
-Where nothing can be imported first, gymnasium does it: `gymnasium.make("robo_rl.doors.gymnasium:robo_rl/TASK-v0")`.
+To let gymnasium import it: `gymnasium.make("robo_rl.doors.gymnasium:robo_rl/TASK-v0")`.
 
-Observations [D] and actions [A] are those of the task's own terms, float32; an action of 0 is the terms' middle. A seed
-given to `reset` decides everything that follows, for the same number of robots.
+Observations [D] and actions [A] are those of the task's own terms, float32; an action of 0 is the middle of its range.
+A seed given to `reset` determines all that follows, for the same number of robots.
 """
 
 from __future__ import annotations
@@ -27,12 +27,11 @@ from torch import Tensor
 
 from policies.errors import UserError
 from robo_rl.doors.driver import LIMIT, Driver, action_bounds
+from robo_rl.training.config import MAX_SEED
 from sim.task import Task
 from sim.tasks import TASKS, find_task
 
 NAMESPACE = "robo_rl"
-LARGEST_SEED = 10_000_000
-"""Seeds that nobody chose are drawn below this one; evaluations draw their starts from larger ones."""
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -49,14 +48,14 @@ def register() -> None:
                 id=identifier,
                 entry_point="robo_rl.doors.gymnasium:RobotEnv",
                 vector_entry_point="robo_rl.doors.gymnasium:RobotVectorEnv",
-                # Tasks end their episodes themselves; a wrapper of gymnasium's would count a second time.
+                # Tasks end their episodes themselves; gymnasium's wrapper would count the steps again.
                 max_episode_steps=None,
                 kwargs={"task": name},
             )
 
 
 class RobotEnv(gymnasium.Env[Floats, Floats]):
-    """One robot of a task. Truncation is the task's time limit, termination a true end such as a crash."""
+    """One robot of a task. Truncation is the task's time limit, termination an end such as a crash."""
 
     metadata = {"render_modes": []}  # noqa: RUF012 (gymnasium's own convention)
 
@@ -71,7 +70,7 @@ class RobotEnv(gymnasium.Env[Floats, Floats]):
         render_mode: str | None = None,
     ) -> None:
         """`robot` names another parameter set, `imperfections` scales noise, disturbances and randomization: 0 is the
-        nominal world. Raises UserError for an unknown task or a render mode, of which there is none.
+        nominal world. Raises UserError for an unknown task or any render mode: there is none.
         """
         self._worlds = _Worlds(task, 1, robot, randomized, imperfections, device, render_mode)
         self.observation_space, self.action_space = _spaces(self._worlds.task)
@@ -83,7 +82,7 @@ class RobotEnv(gymnasium.Env[Floats, Floats]):
         return observation[0], {}
 
     def step(self, action: Floats) -> tuple[Floats, float, bool, bool, dict[str, Any]]:
-        """One control period. At an episode's end the observation is the last one; call `reset` then."""
+        """Run one control period. At the end of an episode the observation is its last one; call `reset` next."""
         now = self._worlds.driver.step(self._worlds.tensor(np.asarray(action)[None]))
         terminated, truncated = bool(now.terminated[0]), bool(now.truncated[0])
         row = now.final_observation if terminated or truncated else now.observation
@@ -91,10 +90,10 @@ class RobotEnv(gymnasium.Env[Floats, Floats]):
 
 
 class RobotVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
-    """N robots of a task, stepped together. A robot whose episode ends starts anew in the same step.
+    """N robots of a task, stepped together. A robot whose episode ends restarts in the same step.
 
-    `infos["final_obs"]` then holds its last observation (an object array, None for the others), and
-    `infos["_final_obs"]` says whose; `final_info` is there as gymnasium has it, and empty.
+    `infos["final_obs"]` then has its last observation (an object array, None for the others), and
+    `infos["_final_obs"]` marks these robots; `final_info`, which gymnasium requires, is empty.
     """
 
     metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}  # noqa: RUF012 (gymnasium's convention)
@@ -125,7 +124,7 @@ class RobotVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
         self.render_mode = render_mode
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Floats, dict[str, Any]]:
-        """Start every robot anew: observations [N, D]. One seed stands for all of them together."""
+        """Restart every robot; returns observations [N, D]. One seed determines all of them."""
         super().reset(seed=seed)
         return self._worlds.reset(seed, self.np_random), {}
 
@@ -149,14 +148,14 @@ class RobotVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
 
 
 class _Worlds:
-    """A driver that is built at the first reset, and anew when a seed is given."""
+    """A driver, built at the first reset, and again at each reset with a seed."""
 
     def __init__(
         self, task: str | Task, num_worlds: int, robot: str, randomized: bool, imperfections: float, device: str,
         render_mode: str | None,
     ) -> None:  # fmt: skip
         if render_mode is not None:
-            raise UserError(f"render_mode is {render_mode!r}, there is none; `robo-rl play` shows a policy")
+            raise UserError(f"there is no render_mode {render_mode!r}, nor any other; `robo-rl play` shows a policy")
         self.task = find_task(task) if isinstance(task, str) else task
         self._num_worlds = num_worlds
         self._device = device
@@ -173,8 +172,8 @@ class _Worlds:
 
     def reset(self, seed: int | None, random: np.random.Generator) -> Floats:
         if seed is not None or self._driver is None:
-            self._driver = None  # Two worlds of thousands of robots need not be in memory at once.
-            chosen = int(random.integers(LARGEST_SEED)) if seed is None else seed
+            self._driver = None  # Free the old worlds before building new ones.
+            chosen = int(random.integers(MAX_SEED + 1)) if seed is None else seed
             environment = self.task.make_environment(self._num_worlds, chosen, self._device, **self._settings)
             self._driver = Driver(self.task, environment)
         return _array(self._driver.reset()[0])
@@ -194,7 +193,7 @@ def _spaces(task: Task) -> tuple[Space, Space]:
 
 
 def _array(values: Tensor) -> Floats:
-    """A copy of its own, as users keep what they are given."""
+    """A copy, because callers may keep it."""
     return values.detach().cpu().numpy().astype(np.float32, copy=True)
 
 

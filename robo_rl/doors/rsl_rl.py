@@ -1,4 +1,4 @@
-"""A task as the `VecEnv` of rsl_rl 5.5, under which its own runner trains it unchanged.
+"""A task as a `VecEnv` of rsl_rl 5.5, whose own runner trains it unchanged.
 
     from robo_rl.doors.rsl_rl import RslRlEnv, policy_graph
     from rsl_rl.runners import OnPolicyRunner
@@ -8,7 +8,7 @@
     runner.learn(300, init_at_random_ep_len=True)
     graph = policy_graph(runner, env.task)  # to evaluate, or to export as a bundle
 
-Ref: https://github.com/leggedrobotics/rsl_rl, rsl_rl/env/vec_env.py, for what a VecEnv must offer.
+Ref: https://github.com/leggedrobotics/rsl_rl, rsl_rl/env/vec_env.py, for the interface of a VecEnv.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from sim.tasks import find_task
 
 
 class RslRlEnv(VecEnv):
-    """N worlds of a task with two groups of observations: `policy` [N, D] and the privileged `critic` [N, C].
+    """N worlds of a task with two observation groups: `policy` [N, D] and the privileged `critic` [N, C].
 
     Finished worlds restart in the same step; `extras["time_outs"]` [N] marks those that ended by the time limit.
     """
@@ -49,14 +49,14 @@ class RslRlEnv(VecEnv):
         randomized: bool = True,
         imperfections: float = 1.0,
     ) -> None:
-        """Raises UserError for an unknown task or a world without ages, which `init_at_random_ep_len` needs."""
+        """Raises UserError for an unknown task or an environment without episode ages (`init_at_random_ep_len`)."""
         self.task = find_task(task) if isinstance(task, str) else task
         given: dict[str, Any] = {"robot": robot} if robot else {}
         environment = self.task.make_environment(
             num_worlds, seed, device, randomized=randomized, imperfections=imperfections, **given
         )
         if not isinstance(environment, VectorEnvironment):
-            raise UserError(f"the world of {self.task.name} keeps no ages of its episodes; rsl_rl sets them")
+            raise UserError(f"the environment of {self.task.name} keeps no episode ages, which rsl_rl sets")
         self._environment = environment
         self._driver = Driver(self.task, environment)
         self._driver.reset()
@@ -69,7 +69,7 @@ class RslRlEnv(VecEnv):
 
     @property
     def episode_length_buf(self) -> Tensor:
-        """Steps [N] that each world's episode has lasted; the runner may set them."""
+        """Steps [N] of each world's current episode; the runner may set them."""
         return self._environment.age
 
     @episode_length_buf.setter
@@ -80,7 +80,7 @@ class RslRlEnv(VecEnv):
         return self._observations(*self._driver.observe())
 
     def step(self, actions: Tensor) -> tuple[TensorDict, Tensor, Tensor, dict[str, Any]]:
-        # The runner steps in inference mode, whose tensors could never again be written outside of it.
+        # The runner steps in inference mode, whose tensors can't be written outside of it.
         with torch.inference_mode(False), torch.no_grad():
             now = self._driver.step(actions.clone())
             self.rewards += float(now.reward.sum())
@@ -91,9 +91,7 @@ class RslRlEnv(VecEnv):
 
     @cached_property
     def mirrors(self) -> dict[str, SignedPermutation]:
-        """How each group of observations, and the action, looks in the mirror. Raises UserError for a robot without
-        equal sides.
-        """
+        """The mirror of each observation group and of the action. Raises UserError for a robot without equal sides."""
         task, mirror = self.task, self.task.mirror
         if mirror is None:
             raise UserError(f"{task.name} has no mirror: its robot has no equal sides")
@@ -110,9 +108,9 @@ class RslRlEnv(VecEnv):
 def with_mirror_images(
     env: RslRlEnv, obs: TensorDict | None = None, actions: Tensor | None = None
 ) -> tuple[TensorDict | None, Tensor | None]:
-    """Observations [B] and actions [B, A], followed by their mirror images: twice as many.
+    """Observations [B] and actions [B, A], each followed by its mirror image: [2 B].
 
-    rsl_rl calls it as the `data_augmentation_func` of its `symmetry_cfg`.
+    rsl_rl calls this as the `data_augmentation_func` of its `symmetry_cfg`.
     """
     mirrors = env.mirrors
     if obs is not None:
@@ -139,14 +137,14 @@ class _Actor(nn.Module):
 
 
 def policy_graph(runner: OnPolicyRunner, task: Task) -> PolicyGraph:
-    """What an rsl_rl runner has learned, as a policy graph of its own: to evaluate, play and export like any other.
+    """The policy that an rsl_rl runner has learned, as a policy graph to evaluate, play and export like any other.
 
-    Raises UserError when the actor is not rsl_rl's MLP with a Gaussian or without a distribution.
+    Raises UserError unless the actor is rsl_rl's MLP, with a Gaussian or without a distribution.
     """
     actor: Any = runner.alg.get_policy()
     distribution = type(actor.distribution).__name__
     if actor.is_recurrent or distribution not in ("GaussianDistribution", "NoneType"):
         raise UserError(
-            f"only an MLP with a Gaussian becomes a policy graph, got {type(actor).__name__}, {distribution}"
+            f"only an MLP with a Gaussian can become a policy graph, got {type(actor).__name__}, {distribution}"
         )
     return task.policy_graph(_Actor(actor)).eval()

@@ -1,4 +1,4 @@
-"""Specifications refuse what no robot has, in words that name the field."""
+"""Specifications refuse impossible values with a message that names the field."""
 
 from __future__ import annotations
 

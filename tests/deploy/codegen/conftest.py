@@ -30,7 +30,7 @@ class InC:
 
     @property
     def texts(self) -> dict[str, str]:
-        """What is compiled."""
+        """The sources to compile."""
         return self.files | {"case.c": CASE.replace("SELFTEST", "policy_selftest()")}
 
 

@@ -97,7 +97,7 @@ class Model:
         return name
 
     def add(self, other: Model) -> None:
-        """All of another graph beside this one."""
+        """Add all of another graph beside this one."""
         self.nodes += other.nodes
         self.inputs |= other.inputs
         self.outputs += other.outputs

@@ -122,7 +122,7 @@ def test_cppcheck_finds_nothing(given: InC, tmp_path: Path) -> None:
     for name, text in given.files.items():
         (tmp_path / name).write_text(text)
     command = ["cppcheck", "-q", "--error-exitcode=1", "--std=c99", "--enable=warning,style,performance,portability"]
-    # The header's functions are for others; and each file is looked at alone.
+    # The header's functions have their callers elsewhere, and each file is checked alone.
     run_tool([*command, "--inline-suppr", "policy.c", "policy_selftest.c"], tmp_path, 60.0)
 
 
@@ -132,7 +132,7 @@ def test_another_kernel_flies_too(hover: InC, tmp_path: Path, kernel: str, toler
     other = in_c(hover.bundle.path, tmp_path / "c", kernel=kernel)
     found, wanted = flown(other, flags=("-O2", *STRICT)), flown(hover)
     span = max(hover.bundle.manifest.spans()["rotor_speed"])
-    # Up to the first reset but one: where nobody closes the loop, the sample's own actions amplify what differs.
+    # Up to the second reset: without a closed loop, the sample's own actions amplify differences.
     assert np.abs(found[:3, 1:5] - wanted[:3, 1:5]).max() / span <= tolerance
     check = step_all(other.texts, other.bundle.manifest, other.sensors[:1], [2])
     assert check[0, 0] == 0.0

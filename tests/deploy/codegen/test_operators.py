@@ -34,7 +34,7 @@ def inputs() -> Floats:
 
 @cache
 def outputs(compiler: str, *flags: str) -> Floats:
-    # Sanitizers take their time over a file of this size.
+    # Sanitizers are slow on a file of this size.
     found = run_on_host(files(design()), inputs(), floats_out(design().manifest), flags, compiler, timeout=300.0)
     assert (found[:, 0] == 0.0).all()
     return found

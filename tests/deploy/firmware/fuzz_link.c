@@ -1,5 +1,5 @@
-/* Feeds the link's decoder a million frames that were damaged in every way a wire can, under the sanitizers of the build,
- * and prints: frames sent, frames sent whole, accepted, accepted whole ones, accepted others, bad frames counted. */
+/* Feeds the link's decoder a million frames with every kind of damage on a wire, under the build's sanitizers, and
+ * prints: frames sent, frames sent whole, accepted, accepted whole ones, accepted others, bad frames counted. */
 #include <stdio.h>
 #include <string.h>
 
@@ -26,7 +26,7 @@ static void make(link_frame *frame, uint32_t number) {
     frame->type = (uint8_t)random32();
     frame->length = (uint8_t)below(LINK_BODY_MAX + 1u);
     frame->sequence = (uint16_t)number;
-    const uint32_t zeros = below(4u); /* many zeros and 0xFFs, which is what stuffing is about */
+    const uint32_t zeros = below(4u); /* many zeros and 0xFFs, the special cases of byte stuffing */
     for (size_t i = 0; i < frame->length; i++) {
         frame->body[i] = (uint8_t)(zeros == 0u ? 0u : zeros == 1u ? 0xFFu : random32());
     }
@@ -41,7 +41,7 @@ static size_t insert_noise(uint8_t *bytes, size_t size, size_t at) {
     return size + count;
 }
 
-/* Damage `bytes` in a way of chance; returns their new number. */
+/* Damage `bytes` in a random way; returns their new number. */
 static size_t damage(uint8_t *bytes, size_t size, uint32_t way) {
     const size_t at = below((uint32_t)size);
     switch (way) {
@@ -57,7 +57,7 @@ static size_t damage(uint8_t *bytes, size_t size, uint32_t way) {
         return size - at;
     case 4: /* noise within */
         return insert_noise(bytes, size, at);
-    case 5: /* one byte another */
+    case 5: /* one byte changed */
         bytes[at] = (uint8_t)(bytes[at] + 1u + below(255u));
         return size;
     case 6: /* one byte lost */

@@ -152,7 +152,7 @@ def test_the_app_of_a_bundle_compiles_for_the_chip_with_the_firmware_s_flags(
     assert {word.removesuffix(".o") for word in words if word.endswith(".o")} == {path.stem for path in sources}
 
 
-def test_stacks_as_they_come_are_refused_by_the_compiler(generated: Path, tmp_path: Path) -> None:
+def test_the_firmware_s_own_stack_sizes_do_not_compile(generated: Path, tmp_path: Path) -> None:
     folder = write_firmware(generated, tmp_path / "app", "crazyflie")
     stack = "-DSTABILIZER_TASK_STACKSIZE=(3 * configMINIMAL_STACK_SIZE)"
     command = ["gcc", *FLAGS, f"-I{folder}/src", f"-I{HEADERS}", stack, "-fsyntax-only", str(folder / "src" / "app.c")]
@@ -178,7 +178,7 @@ def frames(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> ctypes.
     return shared(folder, str(folder / "src" / "frames.c"), include=(*WARNINGS, "-Wfloat-equal", "-Wcast-align"))
 
 
-def test_px4_s_attitude_is_turned_by_half_a_turn_about_x_on_both_sides(frames: ctypes.CDLL) -> None:
+def test_px4_s_attitude_is_rotated_by_half_a_turn_about_x_on_both_sides(frames: ctypes.CDLL) -> None:
     turn = np.diag([1.0, -1.0, -1.0])
     random = np.random.default_rng(2)
     for _ in range(50):

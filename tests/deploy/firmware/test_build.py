@@ -34,12 +34,12 @@ from tests.mcu_tools import needs_arm, needs_clang, needs_cppcheck, needs_gcc
 FOLDERS: tuple[Target, ...] = ("crazyflie", "cmake", "zephyr", "px4")
 BARE = "startup.c", "clock.c", "uart_main.c", "bench_board.c", "semihosting.c", "lockstep_main.c"
 FOREIGN = frozenset({"app.c", "main.c"})
-"""C that needs headers which are not to be had."""
+"""C that needs headers that are not available here."""
 
 
 @pytest.fixture(scope="module")
 def sources(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every C file of every target that compiles without somebody else's headers, in one folder."""
+    """Every C file of every target that compiles without external headers, in one folder."""
     folder = tmp_path_factory.mktemp("sources")
     policy = policy_in_c(generated)
     everything = target_files(policy, "stm32f405", "lockstep") | target_files(policy, "stm32f405", "uart")
@@ -53,8 +53,8 @@ def sources(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def complaints(sources: Path, *command: str, names: list[str], out: Path) -> str:
-    """What a compiler says about these files; "" if it compiles them all without a word."""
+def warnings(sources: Path, *command: str, names: list[str], out: Path) -> str:
+    """What a compiler prints about these files; "" if it compiles them all without a warning."""
     paths = [str(sources / name) for name in names]
     finished = subprocess.run([*command, f"-I{sources}", "-c", *paths], capture_output=True, text=True, cwd=out)
     failed = f"exit code {finished.returncode}\n" if finished.returncode else ""
@@ -74,31 +74,31 @@ STRICT = (*WARNINGS, "-Wfloat-equal", "-Wcast-align", "-Wshadow", "-Wstrict-prot
 @needs_gcc
 @pytest.mark.parametrize("level", ["-O2", "-Os"])
 def test_gcc_finds_nothing(sources: Path, level: str, tmp_path: Path) -> None:
-    assert complaints(sources, "gcc", *STRICT, level, names=portable(sources), out=tmp_path) == ""
+    assert warnings(sources, "gcc", *STRICT, level, names=portable(sources), out=tmp_path) == ""
 
 
 @needs_clang
 def test_clang_finds_nothing(sources: Path, tmp_path: Path) -> None:
-    assert complaints(sources, "clang", *STRICT, "-O2", names=portable(sources), out=tmp_path) == ""
+    assert warnings(sources, "clang", *STRICT, "-O2", names=portable(sources), out=tmp_path) == ""
 
 
 @needs_arm
 def test_the_cross_compiler_finds_nothing(sources: Path, tmp_path: Path) -> None:
     names = [*portable(sources), *BARE]
-    assert complaints(sources, "arm-none-eabi-gcc", *MCU_FLAGS, *WARNINGS, "-O2", names=names, out=tmp_path) == ""
+    assert warnings(sources, "arm-none-eabi-gcc", *MCU_FLAGS, *WARNINGS, "-O2", names=names, out=tmp_path) == ""
 
 
 @needs_arm
 def test_the_flags_of_the_crazyflie_find_nothing(sources: Path, tmp_path: Path) -> None:
     flags = ("-Os", "-Werror", "-Wall", "-Wmissing-braces", "-Wdouble-promotion", "-std=gnu11")
     command = ("arm-none-eabi-gcc", *MCU_FLAGS, *flags)
-    assert complaints(sources, *command, names=portable(sources), out=tmp_path) == ""
+    assert warnings(sources, *command, names=portable(sources), out=tmp_path) == ""
 
 
 @needs_gcc
-def test_a_complaint_is_found(sources: Path, tmp_path: Path) -> None:
+def test_a_warning_is_found(sources: Path, tmp_path: Path) -> None:
     (tmp_path / "rounds.c").write_text("float rounds(double x);\nfloat rounds(double x) { return x; }\n")
-    found = complaints(tmp_path, "gcc", *STRICT, names=["rounds.c"], out=tmp_path)
+    found = warnings(tmp_path, "gcc", *STRICT, names=["rounds.c"], out=tmp_path)
     assert found.startswith("exit code 1\n")
     assert "float-conversion" in found
 
@@ -173,7 +173,7 @@ def test_a_folder_for_another_build_needs_no_compiler(
     assert (folder / "src" / "policy.c").exists()
 
 
-def test_the_command_line_writes_a_folder_and_tells_mistakes(
+def test_the_command_line_writes_a_folder_and_reports_mistakes(
     generated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"

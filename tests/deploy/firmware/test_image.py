@@ -53,7 +53,7 @@ pytestmark = [needs_arm, needs_qemu]
 
 
 def replies(chip: Chip, steps: int) -> list[bytes]:
-    """What the chip answers to a session full of trouble, byte for byte."""
+    """The chip's answers to a session with many faults, byte for byte."""
     chaos = random.Random(11)
     found = []
     for step in range(steps):

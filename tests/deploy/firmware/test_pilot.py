@@ -47,7 +47,7 @@ def faults(chip: Chip) -> ChipFault:
     return [ChipFault(message.faults) for message in messages if isinstance(message, Status)][-1]
 
 
-def test_it_starts_idle_and_flies_only_when_armed_and_told_where(chip: Chip) -> None:
+def test_it_starts_idle_and_flies_only_when_armed_and_given_a_setpoint(chip: Chip) -> None:
     assert chip.step().state == IDLE
     assert chip.step(HERE).state == IDLE
     ready = chip.step(Request(Ask.ARM))
@@ -187,7 +187,7 @@ def test_an_emergency_stop_cuts_the_motors_in_the_same_step_from_everywhere(chip
     assert chip.step(Request(Ask.EMERGENCY_STOP)).state == ESTOPPED
 
 
-def test_a_stop_is_obeyed_even_out_of_order_and_an_arming_is_not(chip: Chip) -> None:
+def test_a_stop_is_accepted_even_out_of_order_and_an_arming_is_not(chip: Chip) -> None:
     fly(chip)
     chip.sequence -= 10
     assert chip.step(HERE).state == FLYING  # Counted as rejected.
@@ -249,7 +249,7 @@ def test_a_stop_before_the_flight_needs_a_new_arming(chip: Chip) -> None:
     assert chip.step(Request(Ask.ARM)).state == READY
 
 
-def test_damaged_frames_are_counted_and_not_obeyed(chip: Chip) -> None:
+def test_damaged_frames_are_counted_and_ignored(chip: Chip) -> None:
     fly(chip)
     frame = bytearray(chip.frame(Request(Ask.EMERGENCY_STOP)))
     frame[3] ^= 0x10
@@ -297,7 +297,7 @@ LIMIT = 1e4
 """rad/s per s: 100 rad/s in a step."""
 
 
-def test_whatever_comes_in_what_goes_out_is_finite_within_limits_and_rate_limited(tmp_path: Path) -> None:
+def test_commands_are_finite_limited_and_rate_limited_for_any_input(tmp_path: Path) -> None:
     """Random sensors, frames, noise and gaps; a command may jump to the safe value alone."""
     folder = stand_in.write_generated(tmp_path / "slow", stand_in.manifest(rate_limit=LIMIT))
     with host_chip(compile_host(folder, tmp_path / "build")) as chip:

@@ -1,4 +1,4 @@
-"""The emulated chip as a measuring instrument: exact counts, exact stack, clear complaints."""
+"""The emulated chip as a measuring instrument: exact counts, exact stack, clear errors."""
 
 from __future__ import annotations
 
@@ -75,15 +75,15 @@ def test_sizes_leave_the_harness_out(tmp_path: Path) -> None:
 @needs_arm
 @needs_qemu
 @pytest.mark.parametrize(
-    ("body", "complaint"),
+    ("body", "message"),
     [
         ("this is no C;", "case.c:2:.*error"),
         ("void mcu_case(const float *in, float *out) { for (;;) {} }", "did not end within 3 s"),
         ("void mcu_case(const float *in, float *out) { *(volatile int *)0xF0000000u = 1; }", "exit code 100"),
     ],
 )
-def test_what_goes_wrong_is_said_in_one_line(body: str, complaint: str) -> None:
-    with pytest.raises(BundleError, match=complaint) as caught:
+def test_what_goes_wrong_is_said_in_one_line(body: str, message: str) -> None:
+    with pytest.raises(BundleError, match=message) as caught:
         run_on_m4f({"case.c": f'#include "cases.h"\n{body}\n'}, ONE, 1, timeout=3.0)
     assert "\n" not in str(caught.value)
 

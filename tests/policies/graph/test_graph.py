@@ -150,7 +150,7 @@ def test_truth_is_refused() -> None:
         ({"observation": (ActionHistory(2, 2), ActionHistory(3, 2))}, "two states have the same name"),
     ],
 )
-def test_graph_refuses_what_the_robot_has_not(change: dict[str, Any], message: str) -> None:
+def test_graph_refuses_what_the_robot_lacks(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         _graph(**change)
 

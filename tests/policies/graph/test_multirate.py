@@ -1,4 +1,4 @@
-"""Several calls a control period in torch: the rule of the states, for worlds that are each somewhere in their own."""
+"""Several calls per control period in torch: how states are pooled, for worlds at different points of their periods."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WORLDS, PERIOD = 4, 0.02
 
 
 class Echo(nn.Module):
-    """Acts as the first two columns of the observation say: what is remembered is then known beforehand."""
+    """Acts as the first two columns of the observation: what it remembers is then known in advance."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x[:, :2]
@@ -131,7 +131,7 @@ def test_a_memory_runs_as_if_only_the_first_call_of_a_period_were_made() -> None
 
 
 @torch.no_grad()
-def test_a_world_reset_in_the_middle_of_a_period_begins_one_and_leaves_the_others_alone() -> None:
+def test_a_world_reset_in_mid_period_starts_a_period_and_leaves_the_others_alone() -> None:
     graph = recurrent()
     fast, seen = MultiRate(graph, graph.states, 3), readings(20)
     state, untouched = fast.initial_state(WORLDS), fast.initial_state(WORLDS)

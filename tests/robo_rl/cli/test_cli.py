@@ -178,7 +178,7 @@ def test_a_checkpoint_of_another_policy_is_refused_by_name(tmp_path: Path, capsy
         assert errors.count("\n") == 1
 
 
-def test_a_full_disk_ends_a_training_with_the_way_to_go_on(
+def test_a_full_disk_ends_a_training_and_says_how_to_resume(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def full(descriptor: int) -> None:
@@ -200,7 +200,7 @@ def test_json_to_a_device_leaves_the_device_alone(capsys: pytest.CaptureFixture[
     assert (before.st_ino, before.st_mode) == (after.st_ino, after.st_mode)
 
 
-def test_doctor_says_what_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_doctor_lists_what_is_installed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--json", "doctor.json"]) == 0
     report = json.loads((tmp_path / "doctor.json").read_text())
     assert report["extras"]["train"]["versions"]["torch"]
@@ -229,7 +229,7 @@ def test_doctor_names_the_tools_of_generated_c(
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_subcommand_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_subcommand_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     try:
         code = main([name, "--help"])
     except SystemExit as stop:

@@ -1,4 +1,4 @@
-"""Our tasks as gymnasium sees them: its own checkers pass, and what a step says is what our environment does."""
+"""Our tasks as gymnasium environments: its own checkers pass, and a step returns what our environment does."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_seed_decides_everything_that_follows() -> None:
     assert not np.array_equal(histories[0], histories[2])
 
 
-def test_an_episode_s_last_observation_stands_beside_the_first_of_the_next() -> None:
+def test_an_episode_s_last_observation_comes_with_the_first_of_the_next() -> None:
     env = RobotVectorEnv(3, point_task())
     env.reset(seed=0)
     push = np.ones((3, 1), np.float32)
@@ -113,11 +113,11 @@ def test_gymnasium_s_own_vectoriser_takes_the_single_robot() -> None:
     [
         ({"num_envs": 0}, "num_envs must be at least 1, got 0"),
         ({"task": "hoover"}, "there is no task 'hoover'"),
-        ({"render_mode": "human"}, "render_mode is 'human', there is none"),
+        ({"render_mode": "human"}, "there is no render_mode 'human'"),
         ({"max_episode_steps": 7}, "episodes of crazyflie-hover last 500 steps; leave max_episode_steps out"),
     ],
 )
-def test_mistakes_are_told_in_one_line(arguments: dict[str, Any], message: str) -> None:
+def test_mistakes_are_reported_in_one_line(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         RobotVectorEnv(**{"task": "crazyflie-hover", **arguments})
 

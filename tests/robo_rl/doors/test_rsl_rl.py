@@ -56,7 +56,7 @@ def test_the_runner_trains_a_task_unchanged(name: str, tmp_path: Path, capsys: p
     with torch.no_grad():
         expected = runner.get_inference_policy()(observations)
         assert torch.allclose(graph.act(observations["policy"]), expected, atol=1e-6)
-    # The world goes on outside of the runner's inference mode, and what was learned leaves like any other policy.
+    # The environment still works outside the runner's inference mode, and the policy is exported like any other.
     env.step(torch.zeros(16, env.num_actions))
     short = shorter(task, 100)
     assert evaluate_policy(graph, short, 4).summary()["episodes"] == 4
@@ -89,7 +89,7 @@ def test_rsl_rl_augments_its_batches_with_mirror_images(capsys: pytest.CaptureFi
     OnPolicyRunner(env, given, None, "cpu").learn(1)
 
 
-def test_ends_and_time_outs_are_told_apart() -> None:
+def test_ends_and_time_outs_are_distinguished() -> None:
     env = RslRlEnv("crazyflie-hover", 8, 0)
     env.episode_length_buf = torch.tensor([499, 498, 0, 0, 0, 0, 0, 499])
     observations, reward, done, extras = env.step(torch.zeros(8, 4))
@@ -103,7 +103,7 @@ def test_ends_and_time_outs_are_told_apart() -> None:
     assert not torch.equal(observations["policy"][:, :3], observations["critic"][:, :3])
 
 
-def test_rotors_at_a_standstill_crash_and_a_crash_is_no_time_out() -> None:
+def test_stopped_rotors_crash_and_a_crash_is_no_time_out() -> None:
     env = RslRlEnv("crazyflie-hover", 8, 0)
     crashes = 0
     for _ in range(80):
@@ -115,7 +115,7 @@ def test_rotors_at_a_standstill_crash_and_a_crash_is_no_time_out() -> None:
 
 
 def test_what_can_not_become_a_policy_graph_and_worlds_without_ages_are_refused() -> None:
-    with pytest.raises(UserError, match="the world of point keeps no ages of its episodes"):
+    with pytest.raises(UserError, match="the environment of point keeps no episode ages"):
         RslRlEnv(point_task(), 4, 0)
     env = RslRlEnv("crazyflie-hover", 4, 0)
     with pytest.raises(UserError, match="crazyflie-hover has no mirror: its robot has no equal sides"):
@@ -123,5 +123,5 @@ def test_what_can_not_become_a_policy_graph_and_worlds_without_ages_are_refused(
     recurrent = settings()
     recurrent["actor"] = {**recurrent["actor"], "class_name": "RNNModel"}
     runner = OnPolicyRunner(env, recurrent, None, "cpu")
-    with pytest.raises(UserError, match="only an MLP with a Gaussian becomes a policy graph, got RNNModel"):
+    with pytest.raises(UserError, match="only an MLP with a Gaussian can become a policy graph, got RNNModel"):
         policy_graph(runner, env.task)

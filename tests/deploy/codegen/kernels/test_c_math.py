@@ -118,7 +118,7 @@ def test_nothing_is_taken_from_a_library(tmp_path: Path) -> None:
     assert undefined_symbols(build_m4f(functions(NAMES), tmp_path, ("-O2",))) == set()
 
 
-def test_functions_stand_behind_what_they_use() -> None:
+def test_functions_come_after_those_they_use() -> None:
     for name in MATH:
         order = dependencies([name])
         assert order[-1] == name

@@ -23,7 +23,7 @@ def test_no_part_of_a_sum_can_overflow(inputs: int, seed: int, uniform: float) -
     most = largest_input(integers)
     worst = np.cumsum(np.abs(integers.astype(object)) * most, axis=1)
     assert worst.max() <= LARGEST_SUM
-    # And it is the largest such number that 16 bits hold.
+    # And it is the largest such number in 16 bits.
     assert most == 32767 or worst.max() // most * (most + 1) > LARGEST_SUM
 
 
