@@ -70,7 +70,7 @@ class World(Protocol):
     """What makes the environments of a task, from its terms and what else the family's worlds are made of.
 
     See `Task.make_environment` for the arguments. A world of a task with `any_rate` takes `substeps` besides: its
-    environment is then stepped so many times a control period.
+    environment is then stepped so many times a control period. One of a task with `backends` takes `backend`.
     """
 
     def __call__(
@@ -137,6 +137,9 @@ class Task:
     sides."""
     any_rate: bool = False
     """Whether the task's physics can be stepped several times a control period."""
+    backends: tuple[str, ...] = ()
+    """The physics backends (see sim.physics.backends) that the task's world can be made in, the default first; none for
+    a world with its own physics."""
     evaluation: str = "flying"
     """How a policy is evaluated: a name in robo_rl.evaluation.registry."""
     recommended: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -152,15 +155,22 @@ class Task:
         robot: str = "",
         randomized: bool = False,
         imperfections: float = 1.0,
+        backend: str = "",
     ) -> Environment:
         """N worlds of the task.
 
         `robot` names a parameter set other than the task's own; `randomized` draws dynamics anew each episode.
         `imperfections` scales the ranges of noise, disturbance, delay and randomization: 0 is the nominal world, 1 the
-        task's own, more is harder.
+        task's own, more is harder. `backend` is the physics to use instead of the task's default; UserError for one
+        that the task does not have.
         """
-        return self.world(
-            self, num_worlds, seed, device, robot=robot, randomized=randomized, imperfections=imperfections
+        if backend and backend not in self.backends:
+            backends = ", ".join(self.backends) or "its own physics alone"
+            raise UserError(f"{self.name} does not run in the physics backend {backend!r}; it runs in {backends}")
+        world: Callable[..., Environment] = self.world
+        chosen = {"backend": backend} if backend else {}
+        return world(
+            self, num_worlds, seed, device, robot=robot, randomized=randomized, imperfections=imperfections, **chosen
         )
 
     def policy_graph(self, network: nn.Module, normalizer: nn.Module | None = None) -> PolicyGraph:

@@ -23,6 +23,7 @@ from real.simulated.legged_log import LeggedLog
 from real.simulated.legged_settings import MOTOR_RATE, LeggedSettings
 from real.simulated.sensors import turned
 from sim.physics.mujoco.model import build_model
+from sim.physics.world import Solver
 from sim.robots.legged import LeggedRobot
 
 READY, ACTIVE = "ready", "active"
@@ -53,7 +54,7 @@ class LeggedBody:
         """Why the robot last left what the host wanted: the watchdog or a stop request."""
         self._settings = settings
         self._log = log
-        self._model = build_model(robot, timestep=1.0 / MOTOR_RATE)
+        self._model = build_model(robot, solver=Solver(timestep=1.0 / MOTOR_RATE))
         self._data = mujoco.MjData(self._model)
         joints = [self._model.joint(name) for name in robot.joints]
         self._q = [int(joint.qposadr[0]) for joint in joints]

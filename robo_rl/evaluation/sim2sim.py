@@ -10,9 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
-import mujoco
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -28,13 +27,13 @@ from robo_rl.output.results import plain
 from sim.environment import VectorEnvironment
 from sim.legged.commands import VelocityCommands
 from sim.legged.scenario import LeggedScenario
-from sim.physics.mujoco.physics import MujocoPhysics
+from sim.physics.backends import BACKENDS
 from sim.task import Task
 
-BACKENDS = ("pybullet", "mujoco-hard")
-"""Another engine, and MuJoCo with contacts nearly as hard as that one's: what both find is no matter of the engine."""
-HARD_STEP = 0.002
-"""Physics step in s of MuJoCo with hard contacts."""
+OWN = "mujoco"
+"""The backend that tasks are trained in."""
+OTHERS = tuple(name for name in BACKENDS if name != OWN)
+"""Another engine, and MuJoCo with contacts nearly as hard as that one's: what both find is not the engine's doing."""
 MAX_FALLS = 0.05
 """Share of robots that may fall in the other engine."""
 MAX_ERROR_RATIO = 1.5
@@ -59,7 +58,7 @@ class Settings:
     """Seed of starts and commands; the held-out one when not given."""
 
     def __post_init__(self) -> None:
-        require_choice(self, "backend", BACKENDS)
+        require_choice(self, "backend", OTHERS)
         require(self, "robots", low=1)
         require(self, "seconds", low=1.0)
         require(self, "imperfections", low=0.0)
@@ -164,40 +163,29 @@ def compare(bundle: Bundle, task: Task, settings: Settings, progress: Callable[[
     """
     # The other engine first: what is missing there is said before anybody has waited.
     other = _walk(bundle, task, settings, settings.backend, progress)
-    own = _walk(bundle, task, settings, "mujoco", progress)
+    own = _walk(bundle, task, settings, OWN, progress)
     return Comparison(task.name, settings, own, other)
 
 
-def legged_world(task: Task, settings: Settings, backend: str) -> VectorEnvironment:
-    """The task's own world with nominal robots, moved by `backend`."""
+def legged_world(task: Task, settings: Settings, backend: str) -> tuple[VectorEnvironment, LeggedScenario]:
+    """The task's own world with nominal robots, moved by `backend`, and its scenario."""
     if task.evaluation != "walking":
-        raise UserError(f"sim2sim compares tasks of walking, {task.name} is none; name a bundle of a legged robot")
-    environment = task.make_environment(settings.robots, settings.seed, imperfections=settings.imperfections)
+        raise UserError(f"sim2sim compares walking tasks, {task.name} is none; name a bundle of a legged robot")
+    environment = task.make_environment(
+        settings.robots, settings.seed, imperfections=settings.imperfections, backend=backend
+    )
     assert isinstance(environment, VectorEnvironment)
     scenario = environment.scenario
     assert isinstance(scenario, LeggedScenario)
     if scenario.ground is not None:
         raise UserError(f"sim2sim walks on flat ground, {task.name} has terrain; name a bundle of its flat task")
-    if backend == "pybullet":
-        from sim.physics.pybullet.physics import PybulletPhysics
-
-        mine = PybulletPhysics(scenario.physics.model, settings.robots, substeps=scenario.physics.substeps)
-        # It has all of MuJoCo's that a world of nominal robots on flat ground uses.
-        scenario.physics = cast(MujocoPhysics, mine)
-    elif backend == "mujoco-hard":
-        model = scenario.physics.model
-        model.opt.timestep = HARD_STEP
-        # Friction that does not creep, true cones, contacts that yield for 5 ms, and a solver that gets there.
-        model.opt.impratio, model.opt.cone, model.opt.iterations = 10.0, mujoco.mjtCone.mjCONE_ELLIPTIC, 50
-        model.geom_solref[:] = (0.005, 1.0)
-        scenario.physics = MujocoPhysics(model, settings.robots, substeps=round(task.period / HARD_STEP))
-    return environment
+    return environment, scenario
 
 
 def command_schedule(task: Task, settings: Settings) -> Tensor:
     """Velocity commands [T + 1, N, 3] of every control period, the same for every engine and whatever happens in it."""
-    environment = legged_world(task, replace(settings, imperfections=0.0), "mujoco")
-    drawn = cast(LeggedScenario, environment.scenario).commands.settings
+    _, scenario = legged_world(task, replace(settings, imperfections=0.0), OWN)
+    drawn = scenario.commands.settings
     # A heading to steer to would make the command depend on the engine.
     commands = VelocityCommands(replace(drawn, heading=0.0), settings.robots, task.period, curriculum=False)
     generator = torch.Generator().manual_seed(settings.seed + 1)
@@ -213,10 +201,9 @@ def command_schedule(task: Task, settings: Settings) -> Tensor:
 def _walk(bundle: Bundle, task: Task, settings: Settings, backend: str, progress: Callable[[str, float], None]) -> Walk:
     pilot = pilot_for(bundle, task)
     schedule = command_schedule(task, settings)
-    environment = legged_world(task, settings, backend)
+    environment, scenario = legged_world(task, settings, backend)
     # An episode here may be shorter or longer than the task's.
     environment.episode_steps = len(schedule)
-    scenario = cast(LeggedScenario, environment.scenario)
     everyone = torch.arange(settings.robots)
     first, _ = environment.reset()
     sensors = Sensors({**first, COMMAND: schedule[0]})
@@ -231,9 +218,7 @@ def _walk(bundle: Bundle, task: Task, settings: Settings, backend: str, progress
         sensors = Sensors({**step.sensors, COMMAND: command})
         if t % 25 == 24:
             progress(backend, (t + 1) / (len(schedule) - 1))
-    close = getattr(scenario.physics, "close", None)
-    if close is not None:
-        close()
+    scenario.physics.close()
     return Walk(tally.measures())
 
 

@@ -104,7 +104,7 @@ class ObservedGuide:
     def _guide(self) -> GaitGuide:
         # The model is compiled when it is first asked for: not whenever tasks are listed.
         robot, settings, own = self._made_of
-        return GaitGuide(robot, build_model(robot, timestep=settings.timestep), settings, own)
+        return GaitGuide(robot, build_model(robot), settings, own)
 
     def __call__(self, observation: Tensor) -> Tensor:
         command = observation[:, self._command] / self._command_scale

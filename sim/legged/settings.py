@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from policies.validation import check, require
+from sim.physics.world import Solver
 
 Range = tuple[float, float]
 
@@ -121,13 +122,13 @@ class LeggedSettings:
     """Share of a stride that a foot is on the ground."""
     clearance: float = 0.09
     """Height in m of a foot's centre in mid-swing."""
-    timestep: float = 0.01
-    """Length of a physics substep in s."""
+    solver: Solver = Solver()
+    """How physics solves the equations of motion."""
     commands: CommandSettings = CommandSettings()
     imperfections: ImperfectionSettings = ImperfectionSettings()
 
     def __post_init__(self) -> None:
-        for name in ("frequency", "clearance", "timestep"):
+        for name in ("frequency", "clearance"):
             require(self, name, above=0.0)
         require(self, "duty", above=0.0, below=1.0)
         check(bool(self.gait), "gait must hold a phase for each foot")

@@ -25,14 +25,13 @@ from sim.legged.rewards import walking_rewards
 from sim.legged.scenario import LeggedScenario
 from sim.legged.settings import ImperfectionSettings, LeggedSettings
 from sim.legged.terminations import walking_terminations
-from sim.physics.mujoco.model import build_model
-from sim.physics.mujoco.physics import MujocoPhysics
+from sim.physics.backends import BACKENDS, make_physics
 from sim.physics.protocol import JointedPhysics
+from sim.physics.world import WorldSpec
 from sim.robots.legged import LeggedRobot
 from sim.sensors import SensorModel, SensorModels
 from sim.task import Task
 from sim.terms.terms import Reward, Termination
-from sim.terrain.terrain import Terrain
 
 PERIOD = 0.02
 EPISODE_STEPS = 1000
@@ -129,19 +128,14 @@ def sensor_models(noise: ImperfectionSettings, scale: float) -> tuple[SensorMode
     )
 
 
-def check_world(of: LeggedRobot, settings: LeggedSettings, device: str, robot: str, imperfections: float) -> None:
+def check_world(of: LeggedRobot, settings: LeggedSettings, robot: str, imperfections: float) -> None:
     """Raise UserError when a walking world can't be made of these; KeyError when `robot` names another robot."""
     if robot not in ("", of.name):
         raise KeyError(robot)
-    if torch.device(device).type != "cpu":
-        raise UserError(f"walking worlds run in MuJoCo on the CPU, got device {device}; use cpu")
     if not 0.0 <= imperfections < math.inf:
         raise UserError(f"imperfections must be at least 0 and finite, got {imperfections}")
     if len(settings.gait) != len(of.feet):
         raise UserError(f"gait needs a phase for each of the {len(of.feet)} feet of {of.name}, got {settings.gait}")
-    substeps = PERIOD / settings.timestep
-    if substeps < 0.999 or abs(substeps - round(substeps)) > 1e-6:
-        raise UserError(f"timestep must divide the control period of {PERIOD} s, got {settings.timestep}")
 
 
 def make_environment(
@@ -153,12 +147,13 @@ def make_environment(
     robot: str = "",
     randomized: bool = False,
     imperfections: float = 1.0,
+    backend: str = "mujoco",
     of: LeggedRobot,
     settings: LeggedSettings,
 ) -> VectorEnvironment:
     """A flat world. `randomized` draws each episode's body and motors; `imperfections` 0 is the model itself."""
-    check_world(of, settings, device, robot, imperfections)
-    physics = make_physics(of, settings, num_worlds)
+    check_world(of, settings, robot, imperfections)
+    physics = make_physics(backend, WorldSpec(of, PERIOD, settings.solver), num_worlds, device)
     actuators = actuator_models(of, settings, physics, imperfections if randomized else 0.0)
     scenario = LeggedScenario(
         task, physics, actuators, of, settings, randomized=randomized, imperfections=imperfections
@@ -173,14 +168,6 @@ def actuator_models(of: LeggedRobot, settings: LeggedSettings, physics: JointedP
     models = (ActuatorModel(TARGET, delay=delay),) if scale > 0.0 else ()
     rest = {TARGET: torch.tensor(of.stance, device=physics.device)}
     return ActuatorModels(models, rest, PERIOD, physics.num_worlds, physics.substeps)
-
-
-def make_physics(
-    of: LeggedRobot, settings: LeggedSettings, worlds: int, ground: Terrain | None = None
-) -> MujocoPhysics:
-    """Physics of `worlds` robots, each on a plane or all on one `ground`; a step of it is a control period."""
-    model = build_model(of, ground, timestep=settings.timestep)
-    return MujocoPhysics(model, worlds, substeps=round(PERIOD / settings.timestep))
 
 
 def seen_by(
@@ -226,5 +213,6 @@ def flat_task(
         guide=None if guide is None else ObservedGuide(robot, settings, guide, observation(robot, settings)),
         evaluate_randomized=True,
         evaluation="walking",
+        backends=tuple(BACKENDS),
         recommended=recommended or {},
     )

@@ -17,6 +17,8 @@ from sim.legged.ground.scenario import TerrainScenario
 from sim.legged.ground.tiles import ScanSettings, TerrainGround
 from sim.legged.guide import GaitSettings, ObservedGuide
 from sim.legged.settings import LeggedSettings
+from sim.physics.backends import make_physics
+from sim.physics.world import WorldSpec
 from sim.robots.legged import LeggedRobot
 from sim.sensors import SensorModel
 from sim.task import Task
@@ -55,15 +57,16 @@ def make_environment(
     robot: str = "",
     randomized: bool = False,
     imperfections: float = 1.0,
+    backend: str = "mujoco",
     of: LeggedRobot,
     settings: LeggedSettings,
     terrain: TerrainSettings,
     scan: ScanSettings,
 ) -> VectorEnvironment:
     """Worlds on shared terrain. `randomized` draws each episode's body and motors and lets the curriculum run."""
-    walking.check_world(of, settings, device, robot, imperfections)
+    walking.check_world(of, settings, robot, imperfections)
     ground = build_terrain(terrain)
-    physics = walking.make_physics(of, settings, num_worlds, ground)
+    physics = make_physics(backend, WorldSpec(of, walking.PERIOD, settings.solver, ground), num_worlds, device)
     curriculum = TerrainCurriculum(num_worlds, terrain.rows, len(terrain.kinds), terrain.tile, physics.device)
     if not randomized:
         curriculum.spread()

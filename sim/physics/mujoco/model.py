@@ -13,20 +13,22 @@ from typing import Any
 import mujoco
 
 from policies.errors import UserError
+from sim.physics.world import Solver
 from sim.robots.legged import LeggedRobot
 from sim.terrain.terrain import FRICTION, MATERIAL, Terrain
 
 FLOOR = "floor"
 
 
-def build_model(robot: LeggedRobot, terrain: Terrain | None = None, timestep: float = 0.005) -> mujoco.MjModel:
+def build_model(robot: LeggedRobot, terrain: Terrain | None = None, solver: Solver | None = None) -> mujoco.MjModel:
     """The robot on a plane (geom "floor") or on `terrain`; one position actuator per joint, in the spec's order.
 
     An actuator gives stiffness * (control - q) - damping * qd, limited to +-torque_limit. The robot touches the ground
     alone, not itself. A UserError says what does not fit between the MJCF and the spec.
     """
     spec = parse_mjcf(robot.mjcf(), f"the MJCF of robot {robot.name}")
-    _options(spec, timestep)
+    solver = solver or Solver()
+    _options(spec, solver)
     _scene(spec)
     _check_names(spec, robot)
     for geom in spec.geoms:
@@ -37,6 +39,9 @@ def build_model(robot: LeggedRobot, terrain: Terrain | None = None, timestep: fl
         geom.priority, geom.friction = 1, FRICTION
         geom.group = geom.group or 1
     _ground(spec, terrain)
+    if solver.contact is not None:
+        for geom in spec.geoms:
+            geom.solref = solver.contact
     _actuators(spec, robot)
     _sensors(spec, robot)
     return compile_spec(spec, f"the world of robot {robot.name}")
@@ -62,15 +67,24 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split()).removeprefix("Error: ").removeprefix("XML Error: ")
 
 
-def _options(spec: Any, timestep: float) -> None:
-    """implicitfast treats the motors' damping implicitly; a few Newton steps suffice for feet on the ground."""
-    spec.option.timestep = timestep
-    spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
-    spec.option.cone = mujoco.mjtCone.mjCONE_PYRAMIDAL
-    spec.option.iterations = 10
-    spec.option.ls_iterations = 20
-    # A robot is one tree, so one island: looking for more takes 8 % of a step and changes no bit.
-    spec.option.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_ISLAND)
+def _options(spec: Any, solver: Solver) -> None:
+    """MuJoCo's own options but for the solver's: none of the robot's MJCF."""
+    defaults = mujoco.MjSpec().option
+    for name in dir(defaults):
+        if not name.startswith("_"):
+            setattr(spec.option, name, getattr(defaults, name))
+    integrators, cones = mujoco.mjtIntegrator, mujoco.mjtCone
+    spec.option.timestep = solver.timestep
+    spec.option.integrator = {
+        "euler": integrators.mjINT_EULER, "implicitfast": integrators.mjINT_IMPLICITFAST,
+        "implicit": integrators.mjINT_IMPLICIT, "rk4": integrators.mjINT_RK4,
+    }[solver.integrator]  # fmt: skip
+    spec.option.cone = {"pyramidal": cones.mjCONE_PYRAMIDAL, "elliptic": cones.mjCONE_ELLIPTIC}[solver.cone]
+    spec.option.iterations = solver.iterations
+    spec.option.ls_iterations = solver.line_search
+    spec.option.impratio = solver.impratio
+    if not solver.islands:
+        spec.option.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_ISLAND)
     spec.memory = 2 << 20
 
 

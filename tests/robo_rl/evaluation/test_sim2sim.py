@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
 import pytest
 import torch
@@ -29,7 +28,6 @@ from robo_rl.evaluation.sim2sim import (
     legged_world,
 )
 from robo_rl.workflows.export import visit
-from sim.legged.scenario import LeggedScenario
 from sim.tasks import find_task
 from tests.robo_rl.open_loop_trot import trot
 from tests.robo_rl.short_task import shorter
@@ -88,7 +86,7 @@ def test_the_banner_of_pybullet_reaches_nobody() -> None:
 def test_both_engines_start_alike_and_are_asked_for_the_same() -> None:
     task, settings = find_task(TASK), Settings(robots=3, seconds=12.0)
     worlds = [legged_world(task, settings, backend) for backend in ("mujoco", "pybullet")]
-    (first, _), (second, _) = (world.reset() for world in worlds)
+    (first, _), (second, _) = (world.reset() for world, _ in worlds)
     for name in ("orientation", "angular_velocity", "joint_position", "joint_velocity"):
         torch.testing.assert_close(first[name], second[name], atol=1e-5, rtol=0.0)
     schedule = command_schedule(task, settings)
@@ -115,8 +113,7 @@ def test_a_trotting_robot_moves_alike_where_contacts_are_alike() -> None:
 def trotting(backend: str, command: Tensor) -> tuple[Tensor, Tensor]:
     """Mean velocity [N, 2] m/s forward and left, and RMS torque [N] Nm, over the last two of three seconds."""
     task, settings = find_task(TASK), Settings(robots=len(command))
-    world = legged_world(task, settings, backend)
-    scenario = cast(LeggedScenario, world.scenario)
+    world, scenario = legged_world(task, settings, backend)
     graph = trot()
     sensors, state = world.reset()[0], graph.initial_state(len(command))
     velocities, torques = [], []
@@ -186,7 +183,7 @@ def test_the_bar_is_falls_and_the_ratio_of_errors(falls: float, error: float, ho
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--backend", "bulet"], "backend must be one of pybullet, mujoco-hard, got 'bulet'"),
+        (["--backend", "bulet"], "backend must be one of mujoco-hard, pybullet, got 'bulet'"),
         (["--robots", "0"], "robots must be at least 1, got 0"),
         (["--seconds", "nan"], "seconds must be at least 1.0, got nan"),
     ],

@@ -39,7 +39,7 @@ def feet_at(robot: LeggedRobot, model: mujoco.MjModel, joints: NDArray[np.float6
 
 @pytest.fixture(scope="module")
 def model() -> mujoco.MjModel:
-    return build_model(GO1, timestep=SETTINGS.timestep)
+    return build_model(GO1)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def ground_speed(feet: NDArray[np.float64], down: NDArray[np.bool_]) -> NDArray[
 
 @pytest.mark.parametrize("robot", [GO1, H1])
 def test_the_jacobian_is_that_of_finite_differences(robot: LeggedRobot) -> None:
-    model = build_model(robot, timestep=0.005)
+    model = build_model(robot)
     stance, step = np.array(robot.stance), 1e-5
     feet, jacobians = _at_stance(robot, model)
     assert feet == pytest.approx(feet_at(robot, model, stance), abs=1e-9)

@@ -10,6 +10,7 @@ import pytest
 
 from policies.errors import UserError
 from sim.physics.mujoco.model import build_model
+from sim.physics.world import Solver
 from sim.robots import ROBOTS, find_robot
 from sim.robots.go1 import GO1
 from sim.robots.h1 import H1
@@ -17,7 +18,7 @@ from sim.robots.legged import LeggedRobot, Mirror
 
 
 def standing(robot: LeggedRobot) -> tuple[mujoco.MjModel, mujoco.MjData]:
-    model = build_model(robot)
+    model = build_model(robot, solver=Solver(timestep=0.005))
     data = mujoco.MjData(model)
     place(model, data, robot, np.array(robot.stance))
     data.ctrl[:] = robot.stance

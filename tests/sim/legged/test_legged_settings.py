@@ -12,6 +12,7 @@ import pytest
 from policies.errors import UserError
 from sim.legged.settings import CommandSettings, ImperfectionSettings, LeggedSettings
 from sim.legged.task import flat_task
+from sim.physics.world import Solver
 from sim.robots.go1 import GO1
 
 TROT = LeggedSettings(gait=(0.0, 0.5, 0.5, 0.0))
@@ -44,7 +45,10 @@ def test_settings_out_of_range_are_refused(build: Callable[[], Any], message: st
         ({"device": "cuda"}, "on the CPU, got device cuda"),
         ({"imperfections": -1.0}, "imperfections must be at least 0"),
         ({"settings": replace(TROT, gait=(0.0, 0.5))}, "a phase for each of the 4 feet of go1"),
-        ({"settings": replace(TROT, timestep=0.007)}, "timestep must divide the control period of 0.02 s, got 0.007"),
+        (
+            {"settings": replace(TROT, solver=Solver(timestep=0.007))},
+            "timestep must divide the control period of 0.02 s, got 0.007",
+        ),
     ],
 )
 def test_a_world_that_can_not_be_made_is_refused(arguments: dict[str, Any], message: str) -> None:

@@ -18,6 +18,7 @@ from sim.physics.mujoco.physics import MujocoPhysics
 from sim.physics.protocol import JointedPhysics
 from sim.physics.pybullet.physics import PybulletPhysics
 from sim.physics.pybullet.world import BulletWorld
+from sim.physics.world import Solver
 from sim.robots.go1 import GO1
 
 Array = NDArray[np.float64]
@@ -89,7 +90,7 @@ def pendulum(damping: float = 0.0, armature: float = 0.0, limited: str = "false"
 
 
 def models() -> dict[str, mujoco.MjModel]:
-    return {"go1": build_model(GO1), "arm": mujoco.MjModel.from_xml_string(ARM)}
+    return {"go1": build_model(GO1, solver=Solver(timestep=0.005)), "arm": mujoco.MjModel.from_xml_string(ARM)}
 
 
 @pytest.mark.parametrize("name", ["go1", "arm"])
@@ -234,7 +235,7 @@ def test_a_standing_robot_agrees_between_the_engines() -> None:
     MuJoCo's friction is soft: under a steady load a foot creeps, which takes load off the abduction joints until its
     spring holds the rest. Elliptic cones and stiffer friction (impratio) leave little of that here.
     """
-    model = build_model(GO1)
+    model = build_model(GO1, solver=Solver(timestep=0.005))
     model.opt.cone, model.opt.impratio, model.opt.iterations = mujoco.mjtCone.mjCONE_ELLIPTIC, 10.0, 50
     stance = np.array([GO1.stance])
     qpos = model.qpos0[None].copy()
@@ -263,7 +264,7 @@ def test_a_standing_robot_agrees_between_the_engines() -> None:
 
 
 def test_sensors_at_one_state_are_those_of_mujoco() -> None:
-    model = build_model(GO1)
+    model = build_model(GO1, solver=Solver(timestep=0.005))
     random = np.random.default_rng(1)
     qpos, qvel = np.tile(model.qpos0, (3, 1)), random.normal(size=(3, model.nv))
     qpos[:, 2] = 2.0

@@ -17,6 +17,7 @@ from policies.errors import UserError
 from policies.signals import Commands
 from sim.physics.mujoco.model import build_model
 from sim.physics.mujoco.physics import MujocoPhysics
+from sim.physics.world import Solver
 from sim.robots.go1 import GO1
 from sim.robots.h1 import H1
 from sim.robots.legged import LeggedRobot
@@ -98,7 +99,7 @@ def test_what_the_mjcf_says_need_not_be_said_again(tmp_path: Path) -> None:
 
 def test_the_world_of_an_own_robot_has_our_actuators_and_sensors_and_no_scene(tmp_path: Path) -> None:
     robot = load_robot(spec=str(toy(tmp_path))).robot
-    model = build_model(robot)
+    model = build_model(robot, solver=Solver(timestep=0.005))
     assert [model.actuator(i).name for i in range(model.nu)] == JOINTS
     assert model.njnt == 7 and model.nkey == 0
     data = mujoco.MjData(model)
