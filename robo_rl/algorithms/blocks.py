@@ -1,4 +1,4 @@
-"""Worlds in blocks: what makes the result of a training independent of how many processes share its worlds.
+"""Worlds in blocks: they make the result of a training independent of how many processes share its worlds.
 
 Every block of worlds has an environment and a random generator of its own, and every minibatch takes an equal share of
 every block. Which process holds which blocks then changes nothing but the order in which numbers are added up.
@@ -19,6 +19,8 @@ from robo_rl.training.parallel import Processes
 from sim.task import Step, Task
 
 MOST_BLOCKS = 64
+FAILED = "failed"
+"""Folder of the last states of worlds that failed in the physics; made when one fails."""
 _SEEDS_OF_LATER_BLOCKS = 1_000_000_000
 """Seeds from here on are those of the blocks after the first: no training and no evaluation is given such a seed."""
 
@@ -84,14 +86,14 @@ class WorldBlocks:
         return torch.cat(parts)
 
     def keep_failures(self, folder: Path) -> None:
-        """Let worlds that fail in the physics be written into `folder`, each block's into one of its own."""
+        """Write the last states of worlds that fail in the physics into `folder`/failed, a folder for each block."""
         for block, environment in zip(self._mine, self.environments, strict=True):
             keep = getattr(environment, "keep_failures", None)
             if keep is not None:
-                keep(folder / f"block-{block}")
+                keep(folder / FAILED / f"block-{block}")
 
     def metrics(self) -> dict[str, float]:
-        """What the environments say of themselves, summed over the blocks of this process."""
+        """What the environments report, summed over the blocks of this process."""
         total: dict[str, float] = {}
         for environment in self.environments:
             own: Mapping[str, float] = getattr(environment, "metrics", dict)()

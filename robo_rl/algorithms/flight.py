@@ -25,6 +25,7 @@ from policies.graph.policy_graph import PolicyGraph
 from policies.networks.mlp import MLP
 from policies.signals import Sensors, State, Truth
 from policies.validation import require, require_widths
+from robo_rl.algorithms.registry import Algorithm
 from sim.environment import VectorEnvironment
 from sim.quadrotor.scenario import QuadrotorScenario
 from sim.task import Task
@@ -94,7 +95,7 @@ def make_policy(config: FlightConfig, task: Task) -> PolicyGraph:
     return task.policy_graph(network)
 
 
-class FlightTrainer:
+class FlightTrainer(Algorithm):
     """Trains a quadrotor task's policy graph. Bit-reproducible from (config, task, seed) on one CPU, also after a
     resume.
 
@@ -104,8 +105,6 @@ class FlightTrainer:
     def __init__(self, config: FlightConfig, task: Task, seed: int, device: str = "cpu") -> None:
         self.config = config
         self.device = device
-        self.iteration = 0
-        self.steps = 0
         self.total_iterations = config.warm_up_iterations + config.iterations
         self._random = torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)  # initial weights
@@ -266,8 +265,7 @@ class FlightTrainer:
             "random": self._random.get_state(),
         }
 
-    def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Continue exactly where `saved` was taken."""
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         self.iteration, self.steps = saved["iteration"], saved["steps"]
         self.graph.load_state_dict(saved["graph"])
         self._warm_optimizer.load_state_dict(saved["warm_optimizer"])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from policies.errors import UserError
@@ -26,39 +28,43 @@ class AlgorithmConfig(Protocol):
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
-class Algorithm(Protocol):
+class Algorithm(ABC):
     """A training under way.
 
     The runner calls `iterate` until `iteration` reaches `total_iterations`. Everything that decides the future goes
     through `state_dict`: a new object of the same config, loaded from it, goes on bit for bit (CPU, same threads).
     """
 
-    @property
-    def iteration(self) -> int:
-        """Iterations done."""
-        ...
+    iteration: int = 0
+    """Iterations done."""
+    steps: int = 0
+    """Environment steps done, summed over worlds."""
+    total_iterations: int
 
-    @property
-    def steps(self) -> int:
-        """Environment steps done, summed over worlds."""
-        ...
+    def enter(self, run_dir: Path) -> None:
+        """Called once, before a checkpoint is loaded: `run_dir` takes what is too large for a checkpoint, and the last
+        states of worlds that fail in the physics. Nothing is written there otherwise."""
+        return
 
-    @property
-    def total_iterations(self) -> int: ...
-
+    @abstractmethod
     def iterate(self) -> dict[str, float]:
         """Learn for one iteration and return its metrics."""
-        ...
 
+    @abstractmethod
     def state_dict(self) -> dict[str, Any]:
         """Weights, optimisers, normalisers, environment, policy state and random states.
 
         Under "graph" stands the `state_dict` of the policy, under "iteration" and "steps" those numbers.
         Only tensors, numbers, strings, None, lists and dicts, so that loading runs no foreign code.
         """
-        ...
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
+    @abstractmethod
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on exactly where `state` was taken, on whichever device this training runs."""
+
+    def saved(self) -> None:
+        """Called when the last `state_dict` is on disk: from now on the training is resumed from there."""
+        return
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 CONFIG, CHECKPOINT, METRICS, RESULT, TENSORBOARD = (
     "config.yaml", "checkpoint.pt", "metrics.jsonl", "result.json", "tensorboard",
 )  # fmt: skip
-FAILED = "failed"
-"""Folder of the last states of worlds that failed in the physics; made when one fails."""
 CURVE_POINTS = 200
 
 
@@ -154,9 +152,7 @@ def train(run_dir: Path, progress: Progress, import_seconds: float = 0.0) -> Out
     group = parallel.current()
     configuration = config.load(run_dir / CONFIG)
     algorithm = build(run_dir, configuration)
-    keep_failures = getattr(algorithm, "keep_failures", None)
-    if keep_failures is not None:
-        keep_failures(run_dir / FAILED)
+    algorithm.enter(run_dir)
     seconds = _resume(run_dir, algorithm, group.rank == 0)
     wall = {"imports": import_seconds, "compile": time.perf_counter() - began}
     every = configuration.checkpoint_every
@@ -222,6 +218,7 @@ def save(run_dir: Path, algorithm: Algorithm, seconds: float, writes: bool = Tru
                 "random": checkpoint.random_state(),
             },
         )
+    algorithm.saved()
 
 
 @contextmanager

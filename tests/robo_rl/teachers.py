@@ -13,7 +13,7 @@ from policies.networks.mlp import MLP
 from policies.networks.normalizer import RunningNormalizer
 from policies.signals import Sensors, State, Truth
 from policies.terms.actions import ScaledCommand
-from robo_rl.algorithms.registry import AlgorithmEntry
+from robo_rl.algorithms.registry import Algorithm, AlgorithmEntry
 from sim.controllers.teacher import Known, LearnedTeacher, Teacher
 from sim.task import Task
 
@@ -40,11 +40,10 @@ def make_policy(config: PrivilegedConfig, task: Task) -> LearnedTeacher:
     return LearnedTeacher([Known("position", 1)], MLP(1, (16,), 1, "tanh"), task.action, RunningNormalizer(1))
 
 
-class PrivilegedTrainer:
+class PrivilegedTrainer(Algorithm):
     """Clones the task's teacher into a network over the truth, from positions drawn at random."""
 
     def __init__(self, config: PrivilegedConfig, task: Task, seed: int, device: str = "cpu") -> None:
-        self.iteration = self.steps = 0
         self.total_iterations = config.iterations
         torch.manual_seed(seed)
         self.policy = make_policy(config, task)

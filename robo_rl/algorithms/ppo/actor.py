@@ -62,6 +62,19 @@ class Actor:
         mean, following = self.network.latent(seen, memory)
         return mean, following
 
+    def means(self, seen: Tensor, past: Tensor, memory: Tensor | None, done: Tensor | None) -> Tensor:
+        """The Gaussians' means for a minibatch's rows (see Minibatch): [B, A], or [T, B, A] of a recurrent network."""
+        if self.recurrent:
+            unrolled: Tensor = self.network.unroll(seen, memory, done)
+            return unrolled
+        return self.latent(seen, {self.network.STATE: past} if past.shape[-1] else {})[0]
+
+    def bound_std(self) -> None:
+        """Keep the spread of the actions within sense: below e^-5 the policy is deterministic, above 2 every action is
+        cut off."""
+        with torch.no_grad():
+            self.log_std.clamp_(-5.0, math.log(2.0))
+
     def distribution(self, mean: Tensor) -> ActionDistribution:
         return self._kind(mean, self.log_std.expand_as(mean))
 

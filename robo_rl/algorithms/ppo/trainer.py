@@ -1,7 +1,6 @@
 """Proximal policy optimisation (arXiv 1707.06347) with an asymmetric critic.
 
-One iteration: N worlds act for T steps with the current policy (rollout.py); advantages come from GAE (arXiv
-1506.02438); a few epochs of clipped updates follow (update.py). What differs from the textbook, each for a reason:
+`PpoTrainer.iterate` is the algorithm. What differs from the textbook, each for a reason:
 
 - The critic reads the simulator's truth, the policy its sensors only, so nothing privileged can reach a robot.
 - A time-out is no end of the task: its last value is bootstrapped from the observation before the reset.
@@ -10,12 +9,15 @@ One iteration: N worlds act for T steps with the current policy (rollout.py); ad
 - A robot with two equal sides learns from its mirror image, too (arXiv 2403.04359).
 - Worlds, random draws and minibatches are divided into blocks (blocks.py), so that several processes learn what one
   would.
+- What does not change during an update is done once before it: observations are normalised, targets scaled, mirror
+  images made.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,35 +26,43 @@ from torch import Tensor, nn
 
 from policies.errors import UserError
 from policies.graph.policy_graph import PolicyGraph
+from policies.networks.distributions import gaussian_kl
 from policies.networks.normalizer import RunningNormalizer
 from policies.signals import Truth
 from robo_rl.algorithms.blocks import WorldBlocks
+from robo_rl.algorithms.descent import Descent
 from robo_rl.algorithms.ppo.actor import Actor, find_mirrors
 from robo_rl.algorithms.ppo.actor import make_policy as make_policy
+from robo_rl.algorithms.ppo.advantages import generalised_advantages
 from robo_rl.algorithms.ppo.config import PpoConfig
 from robo_rl.algorithms.ppo.critic import Critic
+from robo_rl.algorithms.ppo.minibatches import Minibatch, minibatches
+from robo_rl.algorithms.ppo.moments import mean_and_spread
 from robo_rl.algorithms.ppo.rollout import Collector
-from robo_rl.algorithms.ppo.update import AuxiliaryLoss, Minibatch, Updater
+from robo_rl.algorithms.registry import Algorithm, TrainingDiverged
 from robo_rl.training import parallel
 from sim.task import Task
 
+AuxiliaryLoss = Callable[[Minibatch, Tensor], tuple[Tensor, dict[str, float]]]
+"""An added loss: (minibatch, the policy's deterministic actions [B, A], with gradient) -> (loss, metrics)."""
 
-class PpoTrainer:
+
+class PpoTrainer(Algorithm):
     """PPO on one task. `auxiliary` adds a loss to every minibatch, as distillation needs.
 
     In a group of processes (robo_rl/training/parallel.py) each one holds its share of the worlds, and all hold the
     same policy.
-    Raises UserError when worlds and processes do not divide, or the task has not the symmetry that is asked for.
+    Raises UserError when worlds and processes do not divide, or the task lacks the symmetry or the guide asked for.
     """
 
     def __init__(
         self, config: PpoConfig, task: Task, seed: int, device: str = "cpu", auxiliary: AuxiliaryLoss | None = None
     ) -> None:
         self.config = config
-        self.iteration = 0
-        self.steps = 0
+        self.total_iterations = config.iterations
         self._processes = parallel.current()
-        self._guide = task.guide
+        self._task_guide = task.guide
+        self._auxiliary = auxiliary
         if config.imitation and task.guide is None:
             raise UserError(f"{task.name} has no guide to imitate; train it with imitation 0")
         blocks = WorldBlocks(task, config.num_worlds, config.blocks, seed, device, config.randomized, self._processes)
@@ -62,23 +72,147 @@ class PpoTrainer:
             self._actor = Actor(config, task, device)
             self.critic = Critic(task.critic_dim, config.critic_hidden, config.activation).to(device)
         first = blocks.reset()
-        mirrors = None
+        self._mirrors = None
         if config.symmetry != "none":
             truth = Truth({name: value[: blocks.size] for name, value in first[1].items()})
-            mirrors = find_mirrors(task, blocks.environments[0], truth)
-        self._updater = Updater(config, self._actor, self.critic, mirrors, blocks, self._processes, auxiliary)
-        doubled = config.symmetry == "augment"
-        self._collector = Collector(
-            blocks, first, self._actor, self.critic, mirrors, config.rollout_steps, doubled, self._processes
+            self._mirrors = find_mirrors(task, blocks.environments[0], truth)
+        self.parameters: list[nn.Parameter] = [
+            *self._actor.graph.parameters(), self._actor.log_std, *self.critic.parameters(),
+        ]  # fmt: skip
+        """Everything that is trained."""
+        self._descent: Descent[Minibatch] = Descent(
+            self.parameters, config.learning_rate, config.update_threads, self._processes
         )
+        self._blocks = blocks
+        self._collector = Collector(
+            blocks, first, self._actor, self.critic, self._mirrors, config.rollout_steps, config.symmetry == "augment",
+            self._processes,
+        )  # fmt: skip
+
+    def iterate(self) -> dict[str, float]:
+        """One iteration of PPO; returns its metrics. Raises TrainingDiverged when no minibatch was finite."""
+        c, actor, critic = self.config, self._actor, self.critic
+        guide = self._guide if self.iteration < c.imitation else None
+
+        # N worlds act for T steps with the current policy.
+        rollout = self._collector.collect()
+
+        # How much better each action was than the critic expected, and the returns that it should have expected.
+        value, following = self._collector.values(rollout)
+        advantage = generalised_advantages(rollout.reward, value, following, rollout.done, c.discount, c.gae_lambda)
+        critic.rescale(*mean_and_spread(advantage + value, self._processes))
+        self._collector.complete(rollout, value, advantage)
+        metrics = self._collector.metrics(rollout)
+
+        def loss(batch: Minibatch) -> tuple[Tensor, dict[str, Tensor]]:
+            """The loss of some rows, and what it is made of."""
+            found: dict[str, Tensor] = {}
+            means = actor.means(batch.observation, batch.past, batch.memory, batch.done)
+            distribution = actor.distribution(means)
+            expected = critic.of_normalised(batch.critic_observation)
+            value_loss = (expected - batch.target).square()
+            if c.value_clip > 0.0:
+                near = batch.value + (expected - batch.value).clamp(-c.value_clip, c.value_clip)
+                value_loss = torch.max(value_loss, (near - batch.target).square())
+            value_loss = value_loss.mean()
+            entropy = distribution.entropy(noise=batch.noise).mean()
+            if guide is None:
+                ratio = (distribution.log_prob(batch.action, batch.latent) - batch.log_probability).exp()
+                clipped = ratio.clamp(1.0 - c.clip, 1.0 + c.clip)
+                policy_loss = -torch.min(ratio * batch.advantage, clipped * batch.advantage).mean()
+                total = policy_loss + c.value_coefficient * value_loss - c.entropy_coefficient * entropy
+            else:
+                policy_loss = torch.zeros_like(value_loss)
+                found["imitation"] = (means - guide(batch)).square().mean()
+                total = c.imitation_coefficient * found["imitation"] + c.value_coefficient * value_loss
+            if self._auxiliary is not None:
+                found["auxiliary_loss"], own = self._auxiliary(batch, distribution.deployed)
+                found |= {name: torch.tensor(value) for name, value in own.items()}
+                total = total + found["auxiliary_loss"]
+            found |= {"policy_loss": policy_loss, "value_loss": value_loss}
+            if c.symmetry == "loss":
+                found["symmetry_loss"] = self._symmetry_loss(batch, distribution.mean)
+                total = total + c.symmetry_coefficient * found["symmetry_loss"]
+            with torch.no_grad():
+                kl = gaussian_kl(batch.mean, batch.log_std, distribution.mean, distribution.log_std)
+            found |= {"entropy": entropy, "kl": (kl * batch.original).mean(), "originals": batch.original.mean()}
+            return total, {name: value.detach() for name, value in found.items()}
+
+        # A few epochs of minibatches: a gradient step each, whose size follows how far the policy moved.
+        sums: dict[str, float] = {}
+        skipped: Counter[str] = Counter()
+        done = 0
+        count = c.minibatches if guide is None else max(c.minibatches, c.imitation_minibatches)
+        for parts, fault in minibatches(c, rollout, actor, self._blocks, self._processes, count):
+            if not fault:
+                rows = [part.advantage.shape[-1] for part in parts]
+                gradient, found, fault = self._descent.gradient(loss, parts, rows)
+            if fault:
+                skipped[fault] += 1
+                continue
+            found["kl"] /= max(found.pop("originals"), 1e-12)
+            if guide is None:
+                self._descent.learning_rate = adapted(self._descent.learning_rate, found["kl"], c.target_kl)
+            self._descent.step(gradient, found["gradient_norm"], c.max_gradient_norm)
+            actor.bound_std()
+            for name, value_found in found.items():
+                sums[name] = sums.get(name, 0.0) + value_found
+            done += 1
+        if done == 0:
+            causes = ", ".join(f"{name} in {times}" for name, times in skipped.items())
+            raise TrainingDiverged(
+                f"no minibatch of iteration {self.iteration} was finite ({causes}); lower learning_rate"
+            )
+        # Only now, so that the update saw exactly the observations that the rollout's policy saw.
+        self._collector.update_normalizers(rollout.fault)
+        metrics |= {name: value / done for name, value in sums.items()}
+        metrics["skipped_minibatches"] = float(skipped.total())
+        metrics |= {f"skipped_{name}": float(times) for name, times in skipped.items()}
+        metrics |= {"std": float(self.log_std.detach().exp().mean()), "learning_rate": self._descent.learning_rate}
+        self._follow_std_schedule()
+        self.iteration += 1
+        self.steps += c.num_worlds * c.rollout_steps
+        return metrics
+
+    # ---- what the iteration is made of ----------------------------------------------------------------------------
+
+    def _guide(self, batch: Minibatch) -> Tensor:
+        """What the task's scripted guide would do [B, A]."""
+        normalizer = self.graph.normalizer
+        assert isinstance(normalizer, RunningNormalizer) and self._task_guide is not None
+        # A recurrent policy's rows are worlds, with their steps before them; a guide takes plain rows.
+        rows = batch.observation.flatten(0, -2)
+        actions: Tensor = self._task_guide(normalizer.inverse(rows)).unflatten(0, batch.observation.shape[:-1])
+        return actions
+
+    def _symmetry_loss(self, batch: Minibatch, mean: Tensor) -> Tensor:
+        """How far the policy in the mirror is from the mirrored policy, towards which it is drawn.
+
+        Ref: Yu, Turk and Liu, "Learning symmetric and low-energy locomotion", arXiv 1801.08093.
+        """
+        mirrors = self._mirrors
+        assert mirrors is not None
+        width = batch.past.shape[-1]
+        past = mirrors.past(width)(batch.past) if width else batch.past
+        turned = self._actor.means(mirrors.observation(batch.observation), past, batch.mirrored_memory, batch.done)
+        loss: Tensor = (turned - mirrors.action(mean.detach())).square().mean()
+        return loss
+
+    def _follow_std_schedule(self) -> None:
+        """Bound the spread of the actions by a schedule that falls over the first half of the training."""
+        c = self.config
+        if c.final_std > 0.0:
+            progress = min(1.0, 2.0 * self.iteration / c.iterations)
+            bound = math.log(c.initial_std) + progress * math.log(c.final_std / c.initial_std)
+            with torch.no_grad():
+                self.log_std.clamp_(max=bound)
+
+    # ---- what others read, and checkpoints ------------------------------------------------------------------------
 
     @property
     def graph(self) -> PolicyGraph:
+        """The policy that is trained."""
         return self._actor.graph
-
-    def keep_failures(self, folder: Path) -> None:
-        """Write the last states of worlds that fail in the physics into `folder`."""
-        self._collector.blocks.keep_failures(folder)
 
     @property
     def log_std(self) -> Tensor:
@@ -87,44 +221,10 @@ class PpoTrainer:
 
     @property
     def optimizer(self) -> torch.optim.Optimizer:
-        return self._updater.optimizer
+        return self._descent.optimizer
 
-    @property
-    def parameters(self) -> list[nn.Parameter]:
-        """Everything that is trained."""
-        return self._updater.parameters
-
-    @property
-    def total_iterations(self) -> int:
-        return self.config.iterations
-
-    def iterate(self) -> dict[str, float]:
-        """One rollout and the updates on it. Raises TrainingDiverged when every minibatch was non-finite."""
-        self._updater.guide = self._imitated if self.iteration < self.config.imitation else None
-        rollout, metrics = self._collector.collect(self.config.discount, self.config.gae_lambda)
-        metrics.update(self._updater.update(rollout, self.iteration))
-        self._bound_std()
-        # Only now, so that the first update sees exactly the observations that the rollout's policy saw.
-        self._collector.update_normalizers(rollout.fault)
-        self.iteration += 1
-        self.steps += self.config.num_worlds * self.config.rollout_steps
-        return metrics
-
-    def _bound_std(self) -> None:
-        c = self.config
-        if c.final_std > 0.0:
-            progress = min(1.0, 2.0 * self.iteration / c.iterations)
-            bound = math.log(c.initial_std) + progress * math.log(c.final_std / c.initial_std)
-            with torch.no_grad():
-                self.log_std.clamp_(max=bound)
-
-    def _imitated(self, batch: Minibatch) -> Tensor:
-        normalizer = self.graph.normalizer
-        assert isinstance(normalizer, RunningNormalizer) and self._guide is not None
-        # A recurrent policy's rows are worlds, with their steps before them; a guide takes plain rows.
-        rows = batch.observation.flatten(0, -2)
-        actions: Tensor = self._guide(normalizer.inverse(rows)).unflatten(0, batch.observation.shape[:-1])
-        return actions
+    def enter(self, run_dir: Path) -> None:
+        self._blocks.keep_failures(run_dir)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides the future, whole in process 0; every process must call it."""
@@ -150,3 +250,15 @@ class PpoTrainer:
         blocks = state["blocks"]
         share = self.config.blocks // self._processes.size
         self._collector.restore(blocks[self._processes.rank * share : (self._processes.rank + 1) * share])
+
+
+def adapted(rate: float, kl: float, target: float) -> float:
+    """A smaller step size when the policy moved more than twice the target, a larger one when less than half.
+
+    A `target` of 0 leaves it. Ref: rsl_rl's PPO (https://github.com/leggedrobotics/rsl_rl), the factors 2, 1/2, 1.5.
+    """
+    if target > 0.0 and kl > 2.0 * target:
+        return max(1e-5, rate / 1.5)
+    if target > 0.0 and 0.0 < kl < 0.5 * target:
+        return min(1e-2, rate * 1.5)
+    return rate

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from policies.errors import UserError
+from robo_rl.algorithms.ppo.advantages import generalised_advantages
 from robo_rl.algorithms.ppo.config import PpoConfig
 from robo_rl.algorithms.ppo.critic import Critic
-from robo_rl.algorithms.ppo.rollout import generalised_advantages
+from robo_rl.algorithms.ppo.minibatches import Minibatch
 from robo_rl.algorithms.ppo.trainer import PpoTrainer
-from robo_rl.algorithms.ppo.update import Minibatch
 from robo_rl.algorithms.registry import TrainingDiverged
 from robo_rl.evaluation.flying import evaluate
 from tests.robo_rl.equality import assert_equal

@@ -19,7 +19,7 @@ def test_a_failed_world_ends_alone_and_is_written_by_block(tmp_path: Path) -> No
     task = find_task("go1-velocity-flat")
     blocks = WorldBlocks(task, 8, 2, 0, "cpu", True, parallel.current())
     blocks.reset()
-    blocks.keep_failures(tmp_path / "failed")
+    blocks.keep_failures(tmp_path)
     second: Any = blocks.environments[1]
     second.scenario.physics.qvel[2] = np.nan
     (command,) = task.commands

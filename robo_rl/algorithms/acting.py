@@ -1,0 +1,88 @@
+"""Worlds under a policy graph: what they sense, what the policy carries, and what became of their episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from policies.graph.policy_graph import PolicyGraph
+from policies.signals import Commands, Sensors, State, Truth
+from robo_rl.algorithms.blocks import WorldBlocks
+from robo_rl.training.parallel import Processes
+from sim.task import Step
+
+
+class ActingWorlds:
+    """The worlds of `blocks` under way, from what their reset returned (`first`).
+
+    `sensors` and `truth` are those of the step to come, `state` is the policy's.
+    """
+
+    def __init__(self, blocks: WorldBlocks, first: tuple[Sensors, Truth], graph: PolicyGraph) -> None:
+        n, device = blocks.num_worlds, blocks.device
+        self.blocks = blocks
+        self.sensors, self.truth = first
+        self.state = graph.initial_state(n, device)
+        self._graph = graph
+        self._return = torch.zeros(n, device=device)
+        self._length = torch.zeros(n, device=device)
+        self._ended = torch.zeros(4, dtype=torch.float64, device=device)
+
+    def advance(self, commands: Commands, following: State) -> Step:
+        """One control period under `commands`; the policy's state becomes `following`, and that of a reset where an
+        episode ended."""
+        step = self.blocks.step(commands)
+        done = step.terminated | step.truncated
+        self._return += step.reward
+        self._length += 1.0
+        ended = done.nonzero()[:, 0]
+        if len(ended):
+            count = torch.tensor(len(ended), device=self._ended.device)
+            crashed = step.terminated.sum()
+            self._ended += torch.stack((count, self._return[ended].sum(), self._length[ended].sum(), crashed)).double()
+            self._return[ended] = 0.0
+            self._length[ended] = 0.0
+        self.sensors, self.truth = step.sensors, step.truth
+        self.state = self._graph.reset_where(following, done)
+        return step
+
+    def metrics(self, reward: Tensor, processes: Processes) -> dict[str, float]:
+        """The mean reward per step, the episodes that ended since the last call, and what the environments report, over
+        all processes; `reward` is the mean of this one's."""
+        worlds = self.blocks.metrics()
+        blocks = len(self.blocks.environments)
+        own = torch.tensor([float(blocks), *worlds.values()], dtype=torch.float64, device=self._ended.device)
+        total = processes.sum(torch.cat((self._ended, reward.double()[None] * blocks, own))).tolist()
+        self._ended = torch.zeros_like(self._ended)
+        episodes, returned, length, crashed, rewards, all_blocks = total[:6]
+        metrics = {"reward": rewards / all_blocks, "episodes": episodes}
+        if episodes:
+            metrics |= {
+                "episode_return": returned / episodes,
+                "episode_length": length / episodes,
+                "terminated": crashed / episodes,
+            }
+        return metrics | {name: value / all_blocks for name, value in zip(worlds, total[6:], strict=True)}
+
+    def snapshot(self, extra: Mapping[str, Mapping[str, Tensor]] | None = None) -> list[dict[str, Any]]:
+        """Everything that decides the worlds' future, block by block; `extra` names further tensors [N, ...]."""
+        return self.blocks.snapshot(
+            {
+                "sensors": self.sensors,
+                "truth": self.truth,
+                "policy_state": self.state,
+                **(extra or {}),
+                "episode": {"return": self._return, "length": self._length},
+            }
+        )
+
+    def restore(self, blocks: Sequence[Mapping[str, Any]], extra: Sequence[str] = ()) -> dict[str, dict[str, Tensor]]:
+        """Go on from the snapshots of this process's blocks; returns the `extra` tensors."""
+        held = self.blocks.restore(blocks, ("sensors", "truth", "policy_state", "episode", *extra))
+        self.sensors, self.truth = Sensors(held["sensors"]), Truth(held["truth"])
+        self.state = State(held["policy_state"])
+        self._return, self._length = held["episode"]["return"], held["episode"]["length"]
+        return {name: held[name] for name in extra}
