@@ -16,6 +16,8 @@ ROOT = Path(__file__).parent.parent
 EXPORTER = ("deploy.export", "deploy.bundle.onnx_graph")
 # The C generator reads graphs with onnx, in one module of its own.
 GRAPH_READER = "deploy.codegen.onnx_reader"
+# What every room may import: plain Python, without torch.
+FLOOR = ("policies.specs", "policies.errors")
 ROBOT_LIBRARIES = ("numpy", "onnxruntime", "roslibpy", "websockets", "mcap", "serial")
 
 
@@ -35,15 +37,15 @@ RULES = (
     *(Rule(module, ("torch", "numpy", "onnx", "onnxscript", "policies", "deploy")) for module in EXPORTER),
     Rule("deploy.errors", ("policies.errors",)),
     Rule(GRAPH_READER, ("numpy", "onnx", "deploy.errors", "deploy.bundle.onnx_graph")),
-    Rule("deploy.codegen", ("numpy", "deploy", "policies.specs"), forbidden=EXPORTER),
+    Rule("deploy.codegen", ("numpy", "deploy", *FLOOR), forbidden=EXPORTER),
     # Verification looks deeper into the graph where onnx is installed, as the exporter's machine has it.
-    Rule("deploy.bundle.verification", ("numpy", "deploy", "policies.specs"), forbidden=("deploy.export",)),
-    Rule("deploy", ("numpy", "onnxruntime", "deploy", "policies.specs"), forbidden=EXPORTER),
+    Rule("deploy.bundle.verification", ("numpy", "deploy", *FLOOR), forbidden=("deploy.export",)),
+    Rule("deploy", ("numpy", "onnxruntime", "deploy", *FLOOR), forbidden=EXPORTER),
     Rule("real.simulated", ("torch", "mujoco", *ROBOT_LIBRARIES, "sim", "policies", "real")),
     # The robot's side does not know that a simulated robot exists.
     Rule(
         "real",
-        (*ROBOT_LIBRARIES, "deploy", "policies.specs", "real"),
+        (*ROBOT_LIBRARIES, "deploy", *FLOOR, "real"),
         forbidden=(*EXPORTER, "deploy.codegen", "real.simulated"),
     ),
 )

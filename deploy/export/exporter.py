@@ -12,7 +12,7 @@ import hashlib
 import logging
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,7 @@ class ExportReport:
     """What was exported: `visited` states compared, `golden_steps` recorded, operators by count, trainable values."""
 
     path: Path
+    manifest: Manifest
     visited: int
     golden_steps: int
     parity: tuple[Parity, ...]
@@ -79,12 +80,14 @@ def export_bundle(
     provenance: Mapping[str, Any],
     evaluation: Mapping[str, Any],
     joints: JointSpec | None = None,
+    accept: Callable[[Manifest], object] = lambda manifest: None,
 ) -> ExportReport:
     """Write `graph` as a bundle to the folder `out`, replacing an older bundle there whole.
 
     `visited` holds at least 1000 states of the policy's own flights; robot 0's are the golden episode. `joints` belongs
-    to a robot with position-controlled joints. Raises BundleError, and leaves `out` as it was, when the policy can't be
-    deployed or PyTorch and onnxruntime differ; TypeError for what is no policy graph, such as a teacher.
+    to a robot with position-controlled joints. `accept` may raise for a manifest that must not be written. Raises
+    BundleError, and leaves `out` as it was, when the policy can't be deployed or PyTorch and onnxruntime differ;
+    TypeError for what is no policy graph, such as a teacher.
     """
     if not isinstance(graph, PolicyGraph):
         raise TypeError(f"a bundle holds a policy graph, which reads sensors alone; got {type(graph).__name__}")
@@ -94,6 +97,7 @@ def export_bundle(
     _check_policy(graph)
     _check_visited(graph, visited)
     manifest = _manifest(graph, name, task, kind, safety, joints, dict(provenance), dict(evaluation))
+    accept(manifest)
     manifest.to_json()  # Refuses provenance and evaluation that are no JSON data before the slow part.
     # The caller's graph may train on: the export works on a copy, on the CPU, where a robot will run it.
     policy = copy.deepcopy(graph).cpu().eval()
@@ -103,11 +107,12 @@ def export_bundle(
     parity = _compare(policy, PolicySession(data, manifest), visited)
     golden = _record(policy, visited).to_bytes()
     identity = Identity(name, task, hashlib.sha256(data).hexdigest(), hashlib.sha256(golden).hexdigest())
-    text = dataclasses.replace(manifest, identity=identity).to_json()
-    files = {POLICY_FILE: data, GOLDEN_FILE: golden, MANIFEST_FILE: text.encode()}
+    manifest = dataclasses.replace(manifest, identity=identity)
+    files = {POLICY_FILE: data, GOLDEN_FILE: golden, MANIFEST_FILE: manifest.to_json().encode()}
     replace_folder(out, files, check=load_bundle)
     return ExportReport(
         path=out,
+        manifest=manifest,
         visited=visited.visited,
         golden_steps=min(GOLDEN_STEPS, len(visited.reset)),
         parity=parity,

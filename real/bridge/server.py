@@ -23,6 +23,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Origin
 
+from policies.errors import UserError
 from real.bridge.fragments import FragmentError, Joiner, cut
 from real.bridge.outbox import Outbox
 from real.bridge.router import LOGGER, Client, Refused, Router
@@ -39,7 +40,7 @@ def serve(settings: BridgeSettings) -> None:
     """Serve until SIGINT or SIGTERM. Prints `bridge ready ws://HOST:PORT` on standard output once it listens.
 
     Raises:
-        ValueError: The token or certificate can't be used.
+        UserError: The token or certificate can't be used.
         OSError: The address can't be listened on.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s bridge %(levelname)s %(message)s", stream=sys.stderr)
@@ -179,7 +180,7 @@ def _tls(settings: BridgeSettings) -> ssl.SSLContext | None:
     try:
         context.load_cert_chain(settings.certificate, settings.key)
     except (ssl.SSLError, OSError) as error:
-        raise ValueError(f"certificate {settings.certificate} and key {settings.key} can't be used: {error}") from None
+        raise UserError(f"certificate {settings.certificate} and key {settings.key} can't be used: {error}") from None
     return context
 
 

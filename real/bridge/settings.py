@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from policies.errors import UserError
 from real.ros.version import RosVersion, check_version
 
 
 @dataclass(frozen=True)
 class BridgeSettings:
-    """How the bridge listens and what it refuses. Raises ValueError, in one line, for a setting that can't hold."""
+    """How the bridge listens and what it refuses. Raises UserError, in one line, for a setting that can't hold."""
 
     host: str = "127.0.0.1"
     """Address to listen on. Anything but a loopback address also needs `token`, `certificate` and `key`."""
@@ -43,22 +44,22 @@ class BridgeSettings:
     def __post_init__(self) -> None:
         check_version(self.ros_version)
         if not 0 <= self.port <= 65535:
-            raise ValueError(f"port is {self.port}, expected 0 to 65535")
+            raise UserError(f"port is {self.port}, expected 0 to 65535")
         for name, low in (("max_clients", 1), ("max_message_bytes", 1024), ("max_backlog", 1)):
             if getattr(self, name) < low:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected at least {low}")
+                raise UserError(f"{name} is {getattr(self, name)}, expected at least {low}")
         if not self.service_timeout > 0.0:
-            raise ValueError(f"service_timeout is {self.service_timeout} s, expected above 0")
+            raise UserError(f"service_timeout is {self.service_timeout} s, expected above 0")
         if bool(self.certificate) != bool(self.key):
-            raise ValueError("certificate and key belong together: give both or neither")
+            raise UserError("certificate and key belong together: give both or neither")
         for name in ("certificate", "key"):
             path = getattr(self, name)
             if path and not Path(path).is_file():
-                raise ValueError(f"{name}: there is no file {path}")
+                raise UserError(f"{name}: there is no file {path}")
         if not is_loopback(self.host):
             missing = [name for name in ("token", "certificate", "key") if not getattr(self, name)]
             if missing:
-                raise ValueError(
+                raise UserError(
                     f"host {self.host} can be reached from other machines: also give {', '.join(missing)}, "
                     "or listen on 127.0.0.1"
                 )
@@ -81,7 +82,7 @@ def read_token(token: str) -> str:
     try:
         text = Path(token[1:]).read_text(encoding="utf-8").strip()
     except OSError as error:
-        raise ValueError(f"token: can't read {token[1:]} ({error.strerror})") from None
+        raise UserError(f"token: can't read {token[1:]} ({error.strerror})") from None
     if not text:
-        raise ValueError(f"token: the file {token[1:]} is empty")
+        raise UserError(f"token: the file {token[1:]} is empty")
     return text

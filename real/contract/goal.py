@@ -1,4 +1,4 @@
-"""What a robot shall do in one tick: the goal that a mission gives and that policy, supervisor and recording read."""
+"""The goal of one tick: a mission gives it, and policy, supervisor and recording read it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from real.contract.robot import Array
 
 
 class Goal(Protocol):
-    """What the robot shall do in a tick."""
+    """What the robot should do in a tick."""
 
     @property
     def sensors(self) -> Mapping[str, Array]:
@@ -27,5 +27,5 @@ class Target:
 
     @property
     def sensors(self) -> Mapping[str, Array]:
-        """What a policy that reads the target gets."""
+        """The target as sensors of a policy."""
         return {"target_position": self.position, "target_velocity": self.velocity}

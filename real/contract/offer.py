@@ -47,6 +47,11 @@ ANGULAR_VELOCITY = Signal("angular_velocity", 3, "rad/s", "body")
 LINEAR_ACCELERATION = Signal("linear_acceleration", 3, "m/s^2", "body")
 JOINT_POSITION = Signal("joint_position", None, "rad", "joint")
 JOINT_VELOCITY = Signal("joint_velocity", None, "rad/s", "joint")
+POSITION_TARGET = Signal("position_target", 3, "m", "world", ("x", "y", "z"))
+VELOCITY_TARGET = Signal("velocity_target", 3, "m/s", "world", ("x", "y", "z"))
+"""Commands of a robot that runs its policy itself: where to be, and how fast to move there."""
+MOTORS = "motors"
+"""Frame of such a robot's own motor command, which it reports as a sensor."""
 JOINT_COMMAND = "joint_position_target"
 JOINT_TARGET = Signal(JOINT_COMMAND, None, "rad", "joint")
 

@@ -1,4 +1,4 @@
-"""The states of a session and the tables of transitions between them: one for flying robots, one for legged ones."""
+"""The states of a session and the tables of transitions between them; each kind of mission has its own table."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ class State(StrEnum):
     READY = "READY"
     """Armed: the model is warm, the readings are fresh and inside the envelope; nothing is sent yet."""
     STAND = "STAND"
-    """A legged robot is led to its stance, before the policy and after it."""
+    """A legged robot moves to its stance, before the policy and after it."""
     POLICY = "POLICY"
     """The policy drives the robot: it flies to the setpoint, or walks as commanded."""
     HALT = "HALT"
-    """The policy brings a legged robot to a stop: its velocity command is zero."""
+    """The robot comes to a stop: a legged one under its policy, with a velocity command of zero."""
     LAND = "LAND"
     """The policy flies to a target that descends, then the actuators go to their safe value."""
     LIE = "LIE"
-    """A legged robot is led to the pose it lies in, then handed back."""
+    """A legged robot moves to the pose it lies in, then is released."""
     DAMP = "DAMP"
     """Latched. The host has released the robot: it asks for the robot's own fail-safe and sends no command any more."""
     ESTOP = "ESTOP"
@@ -32,14 +32,14 @@ class State(StrEnum):
 
 
 class Trigger(StrEnum):
-    """What may happen in a session, the weakest first: of two at once the later one counts."""
+    """What may happen in a session, the weakest first: of two at once the stronger one counts."""
 
     ARM = "ARM"
     """Every check holds."""
     START = "START"
     """One step towards the policy."""
     DONE = "DONE"
-    """The robot is at rest where it shall stay."""
+    """The robot is at rest where it should stay."""
     END = "END"
     """One step towards rest, in good order: a flying robot lands, a legged one halts, stands and lies down."""
     DAMP = "DAMP"
@@ -53,10 +53,10 @@ ACTIVE = frozenset({State.STAND, State.POLICY, State.HALT, State.LAND, State.LIE
 Table = Mapping[State, Mapping[Trigger, State]]
 
 
-def _table(steps: Mapping[State, Mapping[Trigger, State]]) -> Table:
-    """The whole table of a robot's `steps`: a trigger that means nothing in a state leaves it unchanged.
+def transitions(steps: Mapping[State, Mapping[Trigger, State]]) -> Table:
+    """The whole table for some `steps`: a trigger that has no step in a state leaves it unchanged.
 
-    From everywhere DAMP and ESTOP lead to their states, but for DAMP from ESTOP, whose actuators are off already.
+    From every state DAMP and ESTOP lead to their states, except DAMP from ESTOP, whose actuators are off already.
     """
     rows = {}
     for state in (*steps, *LATCHED):
@@ -66,7 +66,7 @@ def _table(steps: Mapping[State, Mapping[Trigger, State]]) -> Table:
     return MappingProxyType(rows)
 
 
-FLIGHT = _table(
+FLIGHT = transitions(
     {
         State.IDLE: {Trigger.ARM: State.READY},
         State.READY: {Trigger.START: State.POLICY, Trigger.END: State.IDLE},
@@ -76,7 +76,7 @@ FLIGHT = _table(
 )
 """The transitions of a flying robot."""
 
-WALK = _table(
+WALK = transitions(
     {
         State.IDLE: {Trigger.ARM: State.READY},
         State.READY: {Trigger.START: State.STAND, Trigger.END: State.IDLE},

@@ -2,29 +2,25 @@
 
 The session's manifest is derived from the bundle's: it commands where to be in place of rotor speeds, within the
 bundle's geofence and speed. Its "policy" passes the target on, so that everything between a setpoint and the link is
-judged as a policy's command is: finite, within limits, fresh.
+checked as a policy's command is: finite, within limits, fresh.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from deploy.bundle.manifest import Manifest
+from policies.errors import UserError
 from policies.specs import CommandSpec, SensorSpec
 from real.contract.goal import Target
-from real.contract.robot import Array, Reading, Robot
+from real.contract.offer import MOTORS, POSITION_TARGET, VELOCITY_TARGET, Signal
+from real.contract.robot import Array, Reading
 from real.contract.state_machine import State, Trigger
-from real.contract.stop_requests import StopRequests
-from real.control.session import FlightSettings, SettingsError, check_setpoint, check_signals, run_session
-from real.missions.flight import Flight
+from real.missions.flight import KIND, Flight
 from real.missions.mission import Advance, OwnCommand
 from real.missions.poses import PoseFollower
-from real.recording.report import FlightReport
-from real.robots.serial import CHIP_SENSORS, VELOCITY_TARGET
-from real.safety.envelope import POSITION_TARGET
-from real.safety.readings import GOAL_SENSORS
-from real.timing.schedule import Clock
+from real.missions.setpoint import Setpoint
 
 TARGETS = {POSITION_TARGET: "target_position", VELOCITY_TARGET: "target_velocity"}
 """Command of a guided flight -> the sensor that the goal fills."""
@@ -35,10 +31,10 @@ class PassOn:
     """In the policy's place: the target is the command."""
 
     def reset(self) -> None:
-        """There is nothing to forget."""
+        """It has no state."""
 
     def warm(self, steps: int = 0) -> None:
-        """There is nothing to warm."""
+        """It needs no warming up."""
 
     def with_substeps(self, substeps: int) -> PassOn:
         """A target is the same at any rate."""
@@ -46,40 +42,50 @@ class PassOn:
 
     def step(self, sensors: Mapping[str, Array]) -> Mapping[str, Array]:
         """The target's position [3] m and velocity [3] m/s."""
-        return {command: sensors[name] for command, name in TARGETS.items()}
+        return {command.name: sensors[name] for command, name in TARGETS.items()}
 
 
 @dataclass(frozen=True)
 class GuidedBundle:
-    """What `real.control.session` flies on a chip."""
+    """What `real.control.session` runs for a chip: `manifest` of `guided_manifest`, and the target as the command."""
 
     manifest: Manifest
-    policy: PassOn
+    policy: PassOn = field(default_factory=PassOn)
 
 
 class GuidedFlight(Flight):
     """Follows the setpoint or, where there is a `follower`, poses from elsewhere; on the ground it asks for nothing
     more, since the chip's own fail-safe ends the flight there."""
 
-    follower: PoseFollower | None = None
+    def __init__(
+        self,
+        manifest: Manifest,
+        setpoint: Setpoint,
+        duration: float,
+        ground: float = 0.0,
+        follower: PoseFollower | None = None,
+    ) -> None:
+        """`manifest` of `guided_manifest`; the rest as in `Flight`."""
+        super().__init__(manifest, setpoint, duration, ground)
+        self._follower = follower
 
     def begin(self, now: float, reading: Reading) -> None:
         """The setpoint's origin is where the vehicle is."""
         super().begin(now, reading)
-        if self.follower is not None:
-            self.follower.begin(now, reading.sensors["position"], self.ground)
+        if self._follower is not None:
+            self._follower.begin(now, reading.sensors["position"], self.ground)
 
     def goal(self, now: float, state: State) -> Target:
         """The target in the world frame."""
         own = super().goal(now, state)
         # A landing begins where the target was at last, so that only one that has begun has a target of its own.
-        return own if self.follower is None or self.landing else self.follower.target(now, own)
+        return own if self._follower is None or self.landing else self._follower.target(now, own)
 
     def notices(self, now: float, state: State) -> Sequence[Advance]:
-        """What the poses give cause to record."""
-        if self.follower is None or state != State.POLICY:
+        """Faults of the poses, to record."""
+        if self._follower is None or state != State.POLICY:
             return []
-        return [Advance(None, fault.cause, fault) for fault in self.follower.faults(now)]
+        return [Advance(None, fault.cause, fault) for fault in self._follower.faults(now)]
 
     def touched_down(self) -> Sequence[Advance]:
         """The flight is over; the stop that follows lets the chip turn its motors off."""
@@ -90,60 +96,41 @@ class GuidedFlight(Flight):
         return None
 
 
-def fly_guided(
-    manifest: Manifest,
-    robot: Robot,
-    settings: FlightSettings | None = None,
-    follower: PoseFollower | None = None,
-    clock: Clock | None = None,
-    requests: StopRequests | None = None,
-) -> FlightReport:
-    """Fly the chip `robot`, which runs the policy of `manifest`, and land; the rest is as in
-    `real.control.session.fly`."""
-    settings = settings or FlightSettings()
-    guided = guided_manifest(manifest)
-    check_signals(guided)
-    check_setpoint(guided, settings)
-    mission = GuidedFlight(guided, settings.setpoint, settings.duration, settings.ground)
-    mission.follower = follower
-    return run_session(GuidedBundle(guided, PassOn()), robot, mission, settings, clock, requests)
-
-
 def guided_manifest(manifest: Manifest) -> Manifest:
-    """What the host of a chip supervises, for the bundle that the chip flies: the chip's sensors and its command within
-    their limits, and targets as commands.
+    """What the host of a chip supervises, for the bundle that the chip flies: the bundle's sensors and its command
+    within their limits, and targets as commands.
 
-    A target may jump by the largest position error that the policy bears, and its velocity as far as its limits are
-    apart. Raises SettingsError for a policy that no chip of this link flies.
+    A target may jump by the largest position error that the policy allows, and its velocity as far as its limits are
+    apart. Raises UserError for a policy that no chip of this link flies.
     """
+    KIND.check(manifest)
     name, safety, period = manifest.identity.name, manifest.safety, manifest.timing.period
-    if manifest.joints is not None or len(manifest.commands) != 1 or manifest.commands[0].dim != 4:
-        raise SettingsError(f"policy {name} can't be flown by a chip: the link carries four motor commands and no more")
-    unknown = [s.name for s in manifest.sensors if s.name not in (*CHIP_SENSORS, *GOAL_SENSORS)]
-    if unknown:
-        sends = ", ".join(CHIP_SENSORS)
-        raise SettingsError(f"policy {name} reads {', '.join(unknown)}, which the chip does not send; it sends {sends}")
-    if safety.max_position_error is None or safety.max_speed is None:
-        raise SettingsError(f"policy {name} can't be flown: its bundle has no geofence and speed limit")
+    if len(manifest.commands) != 1 or manifest.commands[0].dim != 4:
+        raise UserError(f"policy {name} can't be flown by a chip: the link carries four motor commands and no more")
+    assert safety.max_position_error is not None and safety.max_speed is not None
     own = manifest.commands[0]
     slack = [_ROUNDING * (high - low) for low, high in zip(own.low, own.high, strict=True)]
     command = SensorSpec(
-        own.name, own.dim, own.unit, "motors",
+        own.name, own.dim, own.unit, MOTORS,
         tuple(v - s for v, s in zip(own.low, slack, strict=True)),
-        tuple(v + s for v, s in zip(own.high, slack, strict=True)), "", (),
+        tuple(v + s for v, s in zip(own.high, slack, strict=True)),
     )  # fmt: skip
-    seen = tuple(replace(s, relative_to="") for s in manifest.sensors if s.name in CHIP_SENSORS)
+    goals = {signal.name for signal in KIND.goals}
+    seen = tuple(replace(s, relative_to="") for s in manifest.sensors if s.name not in goals)
     position = next((s for s in seen if s.name == "position"), None)
     low, high = (position.low, position.high) if position is not None else ((-1000.0,) * 3, (1000.0,) * 3)
+    speed = (safety.max_speed,) * 3
     targets = (
-        _target(POSITION_TARGET, "m", low, high, safety.max_position_error / period),
-        _target(VELOCITY_TARGET, "m/s", (-safety.max_speed,) * 3, (safety.max_speed,) * 3,
-                2.0 * safety.max_speed / period),
-    )  # fmt: skip
-    goals = tuple(SensorSpec(TARGETS[t.name], 3, t.unit, "world", t.low, t.high, "", ()) for t in targets)
-    return replace(manifest, sensors=(*seen, command, *goals), commands=targets, states=())
+        _target(POSITION_TARGET, low, high, safety.max_position_error / period),
+        _target(VELOCITY_TARGET, tuple(-v for v in speed), speed, 2.0 * safety.max_speed / period),
+    )
+    read = tuple(
+        SensorSpec(sensor, 3, target.unit, target.frame, target.low, target.high)
+        for target, sensor in zip(targets, TARGETS.values(), strict=True)
+    )
+    return replace(manifest, sensors=(*seen, command, *read), commands=targets, states=())
 
 
-def _target(name: str, unit: str, low: tuple[float, ...], high: tuple[float, ...], rate_limit: float) -> CommandSpec:
+def _target(signal: Signal, low: tuple[float, ...], high: tuple[float, ...], rate_limit: float) -> CommandSpec:
     safe = tuple(min(max(0.0, a), b) for a, b in zip(low, high, strict=True))
-    return CommandSpec(name, 3, unit, low, high, rate_limit, ("x", "y", "z"), safe)
+    return CommandSpec(signal.name, 3, signal.unit, low, high, rate_limit, signal.labels, safe, signal.frame)

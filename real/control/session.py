@@ -1,4 +1,4 @@
-"""One flight from connecting to the report: connect, arm, fly, land, release, and say how it went."""
+"""One session from connecting to the report: connect, arm, run the mission, release, and report."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-
 from deploy.bundle.manifest import Manifest
 from deploy.bundle.rates import substeps_at
-from deploy.errors import BundleError
+from policies.errors import UserError
 from real.contract.events import Event, EventLog, Fault
 from real.contract.reactions import BEFORE_FLIGHT, REQUESTS
 from real.contract.robot import Robot
@@ -21,16 +19,10 @@ from real.contract.state_machine import ACTIVE, State, StateMachine, Trigger
 from real.contract.stop_requests import StopRequests
 from real.control.loop import ControlLoop, Policy, place
 from real.control.policy_input import PolicyInput
-from real.missions.flight import Flight
 from real.missions.mission import Mission
-from real.missions.setpoint import Hold, Setpoint
-from real.missions.velocity import VELOCITY_COMMAND, VelocitySource
-from real.missions.walk import LEGGED_SENSORS, Walk, WalkTimes
 from real.recording.messages import log_message, state_message
 from real.recording.recorder import Recorder
 from real.recording.report import FlightReport, FlightTrace, RecorderReport, StateReport
-from real.safety.envelope import checks_of, demanded_by
-from real.safety.readings import ReadingGate
 from real.safety.supervisor import Supervisor, SupervisorSettings
 from real.timing.realtime import uncollected, undisturbed
 from real.timing.schedule import Clock, MonotonicClock, Schedule
@@ -38,12 +30,8 @@ from real.timing.schedule import Clock, MonotonicClock, Schedule
 FASTEST = 1000.0
 """The highest control rate in Hz: a loop in Python on a host with an ordinary kernel keeps no higher one."""
 READY_FOR = 0.3
-"""How long, in s, every check must hold without a break before the flight: also how long the clocks' offset is
+"""How long, in s, every check must hold without a break before the start: also how long the clocks' offset is
 learned."""
-
-
-class SettingsError(ValueError):
-    """A mistake in the settings, in one line: what is wrong, and what would be right."""
 
 
 class WarmPolicy(Policy, Protocol):
@@ -54,7 +42,7 @@ class WarmPolicy(Policy, Protocol):
 
 
 class Bundle(Protocol):
-    """What a flight needs of a loaded bundle (`deploy.bundle.reader.Bundle`)."""
+    """What a session needs of a loaded bundle (`deploy.bundle.reader.Bundle`)."""
 
     @property
     def manifest(self) -> Manifest: ...
@@ -64,10 +52,8 @@ class Bundle(Protocol):
 
 @dataclass(frozen=True)
 class SessionSettings:
-    """What every session has. Times in s."""
+    """Settings of any session. Times in s."""
 
-    duration: float = 20.0
-    """Time under the policy before the robot is brought to rest."""
     record: Path | None = None
     """The recording's file, in MCAP; None records nothing."""
     rate: float | None = None
@@ -81,79 +67,10 @@ class SessionSettings:
     """The supervisor's time-outs; its limits come with the policy."""
 
     def __post_init__(self) -> None:
-        for name in ("duration", "connect_timeout", "arm_timeout"):
+        for name in ("connect_timeout", "arm_timeout"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0.0):
-                raise SettingsError(f"{name} must be above 0 s, got {value}")
-
-
-@dataclass(frozen=True)
-class FlightSettings(SessionSettings):
-    """What to fly, and how long to wait for it. Times in s, lengths in m."""
-
-    setpoint: Setpoint = field(default_factory=Hold)
-    """Where to fly, relative to the position at the start."""
-    ground: float = 0.0
-    """Height of the ground in the frame of the robot's position."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not math.isfinite(self.ground):
-            raise SettingsError(f"ground must be a height in m, got {self.ground}")
-
-
-def fly(
-    bundle: Bundle,
-    robot: Robot,
-    settings: FlightSettings | None = None,
-    clock: Clock | None = None,
-    requests: StopRequests | None = None,
-) -> FlightReport:
-    """Fly `bundle` on `robot` and land; return the report, whatever happens to the robot, the link or the policy.
-
-    SIGINT and SIGTERM land the vehicle (outside the main thread `requests.ask()` does), a second one stops its
-    actuators at once. Raises SettingsError, before the robot is touched, when the settings don't suit the policy or
-    the recording can't be begun.
-    """
-    settings, manifest = settings or FlightSettings(), bundle.manifest
-    check_signals(manifest)
-    if manifest.joints is not None:
-        raise SettingsError(f"policy {manifest.identity.name} walks and can't be flown")
-    check_setpoint(manifest, settings)
-    mission = Flight(manifest, settings.setpoint, settings.duration, settings.ground)
-    return run_session(bundle, robot, mission, settings, clock, requests)
-
-
-@dataclass(frozen=True)
-class WalkSettings(SessionSettings):
-    """How to walk, and how long to wait for it."""
-
-    times: WalkTimes = field(default_factory=WalkTimes)
-    """The times to stand up, settle, halt and lie down."""
-
-
-def walk(
-    bundle: Bundle,
-    robot: Robot,
-    source: VelocitySource,
-    settings: WalkSettings | None = None,
-    clock: Clock | None = None,
-    requests: StopRequests | None = None,
-) -> FlightReport:
-    """Stand up, walk `bundle` by `source` on `robot`, halt and lie down; the rest is as in `fly`."""
-    settings, manifest = settings or WalkSettings(), bundle.manifest
-    check_signals(manifest)
-    missing = [s.name for s in manifest.sensors if s.name not in LEGGED_SENSORS | {VELOCITY_COMMAND}]
-    if missing:
-        raise SettingsError(
-            f"policy {manifest.identity.name} reads {', '.join(missing)}, which the robot does not send; it sends "
-            f"{', '.join(sorted(LEGGED_SENSORS))}"
-        )
-    try:
-        mission = Walk(manifest, source, settings.duration, settings.times)
-    except ValueError as error:
-        raise SettingsError(f"policy {manifest.identity.name} can't be walked: {error}") from None
-    return run_session(bundle, robot, mission, settings, clock, requests)
+                raise UserError(f"{name} must be above 0 s, got {value}")
 
 
 def run_session(
@@ -164,8 +81,14 @@ def run_session(
     clock: Clock | None = None,
     requests: StopRequests | None = None,
 ) -> FlightReport:
-    """Run `mission` with `bundle` on `robot`, as `fly` does; the caller has checked that they suit each other."""
+    """Run `mission` with `bundle` on `robot`; return the report, whatever happens to the robot, the link or the policy.
+
+    SIGINT and SIGTERM bring the robot to rest (outside the main thread `requests.ask()` does), a second one stops its
+    actuators at once. Raises UserError, before the robot is touched, when bundle, mission, robot and settings do not
+    suit each other or the recording can't be begun.
+    """
     clock = clock or MonotonicClock()
+    _check_robot(bundle.manifest, mission, robot)
     substeps = _substeps(bundle.manifest, settings)
     policy = bundle.policy.with_substeps(substeps)
     # Before the robot is touched: the first steps of a policy allocate and are slow.
@@ -188,7 +111,7 @@ def run_session(
 
 
 class _Session:
-    """The parts of one flight and their order."""
+    """The parts of one session and their order."""
 
     def __init__(
         self,
@@ -214,16 +137,16 @@ class _Session:
         self._duration = 0.0
         self._trace = FlightTrace()
         self._machine = StateMachine(mission.table)
-        self._log = EventLog(self._tell)
+        self._log = EventLog(self._write_event)
         self._schedule = Schedule(period, clock)
 
     def run(self) -> None:
-        """Connect, arm and fly; what fails is in the log afterwards."""
+        """Connect, arm and run the mission; what fails is in the log afterwards."""
         self._record_state("start")
         try:
             loop = self._make_ready()
         except Exception as error:
-            # Nothing was sent yet, and a driver that fails in a way it did not promise is not asked for anything more.
+            # Nothing was sent yet, and a driver that raises an unexpected error is not used any further.
             self._log.record(self._clock.now(), State.IDLE, Fault("arming_refused", detail=place(error)), Trigger.END)
             return
         if loop is not None:
@@ -232,7 +155,7 @@ class _Session:
                 self._duration = loop.run()
 
     def _make_ready(self) -> ControlLoop | None:
-        """Connect and arm; None when there will be no flight, for a reason that is in the log."""
+        """Connect and arm; None when nothing can begin, for a reason that is in the log."""
         try:
             self._robot.connect(self._settings.connect_timeout)
         except OSError as error:
@@ -243,7 +166,8 @@ class _Session:
             self._log.record(self._clock.now(), State.IDLE, refusal, Trigger.END)
             return None
         settings, period = self._settings.supervisor, self._schedule.period
-        supervisor = Supervisor(self._manifest, self._robot.writer, self._log, settings, period)
+        goals = [signal.name for signal in self._mission.kind.goals]
+        supervisor = Supervisor(self._manifest, self._robot.writer, self._log, settings, period, goals)
         if not self._arm(supervisor):
             return None
         return ControlLoop(
@@ -252,15 +176,15 @@ class _Session:
         )  # fmt: skip
 
     def note_recording(self, recording: RecorderReport) -> None:
-        """Note a recording that failed after the last tick; one that failed in flight is in the log already."""
+        """Record that the recording failed after the last tick; a failure before that is in the log already."""
         if recording.failure and not any(e.cause == "recorder_failed" for e in self._log.events):
             fault = Fault("recorder_failed", detail=recording.failure)
             self._log.record(self._clock.now(), self._machine.state, fault)
 
     def report(self, recording: RecorderReport | None) -> FlightReport:
-        """The report of what was flown."""
+        """The report of the session."""
         identity = self._manifest.identity
-        success, outcome = self._judge()
+        success, outcome = self._outcome()
         return FlightReport(
             success=success,
             exit_code=0 if success else 1,
@@ -286,7 +210,7 @@ class _Session:
         )
 
     def _arm(self, supervisor: Supervisor) -> bool:
-        """Wait until every check has held for a while; say what did not when the time is over."""
+        """Wait until every check has held for a while; record what did not when the time is over."""
         deadline = self._clock.now() + self._settings.arm_timeout
         holds_since, asked = math.inf, -math.inf
         while not self.requests.count:
@@ -308,13 +232,13 @@ class _Session:
         self._log.record(self._clock.now(), State.IDLE, Fault("stop_requested"), Trigger.END)
         return False
 
-    def _judge(self) -> tuple[bool, str]:
+    def _outcome(self) -> tuple[bool, str]:
         if not any(t.target in ACTIVE for t in self._machine.history):
             reason = next((e for e in self._log.events if e.cause in BEFORE_FLIGHT), None)
             if reason is None:
                 return False, f"{self._mission.none}: stopped before the start"
-            told = str(Fault(reason.cause, reason.value, reason.limit, reason.detail))
-            return False, f"{self._mission.none}: {told if reason.value is not None else reason.detail}"
+            found = str(Fault(reason.cause, reason.value, reason.limit, reason.detail))
+            return False, f"{self._mission.none}: {found if reason.value is not None else reason.detail}"
         ended_by = [e for e in self._log.events if e.trigger is not None and e.cause not in REQUESTS]
         if not ended_by and self._machine.state == State.IDLE:
             return True, self._mission.done
@@ -322,7 +246,7 @@ class _Session:
         rested = f" {self._mission.rested}" if self._machine.state == State.IDLE else f" in {self._machine.state}"
         return False, f"ended by {causes}{rested}"
 
-    def _tell(self, time: float, fault: Fault, event: Event) -> None:
+    def _write_event(self, time: float, fault: Fault, event: Event) -> None:
         """Write a finding into the recording, as an error if it ends the flight."""
         if self._recorder is not None:
             level = 2 if fault.cause in REQUESTS else 4 if event.trigger else 3
@@ -338,48 +262,19 @@ def _substeps(manifest: Manifest, settings: SessionSettings) -> int:
     """How many ticks there are in one of the policy's control periods."""
     if settings.rate is None:
         return 1
-    try:
-        substeps = substeps_at(settings.rate, manifest.timing.period)
-    except BundleError as error:
-        raise SettingsError(str(error)) from None
+    substeps = substeps_at(settings.rate, manifest.timing.period)
     if substeps > 1 and settings.rate > FASTEST:
-        raise SettingsError(f"a rate of {settings.rate:g} Hz is more than this loop keeps, {FASTEST:g} Hz; choose less")
+        raise UserError(f"a rate of {settings.rate:g} Hz is more than this loop keeps, {FASTEST:g} Hz; choose less")
     return substeps
 
 
-def check_setpoint(manifest: Manifest, settings: FlightSettings) -> None:
-    """Refuse a setpoint that would end the flight by itself."""
-    setpoint, safety = settings.setpoint, manifest.safety
-    assert safety.max_position_error is not None and safety.max_speed is not None
-    assert safety.geofence_low is not None and safety.geofence_high is not None
-    if setpoint.largest_jump() >= safety.max_position_error:
-        raise SettingsError(
-            f"the setpoint jumps by {setpoint.largest_jump():g} m; choose less than the policy's largest position "
-            f"error, {safety.max_position_error:g} m"
-        )
-    targets = [setpoint.at(t) for t in np.arange(0.0, settings.duration, 0.02)]
-    fastest = max(float(np.linalg.norm(target.velocity)) for target in targets)
-    if fastest >= safety.max_speed:
-        raise SettingsError(
-            f"the setpoint moves at up to {fastest:.2g} m/s; choose less than the policy's largest speed, "
-            f"{safety.max_speed:g} m/s"
-        )
-    path = np.array([target.position for target in targets])
-    low, high = path.min(axis=0), path.max(axis=0)
-    if (low <= np.array(safety.geofence_low)).any() or (high >= np.array(safety.geofence_high)).any():
-        raise SettingsError(
-            f"the setpoint reaches from {low.round(2).tolist()} to {high.round(2).tolist()} m; keep it inside the "
-            f"policy's geofence, {list(safety.geofence_low)} to {list(safety.geofence_high)} m"
-        )
-
-
-def check_signals(manifest: Manifest) -> None:
-    """Refuse a policy whose sensors this side can't feed or supervise."""
-    try:
-        PolicyInput(manifest.sensors)
-        ReadingGate(manifest.sensors, demanded_by(checks_of(manifest)))
-    except ValueError as error:
-        raise SettingsError(f"policy {manifest.identity.name} can't be deployed: {error}") from None
+def _check_robot(manifest: Manifest, mission: Mission, robot: Robot) -> None:
+    """Raise UserError, in one line, for a bundle of another kind, or one that needs what this robot does not offer."""
+    mission.kind.check(manifest)
+    PolicyInput(manifest.sensors)
+    missing = mission.kind.missing(manifest, robot.offer)
+    if missing:
+        raise UserError(f"policy {manifest.identity.name} can't run on robot {robot.name}: {'; '.join(missing)}")
 
 
 def _open_recorder(path: Path | None) -> Recorder | None:
@@ -388,6 +283,6 @@ def _open_recorder(path: Path | None) -> Recorder | None:
     try:
         return Recorder(path)
     except OSError as error:
-        raise SettingsError(
+        raise UserError(
             f"can't record to {path}: {error.strerror or error}; name a file in a writable folder"
         ) from error

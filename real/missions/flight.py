@@ -4,29 +4,47 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
 
 from deploy.bundle.manifest import Manifest
+from policies.errors import UserError
 from real.contract.events import Fault
 from real.contract.goal import Goal, Target
+from real.contract.offer import Signal
 from real.contract.robot import Array, LinkStatus, Reading
 from real.contract.state_machine import FLIGHT, State, Trigger
 from real.missions.landing import Landing
-from real.missions.mission import Advance, OwnCommand
+from real.missions.mission import Advance, Kind, OwnCommand, check_duration
 from real.missions.setpoint import Setpoint, jump_time
 from real.recording.report import FlightTrace, PositionError
 
+KIND = Kind(
+    "flight",
+    goals=(Signal("target_position", 3, "m", "world"), Signal("target_velocity", 3, "m/s", "world")),
+    demands=("safety.max_tilt", "safety.max_position_error", "safety.max_speed", "safety.geofence_low"),
+)
+
 
 class Flight:
-    """Follows `setpoint`, relative to the start, for `duration` s, then lands on the ground at `ground` m."""
+    """Follows `setpoint`, relative to the start, for `duration` s, then lands on the ground at `ground` m.
 
+    Raises UserError for a bundle that does not fly, and for a setpoint that would end the flight by itself.
+    """
+
+    kind: ClassVar[Kind] = KIND
     table = FLIGHT
     done = "flew and landed"
     none = "no flight"
     rested = "and landed"
 
-    def __init__(self, manifest: Manifest, setpoint: Setpoint, duration: float, ground: float) -> None:
+    def __init__(self, manifest: Manifest, setpoint: Setpoint, duration: float, ground: float = 0.0) -> None:
+        if not math.isfinite(ground):
+            raise UserError(f"ground must be a height in m, got {ground}")
+        check_duration(duration)
+        KIND.check(manifest)
+        check_setpoint(manifest, setpoint, duration)
         self.ground = ground
         self._setpoint = setpoint
         self._duration = duration
@@ -69,7 +87,7 @@ class Flight:
     def advance(
         self, now: float, state: State, goal: Goal, newest: Reading | None, usable: Reading | None
     ) -> Sequence[Advance]:
-        """Begin a landing where the target is, notice its end, and give it up when it takes too long."""
+        """Begin a landing where the target is, detect its end, and give it up when it takes too long."""
         if state != State.LAND:
             return self.notices(now, state)
         if self._landing is None:
@@ -84,7 +102,7 @@ class Flight:
         return []
 
     def notices(self, now: float, state: State) -> Sequence[Advance]:
-        """What a flight gives cause to record under the policy: nothing."""
+        """What to record of a flight before its landing: nothing."""
         return []
 
     def touched_down(self) -> Sequence[Advance]:
@@ -93,7 +111,7 @@ class Flight:
         return []
 
     def own_command(self, now: float, state: State, reading: Reading) -> OwnCommand | None:
-        """On the ground the command goes to its safe value, as fast as its rate limit lets it."""
+        """On the ground the command goes to its safe value, as fast as its rate limit allows."""
         return OwnCommand(self._safe, quiet=True) if self._ramping_down else None
 
     def sent(self, now: float, state: State, command: Mapping[str, Array]) -> Advance | None:
@@ -111,3 +129,29 @@ class Flight:
         """From the step on."""
         time = jump_time(self._setpoint)
         return None if time is None else trace.position_error(time)
+
+
+def check_setpoint(manifest: Manifest, setpoint: Setpoint, duration: float) -> None:
+    """Raise UserError for a setpoint that would end a flight of `duration` s by itself."""
+    safety = manifest.safety
+    assert safety.max_position_error is not None and safety.max_speed is not None
+    assert safety.geofence_low is not None and safety.geofence_high is not None
+    if setpoint.largest_jump() >= safety.max_position_error:
+        raise UserError(
+            f"the setpoint jumps by {setpoint.largest_jump():g} m; choose less than the policy's largest position "
+            f"error, {safety.max_position_error:g} m"
+        )
+    targets = [setpoint.at(t) for t in np.arange(0.0, duration, 0.02)]
+    fastest = max(float(np.linalg.norm(target.velocity)) for target in targets)
+    if fastest >= safety.max_speed:
+        raise UserError(
+            f"the setpoint moves at up to {fastest:.2g} m/s; choose less than the policy's largest speed, "
+            f"{safety.max_speed:g} m/s"
+        )
+    path = np.array([target.position for target in targets])
+    low, high = path.min(axis=0), path.max(axis=0)
+    if (low <= np.array(safety.geofence_low)).any() or (high >= np.array(safety.geofence_high)).any():
+        raise UserError(
+            f"the setpoint reaches from {low.round(2).tolist()} to {high.round(2).tolist()} m; keep it inside the "
+            f"policy's geofence, {list(safety.geofence_low)} to {list(safety.geofence_high)} m"
+        )

@@ -1,4 +1,4 @@
-"""Where the robot shall be: targets in m and m/s, relative to the position at which the flight started."""
+"""Where the robot should be: targets in m and m/s, relative to the position at which the flight started."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from policies.errors import UserError
 from real.contract.goal import Target
 
 Vector = tuple[float, float, float]
@@ -23,7 +24,7 @@ class Setpoint(Protocol):
         ...
 
     def largest_jump(self) -> float:
-        """The largest sudden change of the target in any axis, in m: what the policy must bear as position error."""
+        """The largest sudden change of the target in any axis, in m: it appears as position error at once."""
         ...
 
 
@@ -47,9 +48,9 @@ class Step:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.time) and self.time >= 0.0):
-            raise ValueError(f"step time must be at least 0 s, got {self.time}")
+            raise UserError(f"step time must be at least 0 s, got {self.time}")
         if len(self.offset) != 3 or not all(math.isfinite(v) for v in self.offset):
-            raise ValueError(f"step offset must be 3 finite numbers in m, got {self.offset}")
+            raise UserError(f"step offset must be 3 finite numbers in m, got {self.offset}")
 
     def at(self, t: float) -> Target:
         return Target(np.array(self.offset if t >= self.time else (0.0, 0.0, 0.0), dtype=np.float64), np.zeros(3))
@@ -70,7 +71,7 @@ class TakeOff:
         for name, unit in (("height", "m"), ("rate", "m/s")):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0.0):
-                raise ValueError(f"{name} of a take-off must be above 0 {unit}, got {value}")
+                raise UserError(f"{name} of a take-off must be above 0 {unit}, got {value}")
 
     @property
     def duration(self) -> float:
@@ -103,7 +104,7 @@ class Lissajous:
         for name, unit in (("interval", "s"), ("size", "m"), ("ramp", "s")):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0.0):
-                raise ValueError(f"{name} of a figure must be above 0 {unit}, got {value}")
+                raise UserError(f"{name} of a figure must be above 0 {unit}, got {value}")
 
     def at(self, t: float) -> Target:
         t = max(t, 0.0)
@@ -134,7 +135,7 @@ class Descend:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.rate) and self.rate > 0.0):
-            raise ValueError(f"descent rate must be above 0 m/s, got {self.rate}")
+            raise UserError(f"descent rate must be above 0 m/s, got {self.rate}")
 
     def at(self, t: float) -> Target:
         x, y, z = self.start

@@ -1,4 +1,4 @@
-"""How a legged robot shall walk: velocity commands from a program or from /cmd_vel, within limits."""
+"""How a legged robot should walk: velocity commands from a program or from /cmd_vel, within limits."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from policies.errors import UserError
 from real.contract.robot import Array
 
 VELOCITY_COMMAND = "velocity_command"
@@ -27,7 +28,7 @@ class Velocity:
 
     @property
     def sensors(self) -> Mapping[str, Array]:
-        """What a policy that walks reads."""
+        """The command as the sensor of a policy."""
         return {VELOCITY_COMMAND: self.velocity}
 
 
@@ -52,7 +53,7 @@ class Constant:
 
     def __post_init__(self) -> None:
         if not all(math.isfinite(v) for v in self.velocity):
-            raise ValueError(f"command must be 3 finite numbers (m/s, m/s, rad/s), got {self.velocity}")
+            raise UserError(f"command must be 3 finite numbers (m/s, m/s, rad/s), got {self.velocity}")
 
     def at(self, t: float, now: float, heading: float) -> Array:
         return np.array(self.velocity)
@@ -76,7 +77,7 @@ class Square:
         for name, unit in (("side", "m"), ("speed", "m/s"), ("turn_rate", "rad/s")):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0.0):
-                raise ValueError(f"{name} of a square must be above 0 {unit}, got {value}")
+                raise UserError(f"{name} of a square must be above 0 {unit}, got {value}")
 
     @property
     def duration(self) -> float:
@@ -138,7 +139,7 @@ class VelocityLimiter:
         self._last, self._time = np.zeros(3), math.nan
 
     def __call__(self, now: float, wanted: Array) -> Array:
-        """The command to follow at `now` s; a gap in time is no licence to jump."""
+        """The command to follow at `now` s; after a gap in time it changes by at most 0.1 s of `rate`."""
         elapsed = 0.02 if math.isnan(self._time) else min(max(now - self._time, 0.0), 0.1)
         step = elapsed * self._rate
         wanted = np.clip(wanted, self._low, self._high)

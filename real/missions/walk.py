@@ -5,30 +5,33 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from deploy.bundle.manifest import Manifest
+from policies.errors import UserError
 from real.contract.events import Fault
 from real.contract.goal import Goal
-from real.contract.offer import JOINT_COMMAND
+from real.contract.offer import JOINT_COMMAND, Signal
 from real.contract.robot import Array, LinkStatus, Reading
 from real.contract.state_machine import WALK, State, Trigger
-from real.missions.mission import Advance, OwnCommand
+from real.missions.mission import Advance, Kind, OwnCommand, check_duration
 from real.missions.velocity import STOPPING, VELOCITY_COMMAND, Velocity, VelocityLimiter, VelocitySource
 from real.recording.report import FlightTrace, PositionError
 from real.safety.envelope import order_of
 
-LEGGED_SENSORS = frozenset(
-    {"orientation", "angular_velocity", "linear_acceleration", "joint_position", "joint_velocity"}
+KIND = Kind(
+    "velocity",
+    goals=(Signal(VELOCITY_COMMAND, 3, "m/s, m/s, rad/s", "body"),),
+    demands=("safety.max_tilt", "joints.motors", "joints.stance", "joints.lying"),
 )
-"""What a legged robot sends."""
 GAIN_TOLERANCE = 0.01
 """How far the robot's gains may be from the bundle's, as a share."""
 STAND_TOLERANCE = 0.4
-"""How far, in rad, a joint of a standing robot may be from the stance: its weight bends every joint a little."""
+"""How far, in rad, a joint of a standing robot may be from the stance: the weight bends every joint a little."""
 STAND_PATIENCE = 3.0
-"""Time in s for the joints to arrive after the way to the stance is over."""
+"""Time in s for the joints to reach the stance after the motion to it is over."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +51,13 @@ class WalkTimes:
         for name, least in (("stand", 0.5), ("settle", 0.0), ("halt", 0.2), ("lie", 0.5)):
             value = getattr(self, name)
             if not least <= value <= 30.0:
-                raise ValueError(f"the time to {name} must lie within {least:g} and 30 s, got {value}")
+                raise UserError(f"the time to {name} must lie within {least:g} and 30 s, got {value}")
 
 
 class Walk:
-    """Walks by `source` for `duration` s. Raises ValueError, in one line, for a bundle that does not walk."""
+    """Walks by `source` for `duration` s. Raises UserError, in one line, for a bundle that does not walk."""
 
+    kind: ClassVar[Kind] = KIND
     table = WALK
     done = "walked and lay down"
     none = "no walk"
@@ -63,14 +67,18 @@ class Walk:
     def __init__(
         self, manifest: Manifest, source: VelocitySource, duration: float, times: WalkTimes | None = None
     ) -> None:
-        joints = manifest.joints
-        if joints is None or joints.motors is None or joints.stance is None or joints.lying is None:
-            raise ValueError("its bundle has no joints with motors, a stance and a lying pose")
+        check_duration(duration)
+        KIND.check(manifest)
+        joints, policy = manifest.joints, f"policy {manifest.identity.name}"
+        assert joints is not None and joints.stance is not None and joints.lying is not None
         command = next((s for s in manifest.sensors if s.name == VELOCITY_COMMAND), None)
         if command is None or command.dim != 3:
-            raise ValueError(f"it reads no {VELOCITY_COMMAND} [3]")
+            raise UserError(f"{policy} can't be walked: it reads no {VELOCITY_COMMAND} [3]")
         if not command.rate_limit:
-            raise ValueError(f"its {VELOCITY_COMMAND} has no rate_limit, so nothing says how fast it may change")
+            raise UserError(
+                f"{policy} can't be walked: its {VELOCITY_COMMAND} has no rate_limit, so nothing says how fast it may "
+                "change; export it again"
+            )
         labels = next(c.labels for c in manifest.commands if c.name == JOINT_COMMAND)
         order = [joints.names.index(label) for label in labels]
         self._stance, self._lying = np.array(joints.stance)[order], np.array(joints.lying)[order]
@@ -90,17 +98,17 @@ class Walk:
         self._heading = Heading()
 
     def refuses(self, link: LinkStatus) -> Fault | None:
-        """Refuses a robot whose motors are set otherwise than those that the policy was trained with."""
+        """Refuses a robot whose motors have other gains than those that the policy was trained with."""
         return gain_fault(self._manifest, link)
 
     def begin(self, now: float, reading: Reading) -> None:
-        """Nothing to remember: the way to the stance begins where the joints are at the first command."""
+        """Nothing to do: the motion to the stance begins where the joints are at the first command."""
 
     def asked_to_end(self, now: float, state: State, requested: bool) -> Fault | None:
-        """On the way up and under the policy the user may ask for the end; the time under the policy is limited."""
-        self._notice(now, state)
-        on_the_way_up = state == State.STAND and not self._ending
-        if requested and (state == State.POLICY or on_the_way_up):
+        """While standing up and under the policy the user may ask for the end; the time under the policy is limited."""
+        self._follow_state(now, state)
+        standing_up = state == State.STAND and not self._ending
+        if requested and (state == State.POLICY or standing_up):
             return Fault("stop_requested")
         walked = now - self._since
         if state == State.POLICY and walked >= self._duration:
@@ -108,8 +116,8 @@ class Walk:
         return None
 
     def goal(self, now: float, state: State) -> Velocity:
-        """The velocity command: within the bundle's limits, without jumps, and zero but for a walk."""
-        self._notice(now, state)
+        """The velocity command: within the bundle's limits, without jumps, and zero unless the robot walks."""
+        self._follow_state(now, state)
         if state not in (State.POLICY, State.HALT):
             return Velocity(STOPPING)
         wanted = STOPPING
@@ -121,7 +129,7 @@ class Walk:
         self, now: float, state: State, goal: Goal, newest: Reading | None, usable: Reading | None
     ) -> Sequence[Advance]:
         """From STAND to POLICY or LIE when the joints have arrived, from HALT to STAND when the robot has halted."""
-        self._notice(now, state)
+        self._follow_state(now, state)
         if usable is not None:
             self._heading.follow(usable.sensors["orientation"])
         elapsed = now - self._since
@@ -130,12 +138,12 @@ class Walk:
         if state == State.STAND and self._last is not None:
             return self._standing(elapsed - self._times.stand, usable)
         if state == State.POLICY:
-            return self._heed_source(now)
+            return self._source_faults(now)
         return []
 
     def own_command(self, now: float, state: State, reading: Reading) -> OwnCommand | None:
-        """Joint targets on a smooth way from where it began to the stance or to the lying pose."""
-        self._notice(now, state)
+        """Joint targets that move smoothly from where the motion began to the stance or to the lying pose."""
+        self._follow_state(now, state)
         if state not in (State.STAND, State.LIE):
             return None
         if self._from is None:
@@ -158,7 +166,7 @@ class Walk:
         """A walk has no setpoint."""
         return None
 
-    def _notice(self, now: float, state: State) -> None:
+    def _follow_state(self, now: float, state: State) -> None:
         if state == self._state:
             return
         self._state, self._since, self._from = state, now, None
@@ -168,7 +176,7 @@ class Walk:
         self._ending = self._ending or state == State.HALT
 
     def _standing(self, waited: float, usable: Reading | None) -> Sequence[Advance]:
-        """`waited` s since the way to the stance was over; what follows from where the joints are."""
+        """The step that is due `waited` s after the motion to the stance was over, by where the joints are."""
         if waited < self._times.settle or usable is None:
             return []
         off = np.abs(usable.sensors["joint_position"][self._position] - self._stance)
@@ -180,17 +188,17 @@ class Walk:
         fault = Fault("stand_failed", float(off[worst]), STAND_TOLERANCE, self._labels[worst])
         return [Advance(Trigger.DAMP, fault.cause, fault)]
 
-    def _heed_source(self, now: float) -> Sequence[Advance]:
+    def _source_faults(self, now: float) -> Sequence[Advance]:
         age = self._source.lost(now)
-        told, self._lost = self._lost, age is not None
-        if age is None or told:
+        known, self._lost = self._lost, age is not None
+        if age is None or known:
             return []
         fault = Fault("cmd_vel_lost", age, detail="the robot halts until another one comes")
         return [Advance(None, fault.cause, fault)]
 
 
 class Heading:
-    """The yaw that an IMU's orientation has turned through, in rad, without jumps at half a turn."""
+    """The yaw that an IMU's orientation has turned through, in rad, unwrapped."""
 
     def __init__(self) -> None:
         self.turned = 0.0
@@ -201,7 +209,7 @@ class Heading:
         self.turned = 0.0
 
     def follow(self, orientation: Array) -> None:
-        """Take in an orientation w, x, y, z."""
+        """Update with an orientation w, x, y, z."""
         w, x, y, z = (float(v) for v in orientation)
         yaw = math.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
         if self._last is not None:
@@ -210,14 +218,16 @@ class Heading:
 
 
 def gain_fault(manifest: Manifest, link: LinkStatus) -> Fault | None:
-    """The first joint whose motor is set otherwise than the policy was trained with, or that does not tell."""
+    """The first joint whose motor has other gains than the policy was trained with, or whose gains are not reported."""
     assert manifest.joints is not None
     joints = manifest.joints
     assert joints.motors is not None
     for name, stiffness, damping in zip(joints.names, joints.motors.stiffness, joints.motors.damping, strict=True):
         if name not in link.gains:
             known = ", ".join(sorted(link.gains)) or "none"
-            return Fault("gains_differ", detail=f"the robot tells no gains of joint {name}; it tells those of {known}")
+            return Fault(
+                "gains_differ", detail=f"the robot reports no gains of joint {name}; it reports those of {known}"
+            )
         for what, ours, theirs in (
             ("stiffness", stiffness, link.gains[name][0]),
             ("damping", damping, link.gains[name][1]),

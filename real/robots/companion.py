@@ -1,8 +1,8 @@
-"""A robot that is reached otherwise, shown on a bridge: its odometry and status go there, and setpoints and requests to
-stop come from there.
+"""A robot with a link of its own, shown on a bridge: its odometry and status go there, and setpoints and stop requests
+come from there.
 
-The host stays the only one who commands the robot. What comes from the bridge is a wish: the mission keeps it within
-limits, and the supervisor judges it as it does any other.
+The host stays the only one who commands the robot. What comes from the bridge is a request: the mission keeps it within
+limits, and the supervisor checks it like any other.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from real.bridge.client import BridgeClient
+from real.contract.offer import Offer
 from real.contract.robot import ESTOPPED, FAILSAFE, Array, LinkStatus, Reading, Robot
 from real.contract.stop_requests import StopRequests
 from real.ros import messages
@@ -25,7 +26,7 @@ from real.ros.version import type_name
 STATUS_PERIOD = 0.05
 """Time in s between two status messages."""
 WORLD_FRAMES = ("", "world", "map", "odom")
-"""What a pose's frame may be called: the frame of the robot's odometry."""
+"""Names of a pose's frame that are accepted: the frame of the robot's odometry."""
 
 
 class CompanionRobot:
@@ -34,7 +35,7 @@ class CompanionRobot:
     def __init__(self, robot: Robot, settings: RosbridgeConnection, requests: StopRequests) -> None:
         """`requests` gets what is asked for on the bridge: the first "stop" lands, an "estop" cuts the actuators."""
         self.name, self.writer = robot.name, robot.writer
-        self.pose: tuple[Array, float] | None = None
+        self.user_goal: tuple[Array, float] | None = None
         """The newest setpoint, [3] m in the world frame, and when it came in s of the host's clock."""
         self._robot = robot
         self._settings = settings
@@ -44,19 +45,24 @@ class CompanionRobot:
         self._client: BridgeClient | None = None
         self._faults: Counter[str] = Counter()
         self._shown = -1
-        self._told = 0.0
+        self._status_sent = 0.0
+
+    @property
+    def offer(self) -> Offer:
+        """The robot's own."""
+        return self._robot.offer
 
     def connect(self, timeout: float) -> None:
         """Connect to the robot, then to the bridge; ConnectionError for either, the robot's first."""
         self._robot.connect(timeout)
         types = {name: type_name(kind, self._settings.ros_version) for name, kind in self._topics.types.items()}
-        heard = (self._topics.setpoint, self._topics.stop)
+        received = (self._topics.setpoint, self._topics.stop)
         self._client = BridgeClient(
             self._settings.url,
             self._settings.token,
             self._settings.ca_file,
-            advertised={name: kind for name, kind in types.items() if name not in heard},
-            subscribed={name: types[name] for name in heard},
+            advertised={name: kind for name, kind in types.items() if name not in received},
+            subscribed={name: types[name] for name in received},
             on_first_connection=self._found.set,
         )
         if not self._found.wait(timeout):
@@ -71,7 +77,7 @@ class CompanionRobot:
         self._robot.arm()
 
     def read(self) -> Reading | None:
-        """The robot's newest reading; a new one is shown on the bridge, and what has come from there is heeded."""
+        """The robot's newest reading; a new one is shown on the bridge, and what has come from there is handled."""
         self._listen()
         reading = self._robot.read()
         if reading is not None and reading.sequence != self._shown:
@@ -82,10 +88,10 @@ class CompanionRobot:
         return reading
 
     def link(self) -> LinkStatus:
-        """The robot's link, which the bridge's is no part of."""
+        """The state of the robot's link; the bridge's is no part of it."""
         link, now = self._robot.link(), time.monotonic()
-        if now - self._told >= STATUS_PERIOD:
-            self._told = now
+        if now - self._status_sent >= STATUS_PERIOD:
+            self._status_sent = now
             level = 2 if link.robot_state in (FAILSAFE, ESTOPPED) else 0
             message = messages.status_message(_status(link), self._settings.ros_version, level)
             self._publish(self._topics.status, message)
@@ -104,7 +110,7 @@ class CompanionRobot:
         self._robot.emergency_stop()
 
     def close(self) -> None:
-        """Leave both."""
+        """Close both connections."""
         self._robot.close()
         if self._client is not None:
             self._client.close()
@@ -117,13 +123,13 @@ class CompanionRobot:
         for topic, message in self._client.take() if self._client is not None else ():
             try:
                 if topic == self._topics.stop:
-                    self._heed(messages.parse_stop(message)[1])
+                    self._handle_stop_request(messages.parse_stop(message)[1])
                 elif topic == self._topics.setpoint:
-                    self.pose = self._position(message), time.monotonic()
+                    self.user_goal = self._position(message), time.monotonic()
             except MalformedMessage as error:
                 self._faults[f"bridge: {error.cause}"] += 1
 
-    def _heed(self, request: str) -> None:
+    def _handle_stop_request(self, request: str) -> None:
         # Whoever asks sends it more than once, so a second stop is no emergency.
         if request == "stop" and self._requests.count == 0:
             self._requests.ask()

@@ -8,10 +8,19 @@ from typing import Any
 import numpy as np
 
 from deploy.bundle.manifest import Manifest
-from real.contract.offer import JOINT_COMMAND
+from real.contract.offer import (
+    ANGULAR_VELOCITY,
+    JOINT_COMMAND,
+    JOINT_POSITION,
+    JOINT_TARGET,
+    JOINT_VELOCITY,
+    LINEAR_ACCELERATION,
+    ORIENTATION,
+    Offer,
+)
 from real.contract.robot import Array
 from real.robots.pairing import Pairing
-from real.robots.wires import Taken
+from real.robots.wire import Taken
 from real.ros import legged_messages as messages
 from real.ros.fields import MalformedMessage
 from real.ros.legged_messages import AttitudeSample, JointCommand, JointSample
@@ -21,15 +30,13 @@ from real.safety.envelope import sensor_labels
 
 
 class LeggedWire:
-    """One command, `joint_position_target` rad; sensors orientation, angular_velocity, linear_acceleration,
-    joint_position and joint_velocity; orientation w, x, y, z, the rest in the body
-    frame. Joints are in the order of the labels that the bundle gives each sensor and command.
-    """
+    """Joints by name: in the order of the labels that the bundle gives each sensor and command."""
 
+    offer = Offer((ORIENTATION, ANGULAR_VELOCITY, LINEAR_ACCELERATION, JOINT_POSITION, JOINT_VELOCITY), (JOINT_TARGET,))
     started_by = "robo-rl robot go1"
 
     def __init__(self, manifest: Manifest, namespace: str, version: RosVersion, tolerance: float) -> None:
-        """`tolerance` s is the largest difference between the stamps of two messages that make one reading."""
+        """`manifest` says which joints are meant, and in which order; the rest as in `MakeWire`."""
         topics = LeggedTopics(namespace)
         self._version = version
         self._topics = topics
@@ -37,7 +44,7 @@ class LeggedWire:
         self.heard: Mapping[str, str] = {topics.joints: "joints", topics.imu: "imu", topics.velocity: "cmd_vel"}
         self.readings: tuple[str, ...] = (topics.joints, topics.imu)
         self.command, self.status, self.stop = topics.command, topics.status, topics.stop
-        self.velocity_command: tuple[Array, float] | None = None
+        self.user_goal: tuple[Array, float] | None = None
         """The newest /cmd_vel, [3] forward m/s, left m/s, yaw rad/s, and when it came in s of the host's clock."""
         self._labels = next(c.labels for c in manifest.commands if c.name == JOINT_COMMAND)
         self._position = sensor_labels(manifest, "joint_position")
@@ -47,7 +54,7 @@ class LeggedWire:
     def take(self, topic: str, message: object, received: float) -> Taken | None:
         """Joint states, an IMU's sample, or a velocity command."""
         if topic == self._topics.velocity:
-            self.velocity_command = messages.parse_twist(message), received
+            self.user_goal = messages.parse_twist(message), received
             return None
         if topic == self._topics.joints:
             joints = messages.parse_joint_state(message, self._version)

@@ -17,9 +17,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
+from deploy.bundle.manifest import Manifest
+from policies.errors import UserError
+from real.contract.offer import Offer
 from real.contract.robot import Array, LinkDown, LinkStatus, Reading
 from real.robots.rosbridge_link import RosbridgeLink
-from real.robots.wires import FlightWire, Wire
+from real.robots.wire import MakeWire
 from real.ros import messages
 from real.ros.connection import RosbridgeConnection
 from real.ros.fields import MalformedMessage
@@ -31,7 +34,7 @@ from real.timing.clock_offset import ClockOffset
 class RosbridgeSettings(RosbridgeConnection):
     """How to reach the robot; `ca_file` holds for the whole process.
 
-    Raises ValueError, in one line, for a setting that can't hold.
+    Raises UserError, in one line, for a setting that can't hold.
     """
 
     name: str = "robot"
@@ -50,10 +53,10 @@ class RosbridgeSettings(RosbridgeConnection):
         # Bounds from above too, so that no setting turns a check off or keeps the link from coming back.
         for field, highest in (("max_age", 1.0), ("pairing_tolerance", 0.02), ("reconnect_delay", 10.0)):
             if not 0.0 < getattr(self, field) <= highest:
-                raise ValueError(f"{field} is {getattr(self, field)} s, expected above 0 and up to {highest:g}")
+                raise UserError(f"{field} is {getattr(self, field)} s, expected above 0 and up to {highest:g}")
         if not self.reconnect_delay <= self.max_reconnect_delay <= 60.0:
             least = f"at least reconnect_delay ({self.reconnect_delay:g}) and up to 60"
-            raise ValueError(f"max_reconnect_delay is {self.max_reconnect_delay} s, expected {least}")
+            raise UserError(f"max_reconnect_delay is {self.max_reconnect_delay} s, expected {least}")
 
 
 class RosbridgeRobot:
@@ -62,12 +65,12 @@ class RosbridgeRobot:
     _open: ClassVar[set[RosbridgeRobot]] = set()
     _open_lock: ClassVar[threading.Lock] = threading.Lock()
 
-    def __init__(self, settings: RosbridgeSettings, wire: Wire | None = None) -> None:
-        """`wire` says what kind of robot it is; a flying one when not given."""
+    def __init__(self, settings: RosbridgeSettings, wire: MakeWire, manifest: Manifest) -> None:
+        """`wire` says what kind of robot it is (real.robots.wires), `manifest` which of its joints are meant."""
         self.name = settings.name
         self.writer = f"{settings.name}-{uuid.uuid4().hex[:8]}"
         self._settings = settings
-        self._wire: Wire = wire or FlightWire(settings.namespace, settings.ros_version, settings.pairing_tolerance)
+        self._wire = wire(manifest, settings.namespace, settings.ros_version, settings.pairing_tolerance)
         self._link: RosbridgeLink | None = None
         self._lock = threading.Lock()
         self._arrived = threading.Condition(self._lock)
@@ -79,6 +82,16 @@ class RosbridgeRobot:
         self._sequence = 0
         self._pending: tuple[dict[str, Any], float] | None = None
         self._released = False
+
+    @property
+    def offer(self) -> Offer:
+        """What its kind of robot offers."""
+        return self._wire.offer
+
+    @property
+    def user_goal(self) -> tuple[Array, float] | None:
+        """What somebody asked for on a topic of the robot's kind, such as /cmd_vel."""
+        return self._wire.user_goal
 
     def connect(self, timeout: float) -> None:
         """Connect, and wait for the first reading and the first status; ConnectionError after `timeout` s."""

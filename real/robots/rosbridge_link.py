@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from real.bridge.settings import read_token
-from real.robots.wires import Wire
+from real.robots.wire import Wire
 from real.ros.version import RosVersion, type_name
 
 

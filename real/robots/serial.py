@@ -16,6 +16,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from deploy.bundle.manifest import Manifest
+from policies.errors import UserError
+from real.contract.offer import (
+    ANGULAR_VELOCITY,
+    LINEAR_VELOCITY,
+    MOTORS,
+    ORIENTATION,
+    POSITION,
+    POSITION_TARGET,
+    VELOCITY_TARGET,
+    Offer,
+    Signal,
+)
 from real.contract.robot import ESTOPPED, FAILSAFE, LANDED, RESTING, Array, LinkDown, LinkStatus, Reading
 from real.robots.serial_frames import (
     LINK_VERSION,
@@ -33,17 +45,16 @@ from real.robots.serial_frames import (
     Status,
 )  # fmt: skip
 from real.robots.serial_link import SerialLink
-from real.safety.envelope import POSITION_TARGET
 from real.timing.clock_offset import ClockOffset
 
-VELOCITY_TARGET = "velocity_target"
-"""What a command holds beside the `POSITION_TARGET`: [3] m/s along the world's axes."""
-CHIP_SENSORS = ("position", "orientation", "linear_velocity", "angular_velocity")
+CHIP_SENSORS = (POSITION, ORIENTATION, LINEAR_VELOCITY, ANGULAR_VELOCITY)
 """What the chip's odometry holds, beside its own command."""
+CHIP_COMMANDS = (POSITION_TARGET, VELOCITY_TARGET)
 HEARTBEAT_PERIOD = 0.04
 """Time in s between heartbeats."""
 LOOP_ALIVE = 0.1
 """A control loop that has not asked for this long, in s, hangs: it gets no heartbeats."""
+_ODOMETRY = tuple(signal.name for signal in CHIP_SENSORS)
 _ASK_AGAIN = 0.2
 _HARMLESS = ChipFault.SETPOINT_REFUSED | ChipFault.RATE_LIMITED
 _STATES: Mapping[int, str] = {
@@ -57,7 +68,7 @@ _STATES: Mapping[int, str] = {
 
 @dataclass(frozen=True)
 class SerialSettings:
-    """How to reach the chip. Raises ValueError, in one line, for a setting that can't hold."""
+    """How to reach the chip. Raises UserError, in one line, for a setting that can't hold."""
 
     port: str = "/dev/ttyACM0"
     """Serial port, or socket://HOST:PORT."""
@@ -72,19 +83,21 @@ class SerialSettings:
 
     def __post_init__(self) -> None:
         if "://" in self.port and not self.port.startswith("socket://"):
-            raise ValueError(f"port is {self.port!r}, expected one such as /dev/ttyACM0, or socket://HOST:PORT")
+            raise UserError(f"port is {self.port!r}, expected one such as /dev/ttyACM0, or socket://HOST:PORT")
         if not 9600 <= self.baud <= 12_000_000:
-            raise ValueError(f"baud is {self.baud}, expected 9600 to 12000000 bit/s")
+            raise UserError(f"baud is {self.baud}, expected 9600 to 12000000 bit/s")
         for field, highest in (("max_age", 1.0), ("reconnect_delay", 10.0)):
             if not 0.0 < getattr(self, field) <= highest:
-                raise ValueError(f"{field} is {getattr(self, field)} s, expected above 0 and up to {highest:g}")
+                raise UserError(f"{field} is {getattr(self, field)} s, expected above 0 and up to {highest:g}")
 
 
 class SerialRobot:
-    """Satisfies `real.contract.robot.Robot`: the sensors `CHIP_SENSORS` and the chip's own command, the commands above.
+    """Satisfies `real.contract.robot.Robot`: the sensors `CHIP_SENSORS`, the chip's own command, and `CHIP_COMMANDS`.
 
-    The chip knows one host, so "who is obeyed" is read off the sequence number that it accepted last.
+    The chip knows one host, so its owner follows from the sequence number that it accepted last.
     """
+
+    user_goal: tuple[Array, float] | None = None
 
     def __init__(self, settings: SerialSettings, manifest: Manifest) -> None:
         """`manifest` of the bundle that the chip must fly; any other policy is refused."""
@@ -93,6 +106,8 @@ class SerialRobot:
         self._settings = settings
         self._manifest = manifest
         self._model = int(manifest.identity.policy_sha256[:8], 16)
+        own = manifest.commands[0]
+        self.offer = Offer((*CHIP_SENSORS, Signal(own.name, own.dim, own.unit, MOTORS)), CHIP_COMMANDS)
         self._link: SerialLink | None = None
         self._lock = threading.Lock()
         self._arrived = threading.Condition(self._lock)
@@ -171,7 +186,9 @@ class SerialRobot:
         age = self._offset.age(reading.stamp, now)
         if age > self._settings.max_age:
             raise LinkDown(f"the reading is {age:.3f} s old, the limit is {self._settings.max_age} s")
-        setpoint = Setpoint(_three(command[POSITION_TARGET]), _three(command[VELOCITY_TARGET]), _milliseconds(now))
+        setpoint = Setpoint(
+            _three(command[POSITION_TARGET.name]), _three(command[VELOCITY_TARGET.name]), _milliseconds(now)
+        )
         try:
             if not self._send(setpoint):
                 raise LinkDown(f"{self._settings.port} is closed or takes no more")
@@ -258,7 +275,7 @@ class SerialRobot:
             self._arrived.notify_all()
 
     def _sensors(self, odometry: Odometry) -> dict[str, Array]:
-        sensors = {name: np.array(getattr(odometry, name)) for name in CHIP_SENSORS}
+        sensors = {name: np.array(getattr(odometry, name)) for name in _ODOMETRY}
         return sensors | {self._manifest.commands[0].name: np.array(odometry.command)}
 
     def _each_round(self) -> None:

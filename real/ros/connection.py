@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from policies.errors import UserError
 from real.bridge.settings import is_loopback
 from real.ros.topics import FlightTopics
 from real.ros.version import RosVersion, check_version
@@ -13,7 +14,7 @@ from real.ros.version import RosVersion, check_version
 
 @dataclass(frozen=True)
 class RosbridgeConnection:
-    """Raises ValueError, in one line, for a setting that can't hold."""
+    """Raises UserError, in one line, for a setting that can't hold."""
 
     url: str = "ws://127.0.0.1:9090"
     """Address of the rosbridge server, ws:// or wss://."""
@@ -30,8 +31,8 @@ class RosbridgeConnection:
         check_version(self.ros_version)
         FlightTopics(self.namespace)
         if not self.url.startswith(("ws://", "wss://")):
-            raise ValueError(f"url is {self.url!r}, expected ws://HOST:PORT or wss://HOST:PORT")
+            raise UserError(f"url is {self.url!r}, expected ws://HOST:PORT or wss://HOST:PORT")
         if self.token and self.url.startswith("ws://") and not is_loopback(urlsplit(self.url).hostname or ""):
-            raise ValueError(f"url {self.url} would send the token in the clear: use wss://")
+            raise UserError(f"url {self.url} would send the token in the clear: use wss://")
         if self.ca_file and not os.path.isfile(self.ca_file):
-            raise ValueError(f"ca_file: there is no file {self.ca_file}")
+            raise UserError(f"ca_file: there is no file {self.ca_file}")

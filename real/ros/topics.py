@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from policies.errors import UserError
 from real.ros.legged_messages import JOINT_STATE, TWIST
 from real.ros.messages import ACTUATORS, IMU, ODOMETRY, POSE, STATUS, STRING
 
@@ -13,13 +14,13 @@ _NAMESPACE = re.compile(r"(/[A-Za-z][A-Za-z0-9_]*)*")
 
 @dataclass(frozen=True)
 class Topics:
-    """What every robot has under `namespace`, such as "/cf1"; empty for none. ValueError for a name ROS refuses."""
+    """What every robot has under `namespace`, such as "/cf1"; empty for none. UserError for a name ROS refuses."""
 
     namespace: str = ""
 
     def __post_init__(self) -> None:
         if not _NAMESPACE.fullmatch(self.namespace):
-            raise ValueError(f"namespace is {self.namespace!r}, expected something like /cf1, or nothing")
+            raise UserError(f"namespace is {self.namespace!r}, expected something like /cf1, or nothing")
 
     @property
     def status(self) -> str:

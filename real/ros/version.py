@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from policies.errors import UserError
+
 RosVersion = Literal[1, 2]
 NANOSECONDS = 1_000_000_000
 _STAMP_FIELDS: dict[int, tuple[str, str]] = {1: ("secs", "nsecs"), 2: ("sec", "nanosec")}
 
 
 def check_version(version: int) -> None:
-    """Raise ValueError unless `version` is 1 or 2."""
+    """Raise UserError unless `version` is 1 or 2."""
     if version not in _STAMP_FIELDS:
-        raise ValueError(f"ros_version is {version}, expected 1 or 2")
+        raise UserError(f"ros_version is {version}, expected 1 or 2")
 
 
 def type_name(kind: str, version: RosVersion) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from deploy.bundle.manifest import Manifest
+from policies.errors import UserError
 from policies.specs import CommandSpec, JointSpec, MotorSpec
 from real.contract.events import Fault
 from real.contract.goal import Goal, Target
@@ -18,13 +19,12 @@ from real.contract.offer import (
     LINEAR_VELOCITY,
     ORIENTATION,
     POSITION,
+    POSITION_TARGET,
     Signal,
 )
 from real.contract.robot import Array, Reading
 from real.contract.state_machine import State
 
-POSITION_TARGET = "position_target"
-"""The command of a robot that flies itself: where to be, in m along the world's axes."""
 GROUND_MARGIN = 0.5
 """How far, in m, below the assumed ground a landing may go: the ground's height is known no better."""
 
@@ -129,7 +129,7 @@ class Geofence(Check):
 
     def limit(self, entry: CommandSpec, value: Array, reading: Reading) -> tuple[Array, Fault | None]:
         """A commanded position stays where the robot may be, and above the lowest point of a landing."""
-        if entry.name != POSITION_TARGET or self._origin is None:
+        if entry.name != POSITION_TARGET.name or self._origin is None:
             return value, None
         low, high = self._origin + self._low, self._origin + self._high
         low[2] = min(low[2], self._ground - GROUND_MARGIN)
@@ -151,9 +151,9 @@ class JointTargets(Check):
     def __init__(self, manifest: Manifest, joints: JointSpec) -> None:
         entry = next((c for c in manifest.commands if c.name == JOINT_COMMAND), None)
         if entry is None:
-            raise ValueError(f"it has joints and does not command {JOINT_COMMAND}")
+            raise UserError(f"it has joints and does not command {JOINT_COMMAND}")
         if set(entry.labels) != set(joints.names):
-            raise ValueError(f"{entry.name} has the labels {entry.labels}, its joints are {joints.names}")
+            raise UserError(f"{entry.name} has the labels {entry.labels}, its joints are {joints.names}")
         self._low, self._high = np.array(entry.low), np.array(entry.high)
         self._labels = entry.labels
         self._position = order_of(manifest, "joint_position", entry.labels)
@@ -197,7 +197,7 @@ class _Motors:
 
 
 def checks_of(manifest: Manifest) -> tuple[Check, ...]:
-    """The checks of a bundle's robot; a ValueError, in one line, when the bundle contradicts itself."""
+    """The checks of a bundle's robot; a UserError, in one line, when the bundle contradicts itself."""
     safety, checks = manifest.safety, list[Check]()
     if safety.max_tilt is not None:
         checks.append(Tilt(safety.max_tilt))
@@ -221,7 +221,7 @@ def order_of(manifest: Manifest, sensor: str, labels: Sequence[str]) -> list[int
     """Where in `sensor` each of `labels` is."""
     known = sensor_labels(manifest, sensor)
     if set(known) != set(labels):
-        raise ValueError(f"sensor {sensor} has the labels {known}, its joints are {tuple(labels)}")
+        raise UserError(f"sensor {sensor} has the labels {known}, its joints are {tuple(labels)}")
     return [known.index(label) for label in labels]
 
 

@@ -1,4 +1,4 @@
-"""Which readings may be believed: shape, range, order and age, without a clock shared with the robot."""
+"""Which readings are good: shape, range, order and age, without a clock shared with the robot."""
 
 from __future__ import annotations
 
@@ -8,17 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from policies.errors import UserError
 from policies.specs import SensorSpec
 from real.contract.events import Fault
 from real.contract.offer import Signal
 from real.contract.robot import Array, Reading
 from real.timing.clock_offset import ClockOffset
 
-GOAL_SENSORS = ("target_position", "target_velocity", "velocity_command")
-"""Policy inputs that come from the goal, not from the robot."""
 STAMP_JUMP = 1.0
-"""How far, in s, a stamp may run ahead of the host's time since the reading before; messages that were held up catch
-up."""
+"""How far, in s, a stamp may run ahead of the host's time since the previous reading: delayed messages catch up."""
 QUATERNION_TOLERANCE = 0.1
 
 
@@ -26,15 +24,14 @@ class ReadingGate:
     """Passes on the newest good reading, and knows how old it is."""
 
     def __init__(self, sensors: Iterable[SensorSpec], demanded: Iterable[Signal]) -> None:
-        """`demanded`: what every reading must have, whatever the policy reads."""
-        own = (s for s in sensors if s.name not in GOAL_SENSORS)
-        self._limits = {s.name: (s.dim, np.array(s.low), np.array(s.high)) for s in own}
+        """`sensors`: those that the policy reads of the robot; `demanded`: what every reading must have besides."""
+        self._limits = {s.name: (s.dim, np.array(s.low), np.array(s.high)) for s in sensors}
         for signal in demanded:
             dim = signal.dim
             assert dim is not None  # Only an offer leaves it open.
             known = self._limits.setdefault(signal.name, (dim, np.full(dim, -np.inf), np.full(dim, np.inf)))
             if known[0] != dim:
-                raise ValueError(f"sensor {signal.name} has dim {known[0]}, the supervisor needs {dim}")
+                raise UserError(f"sensor {signal.name} has dim {known[0]}, the supervisor needs {dim}")
         self.newest: Reading | None = None
         self.reading_period = math.nan
         """The time in s between readings, smoothed; NaN before the second."""
@@ -42,7 +39,7 @@ class ReadingGate:
         self._seen: tuple[float, int] | None = None
 
     def admit(self, reading: Reading | None) -> Fault | None:
-        """Judge the robot's newest reading, each one once, and keep it as `newest` if it is good."""
+        """Check the robot's newest reading, each one once, and keep it as `newest` if it is good."""
         if reading is None or self._seen == (reading.stamp, reading.sequence):
             return None
         self._seen = (reading.stamp, reading.sequence)

@@ -1,21 +1,22 @@
-"""The safety supervisor: no command leaves without its approval, and nothing that ends a flight escapes it.
+"""The safety supervisor: no command leaves without its approval, and every fault that ends a run passes through it.
 
 Pure and deterministic: it reads no clock and sends nothing. The loop passes in the time, the reading, the link's
-status, the target and the policy's command; the supervisor answers with what may be sent and which trigger fires.
-There is no switch that turns a check off: limits come from the manifest and from settings that are themselves
-bounded.
+status, the goal and the policy's command; the supervisor answers with what may be sent and which trigger fires.
+No switch turns a check off: limits come from the manifest, whose kind demands the parts that it needs, and from
+settings that are themselves bounded.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
 
 from deploy.bundle.manifest import Manifest
+from policies.errors import UserError
 from policies.specs import CommandSpec
 from real.contract.events import EventLog, Fault
 from real.contract.goal import Goal
@@ -27,7 +28,7 @@ from real.safety.readings import ReadingGate, as_numbers
 
 @dataclass(frozen=True)
 class SupervisorSettings:
-    """Time-outs in s. Each has an upper bound, so that none can be set so far up that it never acts."""
+    """Time-outs in s. Each has an upper bound, so that none can be set so high that it never acts."""
 
     heartbeat_timeout: float = 0.5
     """Largest time since the robot's last status message; at most 2 s."""
@@ -40,13 +41,12 @@ class SupervisorSettings:
         for name, highest in (("heartbeat_timeout", 2.0), ("silence_timeout", 1.0), ("ownership_grace", 2.0)):
             value = getattr(self, name)
             if not 0.0 < value <= highest:
-                raise ValueError(f"{name} must lie above 0 and up to {highest} s, got {value}")
+                raise UserError(f"{name} must lie above 0 and up to {highest} s, got {value}")
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What a tick may work with: the newest good reading if it is young enough, and the strongest trigger that
-    fires."""
+    """The newest good reading if it is young enough for the policy, and the strongest trigger that fires."""
 
     usable: Reading | None
     trigger: Trigger | None
@@ -54,7 +54,7 @@ class Inspection:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Approval:
     """The command that may be sent now, or None, and the trigger that fires, or None."""
 
     command: Mapping[str, Array] | None
@@ -63,8 +63,11 @@ class Verdict:
 
 
 class Supervisor:
-    """Supervises one flight. `writer` is the driver's identity, which the robot must report as its owner; `period` s is
-    the time between two ticks, the policy's own where it is not given."""
+    """Supervises one run.
+
+    `writer` is the driver's identity, which the robot must report as its owner; `period` s is the time between two
+    ticks, by default the policy's own; `goals` names the policy's sensors that come from the mission.
+    """
 
     def __init__(
         self,
@@ -73,10 +76,12 @@ class Supervisor:
         log: EventLog,
         settings: SupervisorSettings | None = None,
         period: float | None = None,
+        goals: Collection[str] = (),
     ) -> None:
         settings = settings or SupervisorSettings()
         self._checks = checks_of(manifest)
-        self.gate = ReadingGate(manifest.sensors, demanded_by(self._checks))
+        own = [spec for spec in manifest.sensors if spec.name not in goals]
+        self.gate = ReadingGate(own, demanded_by(self._checks))
         self._manifest = manifest
         self._envelope = manifest.safety
         self._writer = writer
@@ -94,9 +99,9 @@ class Supervisor:
         self._dropped: dict[str, int] = {}
 
     def begin(self, now: float, ground: float, link: LinkStatus) -> None:
-        """Start a flight from the newest reading's position; `ground` m is the ground's height in the world."""
+        """Start a run from the newest reading's position; `ground` m is the ground's height in the world."""
         if self.gate.newest is None:
-            raise RuntimeError("a flight begins with a good reading")
+            raise RuntimeError("a run begins with a good reading")
         self._previous = {}
         for check in self._checks:
             self._previous |= check.begin(self.gate.newest, ground)
@@ -106,7 +111,7 @@ class Supervisor:
         self._writers, self._rejected, self._dropped = link.other_writers, link.rejected, dict(link.faults)
 
     def arming_faults(self, now: float, reading: Reading | None, link: LinkStatus) -> list[Fault]:
-        """What speaks against starting now; nothing of it is logged, since a robot may take a moment to be ready."""
+        """Faults that keep a run from starting now; none is logged, since a robot may take a moment to be ready."""
         faults = [fault for fault in (self.gate.admit(reading),) if fault is not None]
         age = self.gate.age(now)
         if age > self._envelope.max_input_age:
@@ -117,7 +122,7 @@ class Supervisor:
         return faults
 
     def inspect(self, now: float, state: State, reading: Reading | None, link: LinkStatus, goal: Goal) -> Inspection:
-        """Judge the world before the policy runs; a target is in the world frame."""
+        """Check readings, link and envelope before the policy runs; a target is in the world frame."""
         rejected = self.gate.admit(reading)
         if rejected is not None:
             self._log.record(now, state, rejected)
@@ -139,25 +144,25 @@ class Supervisor:
         trigger, cause = self._fire(now, state, faults)
         return Inspection(usable, trigger, cause)
 
-    def approve(self, now: float, state: State, command: Mapping[str, Array], quiet: bool = False) -> Verdict:
-        """Judge the command computed from the newest reading; what comes back is finite and within its limits.
+    def approve(self, now: float, state: State, command: Mapping[str, Array], quiet: bool = False) -> Approval:
+        """Check the command computed from the newest reading; what is returned is finite and within its limits.
 
-        `quiet` records no rate clamp, for the ramp to the safe value, which is meant to be limited.
+        `quiet` records no rate clamp: the ramp to the safe value is limited on purpose.
         """
         if state not in ACTIVE:
-            return Verdict(None, None, "")
+            return Approval(None, None, "")
         limited: dict[str, Array] = {}
         for entry in self._manifest.commands:
             value = _numbers(entry, command)
             if isinstance(value, Fault):
                 trigger, cause = self._fire(now, state, [value])
-                return Verdict(None, trigger, cause)
+                return Approval(None, trigger, cause)
             limited[entry.name] = self._limit(now, state, entry, value, quiet)
         age = self.gate.age(now)
         if age > self._envelope.max_command_age:
             self._silent(now, state, Fault("command_age", age, self._envelope.max_command_age))
-            return Verdict(None, None, "")
-        return Verdict(MappingProxyType(limited), None, "")
+            return Approval(None, None, "")
+        return Approval(MappingProxyType(limited), None, "")
 
     def sent(self, now: float, command: Mapping[str, Array]) -> None:
         """Note that an approved command left the host."""
@@ -187,7 +192,7 @@ class Supervisor:
         return fired, cause
 
     def _silent(self, now: float, state: State, fault: Fault) -> None:
-        """A tick without a command: recorded now, and named as the cause should the silence last."""
+        """A tick without a command: recorded now, and the cause of the fault if the silence lasts."""
         self._silence_cause = fault
         self._log.record(now, state, fault)
 
@@ -231,7 +236,7 @@ class Supervisor:
         clamped = np.clip(value, low, high)
         excess = np.abs(value - clamped)
         worst = int(np.argmax(excess))
-        # A single-precision policy may miss its own bound by rounding, which is no event.
+        # A single-precision policy may exceed its own bound by rounding: that is not recorded.
         if excess[worst] > 1e-5 * (high[worst] - low[worst]):
             limit = high[worst] if value[worst] > high[worst] else low[worst]
             label = f"{entry.name} {entry.labels[worst]}"

@@ -24,7 +24,7 @@ def run(settings: CrazyflieSettings) -> None:
     """Fly until SIGINT or SIGTERM. Prints `robot ready NAME` on standard output once the bridge is connected.
 
     Raises:
-        ValueError: The token can't be read.
+        UserError: The token can't be read.
         OSError: The log can't be written.
     """
     with stop_requested() as stopped:

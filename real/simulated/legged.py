@@ -22,7 +22,7 @@ def run(robot: LeggedRobot, settings: LeggedSettings) -> None:
     """Simulate until SIGINT or SIGTERM. Prints `robot ready NAME` on standard output once the bridge is connected.
 
     Raises:
-        ValueError: The token can't be read.
+        UserError: The token can't be read.
         OSError: The log can't be written.
     """
     keep_time()

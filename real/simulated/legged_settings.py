@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from policies.errors import UserError
 from real.ros.connection import RosbridgeConnection
 
 MOTOR_RATE = 500
@@ -13,7 +14,7 @@ MOTOR_RATE = 500
 
 @dataclass(frozen=True)
 class LeggedSettings(RosbridgeConnection):
-    """A legged robot in real time behind a rosbridge server. Raises ValueError, in one line, for a bad setting."""
+    """A legged robot in real time behind a rosbridge server. Raises UserError, in one line, for a bad setting."""
 
     seed: int = 0
     """Seed of the sensor noise."""
@@ -40,16 +41,16 @@ class LeggedSettings(RosbridgeConnection):
         super().__post_init__()
         for name in ("noise", "push_at"):
             if not 0.0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 0")
+                raise UserError(f"{name} is {getattr(self, name)}, expected at least 0")
         if self.seed < 0:
-            raise ValueError(f"seed is {self.seed}, expected at least 0")
+            raise UserError(f"seed is {self.seed}, expected at least 0")
         steps = MOTOR_RATE / self.sensor_rate if self.sensor_rate > 0.0 else 0.0
         if not (1.0 <= steps <= 25.0 and steps == round(steps)):
-            raise ValueError(f"sensor_rate is {self.sensor_rate}, expected 20 to 500 Hz, 500 divided by a whole number")
+            raise UserError(f"sensor_rate is {self.sensor_rate}, expected 20 to 500 Hz, 500 divided by a whole number")
         if not 0.02 <= self.watchdog <= 1.0:
-            raise ValueError(f"watchdog is {self.watchdog} s, expected 0.02 to 1")
+            raise UserError(f"watchdog is {self.watchdog} s, expected 0.02 to 1")
         for name in ("stiffness_scale", "damping_scale", "passive_damping"):
             if not 0.0 < getattr(self, name) <= 10.0:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected above 0 and up to 10")
+                raise UserError(f"{name} is {getattr(self, name)}, expected above 0 and up to 10")
         if not all(abs(v) <= 10.0 for v in self.push):
-            raise ValueError(f"push is {self.push}, expected three velocities of at most 10 m/s")
+            raise UserError(f"push is {self.push}, expected three velocities of at most 10 m/s")

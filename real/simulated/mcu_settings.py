@@ -6,10 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from policies.errors import UserError
+
 
 @dataclass(frozen=True)
 class McuQuadSettings:
-    """A quadrotor flown by its own firmware on an emulated STM32F405. Raises ValueError, in one line, for a bad
+    """A quadrotor flown by its own firmware on an emulated STM32F405. Raises UserError, in one line, for a bad
     setting."""
 
     port: int = 5760
@@ -29,10 +31,10 @@ class McuQuadSettings:
 
     def __post_init__(self) -> None:
         if not 0 <= self.port < 65536:
-            raise ValueError(f"port is {self.port}, expected 0 to 65535")
+            raise UserError(f"port is {self.port}, expected 0 to 65535")
         if not 0.0 <= self.noise < math.inf:
-            raise ValueError(f"noise is {self.noise}, expected at least 0")
+            raise UserError(f"noise is {self.noise}, expected at least 0")
         if self.seed < 0:
-            raise ValueError(f"seed is {self.seed}, expected at least 0")
+            raise UserError(f"seed is {self.seed}, expected at least 0")
         if not all(math.isfinite(v) for v in self.start) or self.start[2] < 0.0:
-            raise ValueError(f"start is {self.start}, expected finite values and a height of at least 0 m")
+            raise UserError(f"start is {self.start}, expected finite values and a height of at least 0 m")

@@ -6,12 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from policies.errors import UserError
 from real.ros.connection import RosbridgeConnection
 
 
 @dataclass(frozen=True)
 class CrazyflieSettings(RosbridgeConnection):
-    """A quadrotor in real time behind a rosbridge server. Raises ValueError, in one line, for a bad setting."""
+    """A quadrotor in real time behind a rosbridge server. Raises UserError, in one line, for a bad setting."""
 
     parameters: Literal["crazyflie", "crazyflie-2025"] = "crazyflie-2025"
     """Which quadrotor to simulate, by the names of sim.physics.rotor.parameters."""
@@ -27,8 +28,8 @@ class CrazyflieSettings(RosbridgeConnection):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0.0 <= self.noise < math.inf:
-            raise ValueError(f"noise is {self.noise}, expected at least 0")
+            raise UserError(f"noise is {self.noise}, expected at least 0")
         if self.seed < 0:
-            raise ValueError(f"seed is {self.seed}, expected at least 0")
+            raise UserError(f"seed is {self.seed}, expected at least 0")
         if not all(math.isfinite(v) for v in self.start) or self.start[2] < 0.05:
-            raise ValueError(f"start is {self.start}, expected finite values and a height of at least 0.05 m")
+            raise UserError(f"start is {self.start}, expected finite values and a height of at least 0.05 m")

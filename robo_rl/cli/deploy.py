@@ -1,16 +1,17 @@
-"""`robo-rl deploy BUNDLE`: fly or walk a bundle on a robot behind a rosbridge server, or on a chip behind a serial
-port; needs no torch."""
+"""`robo-rl deploy BUNDLE`: run a bundle on a robot behind a rosbridge server, or on a chip behind a serial port; needs
+no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, field, make_dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import tyro
 
 from policies.errors import UserError
-from real.missions.walk import WalkTimes
+from real.missions.kinds import KINDS, options_for
+from real.missions.options import DURATION, FlightOptions
 from real.robots.rosbridge import RosbridgeSettings
 from real.safety.supervisor import SupervisorSettings
 from robo_rl.cli.common import Folder, OptionalFile, check_writable, open_bundle, write_json
@@ -18,52 +19,26 @@ from robo_rl.cli.parsing import parse
 
 if TYPE_CHECKING:
     from deploy.bundle.reader import Bundle
-    from real.missions.setpoint import Setpoint
-    from real.missions.velocity import VelocitySource
+    from real.control.session import SessionSettings
     from real.recording.report import FlightReport
 
-DURATION = 20.0
-"""Time in s under the policy when nothing else is said."""
 CHIP_TAKEOFF = 0.5
 """Height in m that a chip rises to when nothing else is said."""
+DESCRIPTION = """Run a bundle on a robot, bring it to rest, and report. A second Ctrl-C or SIGTERM cuts the actuators.
+
+The first one lands a flying robot, and lets a legged one halt, stand and lie down. Exit code 0 when the robot came to
+rest as asked for, 1 when a safety event ended the run or it never began.
+"""
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """Fly or walk a bundle on a robot, bring it to rest, and report. A second Ctrl-C or SIGTERM cuts the actuators.
-
-    The first one lands a flying robot, and lets a legged one halt, stand and lie down. Exit code 0 when the robot came
-    to rest as asked for, 1 when a safety event ended it or it never began.
-    """
+    """What every mission has; the options of each kind stand beside it (`with_missions`)."""
 
     bundle: tyro.conf.Positional[Folder]
     """Folder that `robo-rl export` wrote."""
     duration: float | None = None
     """Time in s under the policy before the robot is brought to rest; a square takes its own time."""
-    setpoint: Literal["hold", "step", "lissajous"] = "hold"
-    """Where to fly, relative to the start: stay, jump once, or a figure of eight."""
-    step_time: float | None = None
-    """Time in s of the jump; half the duration when not given."""
-    step_offset: tuple[float, float, float] = (0.3, 0.0, 0.0)
-    """The jump in m along the world's axes."""
-    figure_period: float = 5.5
-    """Time in s for one figure of eight."""
-    figure_size: float = 1.0
-    """Half the width of the figure of eight in m."""
-    program: Literal["cmd-vel", "command", "square"] = "cmd-vel"
-    """How a legged robot walks: by /cmd_vel, with one velocity command, or along a square."""
-    command: tuple[float, float, float] | None = None
-    """One velocity command: forward m/s, left m/s, yaw rad/s; implies the program."""
-    side: float = 1.0
-    """Side of the square in m."""
-    speed: float = 0.5
-    """Speed along the square in m/s."""
-    turn_rate: float = 0.8
-    """Yaw rate in rad/s at its corners."""
-    takeoff: float | None = None
-    """Height in m to rise to before the setpoint is followed; 0.5 for a chip and 0 elsewhere when not given."""
-    ground: float = 0.0
-    """Height of the ground in m, in the frame of the robot's position."""
     serial: str | None = None
     """Serial port, or socket://HOST:PORT, of a chip that runs the bundle itself and gets setpoints."""
     baud: int = 921600
@@ -80,126 +55,79 @@ class Arguments:
     """Longest wait in s until every check holds."""
     json: OptionalFile = None
     """File for the report, as JSON."""
-    times: WalkTimes = field(default_factory=WalkTimes)
-    """How long a legged robot takes to stand up, settle, halt and lie down."""
     robot: RosbridgeSettings = field(default_factory=RosbridgeSettings)
     """How to reach the robot."""
     supervisor: SupervisorSettings = field(default_factory=SupervisorSettings)
     """The supervisor's time-outs; its limits come with the bundle."""
 
+    @property
+    def session(self) -> SessionSettings:
+        """The settings of the session."""
+        from real.control.session import SessionSettings
+
+        return SessionSettings(self.record, self.rate, self.connect_timeout, self.arm_timeout, self.supervisor)
+
+
+def with_missions() -> type[Arguments]:
+    """`Arguments` with the options of each kind of bundle, in a field of the kind's name."""
+    fields: list[tuple[str, type, Any]] = [(kind, of, field(default_factory=of)) for kind, of in KINDS.items()]
+    return make_dataclass("Arguments", fields, bases=(Arguments,), frozen=True)
+
 
 def run(argv: Sequence[str]) -> int:
-    arguments = parse(Arguments, "deploy", argv)
+    arguments = parse(with_missions(), "deploy", argv, description=DESCRIPTION)
     check_writable(arguments.json)
     if arguments.bridge is not None and arguments.serial is None:
         raise UserError("--bridge goes with --serial; a robot behind a bridge is reached with --url")
     bundle = open_bundle(arguments.bundle)
-
-    from real.control.session import SettingsError
-
-    try:
-        if arguments.serial is not None:
-            report = _guide(arguments, bundle)
-        else:
-            report = _fly(arguments, bundle) if bundle.manifest.joints is None else _walk(arguments, bundle)
-    except SettingsError as error:
-        raise UserError(str(error)) from None
+    options_for(bundle.manifest)
+    report = _behind_bridge(arguments, bundle) if arguments.serial is None else _guide(arguments, bundle)
     _print(report)
     write_json(arguments.json, report.to_json())
     return report.exit_code
 
 
-def _session(arguments: Arguments, duration: float) -> dict[str, Any]:
-    return {
-        "duration": duration,
-        "record": arguments.record,
-        "rate": arguments.rate,
-        "connect_timeout": arguments.connect_timeout,
-        "arm_timeout": arguments.arm_timeout,
-        "supervisor": arguments.supervisor,
-    }
-
-
-def _fly(arguments: Arguments, bundle: Bundle) -> FlightReport:
-    from real.control.session import FlightSettings, fly
+def _behind_bridge(arguments: Arguments, bundle: Bundle) -> FlightReport:
+    """A robot behind a rosbridge server runs the bundle's commands."""
+    from real.control.session import run_session
     from real.robots.rosbridge import RosbridgeRobot
+    from real.robots.wires import nearest
 
-    duration = DURATION if arguments.duration is None else arguments.duration
-    setpoint = _setpoint(arguments, duration)
-    settings = FlightSettings(setpoint=setpoint, ground=arguments.ground, **_session(arguments, duration))
-    return fly(bundle, RosbridgeRobot(arguments.robot), settings)
+    manifest = bundle.manifest
+    options = getattr(arguments, manifest.kind)
+    wire, missing = nearest(lambda offer: options.kind.missing(manifest, offer))
+    if missing:
+        raise UserError(f"no robot behind a bridge can run policy {manifest.identity.name}: {'; '.join(missing)}")
+    robot = RosbridgeRobot(arguments.robot, wire, manifest)
+    return run_session(bundle, robot, options.mission(manifest, robot, arguments.duration), arguments.session)
 
 
 def _guide(arguments: Arguments, bundle: Bundle) -> FlightReport:
     """A chip flies the bundle; the host supervises it and sends setpoints."""
     from real.contract.robot import Robot
     from real.contract.stop_requests import StopRequests
-    from real.control.guided import fly_guided
-    from real.control.session import FlightSettings, SettingsError
+    from real.control.guided import GuidedBundle, GuidedFlight, guided_manifest
+    from real.control.session import run_session
     from real.missions.poses import PoseFollower
     from real.missions.setpoint import TakeOff
     from real.robots.companion import CompanionRobot
     from real.robots.serial import SerialRobot, SerialSettings
 
     assert arguments.serial is not None
+    manifest = guided_manifest(bundle.manifest)
+    options: FlightOptions = getattr(arguments, manifest.kind)
     duration = DURATION if arguments.duration is None else arguments.duration
-    setpoint = _setpoint(arguments, duration)
-    settings = FlightSettings(setpoint=setpoint, ground=arguments.ground, **_session(arguments, duration))
-    try:
-        reach = SerialSettings(arguments.serial, arguments.baud, max_age=arguments.robot.max_age)
-        on_bridge = replace(arguments.robot, url=arguments.bridge) if arguments.bridge is not None else None
-    except ValueError as error:
-        raise SettingsError(str(error)) from None
+    setpoint = options.path(duration, CHIP_TAKEOFF)
     requests = StopRequests()
+    reach = SerialSettings(arguments.serial, arguments.baud, max_age=arguments.robot.max_age)
     robot: Robot = SerialRobot(reach, bundle.manifest)
     follower = None
-    if on_bridge is not None:
-        robot = companion = CompanionRobot(robot, on_bridge, requests)
+    if arguments.bridge is not None:
+        robot = companion = CompanionRobot(robot, replace(arguments.robot, url=arguments.bridge), requests)
         rising = setpoint.duration if isinstance(setpoint, TakeOff) else 0.0
-        follower = PoseFollower(bundle.manifest, lambda: companion.pose, rising)
-    return fly_guided(bundle.manifest, robot, settings, follower, requests=requests)
-
-
-def _walk(arguments: Arguments, bundle: Bundle) -> FlightReport:
-    from real.control.session import SettingsError, WalkSettings, walk
-    from real.missions.velocity import CmdVel, Constant, Square
-    from real.robots.legged_wire import LeggedWire
-    from real.robots.rosbridge import RosbridgeRobot
-
-    reach = arguments.robot
-    try:
-        wire = LeggedWire(bundle.manifest, reach.namespace, reach.ros_version, reach.pairing_tolerance)
-        source: VelocitySource
-        duration = DURATION if arguments.duration is None else arguments.duration
-        if arguments.program == "square":
-            source = square = Square(arguments.side, arguments.speed, arguments.turn_rate)
-            duration = square.duration if arguments.duration is None else duration
-        elif arguments.program == "command" or arguments.command is not None:
-            source = Constant(arguments.command or (0.0, 0.0, 0.0))
-        else:
-            source = CmdVel(lambda: wire.velocity_command)
-    except ValueError as error:
-        raise SettingsError(str(error)) from None
-    settings = WalkSettings(times=arguments.times, **_session(arguments, duration))
-    return walk(bundle, RosbridgeRobot(reach, wire), source, settings)
-
-
-def _setpoint(arguments: Arguments, duration: float) -> Setpoint:
-    from real.missions.setpoint import Hold, Lissajous, Step, TakeOff
-
-    height = arguments.takeoff
-    if height is None:
-        height = 0.0 if arguments.serial is None else CHIP_TAKEOFF
-    try:
-        setpoint: Setpoint = Hold()
-        if arguments.setpoint == "step":
-            time = 0.5 * duration if arguments.step_time is None else arguments.step_time
-            setpoint = Step(time, arguments.step_offset)
-        elif arguments.setpoint == "lissajous":
-            setpoint = Lissajous(arguments.figure_period, arguments.figure_size)
-        return setpoint if height == 0.0 else TakeOff(height, setpoint)
-    except ValueError as error:
-        raise UserError(str(error)) from None
+        follower = PoseFollower(manifest, lambda: companion.user_goal, rising)
+    mission = GuidedFlight(manifest, setpoint, duration, options.ground, follower)
+    return run_session(GuidedBundle(manifest), robot, mission, arguments.session, requests=requests)
 
 
 def _print(report: FlightReport) -> None:

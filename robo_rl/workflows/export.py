@@ -11,11 +11,12 @@ import torch
 
 from deploy.bundle.folder import check_replaceable
 from deploy.bundle.golden import Episode
+from deploy.bundle.manifest import Manifest
 from deploy.bundle.reader import FILES
-from deploy.errors import BundleError
 from deploy.export.exporter import ExportReport, export_bundle
-from policies.errors import UserError
 from policies.graph.policy_graph import PolicyGraph
+from real.missions.kinds import KINDS
+from real.robots.wires import nearest
 from robo_rl.evaluation.registry import evaluate_policy
 from robo_rl.output import results
 from robo_rl.training import config, runner
@@ -28,21 +29,21 @@ ROBOTS, STEPS_PER_FLIGHT, FLIGHTS = 16, 200, 2
 
 @dataclass(frozen=True)
 class Export:
-    """What `export_run` wrote, and the evaluation that the bundle carries."""
+    """What `export_run` wrote, the evaluation that the bundle carries, and what no known driver offers of what the
+    bundle needs, in words."""
 
     report: ExportReport
     evaluation: dict[str, Any]
+    not_offered: list[str]
 
 
 def export_run(run_dir: Path, out: Path, episodes: int = 1000) -> Export:
     """Turn the last checkpoint of a run into a bundle in the folder `out`, evaluated from `episodes` held-out starts.
 
-    Raises UserError when the run can't be read or the export fails; `out` is then as it was.
+    Raises UserError when the run can't be read, the export fails, or the task lacks what its kind needs; `out` is then
+    as it was.
     """
-    try:
-        check_replaceable(out, frozenset(FILES))
-    except BundleError as error:
-        raise UserError(str(error)) from None
+    check_replaceable(out, frozenset(FILES))
     trained = runner.load_trained(run_dir)
     configuration, graph = trained.configuration, trained.graph
     task = trained.task
@@ -54,22 +55,33 @@ def export_run(run_dir: Path, out: Path, episodes: int = 1000) -> Export:
         "environment_steps": trained.steps,
         **{name: origin[name] for name in ("versions", "git_commit", "written", "machine")},
     }
-    try:
-        report = export_bundle(
-            graph,
-            visit(graph, task),
-            out,
-            name=f"{task.name}-{configuration.seed}",
-            task=task.name,
-            kind=task.kind,
-            safety=task.safety,
-            provenance=results.plain(provenance),
-            evaluation=evaluation,
-            joints=task.joints,
-        )
-    except BundleError as error:
-        raise UserError(str(error)) from None
-    return Export(report, evaluation)
+    report = export_bundle(
+        graph,
+        visit(graph, task),
+        out,
+        name=f"{task.name}-{configuration.seed}",
+        task=task.name,
+        kind=task.kind,
+        safety=task.safety,
+        provenance=results.plain(provenance),
+        evaluation=evaluation,
+        joints=task.joints,
+        accept=_check_kind,
+    )
+    return Export(report, evaluation, not_offered(report.manifest))
+
+
+def not_offered(manifest: Manifest) -> list[str]:
+    """What a bundle needs and no known driver offers, in words; empty where a driver has it all."""
+    if manifest.kind not in KINDS:
+        return [f"a mission of kind {manifest.kind} is missing"]
+    kind = KINDS[manifest.kind].kind
+    return nearest(lambda offer: kind.missing(manifest, offer))[1]
+
+
+def _check_kind(manifest: Manifest) -> None:
+    if manifest.kind in KINDS:
+        KINDS[manifest.kind].kind.check(manifest)
 
 
 @torch.no_grad()

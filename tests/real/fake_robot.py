@@ -16,8 +16,12 @@ import numpy as np
 
 from deploy.bundle.manifest import SCHEMA_VERSION, Identity, Manifest, Timing
 from policies.specs import CommandSpec, SafetyEnvelope, SensorSpec
-from real.contract.robot import FAILSAFE, Array, LinkDown, LinkStatus, Reading
-from real.control.session import FlightSettings, fly
+from real.contract.offer import ANGULAR_VELOCITY, LINEAR_VELOCITY, ORIENTATION, POSITION, Offer, Signal
+from real.contract.robot import FAILSAFE, Array, LinkDown, LinkStatus, Reading, Robot
+from real.contract.stop_requests import StopRequests
+from real.control.session import Bundle, SessionSettings, run_session
+from real.missions.flight import Flight
+from real.missions.setpoint import Hold, Setpoint
 from real.recording.report import FlightReport
 
 HOVER = 1000.0
@@ -34,19 +38,16 @@ US = "us"
 def make_manifest(**changes: Any) -> Manifest:
     """A hover policy's manifest at 100 Hz."""
 
-    def sensor(name: str, dim: int, unit: str, bound: float, relative_to: str = "") -> SensorSpec:
-        return SensorSpec(name, dim, unit, "world", (-bound,) * dim, (bound,) * dim, relative_to, ())
-
     values: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "identity": Identity("fake", "fake-hover", "0" * 64, "1" * 64),
         "kind": "flight",
         "timing": Timing(0.01),
         "sensors": (
-            sensor("position", 3, "m", 100.0, "target"),
-            sensor("orientation", 4, "1", 1.01),
-            sensor("linear_velocity", 3, "m/s", 50.0),
-            sensor("angular_velocity", 3, "rad/s", 50.0),
+            SensorSpec("position", 3, "m", "world", -100.0, 100.0, "target"),
+            SensorSpec("orientation", 4, "1", "body to world, w x y z", -1.01, 1.01),
+            SensorSpec("linear_velocity", 3, "m/s", "world", -50.0, 50.0),
+            SensorSpec("angular_velocity", 3, "rad/s", "body", -50.0, 50.0),
         ),
         "commands": (
             CommandSpec("rotor_speed", 4, "rad/s", (0.0,) * 4, (HIGH,) * 4, 40000.0, ("a", "b", "c", "d"), (0.0,) * 4),
@@ -112,6 +113,11 @@ class FakeRobot:
 
     name = "fake"
     writer = US
+    offer = Offer(
+        (POSITION, ORIENTATION, LINEAR_VELOCITY, ANGULAR_VELOCITY),
+        (Signal("rotor_speed", 4, "rad/s", "", ("a", "b", "c", "d")),),
+    )
+    user_goal: tuple[Array, float] | None = None
 
     def __init__(self, clock: FakeClock, start: tuple[float, float, float] = (0.0, 0.0, 0.6)) -> None:
         self.clock = clock
@@ -223,14 +229,29 @@ class FakeRobot:
         self._on_the_way.append(Reading(self.spoil(sensors), stamp, received, self._sequence))
 
 
+def fly(
+    bundle: Bundle,
+    robot: Robot,
+    clock: FakeClock | None = None,
+    requests: StopRequests | None = None,
+    *,
+    duration: float = 2.0,
+    setpoint: Setpoint | None = None,
+    ground: float = 0.0,
+    **settings: Any,
+) -> FlightReport:
+    """Fly `bundle` on `robot`, 2 s on the spot unless the rest says otherwise; `settings` are those of the session."""
+    mission = Flight(bundle.manifest, setpoint or Hold(), duration, ground)
+    return run_session(bundle, robot, mission, SessionSettings(**settings), clock, requests)
+
+
 def fly_fake(
     prepare: Callable[[FakeRobot, FakeBundle], None] = lambda robot, bundle: None,
     bundle: FakeBundle | None = None,
     **settings: Any,
 ) -> tuple[FlightReport, FakeRobot]:
-    """Fly the fake robot for 2 s unless `settings` say otherwise; `prepare` plans its faults."""
+    """Fly the fake robot; `prepare` plans its faults, `settings` are those of `fly`."""
     clock = FakeClock()
     robot, bundle = FakeRobot(clock), bundle or FakeBundle()
     prepare(robot, bundle)
-    report = fly(bundle, robot, FlightSettings(**{"duration": 2.0, **settings}), clock)
-    return report, robot
+    return fly(bundle, robot, clock, **settings), robot

@@ -11,13 +11,13 @@ import torch
 
 from deploy.bundle.reader import Bundle, load_bundle
 from real.contract.robot import Reading
-from real.control.session import FlightSettings, fly
 from real.missions.setpoint import Step
 from real.recording.report import FlightReport
+from real.robots.flight_wire import FlightWire
 from sim.physics.rotor.parameters import PARAMETERS
 from sim.physics.rotor.physics import RotorPhysics
 from tests.e2e.controller_policy import export_controller
-from tests.real.fake_robot import CLOCK_OFFSET, DELAY, STATUS_PERIOD, FakeClock, FakeRobot
+from tests.real.fake_robot import CLOCK_OFFSET, DELAY, STATUS_PERIOD, FakeClock, FakeRobot, fly
 
 TICK = 0.002
 """Time in s between two readings, and the physics' step."""
@@ -25,6 +25,8 @@ TICK = 0.002
 
 class FakeQuadrotor(FakeRobot):
     """A quadrotor in rotor physics behind the fake robot's link, on the ground of z = 0."""
+
+    offer = FlightWire.offer
 
     def __init__(self, clock: FakeClock) -> None:
         super().__init__(clock)
@@ -64,8 +66,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 def flown(bundle: Bundle, rate: float | None) -> FlightReport:
     clock = FakeClock()
-    settings = FlightSettings(duration=5.0, setpoint=Step(2.0, (0.15, 0.0, 0.0)), rate=rate)
-    return fly(bundle, FakeQuadrotor(clock), settings, clock)
+    return fly(bundle, FakeQuadrotor(clock), clock, duration=5.0, setpoint=Step(2.0, (0.15, 0.0, 0.0)), rate=rate)
 
 
 def test_it_flies_as_well_in_a_loop_five_times_as_fast(bundle: Bundle) -> None:

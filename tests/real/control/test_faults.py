@@ -15,7 +15,6 @@ import pytest
 from real.contract.reactions import REACTIONS, REQUESTS
 from real.contract.robot import FAILSAFE
 from real.contract.stop_requests import StopRequests
-from real.control.session import FlightSettings, fly
 from tests.real.fake_robot import (
     DELAY,
     HIGH,
@@ -23,6 +22,7 @@ from tests.real.fake_robot import (
     FakeBundle,
     FakeClock,
     FakeRobot,
+    fly,
     fly_fake,
     make_manifest,
 )
@@ -179,7 +179,7 @@ def test_a_second_request_cuts_the_actuators_even_while_the_robot_is_being_relea
         requests.ask()
 
     robot.__dict__["stop"] = stop_and_ask
-    report = fly(FakeBundle(), robot, FlightSettings(duration=60.0), clock, requests)
+    report = fly(FakeBundle(), robot, clock, requests, duration=60.0)
     assert [s.target for s in report.states][-3:] == ["LAND", "DAMP", "ESTOP"]
     assert robot.calls[-4:] == ["stop", "emergency_stop", "emergency_stop", "close"]
 

@@ -7,20 +7,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 
 from deploy.bundle.manifest import Manifest
+from policies.errors import UserError
 from policies.specs import SensorSpec
 from real.contract.goal import Target
 from real.contract.robot import Array, Reading
 from real.contract.stop_requests import StopRequests
-from real.control.guided import PassOn, fly_guided, guided_manifest
-from real.control.session import FlightSettings, SettingsError
+from real.control.guided import GuidedBundle, GuidedFlight, PassOn, guided_manifest
+from real.control.session import SessionSettings, run_session
 from real.missions.poses import ACCELERATION, POSE_TIMEOUT, SPEED, PoseFollower
-from real.missions.setpoint import Hold, Lissajous, Step, TakeOff, jump_time
+from real.missions.setpoint import Hold, Lissajous, Setpoint, Step, TakeOff, jump_time
 from real.recording.report import FlightReport
 from real.robots.serial import SerialRobot, SerialSettings
 from real.robots.serial_frames import Ask, ChipState
@@ -38,9 +38,19 @@ def chip() -> Iterator[ChipStandIn]:
     chip.close()
 
 
-def fly(chip: ChipStandIn, follower: PoseFollower | None = None, **settings: Any) -> FlightReport:
+def fly(
+    chip: ChipStandIn,
+    follower: PoseFollower | None = None,
+    requests: StopRequests | None = None,
+    *,
+    duration: float = 1.5,
+    setpoint: Setpoint | None = None,
+    manifest: Manifest | None = None,
+) -> FlightReport:
     robot = SerialRobot(SerialSettings(port=chip.url), make_manifest())
-    return fly_guided(make_manifest(), robot, FlightSettings(**{"duration": 1.5, **settings}), follower)
+    manifest = guided_manifest(manifest or make_manifest())
+    mission = GuidedFlight(manifest, setpoint or Hold(), duration, follower=follower)
+    return run_session(GuidedBundle(manifest), robot, mission, SessionSettings(), requests=requests)
 
 
 def when(condition: Callable[[], bool], act: Callable[[], None]) -> threading.Thread:
@@ -103,27 +113,25 @@ def test_the_derived_manifest_keeps_the_bundles_envelope() -> None:
     assert set(PassOn().step(target)) == {"position_target", "velocity_target"}
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"commands": ()}, "four motor commands"),
-        ({"sensors": ("range", "m")}, "reads range, which the chip does not send"),
-    ],
-)
-def test_a_policy_that_no_chip_flies_is_refused(change: dict[str, Any], words: str) -> None:
+def test_a_policy_of_another_number_of_motors_is_refused() -> None:
     own = make_manifest()
-    changed: Manifest
-    if "commands" in change:
-        command = replace(own.commands[0], dim=1, low=(0.0,), high=(1.0,), labels=("a",), safe=(0.0,))
-        changed = replace(own, commands=(command,))
-    else:
-        changed = replace(own, sensors=(*own.sensors, SensorSpec("range", 1, "m", "body", (0.0,), (4.0,), "", ())))
-    with pytest.raises(SettingsError, match=words):
-        guided_manifest(changed)
+    command = replace(own.commands[0], dim=1, low=(0.0,), high=(1.0,), labels=("a",), safe=(0.0,))
+    with pytest.raises(UserError, match="four motor commands"):
+        guided_manifest(replace(own, commands=(command,)))
+
+
+def test_a_policy_that_reads_what_the_chip_does_not_send_is_refused_before_the_chip_is_touched(
+    chip: ChipStandIn,
+) -> None:
+    own = make_manifest()
+    ranging = replace(own, sensors=(*own.sensors, SensorSpec("range", 1, "m", "body", 0.0, 4.0)))
+    with pytest.raises(UserError, match=r"can't run on robot chip: sensor range \[1\] \(m, body\) is missing"):
+        fly(chip, manifest=ranging)
+    assert chip.heard == []
 
 
 def test_a_figure_beyond_the_fence_is_refused_before_the_chip_is_touched(chip: ChipStandIn) -> None:
-    with pytest.raises(SettingsError, match="geofence"):
+    with pytest.raises(UserError, match="geofence"):
         fly(chip, setpoint=Lissajous(8.0, 2.5), duration=10.0)
     assert chip.heard == []
 
@@ -199,9 +207,7 @@ def test_a_landing_begins_where_the_pose_was(chip: ChipStandIn) -> None:
     requests = StopRequests()
     helper = when(lambda: chip.position[0] > 0.89, requests.ask)
     follower = PoseFollower(make_manifest(), lambda: (np.array([0.9, 0.0, 0.3]), time.monotonic()), 0.7)
-    robot = SerialRobot(SerialSettings(port=chip.url), make_manifest())
-    settings = FlightSettings(duration=20.0, setpoint=TakeOff(0.2, Hold()))
-    report = fly_guided(make_manifest(), robot, settings, follower, requests=requests)
+    report = fly(chip, follower, requests=requests, duration=20.0, setpoint=TakeOff(0.2, Hold()))
     helper.join()
     assert report.success, report.events
     path = np.array([setpoint.position for setpoint in chip.setpoints])
@@ -231,9 +237,7 @@ def test_a_take_off_rises_and_then_follows() -> None:
 def test_a_stop_request_lands_the_chip(chip: ChipStandIn) -> None:
     requests = StopRequests()
     helper = when(lambda: chip.state == ChipState.FLYING, requests.ask)
-    robot = SerialRobot(SerialSettings(port=chip.url), make_manifest())
-    settings = FlightSettings(duration=20.0, setpoint=TakeOff(0.2, Hold()))
-    report = fly_guided(make_manifest(), robot, settings, requests=requests)
+    report = fly(chip, requests=requests, duration=20.0, setpoint=TakeOff(0.2, Hold()))
     helper.join()
     assert report.success, report.outcome
     assert chip.state == ChipState.LANDED

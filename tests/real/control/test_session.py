@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 
 from deploy.bundle.reader import Bundle as LoadedBundle
+from policies.errors import UserError
 from policies.specs import SensorSpec
 from real.contract.stop_requests import StopRequests
-from real.control.session import Bundle, FlightSettings, SettingsError, fly
+from real.control.session import Bundle
 from real.missions.setpoint import Lissajous, Step
 from real.recording.messages import read_recording
-from tests.real.fake_robot import FakeBundle, FakeClock, FakePolicy, FakeRobot, fly_fake, make_manifest
+from tests.real.fake_robot import FakeBundle, FakeClock, FakePolicy, FakeRobot, fly, fly_fake, make_manifest
 
 
 def as_bundle(loaded: LoadedBundle) -> Bundle:
@@ -176,7 +177,7 @@ def test_settings_that_do_not_suit_are_refused_before_the_robot_is_touched(
     settings: dict[str, Any], words: str
 ) -> None:
     touched: list[FakeRobot] = []
-    with pytest.raises(SettingsError, match=words):
+    with pytest.raises(UserError, match=words):
         fly_fake(lambda robot, bundle: touched.append(robot), **settings)
     assert all(robot.calls == [] for robot in touched)
 
@@ -190,7 +191,7 @@ def test_settings_that_do_not_suit_are_refused_before_the_robot_is_touched(
 )
 def test_a_policy_that_can_not_be_fed_is_refused_before_the_robot_is_touched(entry: SensorSpec) -> None:
     touched: list[FakeRobot] = []
-    with pytest.raises(SettingsError, match=f"can't be deployed: sensor {entry.name}"):
+    with pytest.raises(UserError, match=f"sensor {entry.name} "):
         fly_fake(lambda robot, bundle: touched.append(robot), FakeBundle(make_manifest(sensors=(entry,))))
     assert touched[0].calls == []
 
@@ -246,6 +247,6 @@ def test_a_request_can_come_from_the_program_itself() -> None:
     clock, requests = FakeClock(), StopRequests()
     robot = FakeRobot(clock)
     robot.at(0.5, requests.ask)
-    report = fly(FakeBundle(policy=FakePolicy()), robot, FlightSettings(duration=60.0), clock, requests)
+    report = fly(FakeBundle(policy=FakePolicy()), robot, clock, requests, duration=60.0)
     assert report.success
     assert report.duration < 10.0

@@ -12,13 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deploy.bundle.manifest import Manifest, Timing
+from policies.errors import UserError
 from policies.specs import CommandSpec, JointSpec, MotorSpec, SafetyEnvelope, SensorSpec
 from real.contract.offer import JOINT_COMMAND
 from real.contract.robot import Array, LinkDown, LinkStatus, Reading
-from real.control.session import SettingsError, WalkSettings, walk
-from real.missions.velocity import CmdVel, Constant, Square, VelocityLimiter
-from real.missions.walk import WalkTimes
+from real.control.session import SessionSettings, run_session
+from real.missions.velocity import CmdVel, Constant, Square, VelocityLimiter, VelocitySource
+from real.missions.walk import Walk, WalkTimes
 from real.recording.report import FlightReport
+from real.robots.legged_wire import LeggedWire
 from real.safety.envelope import JointTargets
 from tests.real.fake_robot import US, FakeClock, make_manifest
 
@@ -32,11 +34,6 @@ GAINS = {"hip": (30.0, 0.5), "knee": (40.0, 1.0)}
 def leg_manifest(**changes: Any) -> Manifest:
     """Two joints, in another order for the command and for each sensor."""
 
-    def sensor(name: str, dim: int, bound: float, labels: tuple[str, ...] = ()) -> SensorSpec:
-        return SensorSpec(
-            name, dim, "1", "body", (-bound,) * dim, (bound,) * dim, "", labels, (1.5,) * dim if dim == 3 else ()
-        )
-
     back = NAMES[::-1]
     motors = MotorSpec((30.0, 40.0), (0.5, 1.0), (15.0, 20.0))
     joints = JointSpec(NAMES, (-1.0, -2.5), (1.0, 0.0), motors, (0.2, -1.0), (0.0, -2.0))
@@ -44,8 +41,10 @@ def leg_manifest(**changes: Any) -> Manifest:
         "kind": "velocity",
         "timing": Timing(0.02),
         "sensors": (
-            sensor("velocity_command", 3, 0.5), sensor("orientation", 4, 1.01),
-            sensor("joint_position", 2, 5.0, back), sensor("joint_velocity", 2, 50.0, NAMES),
+            SensorSpec("velocity_command", 3, "m/s, m/s, rad/s", "body", -0.5, 0.5, rate_limit=(1.5,) * 3),
+            SensorSpec("orientation", 4, "1", "body to world, w x y z", -1.01, 1.01),
+            SensorSpec("joint_position", 2, "rad", "joint", -5.0, 5.0, labels=back),
+            SensorSpec("joint_velocity", 2, "rad/s", "joint", -50.0, 50.0, labels=NAMES),
         ),
         "commands": (CommandSpec(JOINT_COMMAND, 2, "rad", (-2.5, -1.0), (0.0, 1.0), RATE, back, (-1.0, 0.2), "joint"),),
         "safety": SafetyEnvelope(math.radians(60.0), 0.1, 0.1),
@@ -84,6 +83,8 @@ class LegRobot:
     """Joints that reach their targets at once, unless `stuck`; readings every 10 ms."""
 
     name, writer = "leg", US
+    offer = LeggedWire.offer
+    user_goal: tuple[Array, float] | None = None
 
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
@@ -126,13 +127,19 @@ class LegRobot:
     def close(self) -> None: ...
 
 
+def walk(
+    bundle: LegBundle, robot: LegRobot, source: VelocitySource | None = None, *, duration: float = 1.0, **settings: Any
+) -> FlightReport:
+    mission = Walk(bundle.manifest, source or Constant(), duration, settings.pop("times", None))
+    return run_session(bundle, robot, mission, SessionSettings(**settings), robot.clock)
+
+
 def walk_fake(source: Any = None, prepare: Any = None, **settings: Any) -> tuple[FlightReport, LegRobot, LegPolicy]:
     clock = FakeClock()
     robot, bundle = LegRobot(clock), LegBundle()
     if prepare is not None:
         prepare(robot, bundle)
-    report = walk(bundle, robot, source or Constant(), WalkSettings(**{"duration": 1.0, **settings}), clock)
-    return report, robot, bundle.policy
+    return walk(bundle, robot, source, **settings), robot, bundle.policy
 
 
 def test_a_walk_goes_through_its_states_from_lying_to_lying_without_a_jump() -> None:
@@ -174,8 +181,8 @@ def test_a_robot_that_can_not_stand_is_let_go() -> None:
     [
         ({**GAINS, "knee": (20.0, 1.0)}, "gains_differ: 20 (limit 40), stiffness of knee"),
         ({**GAINS, "hip": (30.0, 5.0)}, "gains_differ: 5 (limit 0.5), damping of hip"),
-        ({"hip": (30.0, 0.5)}, "the robot tells no gains of joint knee; it tells those of hip"),
-        ({}, "it tells those of none"),
+        ({"hip": (30.0, 0.5)}, "the robot reports no gains of joint knee; it reports those of hip"),
+        ({}, "it reports those of none"),
     ],
 )
 def test_gains_of_another_kind_are_refused_before_anything_moves(gains: dict[str, Any], told: str) -> None:
@@ -203,11 +210,11 @@ def test_bundles_that_do_not_walk_are_refused_in_one_line() -> None:
     manifest = leg_manifest()
     scan = SensorSpec("height_scan", 9, "m", "body", (-1.0,) * 9, (1.0,) * 9, "", ())
     for changes, told in (
-        ({"sensors": (*manifest.sensors, scan)}, "reads height_scan, which the robot does not send"),
+        ({"sensors": (*manifest.sensors, scan)}, "can't run on robot leg: sensor height_scan .9. .m, body. is missing"),
         ({"sensors": manifest.sensors[1:]}, "it reads no velocity_command"),
     ):
-        with pytest.raises(SettingsError, match=told):
-            walk(LegBundle(leg_manifest(**changes)), LegRobot(FakeClock()), Constant())
+        with pytest.raises(UserError, match=told):
+            walk(LegBundle(leg_manifest(**changes)), LegRobot(FakeClock()))
 
 
 values = st.floats(-4.0, 4.0)

@@ -105,14 +105,14 @@ def test_odometry_and_status_are_shown(stand: Stand) -> None:
 
 def test_a_pose_in_the_world_is_the_setpoint_and_others_are_counted(stand: Stand) -> None:
     stand.publish("/setpoint_pose", pose(0.5))
-    stand.until(lambda: stand.robot.pose is not None, "the pose comes")
-    assert stand.robot.pose is not None
-    position, came = stand.robot.pose
+    stand.until(lambda: stand.robot.user_goal is not None, "the pose comes")
+    assert stand.robot.user_goal is not None
+    position, came = stand.robot.user_goal
     assert position.tolist() == [0.5, 0.0, 1.0]
     assert came <= time.monotonic()
     stand.publish("/setpoint_pose", pose(0.7, frame="base_link"))
     stand.until(lambda: "bridge: wrong frame" in stand.robot.link().faults, "the frame is refused")
-    assert stand.robot.pose[0].tolist() == [0.5, 0.0, 1.0]
+    assert stand.robot.user_goal[0].tolist() == [0.5, 0.0, 1.0]
 
 
 @pytest.mark.parametrize("x", [None, "far", math.nan, []])

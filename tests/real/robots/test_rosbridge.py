@@ -14,10 +14,12 @@ import pytest
 
 from real.bridge.settings import BridgeSettings
 from real.contract.robot import LinkDown
+from real.robots.flight_wire import FlightWire
 from real.robots.rosbridge import RosbridgeRobot, RosbridgeSettings
 from real.ros import messages
 from real.ros.messages import ActuatorSample, ImuSample, OdometrySample, StatusSample
 from tests.real.bridge.bridge_in_thread import BareClient, bridge, make_certificate
+from tests.real.fake_robot import make_manifest
 
 pytestmark = pytest.mark.realtime
 
@@ -61,6 +63,11 @@ class PuppetRobot:
             time.sleep(0.005)
 
 
+def flying(settings: RosbridgeSettings) -> RosbridgeRobot:
+    """The driver of a flying robot."""
+    return RosbridgeRobot(settings, FlightWire, make_manifest())
+
+
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     with bridge(BridgeSettings(port=0)) as found:
@@ -70,7 +77,7 @@ def address() -> Iterator[str]:
 @pytest.fixture
 def robot_and_puppet(address: str) -> Iterator[tuple[RosbridgeRobot, PuppetRobot]]:
     puppet = PuppetRobot(address)
-    robot = RosbridgeRobot(RosbridgeSettings(url=address))
+    robot = flying(RosbridgeSettings(url=address))
     done = threading.Event()
     talker = threading.Thread(target=puppet.keep_talking, args=(done,))
     talker.start()
@@ -197,16 +204,16 @@ def test_close_leaves_no_thread_and_a_later_driver_works(
 
 def test_a_missing_bridge_and_a_silent_robot_are_told_apart(address: str) -> None:
     with pytest.raises(ConnectionError, match="robo-rl bridge"):
-        RosbridgeRobot(RosbridgeSettings(url="ws://127.0.0.1:1")).connect(0.2)
+        flying(RosbridgeSettings(url="ws://127.0.0.1:1")).connect(0.2)
     with pytest.raises(ConnectionError, match=r"/silent/odom.*robo-rl robot"):
-        RosbridgeRobot(RosbridgeSettings(url=address, namespace="/silent")).connect(0.3)
+        flying(RosbridgeSettings(url=address, namespace="/silent")).connect(0.3)
 
 
 def test_after_a_reconnect_nothing_old_is_delivered_and_everything_works_again() -> None:
     with bridge(BridgeSettings(port=0)) as first:
         port = int(first.rsplit(":", 1)[1])
         puppet = PuppetRobot(first)
-        robot = RosbridgeRobot(RosbridgeSettings(url=first))
+        robot = flying(RosbridgeSettings(url=first))
         done = threading.Event()
         talker = threading.Thread(target=puppet.keep_talking, args=(done,))
         talker.start()
@@ -243,9 +250,9 @@ def test_after_a_reconnect_nothing_old_is_delivered_and_everything_works_again()
 def test_a_token_opens_the_bridge() -> None:
     with bridge(BridgeSettings(port=0, token="secret")) as found:
         with pytest.raises(ConnectionError, match="token"):
-            RosbridgeRobot(RosbridgeSettings(url=found, token="wrong")).connect(0.3)
+            flying(RosbridgeSettings(url=found, token="wrong")).connect(0.3)
         with pytest.raises(ConnectionError, match="connected to"):
-            RosbridgeRobot(RosbridgeSettings(url=found, token="secret")).connect(0.3)
+            flying(RosbridgeSettings(url=found, token="secret")).connect(0.3)
 
 
 def test_tls_with_a_certificate_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,10 +261,10 @@ def test_tls_with_a_certificate_of_ones_own(tmp_path: Path, monkeypatch: pytest.
     with bridge(BridgeSettings(port=0, token="t", certificate=str(certificate), key=str(key))) as found:
         trusting = RosbridgeSettings(url=found, token="t", ca_file=str(certificate))
         with pytest.raises(ConnectionError, match="connected to"):
-            RosbridgeRobot(trusting).connect(0.5)
+            flying(trusting).connect(0.5)
         monkeypatch.setenv("SSL_CERT_FILE", "")
         with pytest.raises(ConnectionError, match="no connection"):
-            RosbridgeRobot(RosbridgeSettings(url=found, token="t")).connect(0.3)
+            flying(RosbridgeSettings(url=found, token="t")).connect(0.3)
 
 
 @pytest.mark.parametrize(
