@@ -9,5 +9,14 @@ class BundleError(UserError):
     """A bundle that must not run, or a policy that can't become one; the message says how to fix it."""
 
 
+class NotAPolicyError(BundleError, TypeError):
+    """An export of what is no policy graph, such as a teacher, which reads what only a simulator knows."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an exception's text, or its type where it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 class PolicyInputError(ValueError):
     """A sensor that is missing, of the wrong shape or not finite; the policy's state is unchanged."""

@@ -37,6 +37,18 @@ def imports_at_once(source: str) -> frozenset[str]:
     return _foreign(_at_once(ast.parse(source).body))
 
 
+def dependencies(root: Path) -> dict[str, set[str]]:
+    """Each module below `root` -> the modules of ours that it imports, wherever in it."""
+    known = modules(root)
+    graph = {}
+    for module, path in known.items():
+        found = imports(path.read_text(encoding="utf-8"))
+        # `a.b` of `from a import b` is a module or something in the module `a`.
+        named = {name if name in known else name.rpartition(".")[0] for name in found}
+        graph[module] = (named & known.keys()) - {module}
+    return graph
+
+
 def _at_once(body: list[ast.stmt]) -> Iterator[ast.AST]:
     for node in body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.imports import imports, imports_at_once, is_below, modules
+from tests.imports import ROOMS, dependencies, imports, imports_at_once, is_below, modules
 
 ROOT = Path(__file__).parent.parent
 
+SIM_ROOT = ("sim.actuators", "sim.environment", "sim.sensors", "sim.task")
 EXPORTER = ("deploy.export", "deploy.bundle.onnx_graph")
 # The C generator reads graphs with onnx, in one module of its own.
 GRAPH_READER = "deploy.codegen.onnx_reader"
@@ -89,6 +90,93 @@ def test_module_keeps_the_rule_of_its_room(module: str) -> None:
 )
 def test_a_forbidden_import_is_found(module: str, source: str) -> None:
     assert len(violations(module, source)) == 1
+
+
+# What each sub-room imports of its own room, beside itself: arrows run one way.
+ARROWS: dict[str, tuple[str, ...]] = {
+    "policies.terms": ("policies.signals", "policies.specs", "policies.errors", "policies.validation"),
+    "policies.networks": ("policies.signals", "policies.specs", "policies.errors", "policies.validation"),
+    "policies.graph": (
+        "policies.terms", "policies.signals", "policies.specs", "policies.errors", "policies.validation",
+    ),
+    "deploy.bundle": ("deploy.errors",),
+    "deploy.export": ("deploy.bundle", "deploy.errors"),
+    "deploy.codegen": ("deploy.bundle", "deploy.errors", "deploy.toolchain"),
+    "deploy.mcu": ("deploy.bundle", "deploy.codegen", "deploy.errors", "deploy.toolchain"),
+    "deploy.firmware": ("deploy.bundle", "deploy.codegen", "deploy.mcu", "deploy.errors", "deploy.toolchain"),
+    "sim.terrain": (),
+    "sim.robots": (),
+    "sim.terms": (),
+    "sim.physics": ("sim.robots", "sim.terrain"),
+    "sim.controllers": ("sim.physics", "sim.robots"),
+    "sim.quadrotor": ("sim.physics", "sim.robots", "sim.terms", *SIM_ROOT),
+    "sim.legged": ("sim.physics", "sim.robots", "sim.terms", "sim.terrain", *SIM_ROOT),
+    "real.timing": (),
+    "real.contract": ("real.timing",),
+    "real.ros": (),
+    "real.safety": ("real.contract", "real.timing"),
+    "real.recording": ("real.contract", "real.timing"),
+    "real.missions": ("real.contract", "real.timing", "real.safety", "real.recording"),
+    "real.control": ("real.contract", "real.timing", "real.safety", "real.recording", "real.missions"),
+    "real.bridge": ("real.ros",),
+    "real.robots": ("real.contract", "real.timing", "real.safety", "real.ros", "real.bridge.client"),
+    "real.simulated": ("real.contract", "real.ros", "real.bridge.client"),
+    "robo_rl.output": (),
+    "robo_rl.doors": (),
+    "robo_rl.evaluation": ("robo_rl.output", "robo_rl.training"),
+    "robo_rl.view": ("robo_rl.output", "robo_rl.training", "robo_rl.evaluation"),
+    "robo_rl.workflows": ("robo_rl.output", "robo_rl.training", "robo_rl.evaluation", "robo_rl.view"),
+    "robo_rl.bench": tuple(f"robo_rl.{part}" for part in (
+        "algorithms", "doors", "evaluation", "output", "training", "view", "workflows")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("room", ARROWS)
+def test_a_sub_room_imports_only_those_before_it(room: str) -> None:
+    own = room.partition(".")[0]
+    wrong = {
+        f"{module} imports {name}"
+        for module, path in modules(ROOT).items()
+        if is_below(module, (room,))
+        for name in imports(path.read_text(encoding="utf-8"))
+        if is_below(name, (own,)) and not is_below(name, (room, *ARROWS[room]))
+    }
+    assert wrong == set()
+
+
+def test_every_sub_room_of_the_robot_side_has_its_arrows() -> None:
+    assert {path.parent.name for path in (ROOT / "real").glob("*/__init__.py")} == {
+        room.partition(".")[2] for room in ARROWS if room.startswith("real.")
+    }
+
+
+def test_no_import_circle_exists_anywhere() -> None:
+    """Imports inside functions and for types count: one that hides a circle is a circle."""
+    graph = dependencies(ROOT)
+    left = dict(graph)
+    while free := [module for module, needed in left.items() if not needed & left.keys()]:
+        for module in free:
+            del left[module]
+    # What is left is in a circle or leads to one; those to which nothing left leads are not part of it.
+    while ends := [module for module in left if not any(module in needed for needed in left.values())]:
+        for module in ends:
+            del left[module]
+    assert sorted(left) == []
+
+
+def test_dependencies_find_functions_and_types(tmp_path: Path) -> None:
+    (tmp_path / "sim").mkdir()
+    (tmp_path / "sim" / "a.py").write_text("def f():\n    from sim import b\n")
+    (tmp_path / "sim" / "b.py").write_text(
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from sim.a import f\n"
+    )
+    assert dependencies(tmp_path) == {"sim.a": {"sim.b"}, "sim.b": {"sim.a"}}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_has_at_most_four_loose_modules(room: str) -> None:
+    loose = [path.name for path in (ROOT / room).glob("*.py") if path.name != "__init__.py"]
+    assert len(loose) <= 4, loose
 
 
 # Where each heavy library may be used at all. Torch has no line: the rooms' rules above hold it.

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deploy.bundle.manifest import Manifest
-from deploy.errors import BundleError
+from deploy.errors import BundleError, first_line
 from policies.specs import StateSpec
 
 Floats = NDArray[np.float32]
@@ -120,7 +120,7 @@ def _read_npz(data: bytes) -> dict[str, NDArray[np.generic]]:
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except Exception as error:  # zipfile, zlib and numpy raise a dozen kinds on a damaged or hostile file.
-        raise BundleError(f"golden.npz can't be read ({_first_line(error)}); {_MEND}") from None
+        raise BundleError(f"golden.npz can't be read ({first_line(error)}); {_MEND}") from None
 
 
 def _checked(name: str, values: NDArray[np.generic], shape: tuple[int, int]) -> Floats:
@@ -137,7 +137,3 @@ def _reset_checked(states: Floats, entry: StateSpec, reset: NDArray[np.generic])
     if not (rows == np.asarray(entry.reset, np.float32)).all():
         raise BundleError(f"golden.npz: state.{entry.name} does not start from the manifest's reset value; {_MEND}")
     return states
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

@@ -16,7 +16,7 @@ import onnxruntime as ort
 
 from deploy.bundle.golden import Floats
 from deploy.bundle.manifest import Manifest
-from deploy.errors import BundleError, PolicyInputError
+from deploy.errors import BundleError, PolicyInputError, first_line
 
 _QUIET = 4
 """onnxruntime's log level "fatal": a model it can't load is reported once, as an exception."""
@@ -42,7 +42,7 @@ class PolicySession:
             self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions share no base class but Exception.
             raise BundleError(
-                f"policy.onnx can't be loaded by onnxruntime {ort.__version__} ({_first_line(error)}); "
+                f"policy.onnx can't be loaded by onnxruntime {ort.__version__} ({first_line(error)}); "
                 "update onnxruntime, or export the policy again"
             ) from None
         _check_signature("input", self._session.get_inputs(), _input_dims(manifest))
@@ -173,7 +173,3 @@ def _check_signature(kind: str, found: list[ort.NodeArg], wanted: dict[str, int]
                 f"policy.onnx has {kind} {node.name!r} {node.type} {shape}, "
                 f"its manifest says tensor(float) ['batch', {wanted[node.name]}]; {mend}"
             )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

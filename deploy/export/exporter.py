@@ -28,7 +28,7 @@ from deploy.bundle.golden import TOLERANCE, Episode, Floats, Golden, largest_dif
 from deploy.bundle.manifest import SCHEMA_VERSION, Identity, Manifest, Timing
 from deploy.bundle.reader import FILES, GOLDEN_FILE, MANIFEST_FILE, POLICY_FILE, load_bundle
 from deploy.bundle.runtime import PolicySession
-from deploy.errors import BundleError
+from deploy.errors import BundleError, NotAPolicyError, first_line
 from policies.graph.policy_graph import PolicyGraph
 from policies.networks.mlp import all_finite, parameter_count
 from policies.signals import Sensors, State
@@ -87,10 +87,8 @@ def export_bundle(
     `visited` holds at least 1000 states of the policy's own flights; robot 0's are the golden episode. `joints` belongs
     to a robot with position-controlled joints. `accept` may raise for a manifest that must not be written. Raises
     BundleError, and leaves `out` as it was, when the policy can't be deployed or PyTorch and onnxruntime differ;
-    TypeError for what is no policy graph, such as a teacher.
+    NotAPolicyError for what is no policy graph, such as a teacher.
     """
-    if not isinstance(graph, PolicyGraph):
-        raise TypeError(f"a bundle holds a policy graph, which reads sensors alone; got {type(graph).__name__}")
     started = time.perf_counter()
     out = Path(out)
     check_replaceable(out, frozenset(FILES))
@@ -169,7 +167,7 @@ def _trace(policy: PolicyGraph) -> onnx.ModelProto:
     except Exception as error:  # The exporter raises kinds of its own, wrapped around whatever a term raised.
         cause = _root(error)
         raise BundleError(
-            f"the policy can't be exported: {type(cause).__name__}: {_first_line(cause)}; "
+            f"the policy can't be exported: {type(cause).__name__}: {first_line(cause)}; "
             "its terms must be plain torch functions of declared sensors and states, for any batch"
         ) from error
     finally:
@@ -182,7 +180,7 @@ def _trace(policy: PolicyGraph) -> onnx.ModelProto:
 
 def _check_policy(graph: object) -> None:
     if not isinstance(graph, PolicyGraph):
-        raise BundleError(
+        raise NotAPolicyError(
             f"only a PolicyGraph can be exported, got {type(graph).__name__}: critics, teachers and whatever reads "
             "Truth live in the simulator; distil the teacher into a policy of Sensors"
         )
@@ -322,7 +320,3 @@ def _root(error: BaseException) -> BaseException:
     while error.__cause__ is not None:
         error = error.__cause__
     return error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or "no message").strip().splitlines()[0]

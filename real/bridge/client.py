@@ -19,7 +19,7 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
-from real.bridge.settings import read_token
+from real.ros.connection import read_token
 
 _SOCKET_BUFFER_BYTES = 16384
 _WRITE_BUFFER_BYTES = 4096

@@ -28,7 +28,8 @@ from real.bridge.fragments import FragmentError, Joiner, cut
 from real.bridge.outbox import Outbox
 from real.bridge.router import LOGGER, Client, Refused, Router
 from real.bridge.services import Services
-from real.bridge.settings import BridgeSettings, read_token
+from real.bridge.settings import BridgeSettings
+from real.ros.connection import read_token
 
 # A frozen or slow client should fill as little as possible below us: what waits in the system's buffers can't be
 # replaced by a newer reading any more.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from policies.errors import UserError
+from real.ros.connection import is_loopback
 from real.ros.version import RosVersion, check_version
 
 
@@ -63,26 +63,3 @@ class BridgeSettings:
                     f"host {self.host} can be reached from other machines: also give {', '.join(missing)}, "
                     "or listen on 127.0.0.1"
                 )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def read_token(token: str) -> str:
-    """The token itself; `@FILE` reads it from the file, so that it need not stand in a process list."""
-    if not token.startswith("@"):
-        return token
-    try:
-        text = Path(token[1:]).read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise UserError(f"token: can't read {token[1:]} ({error.strerror})") from None
-    if not text:
-        raise UserError(f"token: the file {token[1:]} is empty")
-    return text

@@ -8,10 +8,10 @@ from typing import Any
 
 
 def plain(value: Any) -> Any:
-    """`value` as plain JSON data: arrays become lists, numpy's numbers Python's, and what is not finite None."""
+    """`value` in JSON's own types: arrays, tuples and sets as lists, what is not finite as None, the rest as text."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | set | frozenset):
         return [plain(item) for item in value]
     if hasattr(value, "tolist"):
         return plain(value.tolist())

@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from real.bridge.settings import read_token
 from real.robots.wire import Wire
+from real.ros.connection import read_token
 from real.ros.version import RosVersion, type_name
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from policies.errors import UserError
-from real.bridge.settings import is_loopback
 from real.ros.topics import FlightTopics
 from real.ros.version import RosVersion, check_version
 
@@ -36,3 +37,26 @@ class RosbridgeConnection:
             raise UserError(f"url {self.url} would send the token in the clear: use wss://")
         if self.ca_file and not os.path.isfile(self.ca_file):
             raise UserError(f"ca_file: there is no file {self.ca_file}")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def read_token(token: str) -> str:
+    """The token itself; `@FILE` reads it from the file, so that it need not stand in a process list."""
+    if not token.startswith("@"):
+        return token
+    try:
+        text = Path(token[1:]).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise UserError(f"token: can't read {token[1:]} ({error.strerror})") from None
+    if not text:
+        raise UserError(f"token: the file {token[1:]} is empty")
+    return text

@@ -7,8 +7,8 @@ from typing import Any
 from real.ros import messages
 from real.ros.topics import FlightTopics
 from real.simulated.process import stop_requested
+from real.simulated.robot_log import RobotLog
 from real.simulated.robot_process import BridgeProcess
-from real.simulated.rotor_log import RotorLog
 from real.simulated.sensors import NoisySensors
 from real.simulated.settings import CrazyflieSettings
 from real.simulated.vehicle import Vehicle
@@ -37,7 +37,7 @@ def run(settings: CrazyflieSettings) -> None:
 
 class _Robot(BridgeProcess):
     def __init__(self, settings: CrazyflieSettings) -> None:
-        self._log = RotorLog(settings.log)
+        self._log = RobotLog(settings.log, "rotor_speed")
         self._vehicle = Vehicle(PARAMETERS[settings.parameters], settings.start, STEP, self._log)
         self._sensors = NoisySensors(settings.seed, settings.noise)
         self._readings = 0

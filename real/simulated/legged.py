@@ -9,16 +9,16 @@ from real.ros import legged_messages, messages
 from real.ros.messages import ImuSample
 from real.ros.topics import LeggedTopics
 from real.simulated.legged_body import LeggedBody
-from real.simulated.legged_log import LeggedLog
-from real.simulated.legged_settings import MOTOR_RATE, LeggedSettings
+from real.simulated.legged_settings import MOTOR_RATE, LeggedRobotSettings
 from real.simulated.process import keep_time, stop_requested
+from real.simulated.robot_log import RobotLog
 from real.simulated.robot_process import BridgeProcess
 from sim.robots.legged import LeggedRobot
 
 STEPS_PER_STATUS = 25
 
 
-def run(robot: LeggedRobot, settings: LeggedSettings) -> None:
+def run(robot: LeggedRobot, settings: LeggedRobotSettings) -> None:
     """Simulate until SIGINT or SIGTERM. Prints `robot ready NAME` on standard output once the bridge is connected.
 
     Raises:
@@ -35,9 +35,9 @@ def run(robot: LeggedRobot, settings: LeggedSettings) -> None:
 
 
 class _Process(BridgeProcess):
-    def __init__(self, robot: LeggedRobot, settings: LeggedSettings) -> None:
+    def __init__(self, robot: LeggedRobot, settings: LeggedRobotSettings) -> None:
         self._steps_per_reading = round(MOTOR_RATE / settings.sensor_rate)
-        self._log = LeggedLog(settings.log)
+        self._log = RobotLog(settings.log, "target")
         self._body = LeggedBody(robot, settings, self._log)
         self._readings = 0
         topics = self._topics = LeggedTopics(settings.namespace)

@@ -19,8 +19,8 @@ from real.contract.robot import ESTOPPED, FAILSAFE, NOT_OBEYING, RESTING
 from real.ros.fields import Array
 from real.ros.legged_messages import AttitudeSample, JointCommand, JointSample
 from real.simulated.acceptance import CommandGate, CommandLimits
-from real.simulated.legged_log import LeggedLog
-from real.simulated.legged_settings import MOTOR_RATE, LeggedSettings
+from real.simulated.legged_settings import MOTOR_RATE, LeggedRobotSettings
+from real.simulated.robot_log import LoggedState, RobotLog
 from real.simulated.sensors import turned
 from sim.physics.mujoco.model import build_model
 from sim.physics.world import Solver
@@ -44,14 +44,12 @@ ACCELERATION_NOISE = 0.1  # m/s^2
 class LeggedBody:
     """One robot on flat ground, lying at first. Times are in s on the robot's clock; `step` is one motor period."""
 
-    def __init__(self, robot: LeggedRobot, settings: LeggedSettings, log: LeggedLog) -> None:
+    def __init__(self, robot: LeggedRobot, settings: LeggedRobotSettings, log: RobotLog) -> None:
         self.robot = robot
         self.stiffness = np.array(robot.stiffness) * settings.stiffness_scale
         self.damping = np.array(robot.damping) * settings.damping_scale
         self.gate = CommandGate(CommandLimits(robot.joint_low, robot.joint_high))
-        self.mode = RESTING
-        self.cause = ""
-        """Why the robot last left what the host wanted: the watchdog or a stop request."""
+        self._state_word = LoggedState(RESTING, log)
         self._settings = settings
         self._log = log
         self._model = build_model(robot, solver=Solver(timestep=1.0 / MOTOR_RATE))
@@ -69,6 +67,16 @@ class LeggedBody:
         self._steps = 0
         self._push_due = math.inf
         self._put_down()
+
+    @property
+    def mode(self) -> str:
+        """Its own word for its state."""
+        return self._state_word.mode
+
+    @property
+    def cause(self) -> str:
+        """Why it last stopped following its host."""
+        return self._state_word.cause
 
     @property
     def at_rest(self) -> bool:
@@ -93,11 +101,11 @@ class LeggedBody:
     def request(self, request: str, now: float) -> None:
         """Carry out "stop", "estop" or "arm", from anybody; other words mean nothing."""
         if request == "estop":
-            self._enter(ESTOPPED, now, "estop request")
+            self._state_word.enter(ESTOPPED, now, "estop request")
         elif request == "stop" and self.mode not in NOT_OBEYING:
-            self._enter(RESTING if self.lies else FAILSAFE, now, "stop request")
+            self._state_word.enter(RESTING if self.lies else FAILSAFE, now, "stop request")
         elif request == "arm" and self.mode in NOT_OBEYING and self.at_rest:
-            self._enter(READY, now, "arm request")
+            self._state_word.enter(READY, now, "arm request")
 
     def handle(self, words: str, now: float) -> None:
         """What a person does with the robot: "place" puts it down where it began, never while it is active; "push" and
@@ -105,7 +113,7 @@ class LeggedBody:
         verb, *numbers = words.split()
         if verb == "place" and self.mode != ACTIVE:
             self._put_down()
-            self._enter(RESTING, now, "placed on the ground")
+            self._state_word.enter(RESTING, now, "placed on the ground")
         elif verb == "push" and len(numbers) == 6:
             self._data.qvel[self._twist : self._twist + 6] += np.array([float(n) for n in numbers])
             self._log.event(now, words)
@@ -123,10 +131,12 @@ class LeggedBody:
         self._steps += 1
         if self._steps % STEPS_PER_TRUTH == 0:
             pose = self._data.qpos[self._pose : self._pose + 7]
-            self._log.truth(
-                now, self.mode, self.gate.silence(now), position=pose[0:3], orientation=pose[3:7],
-                joints=self._data.qpos[self._q], target=self._target, torque=self._data.actuator_force,
-            )  # fmt: skip
+            values = {
+                "position": pose[0:3], "orientation": pose[3:7], "joints": self._data.qpos[self._q],
+                "target": self._target, "torque": self._data.actuator_force,
+            }  # fmt: skip
+            rounded = {name: value.round(5) for name, value in values.items()}
+            self._log.step("truth", now, self.gate.silence(now), {"mode": self.mode, **rounded})
 
     def measure(self, stamp: int) -> tuple[JointSample, Array, AttitudeSample]:
         """Joints, their torques in Nm and the IMU's sample, with noise; `stamp` ns on the robot's clock."""
@@ -167,12 +177,12 @@ class LeggedBody:
         self._target = np.clip(ordered.values, self.robot.joint_low, self.robot.joint_high)
         if self.mode == READY and self._settings.push_at > 0.0:
             self._push_due = now + self._settings.push_at
-        self._enter(ACTIVE, now, "command accepted")
+        self._state_word.enter(ACTIVE, now, "command accepted")
         return ""
 
     def _watch(self, now: float) -> None:
         if self.mode == ACTIVE and self.gate.silence(now) > self._settings.watchdog:
-            self._enter(FAILSAFE, now, f"no accepted command for {self._settings.watchdog:g} s")
+            self._state_word.enter(FAILSAFE, now, f"no accepted command for {self._settings.watchdog:g} s")
 
     def _drive(self) -> None:
         """Set the motors' gains and targets; a wrong target stops the process rather than reach the motors."""
@@ -209,8 +219,3 @@ class LeggedBody:
 
     def _noise(self, sigma: float, count: int) -> Array:
         return self._random.normal(0.0, sigma * self._settings.noise, count)
-
-    def _enter(self, mode: str, now: float, cause: str) -> None:
-        if mode != self.mode:
-            self._log.state(now, self.mode, mode, cause)
-            self.mode, self.cause = mode, cause

@@ -17,8 +17,8 @@ from real.simulated.mcu_lockstep import LINK_BYTES, Chip, ChipError, Motion
 from real.simulated.mcu_port import ChipPort
 from real.simulated.mcu_settings import McuQuadSettings
 from real.simulated.process import keep_time, stop_requested
+from real.simulated.robot_log import LoggedState, RobotLog
 from real.simulated.robot_process import RobotProcess
-from real.simulated.rotor_log import RotorLog
 from real.simulated.sensors import NoisySensors
 from sim.physics.rotor.parameters import PARAMETERS, RotorParameters
 from sim.physics.rotor.physics import RotorPhysics
@@ -104,12 +104,12 @@ class McuQuad(RobotProcess):
         super().__init__(firmware.period)
         self.ended: ChipError | None = None
         self._firmware = firmware
-        self._log = RotorLog(settings.log)
+        self._log = RobotLog(settings.log, "rotor_speed")
         self._airframe = Airframe(PARAMETERS[settings.parameters], settings.start, firmware.period)
         self._sensors = NoisySensors(settings.seed, settings.noise)
         self._port = ChipPort(settings.port)
         self._begun = self.clock.now()
-        self._mode = STATES[0]
+        self._state = LoggedState(STATES[0], self._log)
         self._died = math.nan
         self._stopped: list[int] = []
         try:
@@ -149,7 +149,10 @@ class McuQuad(RobotProcess):
         low, high = np.array(self._firmware.low, np.float32), np.array(self._firmware.high, np.float32)
         if self.ended is None and not (np.isfinite(command) & (command >= low) & (command <= high)).all():
             raise RuntimeError(f"the chip commands {command}, which is not within {low} and {high} rad/s")
-        self._log.applied(now, self._mode, command, math.nan, self._airframe.state[0:3])
+        self._log.step(
+            "applied", now, math.nan,
+            {"source": self._state.mode, "rotor_speed": command, "position": self._airframe.state[0:3]},
+        )  # fmt: skip
         self._airframe.step(command)
         if self.ended is not None and (self._airframe.on_ground or now - self._died > _FALL):
             self._stopped.append(0)
@@ -165,7 +168,7 @@ class McuQuad(RobotProcess):
         seconds = (due - self._begun) * 1e-9
         answer = self._chip.exchange(seconds, self._measure(due), self._port.take(LINK_BYTES))
         self._port.give(answer.link)
-        self._enter(STATES[answer.state] if answer.state < len(STATES) else "unknown", now)
+        self._state.enter(STATES[answer.state] if answer.state < len(STATES) else "unknown", now, "")
         self._airframe.held = self._airframe.held and answer.state != FLYING
         return answer.motor_command
 
@@ -176,11 +179,6 @@ class McuQuad(RobotProcess):
     def _lose_chip(self, error: ChipError, now: float) -> None:
         self.ended, self._died = error, now
         self._airframe.held = False
-        self._enter(DEAD, now)
+        self._state.enter(DEAD, now, "")
         self._port.hang_up()
         print(f"robot: {error}; the motors are off", file=sys.stderr, flush=True)
-
-    def _enter(self, mode: str, now: float) -> None:
-        if mode != self._mode:
-            self._log.state(now, self._mode, mode, "")
-            self._mode = mode

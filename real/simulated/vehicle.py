@@ -18,7 +18,7 @@ from real.ros.messages import ActuatorSample, Array, rotation_matrix
 from real.simulated.acceptance import CommandGate, CommandLimits
 from real.simulated.ground import touch
 from real.simulated.onboard import OnboardController
-from real.simulated.rotor_log import RotorLog
+from real.simulated.robot_log import LoggedState, RobotLog
 from sim.physics.rotor.parameters import GRAVITY, RotorParameters
 from sim.physics.rotor.physics import RotorPhysics
 
@@ -35,7 +35,7 @@ class Vehicle:
     """One quadrotor. Times are in s on the robot's clock; `step` advances the physics by `dt` s."""
 
     def __init__(
-        self, parameters: RotorParameters, start: tuple[float, float, float], dt: float, log: RotorLog
+        self, parameters: RotorParameters, start: tuple[float, float, float], dt: float, log: RobotLog
     ) -> None:
         self._p = parameters
         self._start = np.array(start)
@@ -47,10 +47,18 @@ class Vehicle:
         self._previous_velocity = np.zeros(3)
         self._dt = dt
         self.gate = CommandGate(CommandLimits((0.0,) * 4, (parameters.max_speed,) * 4))
-        self.mode = HOLDING
-        self.cause = ""
-        """Why the vehicle last left what the host wanted: the watchdog, a stop request, a crash."""
+        self._state_word = LoggedState(HOLDING, log)
         self._put_at_start()
+
+    @property
+    def mode(self) -> str:
+        """Its own word for its state."""
+        return self._state_word.mode
+
+    @property
+    def cause(self) -> str:
+        """Why it last stopped following its host."""
+        return self._state_word.cause
 
     @property
     def state(self) -> Array:
@@ -75,23 +83,23 @@ class Vehicle:
             return cause
         self._log.accepted(now, sample, self.gate.last_age)
         self._command = np.clip(sample.velocity, 0.0, self._p.max_speed)
-        self._enter(FLYING, now, "command accepted")
+        self._state_word.enter(FLYING, now, "command accepted")
         return ""
 
     def request(self, request: str, now: float) -> None:
         """Carry out "stop", "estop" or "arm", from anybody; other words mean nothing."""
         if request == "estop":
-            self._enter(ESTOPPED, now, "estop request")
+            self._state_word.enter(ESTOPPED, now, "estop request")
         elif request == "stop" and self.mode in OBEYING:
-            self._enter(LANDED if self.on_ground else FAILSAFE, now, "stop request")
+            self._state_word.enter(LANDED if self.on_ground else FAILSAFE, now, "stop request")
         elif request == "arm" and self.mode in NOT_OBEYING and self.on_ground:
-            self._enter(READY, now, "arm request")
+            self._state_word.enter(READY, now, "arm request")
 
     def place(self, now: float) -> None:
         """Put the vehicle back to its start point: what a person does with a test stand, never while it flies."""
         if self.mode != FLYING:
             self._put_at_start()
-            self._enter(HOLDING, now, "placed on the test stand")
+            self._state_word.enter(HOLDING, now, "placed on the test stand")
 
     def step(self, now: float) -> None:
         """One step of `dt` s that ends at `now`."""
@@ -109,7 +117,7 @@ class Vehicle:
 
     def _watch(self, now: float) -> None:
         if self.mode == FLYING and self.gate.silence(now) > WATCHDOG:
-            self._enter(FAILSAFE, now, "no accepted command for 0.2 s")
+            self._state_word.enter(FAILSAFE, now, "no accepted command for 0.2 s")
 
     def _drive(self, now: float) -> None:
         """Choose the rotor speeds of this step; a wrong one stops the process rather than reach the rotors."""
@@ -125,23 +133,19 @@ class Vehicle:
         if not (np.isfinite(speeds).all() and (speeds >= 0.0).all() and (speeds <= self._p.max_speed).all()):
             raise RuntimeError(f"rotor speeds {speeds} ({source}) are not within 0 and {self._p.max_speed} rad/s")
         self._applied = speeds
-        self._log.applied(now, source, speeds, self.gate.silence(now), state[0:3])
+        values: dict[str, str | Array] = {"source": source, "rotor_speed": speeds, "position": state[0:3]}
+        self._log.step("applied", now, self.gate.silence(now), values)
 
     def _touch_ground(self, now: float) -> None:
         met = touch(self._state)
         if met is None:
             return
         if self.mode != ESTOPPED and (met.speed > HARD_IMPACT or met.upright < 0.5):
-            self._enter(ESTOPPED, now, "crashed")
+            self._state_word.enter(ESTOPPED, now, "crashed")
         if self.mode == FAILSAFE:
-            self._log.event(now, "failsafe has landed")
+            self._log.event(now, "failsafe has landed", once=True)
 
     def _put_at_start(self) -> None:
         hover = self._p.hover_fraction * self._p.max_speed
         self._state[:] = (*self._start, 1.0, *[0.0] * 9, *[hover] * 4)
         self._applied = np.full(4, hover)
-
-    def _enter(self, mode: str, now: float, cause: str) -> None:
-        if mode != self.mode:
-            self._log.state(now, self.mode, mode, cause)
-            self.mode, self.cause = mode, cause

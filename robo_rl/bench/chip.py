@@ -19,8 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deploy.bundle.reader import Bundle
-from deploy.errors import BundleError
+from deploy.bundle.reader import Bundle, load_bundle
 from deploy.firmware.build import build_firmware
 from policies.errors import UserError
 from policies.signals import Commands, Sensors, State
@@ -31,7 +30,6 @@ from real.simulated.mcu_lockstep import Chip, ChipError, Motion
 from robo_rl.bench.loop import train_bundle
 from robo_rl.bench.registry import BENCHMARK_SEED
 from robo_rl.bench.saved_rows import Keep, Row, measure_now
-from robo_rl.cli.common import open_bundle
 from robo_rl.evaluation.flying import SUCCESS_DISTANCE, BundlePolicy
 from sim.environment import VectorEnvironment
 from sim.quadrotor.figures import Figures
@@ -90,7 +88,7 @@ def run(settings: Settings, keep: Keep = measure_now) -> dict[str, Any]:
         @cache
         def bundle(task: str) -> Bundle:
             given = {"crazyflie-hover": settings.hover, "crazyflie-track": settings.track}[task]
-            return open_bundle(given or train_bundle(folder, task, settings.seed))
+            return load_bundle(given or train_bundle(folder, task, settings.seed))
 
         def measure(task: str, pilot: str) -> Row:
             return {"task": task, "pilot": pilot, **pilots[pilot](bundle(task), find_task(task), settings)}
@@ -117,10 +115,7 @@ def _fly_chips(bundle: Bundle, task: Task, settings: Settings) -> Row:
     steps = round(settings.seconds / task.period)
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="robo-rl-firmware-")))
-        try:
-            image = build_firmware(bundle.path, scratch, "lockstep", settings.kernel)
-        except BundleError as error:
-            raise UserError(str(error)) from None
+        image = build_firmware(bundle.path, scratch, "lockstep", settings.kernel)
         try:
             chips = [stack.enter_context(Chip(image, boot_id=k + 1)) for k in range(settings.starts)]
             pilot = ChipPilot(chips, task.period, OnnxPilot(bundle, task, settings.starts))

@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from deploy.bundle.reader import load_bundle
 from policies.errors import UserError
 from robo_rl.bench.saved_rows import Keep, Row, measure_now
 from robo_rl.bench.stalls import witness
-from robo_rl.cli.common import open_bundle
 from robo_rl.workflows.processes import call, running
 
 
@@ -50,7 +50,7 @@ class Settings:
 def run(settings: Settings, keep: Keep = measure_now) -> dict[str, Any]:
     """Fly at every rate, one row each."""
     if settings.bundle is not None:
-        open_bundle(settings.bundle)
+        load_bundle(settings.bundle)
     with tempfile.TemporaryDirectory(prefix="robo-rl-loop-") as name:
         folder = Path(name)
 

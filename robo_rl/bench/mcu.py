@@ -21,7 +21,6 @@ from torch import nn
 from deploy.bundle.reader import load_bundle
 from deploy.codegen.generate import generate
 from deploy.codegen.kernels.base import KERNELS
-from deploy.errors import BundleError
 from deploy.mcu.bits import compare_bits
 from deploy.mcu.cases import Floats
 from deploy.mcu.cycles import modelled_cycles
@@ -101,13 +100,6 @@ class _Program:
 
 def run(settings: Settings, keep: Keep = measure_now) -> dict[str, Any]:
     """Rows by network and kernel, peers that are absent, and how it was measured."""
-    try:
-        return _run(settings, keep)
-    except BundleError as error:
-        raise UserError(str(error)) from None
-
-
-def _run(settings: Settings, keep: Keep) -> dict[str, Any]:
     rows = []
     peers = dict(mcu_peers.ABSENT)
     version = installed_version("emlearn")

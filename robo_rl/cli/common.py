@@ -31,13 +31,6 @@ OptionalSeed = Annotated[int | None, tyro.conf.arg(metavar="SEED")]
 Kernel = Literal["c", "asm", "int8"]
 
 
-def open_bundle(path: Path) -> Bundle:
-    """Load and verify a bundle. Raises BundleError when it must not run."""
-    from deploy.bundle.reader import load_bundle
-
-    return load_bundle(path)
-
-
 def open_policy(folder: Path, task: str = "") -> tuple[PolicyGraph | Bundle, Task]:
     """The policy in a run's or bundle's folder and the task it was made for, or the one named; a UserError for any
     other folder, and for a teacher's."""
@@ -49,7 +42,7 @@ def open_policy(folder: Path, task: str = "") -> tuple[PolicyGraph | Bundle, Tas
 
 def open_evaluated(folder: Path, task: str = "") -> tuple[PolicyGraph | LearnedTeacher | Bundle, Task]:
     """As `open_policy`, and the teacher that a run learned."""
-    from deploy.bundle.reader import MANIFEST_FILE
+    from deploy.bundle.reader import MANIFEST_FILE, load_bundle
     from robo_rl.training import runner
     from robo_rl.training.tasks import task_of_bundle
     from sim.tasks import find_task
@@ -58,7 +51,7 @@ def open_evaluated(folder: Path, task: str = "") -> tuple[PolicyGraph | LearnedT
         trained = runner.load_trained(folder)
         return trained.policy, find_task(task) if task else trained.task
     if (folder / MANIFEST_FILE).is_file():
-        bundle = open_bundle(folder)
+        bundle = load_bundle(folder)
         return bundle, task_of_bundle(bundle, task)
     wrong = "does not exist" if not folder.exists() else "is neither a run nor a bundle"
     raise UserError(f"{folder} {wrong}; name a folder that `robo-rl train` or `robo-rl export` wrote")

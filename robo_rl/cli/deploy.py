@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, make_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import tyro
-
 from policies.errors import UserError
 from real.missions.kinds import KINDS, options_for
 from real.missions.options import DURATION, FlightOptions
 from real.robots.rosbridge import RosbridgeSettings
 from real.safety.supervisor import SupervisorSettings
-from robo_rl.cli.common import Folder, OptionalFile, check_writable, open_bundle, write_json
+from robo_rl.cli.common import BundleFolder, OptionalFile, OptionalRate, check_writable, write_json
 from robo_rl.cli.parsing import parse
 
 if TYPE_CHECKING:
@@ -35,7 +33,7 @@ rest as asked for, 1 when a safety event ended the run or it never began.
 class Arguments:
     """What every mission has; the options of each kind stand beside it (`with_missions`)."""
 
-    bundle: tyro.conf.Positional[Folder]
+    bundle: BundleFolder
     """Folder that `robo-rl export` wrote."""
     duration: float | None = None
     """Time in s under the policy before the robot is brought to rest; a square takes its own time."""
@@ -45,7 +43,7 @@ class Arguments:
     """Bits a second of the serial port, as in the firmware; a USB port takes any."""
     bridge: str | None = None
     """With a serial port: address of a rosbridge server that shows the chip, and where poses and stops come from."""
-    rate: float | None = None
+    rate: OptionalRate = None
     """Control rate in Hz: a whole multiple of the policy's own, which it is when not given."""
     record: OptionalFile = None
     """File for a recording in MCAP, which Foxglove opens."""
@@ -79,7 +77,9 @@ def run(argv: Sequence[str]) -> int:
     check_writable(arguments.json)
     if arguments.bridge is not None and arguments.serial is None:
         raise UserError("--bridge goes with --serial; a robot behind a bridge is reached with --url")
-    bundle = open_bundle(arguments.bundle)
+    from deploy.bundle.reader import load_bundle
+
+    bundle = load_bundle(arguments.bundle)
     options_for(bundle.manifest)
     report = _behind_bridge(arguments, bundle) if arguments.serial is None else _guide(arguments, bundle)
     _print(report)

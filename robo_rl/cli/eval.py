@@ -81,12 +81,8 @@ def _substeps(rate: float | None, period: float) -> int:
     if rate is None:
         return 1
     from deploy.bundle.rates import substeps_at
-    from deploy.errors import BundleError
 
-    try:
-        return substeps_at(rate, period)
-    except BundleError as error:
-        raise UserError(str(error)) from None
+    return substeps_at(rate, period)
 
 
 def _print(summary: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ import tyro
 
 from policies.errors import UserError
 from policies.validation import require
-from robo_rl.cli.common import Folder, open_bundle, os_error
+from robo_rl.cli.common import BundleFolder, os_error
 from robo_rl.cli.parsing import parse
 
 
@@ -25,12 +25,12 @@ class Arguments:
     the robot walked and lay down.
     """
 
-    bundle: tyro.conf.Positional[Folder]
+    bundle: BundleFolder
     """Folder that `robo-rl export` wrote, of a legged robot."""
     out: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = Path("runs/rehearsal")
     """Folder for logs, recording and figures."""
-    robot: str = "go1"
-    """Simulated robot, by the names of `robo-rl robot`."""
+    robot: Annotated[str | None, tyro.conf.arg(metavar="NAME|BUNDLE")] = None
+    """Simulated robot, as `robo-rl robot` takes it; the bundle's own when not given."""
     side: float = 1.0
     """Side of the square in m."""
     speed: float = 0.5
@@ -47,22 +47,24 @@ class Arguments:
 
 
 def run(argv: Sequence[str]) -> int:
-    arguments = parse(Arguments, "rehearse", argv)
-    bundle = open_bundle(arguments.bundle)
-    if bundle.manifest.joints is None:
+    given = parse(Arguments, "rehearse", argv)
+    from deploy.bundle.reader import load_bundle
+
+    kind = load_bundle(given.bundle).manifest.kind
+    if kind != "velocity":
         raise UserError(
-            f"{arguments.bundle} flies, and rehearse walks; for a flight see `robo-rl demo`, or start "
-            "`robo-rl bridge`, `robo-rl robot crazyflie` and `robo-rl deploy`"
+            f"{given.bundle} is of kind {kind}, and rehearse walks kind velocity; for a flight see `robo-rl demo`, or "
+            "start `robo-rl bridge`, `robo-rl robot crazyflie` and `robo-rl deploy`"
         )
     from robo_rl.output import results
     from robo_rl.workflows.rehearse import rehearse
 
-    given = arguments
     try:
         given.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"can't write into {given.out} ({os_error(error)}); name another --out") from None
-    figures = rehearse(given.bundle, given.out, given.robot, given.side, given.speed, given.push, given.push_at)
+    robot = given.robot or str(given.bundle)
+    figures = rehearse(given.bundle, given.out, robot, given.side, given.speed, given.push, given.push_at)
     results.write(given.out / "rehearsal.json", figures)
     print(json.dumps(figures, indent=2))
     return 0 if figures["exit_code"] == 0 else 1

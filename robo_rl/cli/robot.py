@@ -1,4 +1,4 @@
-"""`robo-rl robot NAME`: a simulated robot in real time, a process of its own behind a bridge."""
+"""`robo-rl robot NAME|BUNDLE`: a simulated robot in real time, a process of its own behind a bridge."""
 
 from __future__ import annotations
 
@@ -6,20 +6,27 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
-
-import tyro
+from typing import TYPE_CHECKING
 
 from policies.errors import UserError
 from real.simulated.mcu_settings import McuQuadSettings
-from robo_rl.cli.common import Folder, open_bundle, os_error
+from robo_rl.cli.common import BundleFolder, Kernel, OptionalRate, os_error
 from robo_rl.cli.parsing import parse
 
-ROBOTS = {
+if TYPE_CHECKING:
+    from sim.robots.legged import LeggedRobot
+
+QUADROTORS = {
     "crazyflie": "a quadrotor that takes rotor speeds, with its own command watchdog",
-    "go1": "a quadruped that takes joint targets, with its own motor loop and command watchdog",
     "mcu-quad": "a quadrotor that a bundle's firmware flies, on an emulated microcontroller behind a serial port",
 }
+USAGE = """usage: robo-rl robot NAME|BUNDLE [OPTIONS]
+
+Run a simulated robot in real time until Ctrl-C: one of those below, or the robot of the bundle in a folder.
+
+{robots}
+
+`robo-rl robot NAME --help` shows a robot's options."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +36,11 @@ class McuQuadArguments:
     A host reaches the chip's serial port at the address that is printed: `robo-rl deploy BUNDLE --serial ADDRESS`.
     """
 
-    bundle: tyro.conf.Positional[Folder]
+    bundle: BundleFolder
     """Folder that `robo-rl export` wrote; the chip flies it."""
-    kernel: Literal["c", "asm", "int8"] = "c"
+    kernel: Kernel = "c"
     """Which code computes the dense layers, as in `robo-rl codegen`."""
-    rate: float | None = None
+    rate: OptionalRate = None
     """Rate in Hz at which the chip steps the policy: a whole multiple of the policy's own, which it is when not
     given."""
     robot: McuQuadSettings = field(default_factory=McuQuadSettings)
@@ -43,25 +50,28 @@ class McuQuadArguments:
 def run(argv: Sequence[str]) -> int:
     name = argv[0] if argv else ""
     if name in ("-h", "--help"):
-        print("usage: robo-rl robot NAME [OPTIONS]\n\nRun a simulated robot in real time until Ctrl-C.\n")
-        print("\n".join(f"  {robot:<10} {summary}" for robot, summary in ROBOTS.items()))
-        print("\n`robo-rl robot NAME --help` shows a robot's options.")
+        print(USAGE.format(robots="\n".join(f"  {robot:<10} {summary}" for robot, summary in robots().items())))
         return 0
-    if name not in ROBOTS:
-        wrong = f"there is no robot {name!r}" if name and not name.startswith("-") else "the robot's name is missing"
-        raise UserError(f"{wrong}; robots: {', '.join(ROBOTS)} (see robo-rl robot --help)")
+    if not name or name.startswith("-"):
+        raise UserError(f"the robot is missing; name one of {', '.join(robots())}, or a bundle's folder")
     try:
         if name == "crazyflie":
             _crazyflie(argv[1:])
         elif name == "mcu-quad":
             _mcu_quad(argv[1:])
         else:
-            _legged(name, argv[1:])
-    except ValueError as error:
-        raise UserError(str(error)) from None
+            _of_bundle(Path(name), argv[1:]) if name not in robots() else _legged(name, argv[1:])
     except OSError as error:
         raise UserError(f"the robot can't run: {os_error(error)}") from None
     return 0
+
+
+def robots() -> dict[str, str]:
+    """What there is to run by name, and what each is."""
+    from sim.robots import ROBOTS
+
+    legged = dict.fromkeys(ROBOTS, "a legged robot that takes joint targets, with its own motor loop and watchdog")
+    return {**QUADROTORS, **legged}
 
 
 def _crazyflie(argv: Sequence[str]) -> None:
@@ -69,37 +79,50 @@ def _crazyflie(argv: Sequence[str]) -> None:
     from real.simulated.settings import CrazyflieSettings
 
     description = "Simulate a Crazyflie in real time behind a rosbridge server until Ctrl-C."
-    settings = parse(CrazyflieSettings, "robot crazyflie", argv, description=description)
-    crazyflie.run(settings)
+    crazyflie.run(parse(CrazyflieSettings, "robot crazyflie", argv, description=description))
 
 
-def _legged(name: str, argv: Sequence[str]) -> None:
+def _legged(name: str, argv: Sequence[str], robot: LeggedRobot | None = None) -> None:
     from real.simulated import legged
-    from real.simulated.legged_settings import LeggedSettings
+    from real.simulated.legged_settings import LeggedRobotSettings
     from sim.robots import find_robot
 
-    description = f"Simulate the legged robot {name} in real time behind a rosbridge server until Ctrl-C."
-    legged.run(find_robot(name), parse(LeggedSettings, f"robot {name}", argv, description=description))
+    found = robot or find_robot(name)
+    description = f"Simulate the legged robot {found.name} in real time behind a rosbridge server until Ctrl-C."
+    legged.run(found, parse(LeggedRobotSettings, f"robot {name}", argv, description=description))
+
+
+def _of_bundle(folder: Path, argv: Sequence[str]) -> None:
+    """The robot of the task that a bundle was trained in."""
+    if not folder.exists():
+        raise UserError(f"there is no robot {str(folder)!r} and no such folder; robots: {', '.join(robots())}")
+    from deploy.bundle.reader import load_bundle
+    from robo_rl.training.tasks import task_of_bundle
+
+    bundle = load_bundle(folder)
+    robot = task_of_bundle(bundle).robot
+    if robot is not None:
+        _legged(str(folder), argv, robot)
+    elif bundle.manifest.kind == "flight":
+        _crazyflie(argv)
+    else:
+        raise UserError(f"{folder} is of kind {bundle.manifest.kind} and its task names no robot to simulate")
 
 
 def _mcu_quad(argv: Sequence[str]) -> None:
     from deploy.bundle.rates import substeps_at
-    from deploy.errors import BundleError
+    from deploy.bundle.reader import load_bundle
     from deploy.firmware.build import build_firmware
     from real.simulated import mcu_quad
     from real.simulated.mcu_lockstep import ChipError
 
     arguments = parse(McuQuadArguments, "robot mcu-quad", argv)
-    bundle = open_bundle(arguments.bundle)
-    manifest = bundle.manifest
+    manifest = load_bundle(arguments.bundle).manifest
     with tempfile.TemporaryDirectory(prefix="robo-rl-firmware-") as scratch:
-        try:
-            image = build_firmware(
-                arguments.bundle, Path(scratch) / "firmware", "lockstep", arguments.kernel, arguments.rate
-            )
-            substeps = 1 if arguments.rate is None else substeps_at(arguments.rate, manifest.timing.period)
-        except BundleError as error:
-            raise UserError(str(error)) from None
+        image = build_firmware(
+            arguments.bundle, Path(scratch) / "firmware", "lockstep", arguments.kernel, arguments.rate
+        )
+        substeps = 1 if arguments.rate is None else substeps_at(arguments.rate, manifest.timing.period)
         command = manifest.commands[0]
         if command.name != "rotor_speed":
             raise UserError(f"mcu-quad takes rotor speeds, the bundle commands {command.name}; name a Crazyflie's")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import platform
 import shlex
@@ -16,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from real.recording.plain import plain as plain
 from robo_rl.output.files import write_text
 
 PACKAGES = (
@@ -123,21 +123,6 @@ def write(path: Path, payload: Mapping[str, Any]) -> None:
     """Write `payload` and its provenance as JSON, atomically. Non-finite numbers become null."""
     document = plain({**payload, **provenance()})
     write_text(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
-
-
-def plain(value: Any) -> Any:
-    """`value` in JSON's own types: tuples and arrays as lists, paths as text, non-finite numbers as None."""
-    if isinstance(value, Mapping):
-        return {str(name): plain(item) for name, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(item) for item in value]
-    if hasattr(value, "tolist"):
-        return plain(value.tolist())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    return str(value)
 
 
 def _git(*arguments: str, at: Path = FOLDER) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from policies.errors import UserError
-from real.simulated.legged_log import read_path
+from real.simulated.robot_log import read_path
 from robo_rl.workflows.processes import call, running
 
 
@@ -33,7 +33,7 @@ def rehearse(
                 [
                     "deploy", str(bundle), "--url", url, "--program", "square", "--side", str(side),
                     "--speed", str(speed), "--record", str(out / "walk.mcap"), "--json", str(report_file),
-                    "--name", robot,
+                    "--name", Path(robot).name,
                 ],
                 False,
             )  # fmt: skip

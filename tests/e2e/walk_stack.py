@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from real.recording.messages import read_recording
-from real.simulated.legged_log import read_path
+from real.simulated.robot_log import read_path
 from sim.robots.go1 import GO1
 from tests.e2e.flight_stack import CLOCKS, MARGIN, MAX_AGE, Flight, Report, Stack
 from tests.e2e.processes import Process, RotorRecords, eventually

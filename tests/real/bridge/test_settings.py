@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from real.bridge.settings import BridgeSettings, is_loopback, read_token
+from real.bridge.settings import BridgeSettings
+from real.ros.connection import is_loopback, read_token
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "robot.local", ""])

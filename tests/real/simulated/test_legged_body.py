@@ -13,8 +13,8 @@ import pytest
 
 from real.ros.legged_messages import JointCommand
 from real.simulated.legged_body import LeggedBody
-from real.simulated.legged_log import LeggedLog, read_path
-from real.simulated.legged_settings import LeggedSettings
+from real.simulated.legged_settings import LeggedRobotSettings
+from real.simulated.robot_log import RobotLog, read_path
 from sim.robots.go1 import GO1
 
 PERIOD = 0.002
@@ -24,8 +24,8 @@ class Robot:
     """A body, its clock, and a host that may command it 50 times a second."""
 
     def __init__(self, log: str = "", **settings: Any) -> None:
-        self.log = LeggedLog(log)
-        self.body = LeggedBody(GO1, LeggedSettings(**settings), self.log)
+        self.log = RobotLog(log, "target")
+        self.body = LeggedBody(GO1, LeggedRobotSettings(**settings), self.log)
         self.now = 100.0
         self.sequence = 0
         self.run(0.2)
@@ -91,7 +91,7 @@ def test_joints_are_commanded_by_name() -> None:
 
 
 def test_a_robot_that_has_just_started_obeys_nobody_and_its_first_motion_is_no_jump() -> None:
-    body = LeggedBody(GO1, LeggedSettings(), LeggedLog(""))
+    body = LeggedBody(GO1, LeggedRobotSettings(), RobotLog("", "target"))
     command = JointCommand(round(99.99e9), "host", 1, GO1.joints, GO1.stance)
     assert body.command(command, 100.0) == "not armed"
     robot = Robot()
@@ -183,4 +183,4 @@ def test_it_measures_itself_with_noise_that_can_be_switched_off() -> None:
 )
 def test_settings_that_make_no_sense_are_refused(changes: dict[str, Any], told: str) -> None:
     with pytest.raises(ValueError, match=told):
-        LeggedSettings(**changes)
+        LeggedRobotSettings(**changes)

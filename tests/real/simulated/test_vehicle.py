@@ -12,7 +12,7 @@ import pytest
 
 from real.contract.robot import ESTOPPED, FAILSAFE, LANDED
 from real.ros.messages import ActuatorSample
-from real.simulated.rotor_log import RotorLog
+from real.simulated.robot_log import RobotLog
 from real.simulated.vehicle import FLYING, HOLDING, READY, WATCHDOG, Vehicle
 from sim.physics.rotor.parameters import PARAMETERS
 
@@ -23,10 +23,10 @@ START = (0.0, 0.0, 1.0)
 class Flight:
     """A vehicle and its clock."""
 
-    def __init__(self, name: str = "crazyflie-2025", log: RotorLog | None = None) -> None:
+    def __init__(self, name: str = "crazyflie-2025", log: RobotLog | None = None) -> None:
         self.parameters = PARAMETERS[name]
         self.hover = self.parameters.hover_fraction * self.parameters.max_speed
-        self.vehicle = Vehicle(self.parameters, START, DT, log or RotorLog(""))
+        self.vehicle = Vehicle(self.parameters, START, DT, log or RobotLog("", "rotor_speed"))
         self.now = 100.0
         self.sequence = 0
 
@@ -186,7 +186,7 @@ def test_an_accelerometer_at_rest_reads_gravity() -> None:
 
 
 def test_the_log_tells_what_reached_the_rotors(tmp_path: Path) -> None:
-    log = RotorLog(str(tmp_path / "rotor.jsonl"))
+    log = RobotLog(str(tmp_path / "rotor.jsonl"), "rotor_speed")
     flight = Flight(log=log)
     flight.run(0.05)
     flight.command(1000.0)

@@ -91,7 +91,7 @@ def test_exporting_a_teacher_is_a_type_error(tmp_path: Path) -> None:
     task = find_task("point")
     learned = PRIVILEGED.make_policy(PrivilegedConfig(), task)
     nothing = Episode({}, torch.ones(1, 1, dtype=torch.bool).numpy())
-    with pytest.raises(TypeError, match="a bundle holds a policy graph, which reads sensors alone; got LearnedTeacher"):
+    with pytest.raises(TypeError, match="only a PolicyGraph can be exported, got LearnedTeacher"):
         export_bundle(
             learned,  # type: ignore[arg-type]
             nothing, tmp_path / "out", name="x", task="point", kind=task.kind, safety=task.safety,
