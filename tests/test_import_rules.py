@@ -106,7 +106,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "deploy.firmware": ("deploy.bundle", "deploy.codegen", "deploy.mcu", "deploy.errors", "deploy.toolchain"),
     "sim.terrain": (),
     "sim.robots": (),
-    "sim.terms": (),
+    "sim.terms": ("sim.physics",),
     "sim.physics": ("sim.robots", "sim.terrain"),
     "sim.controllers": ("sim.physics", "sim.robots"),
     "sim.quadrotor": ("sim.physics", "sim.robots", "sim.terms", *SIM_ROOT),
