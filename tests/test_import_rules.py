@@ -122,7 +122,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "real.robots": ("real.contract", "real.timing", "real.safety", "real.ros", "real.bridge.client"),
     "real.simulated": ("real.contract", "real.ros", "real.bridge.client"),
     "robo_rl.output": (),
-    "robo_rl.doors": (),
+    "robo_rl.doors": ("robo_rl.training",),
     "robo_rl.evaluation": ("robo_rl.output", "robo_rl.training"),
     "robo_rl.view": ("robo_rl.output", "robo_rl.training", "robo_rl.evaluation"),
     "robo_rl.workflows": ("robo_rl.output", "robo_rl.training", "robo_rl.evaluation", "robo_rl.view"),
