@@ -10,7 +10,7 @@ ROOMS := policies sim robo_rl deploy real
 # A bare `make` explains itself.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test lint format bench tables robot-install-check browser mcu-tools clean
+.PHONY: help venv demo test mutants lint format bench tables robot-install-check browser mcu-tools clean
 
 help: ## show what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -38,6 +38,15 @@ test: $(STAMP) ## run the test suite (about a quarter of an hour on two cores)
 	echo "== running the tests in real time, one after the other"; \
 	$(BIN)/python -m pytest -m realtime $(PYTEST_ARGS); second=$$?; \
 	fine $$first && fine $$second
+
+# One process after the other: a mutant that hangs is told from others by its time. mutants/ keeps what is known, so an
+# interrupted run goes on where it was.
+MUTANTS := docs/results/mutants.txt
+mutants: $(STAMP) ## change what safety hangs on line by line, and list the changes that no test notices (two hours)
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[mutants]'
+	@echo "== changing real/safety, real/contract, the link's frames and golden episodes; survivors go to $(MUTANTS)"
+	@OMP_NUM_THREADS=1 nice $(BIN)/mutmut run --max-children 1
+	@$(BIN)/mutmut results | sed -n 's/^ *\(.*\): survived$$/\1/p' | xargs -n 1 $(BIN)/mutmut show > $(MUTANTS)
 
 lint: $(STAMP) ## ruff check, ruff format --check and mypy --strict
 	@echo "== checking style (ruff) and types (mypy --strict) of $(ROOMS) tests"
@@ -74,8 +83,8 @@ browser: ## install what films and the browser's tests need beside Python (Debia
 		echo "== not root: run  sudo apt-get install $(BROWSER_PACKAGES)  or the tests of films and browser are skipped"; \
 	fi
 
-MCU_PACKAGES := gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm cppcheck gcc libc6-dev clang
-MCU_TOOLS := arm-none-eabi-gcc qemu-system-arm cppcheck gcc clang
+MCU_PACKAGES := gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm cppcheck gcc libc6-dev clang cmake
+MCU_TOOLS := arm-none-eabi-gcc qemu-system-arm cppcheck gcc clang cmake
 mcu-tools: ## install what generated C is compiled, emulated and checked with (Debian's packages; as root)
 	@if (for tool in $(MCU_TOOLS); do command -v $$tool >/dev/null || exit 1; done); then \
 		echo "== $(MCU_TOOLS) are here"; \

@@ -1,4 +1,4 @@
-"""Marks for tests that need a compiler, the emulator or cppcheck, which `make mcu-tools` installs.
+"""Marks for tests that need a compiler, the emulator, cmake or cppcheck, which `make mcu-tools` installs.
 
 A test with such a mark skips with a reason where the tool is absent. Under CI=true it runs and fails there instead,
 so that a machine that should have the tools can't pass by leaving the tests out.
@@ -23,4 +23,5 @@ needs_gcc = needs("gcc")
 needs_clang = needs("clang")
 needs_arm = needs("arm-none-eabi-gcc")
 needs_qemu = needs("qemu-system-arm")
+needs_cmake = needs("cmake")
 needs_cppcheck = needs("cppcheck")

@@ -23,7 +23,9 @@ ROOT = Path(__file__).parent.parent
 # Where the import name is not the name of the distribution.
 DISTRIBUTIONS = {"serial": "pyserial", "warp": "warp-lang", "yaml": "pyyaml", "PIL": "pillow", "rsl_rl": "rsl-rl-lib"}
 USERS = ("", "robot", "train", "view", "sim2sim", "doors", "menagerie")
-"""The core and the extras of those who use the project; dev is for those who work on it."""
+"""The core and the extras of those who use the project."""
+DEVELOPERS = ("dev", "mutants")
+"""The extras of those who work on it."""
 
 
 def project() -> dict[str, Any]:
@@ -72,14 +74,14 @@ def tracked() -> list[Path]:
 
 
 def test_every_range_holds_its_tested_version() -> None:
-    for extra in (*USERS, "dev"):
+    for extra in (*USERS, *DEVELOPERS):
         for name, requirement in declared(extra).items():
             assert name in pinned(), f"{name} has no tested version in constraints.txt"
             assert requirement.specifier.contains(pinned()[name]), f"{requirement} excludes {pinned()[name]}"
 
 
 def test_constraints_are_complete() -> None:
-    roots = [r for extra in (*USERS, "dev") for r in declared(extra).values()]
+    roots = [r for extra in (*USERS, *DEVELOPERS) for r in declared(extra).values()]
     assert closure(roots) - set(pinned()) == set()
 
 
@@ -116,13 +118,13 @@ def test_what_the_tests_import_is_declared() -> None:
         for top in {name.split(".")[0] for name in imports(path.read_text(encoding="utf-8"))}
         if top not in (*ROOMS, "tests")
     }
-    assert used - {name for extra in (*USERS, "dev") for name in declared(extra)} == set()
+    assert used - {name for extra in (*USERS, *DEVELOPERS) for name in declared(extra)} == set()
 
 
 def test_every_dependency_has_its_reason() -> None:
     text = (ROOT / "docs/dependencies.md").read_text(encoding="utf-8")
     explained = {canonicalize_name(name) for name in re.findall(r"^\| ([\w.-]+) \|", text, re.MULTILINE)} - {"library"}
-    promised = {name for extra in (*USERS, "bench", "dev") for name in declared(extra)}
+    promised = {name for extra in (*USERS, "bench", *DEVELOPERS) for name in declared(extra)}
     assert explained == promised
 
 

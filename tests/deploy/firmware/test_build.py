@@ -29,7 +29,7 @@ from deploy.toolchain import MCU_FLAGS
 from policies.specs import CommandSpec, SafetyEnvelope
 from robo_rl.cli.main import main
 from tests.deploy.firmware import stand_in
-from tests.mcu_tools import needs_arm, needs_clang, needs_cppcheck, needs_gcc
+from tests.mcu_tools import needs_arm, needs_clang, needs_cmake, needs_cppcheck, needs_gcc
 
 FOLDERS: tuple[Target, ...] = ("crazyflie", "cmake", "zephyr", "px4")
 BARE = "startup.c", "clock.c", "uart_main.c", "bench_board.c", "semihosting.c", "lockstep_main.c"
@@ -67,7 +67,6 @@ def portable(sources: Path) -> list[str]:
     return names
 
 
-needs_cmake = pytest.mark.skipif(shutil.which("cmake") is None, reason="needs cmake, which is no part of mcu-tools")
 STRICT = (*WARNINGS, "-Wfloat-equal", "-Wcast-align", "-Wshadow", "-Wstrict-prototypes", "-Wmissing-prototypes")
 
 
