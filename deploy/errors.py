@@ -10,11 +10,11 @@ class BundleError(UserError):
 
 
 class NotAPolicyError(BundleError, TypeError):
-    """An export of what is no policy graph, such as a teacher, which reads what only a simulator knows."""
+    """An export of something other than a policy graph, such as a teacher, which reads privileged state."""
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an exception's text, or its type where it has none."""
+    """The first line of an exception's text, or the name of its type if it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 

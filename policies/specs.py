@@ -1,7 +1,7 @@
 """Specifications of named sensors, commands and policy states, of a safety envelope and of joints.
 
-Both worlds share them: tasks are made of them, and a bundle's manifest (deploy/bundle/manifest.py) holds them as they
-are. This module needs nothing but Python, because a robot's computer reads its manifest with it.
+Simulation and robot share them: tasks and a bundle's manifest (deploy/bundle/manifest.py) consist of the same
+specifications. This module imports only the standard library, because a robot's computer reads manifests with it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 Bounds = float | tuple[float, ...]
-"""One number for each channel, or one for all of them."""
+"""One number per channel, or one for all."""
 Between = Literal["mean", "first"]
 """How a state is updated when a policy is called several times within one control period."""
 
@@ -77,8 +77,8 @@ class CommandSpec:
     """A named actuator command, [batch, dim] float32.
 
     `low` and `high` are hard limits in `unit`; `rate_limit` is the largest change per second that the safety supervisor
-    lets through; `labels` name the channels in order; `safe` is the value that stops the actuators; `frame` is what the
-    command's axes are, such as "body" or "joint", or "" for a command without axes, such as rotor speeds.
+    lets through; `labels` name the channels in order; `safe` is the value that stops the actuators; `frame` names the
+    command's axes, such as "body" or "joint"; "" for a command without axes, such as rotor speeds.
     """
 
     name: str
@@ -149,9 +149,8 @@ class SafetyEnvelope:
     a reading to the use of the command computed from it; `max_position_error` m from the target in each axis;
     `max_speed` m/s; `geofence_low` and `geofence_high` m along the world's axes, relative to where the robot was armed.
 
-    Every part but the ages may be None: then its check does not exist, as the tilt of an arm that is bolted down. Which
-    parts a robot can't do without follows from the policy's kind (real/missions/kinds.py), which refuses a bundle
-    without them.
+    Every limit except the ages may be None, which switches its check off, such as the tilt of an arm that is bolted
+    down. The policy's kind (real/missions/kinds.py) requires some of them and refuses a bundle without.
     """
 
     max_tilt: float | None
@@ -175,9 +174,9 @@ class SafetyEnvelope:
 
 @dataclass(frozen=True)
 class MotorSpec:
-    """Motors of joints that hold a target: torque = stiffness * (target - q) - damping * qd, limited to +-torque_limit.
+    """Motors of joints with a target: torque = stiffness * (target - q) - damping * qd, limited to +-torque_limit.
 
-    Nm/rad, Nm s/rad and Nm, one value for each joint.
+    Units are Nm/rad, Nm s/rad and Nm, with one value per joint.
     """
 
     stiffness: tuple[float, ...]
@@ -195,8 +194,8 @@ class MotorSpec:
 class JointSpec:
     """Position-controlled joints, every tuple in the order of `names`; angles in rad.
 
-    `low` and `high` are the joint limits. `motors` is None where the gains are not known, `stance` (the pose the
-    robot stands or waits in) and `lying` (the pose it lies at rest in) where a robot has no such pose.
+    `low` and `high` are the joint limits. `motors` is None if the gains are unknown. `stance` is the pose in which the
+    robot stands or waits, `lying` the one in which it lies at rest; None if a robot has no such pose.
     """
 
     names: tuple[str, ...]

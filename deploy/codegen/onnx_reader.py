@@ -17,7 +17,7 @@ from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from deploy.bundle import onnx_graph
-from deploy.errors import BundleError
+from deploy.errors import BundleError, first_line
 
 Shape = tuple[int, ...]
 Array = NDArray[Any]
@@ -122,8 +122,7 @@ class _Reader:
             with np.errstate(all="ignore"):
                 results: Any = ReferenceEvaluator(proto, opsets=self._opsets).run(None, feeds)
         except Exception as error:  # ONNX's implementation raises whatever numpy raises.
-            text = (str(error) or type(error).__name__).strip().splitlines()[0]
-            raise node.refused(f"its result has no fixed shape ({text})") from None
+            raise node.refused(f"its result has no fixed shape ({first_line(error)})") from None
         return [np.asarray(value) for value in results]
 
     def _example(self, name: str) -> Array:

@@ -85,7 +85,7 @@ class PolicyGraph(nn.Module):
     def _reset_rows(self, device: torch.device) -> tuple[Tensor, ...]:
         """The states' reset values [1, dim], cached per device: with many robots, almost every step resets one."""
         if device not in self._rows:
-            self._rows[device] = tuple(_reset_row(s, device) for s in self.states)
+            self._rows[device] = tuple(torch.tensor([s.reset], dtype=torch.float32, device=device) for s in self.states)
         return self._rows[device]
 
     def reset_where(self, state: State, mask: Tensor) -> State:
@@ -152,7 +152,3 @@ def _states(terms: Sequence[ObservationTerm], memory: tuple[StateSpec, ...]) -> 
     if len(set(names)) != len(names):
         raise ValueError(f"two states have the same name: {names}; rename one")
     return states
-
-
-def _reset_row(spec: StateSpec, device: torch.device | str) -> Tensor:
-    return torch.tensor([spec.reset], dtype=torch.float32, device=device)
