@@ -10,7 +10,7 @@ ROOMS := policies sim robo_rl deploy real
 # A bare `make` explains itself.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test mutants lint format bench tables robot-install-check browser mcu-tools clean
+.PHONY: help venv demo test mutants lint format bench tables pictures robot-install-check browser mcu-tools clean
 
 help: ## show what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -67,6 +67,17 @@ bench: $(STAMP) ## measure into docs/results/*.json, all but the long benchmarks
 tables: $(STAMP) ## write the tables of README.md and docs/benchmarks.md from docs/results/*.json
 	@echo "== writing the tables of README.md and docs/benchmarks.md from docs/results/*.json"
 	@$(BIN)/python -m robo_rl.bench.tables
+
+# Half the size of what `play` films by default keeps all pictures below 2 MB.
+PICTURE := --width 480 --height 270 --fps 16.7
+RUN ?= runs/walk
+pictures: $(STAMP) ## film a walking run (RUN=runs/walk) and the demo's quadrotor, and plot its flight, into docs/pictures
+	@echo "== filming $(RUN) and a fresh demo, and plotting its flight, into docs/pictures"
+	@mkdir -p docs/pictures
+	@$(BIN)/robo-rl play $(RUN) --video docs/pictures/walk.webp --seconds 8 $(PICTURE)
+	@$(BIN)/robo-rl demo
+	@$(BIN)/robo-rl play runs/demo/run --video docs/pictures/hover.webp --seconds 3 --robots 9 $(PICTURE)
+	@cp runs/demo/flight.png docs/pictures/flight.png
 
 robot-install-check: ## prove that robo-rl[robot] alone runs without torch, in a fresh environment
 	@echo "== installing robo-rl[robot] alone into a temporary environment"

@@ -26,7 +26,7 @@ class Arguments:
     run_or_bundle: RunOrBundle
     """Folder that `robo-rl train` or `robo-rl export` wrote."""
     video: OptionalFile = None
-    """Write a film to this .mp4 file; no display is needed."""
+    """Write a film to this .mp4 file, or an animated picture for a page to this .webp file; no display is needed."""
     web: bool = False
     """Serve a viewer for the browser until Ctrl-C, with commands, push, reset, pause and terrain level."""
     port: int = 8080

@@ -1,4 +1,7 @@
-"""Films of a policy: the robot followed by a camera, with command and true velocity, as H.264 in an mp4 file."""
+"""Films of a policy: the robot followed by a camera, with command and true velocity.
+
+An .mp4 file is H.264; a .webp file is an animated picture that pages show like any other, and repeat.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,11 @@ from robo_rl.view.renderer import Image, Renderer
 from robo_rl.view.show import Show
 from robo_rl.view.stage import Stage, find_stage
 
-SUFFIX = ".mp4"
+FORMATS: dict[str, tuple[str, list[str]]] = {
+    ".mp4": ("libx264", ["-crf", "21", "-preset", "veryfast", "-movflags", "+faststart"]),
+    ".webp": ("libwebp_anim", ["-loop", "0", "-quality", "60", "-compression_level", "6"]),
+}
+"""Encoder and its options by the end of a film's name."""
 
 
 @dataclass(frozen=True)
@@ -125,12 +132,12 @@ class FollowCamera:
 
 def check_target(path: Path) -> None:
     """Raise UserError now rather than after the film when `path` can't become one."""
-    if path.suffix.lower() != SUFFIX:
-        raise UserError(f"--video {path} must end in {SUFFIX}")
+    if path.suffix.lower() not in FORMATS:
+        raise UserError(f"--video {path} must end in {' or '.join(FORMATS)}")
     try:
         folder = path.is_dir()
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Only an attempt says whether it is allowed: to root, for one, everything seems to be.
+        # Only an attempt shows whether it is allowed: permissions say nothing to root, for example.
         trial = _temporary(path)
         trial.touch()
         trial.unlink()
@@ -141,7 +148,7 @@ def check_target(path: Path) -> None:
 
 
 def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.stem}.{os.getpid()}{SUFFIX}")
+    return path.with_name(f".{path.stem}.{os.getpid()}{path.suffix.lower()}")
 
 
 @contextmanager
@@ -153,18 +160,19 @@ def encoder(path: Path, settings: FilmSettings, fps: float) -> Iterator[Callable
     import imageio_ffmpeg
 
     temporary = _temporary(path)
+    codec, options = FORMATS[path.suffix.lower()]
     try:
         writer: Any = imageio_ffmpeg.write_frames(
             str(temporary),
             (settings.width, settings.height),
             fps=fps,
-            codec="libx264",
+            codec=codec,
             pix_fmt_in="rgb24",
             pix_fmt_out="yuv420p",
             quality=None,
             macro_block_size=2,
             ffmpeg_log_level="quiet",
-            output_params=["-crf", "21", "-preset", "veryfast", "-movflags", "+faststart"],
+            output_params=options,
         )
         try:
             writer.send(None)
@@ -173,7 +181,7 @@ def encoder(path: Path, settings: FilmSettings, fps: float) -> Iterator[Callable
             writer.close()
         os.replace(temporary, path)
     except OSError as error:
-        # What the encoder itself runs into it does not tell: mostly a full disk.
+        # The encoder does not say why it failed; mostly the disk is full.
         reason = error.strerror or "the encoder could not go on; is there room?"
         raise UserError(f"can't write the film {path} ({reason})") from None
     finally:

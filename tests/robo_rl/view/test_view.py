@@ -62,6 +62,14 @@ def test_a_film_has_its_size_length_codec_and_a_robot_in_it(drawing: str, name: 
     assert os.listdir(tmp_path) == ["film.mp4"]
 
 
+def test_a_film_can_be_an_animated_picture_that_repeats(drawing: str, tmp_path: Path) -> None:
+    from PIL import Image as Picture
+
+    record(show_of("crazyflie-hover"), tmp_path / "film.webp", SMALL)
+    with Picture.open(tmp_path / "film.webp") as film:
+        assert (film.format, film.size, film.n_frames, film.info["loop"]) == ("WEBP", (160, 96), 5, 0)  # type: ignore[attr-defined]
+
+
 def test_a_film_that_breaks_off_leaves_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "film.mp4"
     path.write_bytes(b"old")
@@ -81,7 +89,7 @@ def test_places_that_can_become_no_film_are_refused_at_once(tmp_path: Path) -> N
     (tmp_path / "folder.mp4").mkdir()
     (tmp_path / "file").write_text("")
     for path, reason in (
-        (tmp_path / "film.avi", "must end in .mp4"),
+        (tmp_path / "film.avi", "must end in .mp4 or .webp"),
         (tmp_path / "folder.mp4", "is a folder"),
         (tmp_path / "file" / "film.mp4", "can't be written"),
         (tmp_path / ("x" * 300) / "film.mp4", "can't be written"),
