@@ -171,6 +171,48 @@ def test_readme_starts_with_the_two_commands() -> None:
     assert commands == ["make demo", "make test"]
 
 
+# Figures that only a measurement can give: shares with decimals, speeds, costs of time and memory, sizes, comparisons.
+MEASURED = re.compile(
+    r"""\d(\.\d+)?\ times\ (as\ )?(fast|slow|soon|quick)
+    | \d[\d ,.]*(million\ |thousand\ )?(steps?|samples|updates|instructions|worlds|robots)\ (a|per)\ second
+    | \d\ million\ (steps|samples) | \d[\d ]*\ instructions
+    | \b(takes?|took|costs?|spends?|trains?|trained)
+      (\ \w+){0,3}\ [\d.]+(\ to\ [\d.]+)?\ ?(ms|s|us|min(utes?)?|hours?|%)\b
+    | \d\.\d+\ ?% | \d\ ?(kB|MB|GB)\b(?!/) | RMSE\ of\ \d | \d\ ?%\ (success|survival|longer|faster|slower)""",
+    re.VERBOSE,
+)
+LIMITS = ("The stack (16 kB)", "less than 9 kB of flash (tested)", "at most 4 kB", "1 MB a message")
+"""Sizes that are settings, or that a test holds."""
+
+
+def test_measured_figures_are_generated_and_never_typed() -> None:
+    for document in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        text = document.read_text(encoding="utf-8")
+        prose = re.sub(r"<!-- table: .*?<!-- end of table -->|```.*?```|`[^`\n]*`", "", text, flags=re.DOTALL)
+        for limit in LIMITS:
+            prose = prose.replace(limit, "")
+        found = [match[0] for match in MEASURED.finditer(" ".join(prose.split()))]
+        assert found == [], f"{document.name}: let `robo-rl bench` write such figures, or say it without a number"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "98.1 % of the flights", "3 million samples", "51 200 instructions", "it takes 12 s", "56 kB of flash",
+        "2.5 times as fast", "20 000 steps a second", "an RMSE of 12 mm", "its steps take 5 % longer",
+        "trained for 43 minutes",
+    ],
+)  # fmt: skip
+def test_a_typed_figure_is_found(text: str) -> None:
+    assert MEASURED.search(text)
+
+
+def test_the_pictures_are_small() -> None:
+    pictures = list((ROOT / "docs/pictures").iterdir())
+    assert {".webp", ".png"} == {path.suffix for path in pictures}
+    assert sum(path.stat().st_size for path in pictures) < 2e6
+
+
 def test_make_explains_every_target() -> None:
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
     phony = re.search(r"^\.PHONY: (.*)$", text, re.MULTILINE)

@@ -41,7 +41,21 @@ TUNED = PidGains(
     integral=22.1,
     max_integral=3.92,
 )
-TUNED_FEED_FORWARD = replace(TUNED, feed_forward=1.0)
+TUNED_FEED_FORWARD = PidGains(
+    cascade=CascadeGains(
+        position=61.6,
+        velocity=11.1,
+        attitude=827.0,
+        rate=41.5,
+        yaw=14.0,
+        yaw_rate=17.9,
+        lead=0.00852,
+        max_acceleration=45.6,
+    ),
+    integral=74.9,
+    max_integral=4.76,
+    feed_forward=1.11,
+)
 
 Controller = Callable[[Sensors], Commands]
 Controllers = Callable[[int], Controller]

@@ -16,6 +16,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -37,6 +38,7 @@ CHANGED = {
     None: " This checkout lacks that commit, so whether what it measures has changed since is unknown.",
 }
 """What stands behind the commit of a result, by whether its code has changed since."""
+OLDER = ", code changed since"
 
 TABLES: dict[str, Callable[[Result], str]] = {
     "hover": flight_tables.hover,
@@ -53,49 +55,49 @@ TABLES: dict[str, Callable[[Result], str]] = {
 }
 SUMMARY: tuple[tuple[str, str, str, Callable[[Result], str]], ...] = (
     (
-        "a quadrotor learns to hover: training time, median over seeds",
+        "Crazyflie learns to hover: training time, median",
         "hover",
         "hover",
         lambda r: f"{r['median_train_seconds']:.0f} s",
     ),
     (
-        "and then holds its place, of starts that can be saved at all: median over seeds",
+        "Crazyflie hovers: success, of the starts that can be saved at all, median",
         "hover",
         "hover",
         lambda r: percent(median(seed["share_of_savable"] for seed in r["seeds"])),
     ),
     (
-        "a quadruped learns to follow velocity commands: training time, median over seeds",
+        "Go1 learns to follow velocity commands: training time, median",
         "walk",
         "walking",
         lambda r: legged_tables.seconds(r["median_seconds_to_0.20"], " s"),
     ),
     (
-        "its velocity error in the end, median over seeds",
+        "Go1 walks: velocity error after the whole training, median",
         "walk",
         "walking",
         lambda r: f"{r['median_final_velocity_error']:.2f} m/s",
     ),
     (
-        "the same error in another physics engine, over that in its own",
+        "Go1 walks in another physics engine: velocity error, relative to its own engine",
         "sim2sim",
         "in-another-physics-engine",
         lambda r: f"{r['ratio']['velocity_error']:.2f}",
     ),
     (
-        "a whole step of the quadruped's environment, as a share of MuJoCo's alone: least",
+        "Go1 environment: speed, relative to bare MuJoCo, lowest",
         "env",
         "a-legged-environments-own-cost",
         lambda r: percent(min(row["share_of_bare"] for row in r["worlds"].values())),
     ),
     (
-        "from sensor to command through a ROS bridge, 99 % of commands",
+        "control loop through a ROS bridge: age of a command, 99th percentile, highest",
         "loop",
         "control-loop",
         lambda r: f"{max(row['age_p99_ms'] for row in r['rates'].values()):.0f} ms",
     ),
     (
-        "flights of an emulated microcontroller that lasted, of all",
+        "Crazyflie firmware on an emulated microcontroller: flights that lasted",
         "chip",
         "flown-by-a-microcontroller",
         lambda r: (
@@ -158,7 +160,7 @@ def section(name: str, results: Path) -> str:
     """What stands between the markers of table `name`; says how to measure it when there is no result file yet."""
     if name == "summary":
         rows = [
-            (what, figure, f"[{table}](docs/benchmarks.md#{anchor})")
+            (what, figure, f"[{table}](docs/benchmarks.md#{anchor}){_from(table, results, partial(_age, table))}")
             for what, table, anchor, shown in SUMMARY
             if (figure := _from(table, results, shown))
         ]
@@ -180,6 +182,10 @@ def _from(name: str, results: Path, shown: Callable[[Result], str]) -> str:
         raise UserError(
             f"{path} is no result of `{_command(name)}` ({type(error).__name__}: {error}); measure it again"
         ) from error
+
+
+def _age(name: str, result: Result) -> str:
+    return OLDER if changed_since(result["git_commit"], measured_code(name)) else ""
 
 
 def _command(name: str) -> str:
