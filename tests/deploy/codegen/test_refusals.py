@@ -121,7 +121,7 @@ def test_the_command_writes_a_folder_and_says_what_it_costs(
 ) -> None:
     assert main(["codegen", str(hover.bundle.path), str(tmp_path / "c"), "--rate", "200"]) == 0
     printed = capsys.readouterr().out
-    assert "multiply-accumulates" in printed and "2 times a control period" in printed
+    assert "multiply-accumulates" in printed and "2 times per control period" in printed
     assert sorted(os.listdir(tmp_path / "c")) == sorted(FILES)
     readme = (tmp_path / "c" / "README.md").read_text()
     assert f"| policy_state, owned by the caller | {4 * (2 * 12 + 1)} bytes |" in readme
