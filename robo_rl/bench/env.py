@@ -107,7 +107,7 @@ class FullStep:
 
 
 class BareStep:
-    """`Batch.step` alone, under the commands that the prepared actions stand for."""
+    """`Batch.step` alone, under the commands that the prepared actions give."""
 
     def __init__(self, task: Task, full: FullStep) -> None:
         from mujoco.batch import Batch

@@ -56,7 +56,7 @@ def walk(result: Result) -> str:
 
 
 def ppo(result: Result) -> str:
-    """One row a trainer, and how much sooner ours reaches the same return."""
+    """One row a trainer, and how much faster ours reaches the same return."""
     rows = [
         (
             row["trainer"], f"{row['samples_per_second']:,.0f}", seconds(row["seconds_to_return"]),
@@ -94,7 +94,7 @@ def rough(result: Result) -> str:
         for kind, share in marks.items()
     )
     missing = ", ".join(kind.replace("_", " ") for kind in result["missing"])
-    verdict = f"Below 80 %: {missing}." if missing else "All are at 80 % or more."
+    below = f"Below 80 %: {missing}." if missing else "All are at 80 % or more."
     level = result["mean_terrain_level"]
     reached = (
         ""
@@ -105,7 +105,7 @@ def rough(result: Result) -> str:
     return (
         f"{markdown_table(title, rows)}\n\n"
         f"{spent}{reached}Success on stairs of {result['stair_height_m']:.2f} m and slopes of "
-        f"{result['slope_angle_rad']:.2f} rad: {named}. {verdict}"
+        f"{result['slope_angle_rad']:.2f} rad: {named}. {below}"
     )
 
 

@@ -1,4 +1,4 @@
-"""What the tables of the docs are written with."""
+"""Markdown tables and percentages for the docs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 Result = Mapping[str, Any]
-"""What stands in a result file."""
+"""The content of a result file."""
 
 
 def markdown_table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

@@ -1,10 +1,10 @@
-"""An open-loop oracle: which starts can be saved at all, by a pilot who knows everything and plans every rotor command.
+"""An open-loop oracle: which starts can be saved at all, by optimised rotor commands with privileged knowledge.
 
-Each start gets `PLANS` plans of 1.5 s: the rotor commands of a privileged cascaded controller with gains drawn anew for
-each plan. Adam then improves all of them at once through the differentiable physics, with the disturbance known and no
+Each start gets `PLANS` plans of 1.5 s: the rotor commands of a privileged cascaded controller with other gains for each
+plan. Adam then improves all of them at once through the differentiable physics, with the disturbance known and no
 noise. A start counts as saved when some plan keeps the vehicle inside the task's bounds all the way and leaves it level
-and slow. What it does not save may still be savable: it is a lower bound, and the benchmark joins it with what every
-trained policy saved.
+and slow. This is a lower bound, since other starts may still be savable; the benchmark adds what any trained policy
+saved.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def savable(truth: Truth, period: float, seed: int = 0) -> Tensor:
         optimizer.zero_grad()
         cost.backward()
         assert plan.grad is not None
-        # Each plan is a problem of its own: its gradient is scaled alone, so that one that explodes harms no other.
+        # Each plan is a problem of its own, so each gradient is scaled alone and one that explodes affects no other.
         norm = plan.grad.square().sum((0, 2), keepdim=True).sqrt()
         plan.grad.div_(norm.clamp_min(1e-9)).nan_to_num_()
         optimizer.step()

@@ -14,8 +14,8 @@ from typing import Any
 from policies.errors import UserError
 
 BENCHMARK_SEED = 50_000_017
-"""Seed of the starts and commands that benchmarks judge policies on, and that nothing else uses: trainings take seeds
-below 10 000 000, `eval` and whoever chooses settings use others."""
+"""Seed of the starts and commands on which benchmarks evaluate policies, and which nothing else uses: trainings take
+seeds below 10 000 000, and `eval` and the choice of settings have seeds of their own."""
 
 
 @dataclass(frozen=True)

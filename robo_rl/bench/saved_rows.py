@@ -63,7 +63,7 @@ def read(path: Path) -> dict[str, Any] | None:
 
 
 def difference(saved: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
-    """Why numbers of the document `saved` can't stand beside numbers measured now; empty when they can."""
+    """Why numbers in the document `saved` are not comparable with numbers measured now; empty when they are."""
     commit = results.git_commit()
     if commit is None:
         return "without git, nothing says whether the code is the same"

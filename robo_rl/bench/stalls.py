@@ -1,8 +1,8 @@
 """A witness for timing measurements: does the machine itself pause?
 
-One process a core, pinned to it and at real-time priority, only wakes every 2 ms and notes when it wakes late. A pause
-that holds up all cores at once comes from below the operating system (a virtual machine whose host takes it off its
-cores), and no program can be on time through it. `python -m robo_rl.bench.stalls CORE` is one such process.
+One process on each core, pinned to it and at real-time priority, wakes every 2 ms and records when it wakes late. A
+pause of all cores at once comes from below the operating system (the host of a virtual machine stops it), and during it
+no program can be on time. `python -m robo_rl.bench.stalls CORE` is one such process.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The tables of the docs, written from the result files that `robo-rl bench` leaves; nobody types a measured number.
+"""The tables of the docs, written from the result files of `robo-rl bench`, so that no measured number is typed.
 
-A document holds pairs of markers, and only what stands between them is generated:
+A document holds pairs of markers, and only the text between them is generated:
 
     <!-- table: hover -->
     ...
@@ -37,7 +37,7 @@ CHANGED = {
     False: "",
     None: " This checkout lacks that commit, so whether what it measures has changed since is unknown.",
 }
-"""What stands behind the commit of a result, by whether its code has changed since."""
+"""The sentence after the commit of a result, by whether the measured code has changed since."""
 OLDER = ", code changed since"
 
 TABLES: dict[str, Callable[[Result], str]] = {
@@ -106,14 +106,14 @@ SUMMARY: tuple[tuple[str, str, str, Callable[[Result], str]], ...] = (
         ),
     ),
 )
-"""What README.md shows: what it is, its table, that table's heading as a link, and the value."""
+"""The rows of README.md: what is measured, its table, the anchor of that table's heading, and the value."""
 COMMANDS = {"sim2sim": "sim2sim BUNDLE"}
 """How `robo-rl` measures a table, where it is not `bench NAME`."""
 
 
 def provenance(name: str, result: Result) -> str:
-    """Where the numbers of table `name` come from: command, machines, versions, evaluation seed, and the commit with
-    what has become of its code.
+    """Where the numbers of table `name` come from: command, machines, versions, evaluation seed and commit, and whether
+    the measured code has changed since.
     """
     where = "; and on ".join(
         dict.fromkeys(_machine(machine) for machine in (result["machine"], *_row_machines(result)))
@@ -133,7 +133,7 @@ def _machine(machine: Result) -> str:
 
 
 def _row_machines(value: Any) -> Iterator[Result]:
-    """The machines that rows, wherever they are in a result, name as their own."""
+    """The machines that the rows of a result name, at any depth of `value`."""
     if isinstance(value, dict):
         for name, entry in value.items():
             if name == "machine":
@@ -157,7 +157,7 @@ def _evaluation_seeds(result: Result) -> Iterator[int]:
 
 
 def section(name: str, results: Path) -> str:
-    """What stands between the markers of table `name`; says how to measure it when there is no result file yet."""
+    """The text between the markers of table `name`; says how to measure it when there is no result file yet."""
     if name == "summary":
         rows = [
             (what, figure, f"[{table}](docs/benchmarks.md#{anchor}){_from(table, results, partial(_age, table))}")
@@ -172,7 +172,7 @@ def section(name: str, results: Path) -> str:
 
 
 def _from(name: str, results: Path, shown: Callable[[Result], str]) -> str:
-    """What `shown` makes of the result of table `name`; nothing where it is not measured yet."""
+    """The text that `shown` gives for the result of table `name`; empty where it is not measured yet."""
     path = results / f"{name}.json"
     if not path.exists():
         return ""
@@ -193,7 +193,7 @@ def _command(name: str) -> str:
 
 
 def render(text: str, results: Path) -> str:
-    """`text` with every marked region written anew from the result files in `results`."""
+    """`text` with every marked region rewritten from the result files in `results`."""
     return REGION.sub(lambda m: m["begin"] + section(m["name"], results) + m["end"], text)
 
 

@@ -94,7 +94,7 @@ def _measure(name: str, settings: Any, out: Path | None, resume: bool) -> int:
 
 
 def _finished(name: str, out: Path, settings: dict[str, Any], rows: SavedRows) -> dict[str, Any] | None:
-    """The complete result in `out` where it can stand for a measurement now; None, and why not, where it can't."""
+    """The complete result in `out` if nothing needs to be measured again; else None, after saying why."""
     if rows.path.exists():
         if rows.why_not:
             _say(name, f"no row of {rows.path} is used: {rows.why_not}")

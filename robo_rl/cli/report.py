@@ -16,18 +16,18 @@ from robo_rl.cli.parsing import parse
 
 @dataclass(frozen=True)
 class Arguments:
-    """Write one HTML page about a run: curves, evaluation, film and settings; it opens anywhere, without a network."""
+    """Write one self-contained HTML page about a run: curves, evaluation, film and settings."""
 
     run: tyro.conf.Positional[Folder]
     """Folder that `robo-rl train` wrote."""
     out: OptionalFile = None
-    """Page to write; report.html in the run's folder when not given."""
+    """Page to write; report.html in the run's folder by default."""
     episodes: int = 500
     """Held-out starts of the evaluation."""
     seconds: float = 10.0
-    """Length of the film."""
+    """Length of the film in s."""
     no_video: bool = False
-    """Leave the film out, as a machine without OpenGL must."""
+    """Leave out the film, on a machine without OpenGL."""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -67,7 +67,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _target(path: Path) -> Path:
-    """`path`, refused now rather than after the evaluation when it can't become a page."""
+    """`path`; raises UserError before the evaluation when it can't be written."""
     if path.is_dir():
         raise UserError(f"--out {path} is a folder; name a file")
     try:

@@ -35,7 +35,7 @@ class FilmSettings:
     """How long, how large and of how many robots."""
 
     seconds: float = 10.0
-    """Length of the film in s, which is simulated time, too."""
+    """Length of the film in s of simulated time."""
     width: int = 960
     """Pixels; an even number."""
     height: int = 540
@@ -60,7 +60,7 @@ Progress = Callable[[int, int], None]
 
 
 def record(show: Show, path: Path, settings: FilmSettings = FilmSettings(), progress: Progress | None = None) -> int:
-    """Film `show` from now on into `path`, atomically; returns the number of pictures.
+    """Film `show` from its present state into `path`, atomically; returns the number of pictures.
 
     Raises UserError when the file can't be written or the machine can't draw.
     """
@@ -81,7 +81,7 @@ def record(show: Show, path: Path, settings: FilmSettings = FilmSettings(), prog
 
 
 def picture(show: Show, stage: Stage, renderer: Renderer, camera: FollowCamera) -> Image:
-    """The picture of what stands now."""
+    """A picture of the present state."""
     data = camera.data_for(stage.model)
     poses: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
 
@@ -102,7 +102,7 @@ def picture(show: Show, stage: Stage, renderer: Renderer, camera: FollowCamera) 
 
 
 class FollowCamera:
-    """Looks at the robot from the side, a little from above; it follows softly, and jumps when the robot does."""
+    """A camera at the robot's side, a little above it, that follows with a lag, and jumps when the robot jumps."""
 
     LAG = 0.25  # s
     JUMP = 1.0  # m between two pictures
@@ -115,13 +115,13 @@ class FollowCamera:
         self._data: mujoco.MjData | None = None
 
     def data_for(self, model: mujoco.MjModel) -> mujoco.MjData:
-        """A state to pose robots in, made once."""
+        """A state to pose robots in, created once."""
         if self._data is None:
             self._data = mujoco.MjData(model)
         return self._data
 
     def follow(self, position: NDArray[np.float64], seconds: float) -> None:
-        """Turn to a robot that is at `position` [3] m at time `seconds`."""
+        """Turn towards a robot at `position` [3] m at time `seconds`."""
         if self._before is None or np.linalg.norm(position - self._before) > self.JUMP:
             self.camera.lookat[:] = position
         else:
@@ -153,7 +153,7 @@ def _temporary(path: Path) -> Path:
 
 @contextmanager
 def encoder(path: Path, settings: FilmSettings, fps: float) -> Iterator[Callable[[Image], None]]:
-    """Gives the function that takes picture after picture; the file appears when the block ends well.
+    """Yields the function that encodes one picture; the file appears when the block ends without an error.
 
     Raises UserError when the encoder can't be started or can't write.
     """

@@ -1,8 +1,8 @@
-"""Off-screen OpenGL without a display: which of the machine's ways works, and a context of that kind.
+"""Off-screen OpenGL without a display: which backend works on this machine, and a context of that kind.
 
-EGL (a GPU's driver, or Mesa in software) comes first, OSMesa (Mesa in software alone) second. A library that is there
-may still fail, or end the process, once a context is made; and the first one that is imported binds PyOpenGL for good.
-So each is tried in a short process of its own before this one commits itself.
+EGL (a GPU's driver, or Mesa in software) comes first, OSMesa (Mesa in software alone) second. An installed library may
+still fail, or end the process, when a context is made, and the first one that is imported binds PyOpenGL until the
+process ends. So each is tried in a short process of its own first.
 """
 
 from __future__ import annotations
@@ -16,15 +16,17 @@ from typing import Any
 from policies.errors import UserError
 
 BACKENDS = ("egl", "osmesa")
-PATIENCE = 60.0  # s that a trial may take on a busy machine
-MEND = "install one: apt-get install libegl1 libgl1-mesa-dri (any machine; with an NVIDIA GPU its driver has its own)"
+TRIAL_TIMEOUT = 60.0  # s, for a busy machine
+INSTALL = (
+    "install one: apt-get install libegl1 libgl1-mesa-dri (any machine; with an NVIDIA GPU its driver has its own)"
+)
 
 
 @cache
 def find_backend() -> str:
-    """The first of `BACKENDS` that draws here, or the one that the variable MUJOCO_GL asks for.
+    """The first of `BACKENDS` that works here, or the one that the variable MUJOCO_GL names.
 
-    Raises UserError, which says what to install, when none does.
+    Raises UserError, which says what to install, when none works.
     """
     asked = os.environ.get("MUJOCO_GL", "").lower()
     candidates = (asked,) if asked in BACKENDS else BACKENDS
@@ -32,21 +34,21 @@ def find_backend() -> str:
         if works(name):
             return name
     tried = " and ".join(candidates)
-    raise UserError(f"can't draw off-screen, OpenGL through {tried} does not work on this machine; {MEND}")
+    raise UserError(f"can't draw off-screen, OpenGL through {tried} does not work on this machine; {INSTALL}")
 
 
 def works(name: str) -> bool:
-    """Whether a context of this kind can be made and drawn with, tried in a process of its own."""
+    """Whether a context of this kind can be made and drawn with, as a process of its own finds out."""
     trial = [sys.executable, "-m", "robo_rl.view.gl", name]
     try:
-        done = subprocess.run(trial, env=environment(name), capture_output=True, timeout=PATIENCE, check=False)
+        done = subprocess.run(trial, env=environment(name), capture_output=True, timeout=TRIAL_TIMEOUT, check=False)
     except subprocess.TimeoutExpired:
         return False
     return done.returncode == 0
 
 
 def environment(name: str) -> dict[str, str]:
-    """The environment variables under which MuJoCo and PyOpenGL take this way."""
+    """The environment variables with which MuJoCo and PyOpenGL use this backend."""
     return {**os.environ, "MUJOCO_GL": name, "PYOPENGL_PLATFORM": name}
 
 
@@ -74,5 +76,5 @@ if __name__ == "__main__":
         _try(sys.argv[1])
     except Exception as error:
         sys.exit(f"{type(error).__name__}: {error}")
-    # Drivers are known to stumble when they are torn down; the answer is known by now.
+    # Some drivers crash when they are unloaded, which must not change the answer.
     os._exit(0)

@@ -1,4 +1,4 @@
-"""What a picture says beside the robot: arrows of commanded and true velocity, and a few lines of text."""
+"""What a picture shows besides the robot: arrows of commanded and true velocity, and a few lines of text."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _arrow(
         geom, mujoco.mjtGeom.mjGEOM_ARROW, np.zeros(3), np.zeros(3), np.eye(3).ravel(), np.array(colour, np.float32)
     )
     mujoco.mjv_connector(geom, mujoco.mjtGeom.mjGEOM_ARROW, 0.014, start, end)
-    # Arrows are signs, not things: they cast no light of their own and are as bright in the shade.
+    # Arrows look the same in light and shade.
     geom.emission = 0.4
     geom.category = int(mujoco.mjtCatBit.mjCAT_DECOR)
     scene.ngeom += 1
@@ -67,7 +67,7 @@ Line = tuple[str, tuple[float, ...] | None]
 
 
 def caption(task: str, seconds: float, truth: Truth, world: int) -> list[Line]:
-    """The lines that go with a picture of `world` at `seconds` since the start."""
+    """The lines of text for a picture of `world` at `seconds` since the start."""
     lines: list[Line] = [(f"{task}   {seconds:5.1f} s", None)]
     if "velocity_command" in truth:
         command, velocity = truth["velocity_command"][world], truth["linear_velocity"][world]
@@ -108,7 +108,7 @@ def write_lines(picture: NDArray[np.uint8], lines: list[Line]) -> NDArray[np.uin
 
 @cache
 def _font(size: int) -> Any:
-    """Digits of one width, so that lines do not jitter."""
+    """A font with digits of one width, so that lines do not jitter."""
     from PIL import ImageFont
 
     return ImageFont.truetype(str(fixed_width_font()), size)

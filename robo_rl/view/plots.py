@@ -31,7 +31,7 @@ CURVES = {
     "episode_return": "mean return of an episode",
     "reward": "mean reward of a step",
 }
-"""Metrics worth a panel, with what they say; a training has some of them."""
+"""Metrics that get a panel, with their labels; a training has some of them."""
 
 
 def training(curve: Sequence[dict[str, float]], title: str, path: Path) -> None:
@@ -57,19 +57,19 @@ REPORTED = (
     "episode_return", "episode_length", "velocity_error", "tracking", "success", "survival", "terminated", "cost",
     "imitation_loss", "failed_share", "terrain_level", "command_range", "reward", "std", "entropy", "value_loss", "kl",
 )  # fmt: skip
-"""Metrics worth a panel in a report, the most telling first."""
+"""Metrics that get a panel in a report, the most informative first."""
 PANELS = 8
 
 
 def curves_svg(curve: Sequence[dict[str, float]]) -> str:
-    """The most telling metrics of a training over its time as SVG, the same text for the same curve.
+    """The most informative metrics of a training over its time as SVG, the same text for the same curve.
 
     Raises UserError when there are none.
     """
     import matplotlib
 
     buffer = io.StringIO()
-    # matplotlib would write the time and random names into it, and letters as outlines.
+    # By default matplotlib writes the time and random names into it, and letters as outlines.
     with matplotlib.rc_context({"svg.hashsalt": "robo-rl", "svg.fonttype": "none", "font.family": "sans-serif"}):
         _panels(curve).savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
     text = buffer.getvalue()
@@ -77,14 +77,14 @@ def curves_svg(curve: Sequence[dict[str, float]]) -> str:
 
 
 def fixed_width_font() -> Path:
-    """A TrueType font whose digits have one width; matplotlib brings it along."""
+    """A TrueType font whose digits have one width, from matplotlib's own files."""
     import matplotlib
 
     return Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSansMono.ttf"
 
 
 def _panels(curve: Sequence[dict[str, float]]) -> Figure:
-    """The most telling metrics of a training over its time, in two columns."""
+    """The most informative metrics of a training over its time, in two columns."""
     from matplotlib.figure import Figure
 
     named = [name for name in REPORTED if _varies(curve, name)]
@@ -109,7 +109,7 @@ def _panels(curve: Sequence[dict[str, float]]) -> Figure:
 
 
 def _varies(curve: Sequence[dict[str, float]], name: str) -> bool:
-    """Whether a metric is there and says something: one that never changes does not."""
+    """Whether a metric exists and changes at all, or has one value in a curve of one line."""
     values = {line[name] for line in curve if line.get(name) is not None}
     return len(values) > 1 or (len(values) == 1 and len(curve) == 1)
 
@@ -119,7 +119,7 @@ def flight(recording: Path, title: str, path: Path) -> None:
 
     Time starts with the flight under the policy; the landing is shaded. Raises UserError when nothing was flown.
     """
-    # Recordings need mcap, of the extra `robot`; curves and films do without.
+    # Recordings need mcap, of the extra `robot`; curves and films do not.
     from real.recording.messages import read_recording
 
     try:
@@ -177,7 +177,7 @@ def _positions(messages: Sequence[tuple[float, dict[str, Any]]], begin: float) -
 def _figure(panels: int, title: str) -> tuple[Figure, list[Axes]]:
     import matplotlib
 
-    # Drawn into a file only: a machine without a display must do.
+    # It draws into files only and works without a display.
     matplotlib.use("agg")
     from matplotlib import pyplot
 

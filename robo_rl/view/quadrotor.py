@@ -1,7 +1,6 @@
-"""A quadrotor from primitives, for the eye alone: about a Crazyflie's size and colours.
+"""A quadrotor from primitives, for pictures only: about a Crazyflie's size and colours.
 
-Sizes are those of the Crazyflie 2.x by sight: 92 mm from motor to motor across, propellers of 46 mm; Bitcraze gives
-both.
+92 mm from motor to motor across and propellers of 46 mm are Bitcraze's figures for the Crazyflie 2.x.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ ROTORS = ((1, -1), (-1, -1), (-1, 1), (1, 1))
 
 
 def quadrotor_model() -> mujoco.MjModel:
-    """A floating quadrotor "body", a mocap body "target" and the ground, with sky and sun; mass is of no meaning."""
+    """A floating quadrotor "body", a mocap body "target" and the ground, with sky and sun; its mass has no meaning."""
     reach = ARM / math.sqrt(2.0)
     arms, rotors = [], []
     for number, (x, y) in enumerate(ROTORS):

@@ -45,7 +45,7 @@ class Renderer:
     ) -> Image:
         """One picture [height, width, 3] of the ground and every robot, each as its own state of the one model.
 
-        The iterable may give the same MjData again and again with new states; `decorate` may add geoms of its own.
+        The iterable may yield one MjData repeatedly with new states; `decorate` may add geoms of its own.
         """
         dynamic, everything = mujoco.mjtCatBit.mjCAT_DYNAMIC, mujoco.mjtCatBit.mjCAT_ALL
         for number, data in enumerate(robots):
@@ -57,7 +57,7 @@ class Renderer:
                 mujoco.mjv_addGeoms(self._model, data, self._options, self._perturbation, dynamic, self._scene)
         for geom in self._scene.geoms[: self._scene.ngeom]:
             if geom.category == mujoco.mjtCatBit.mjCAT_STATIC:
-                # Robots alone cast shadows: the ground would speckle itself.
+                # Only robots cast shadows, because the ground's own shadow shows as speckles.
                 geom.category = int(mujoco.mjtCatBit.mjCAT_DECOR)
         if decorate is not None:
             decorate(self._scene)

@@ -1,4 +1,4 @@
-"""A run as one HTML page that needs nothing else: curves, evaluation, film and settings."""
+"""A run as one self-contained HTML page: curves, evaluation, film and settings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Rows = Sequence[Sequence[str]]
 
 @dataclass(frozen=True)
 class Content:
-    """What the page shows; `film` is the bytes of an mp4, None to leave it out."""
+    """The content of the page; `film` holds the bytes of an mp4, None to leave it out."""
 
     task: str
     summary: str
@@ -49,7 +49,7 @@ def gather(run_dir: Path, evaluation: Mapping[str, Any], film: bytes | None) -> 
         ("steps", f"{int(last['steps']):,}"),
         ("training time", duration(float(last["seconds"]))),
         ("machine", f"{origin['machine']['processor']}, {origin['machine']['cores']} cores"),
-        ("code", _short(origin["git_commit"])),
+        ("code", results.short_commit(origin["git_commit"] or "outside git")),
         ("written", str(origin["written"])[:16].replace("T", " ") + " UTC"),
     )
     settings = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
@@ -64,12 +64,8 @@ def read_curves(run_dir: Path) -> list[dict[str, float]]:
     return lines
 
 
-def _short(commit: str | None) -> str:
-    return "outside git" if commit is None else commit[:10] + ("-dirty" if commit.endswith("-dirty") else "")
-
-
 def duration(seconds: float) -> str:
-    """Seconds as people say them."""
+    """Seconds as text in s, min or h."""
     if seconds < 120.0:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60.0)

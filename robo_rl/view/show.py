@@ -1,4 +1,4 @@
-"""A policy in its task's world, one control period at a time, for somebody to look at."""
+"""A policy in its task's world, one control period at a time, for films and the browser."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from sim.task import Task
 
 
 class Show:
-    """`worlds` robots under one policy, with the imperfections an evaluation has; finished worlds start anew.
+    """`worlds` robots under one policy, with the imperfections of an evaluation; finished worlds restart.
 
-    `seconds` is the time since the start or the last `restart`, `truth` what is true now; `restarts` counts calls of
-    `restart`, `falls` episodes that ended before their time. Raises UserError when the
-    policy was made for other signals than the task's.
+    `seconds` is the time since the start or the last `restart`, `truth` the present state; `restarts` counts calls of
+    `restart`, `falls` the episodes that ended before their time limit. Raises UserError when the policy was made for
+    other signals than the task's.
     """
 
     def __init__(
@@ -55,10 +55,10 @@ class Show:
         return self.environment.num_worlds
 
     def command(self, velocity: Sequence[float] | None) -> None:
-        """Command every robot (forward m/s, left m/s, yaw rate rad/s) until told otherwise; None: the task's own
-        draws. What the policy is told follows no faster than on the robot (see VelocityCommands).
+        """Command every robot (forward m/s, left m/s, yaw rate rad/s) until the next call; None: the task draws.
 
-        Raises UserError for a task that takes no velocity command.
+        The command that the policy observes changes no faster than on the robot (see VelocityCommands). Raises
+        UserError for a task without a velocity command.
         """
         if not commands(self.task):
             raise UserError(f"{self.task.name} takes no velocity command; leave --command out")
@@ -68,10 +68,10 @@ class Show:
         self._command = torch.tensor(list(velocity), dtype=torch.float32)
         if not bool(self._command.isfinite().all()):
             raise UserError(f"--command must hold three finite numbers, got {list(velocity)}")
-        self._hear()
+        self._apply_user_command()
 
     def push(self, velocity: Sequence[float]) -> None:
-        """Kick every robot: a sudden change of its velocity by (x, y, z) m/s in the world's frame.
+        """Push every robot: change its velocity at once by (x, y, z) m/s in the world frame.
 
         Raises UserError for a task whose robots can't be pushed.
         """
@@ -82,19 +82,19 @@ class Show:
 
     @property
     def grounds(self) -> tuple[str, ...]:
-        """The kinds of ground there are; empty where it is flat."""
+        """The kinds of ground; empty where it is flat."""
         scenario = self._scenario
         return tuple(scenario.terrain_places()[0]) if isinstance(scenario, WithTerrain) else ()
 
     @property
     def levels(self) -> int:
-        """How many levels of difficulty each kind of ground has; 0 where it is flat."""
+        """Number of levels of difficulty of each kind of ground; 0 where it is flat."""
         return int(self._scenario.tiles.terrain.rows) if self.grounds else 0
 
     def go_to(self, ground: str, level: int) -> None:
-        """Start anew on ground of this kind and level, 0 being the easiest, and stay there.
+        """Restart on ground of this kind and level, 0 being the easiest, and stay there.
 
-        Raises UserError for a task on flat ground and for a kind or level that there is not.
+        Raises UserError for a task on flat ground and for an unknown kind or level.
         """
         if not self.grounds:
             raise UserError(f"{self.task.name} walks on flat ground; leave --ground and --level out")
@@ -105,17 +105,17 @@ class Show:
     def _scenario(self) -> Any:
         return getattr(self.environment, "scenario", None)
 
-    def _hear(self) -> None:
-        """Ask for the given command, which the scenario forgets with each new episode."""
+    def _apply_user_command(self) -> None:
+        """Set the given command again, because the scenario draws another one in each new episode."""
         if self._command is not None:
             self._scenario.commands.ask(torch.arange(self.worlds), self._command)
 
     @torch.no_grad()
     def restart(self) -> None:
-        """Start every world anew."""
+        """Restart every world."""
         self.sensors, self.truth = self.environment.reset()
         self._state = self._pilot.initial_state(self.worlds, "cpu")
-        self._hear()
+        self._apply_user_command()
         self.seconds, self._steps = 0.0, 0
         self.restarts += 1
 
@@ -130,7 +130,7 @@ class Show:
             fresh = self._pilot.initial_state(self.worlds, "cpu")
             self._state = State({name: torch.where(ended[:, None], fresh[name], state[name]) for name in state})
             self.falls += int(done.terminated.sum())
-            self._hear()
+            self._apply_user_command()
         self._steps += 1
         self.seconds = self._steps * self.task.period
 

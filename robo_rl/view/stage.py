@@ -1,4 +1,4 @@
-"""What there is to see of an environment: a model of the robot and its ground, and the pose of each world in it."""
+"""What is drawn of an environment: a model of the robot and its ground, and the robot's pose in each world."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ Floats = NDArray[np.float64]
 
 
 class Stage(Protocol):
-    """A model to draw, and where its robot stands in each world."""
+    """A model to draw, and its robot's pose in each world."""
 
     @property
     def model(self) -> mujoco.MjModel: ...
     @property
     def distance(self) -> float:
-        """How far away a camera sees one robot well, in m."""
+        """Distance in m from which a camera sees one robot well."""
         ...
 
     def pose(self, world: int, truth: Truth, data: mujoco.MjData) -> None:
@@ -38,9 +38,9 @@ class Stage(Protocol):
 
 
 def find_stage(task: Task, environment: Environment, together: bool = False) -> Stage:
-    """How to see `environment`; with `together`, worlds that start at one place are drawn side by side.
+    """The stage of `environment`; with `together`, worlds that start at one place are drawn side by side.
 
-    Raises UserError for a task that has no body in space.
+    Raises UserError for a task whose robot can't be drawn.
     """
     scenario: Any = getattr(environment, "scenario", None)
     physics = getattr(scenario, "physics", None)
@@ -52,7 +52,7 @@ def find_stage(task: Task, environment: Environment, together: bool = False) -> 
 
 
 class MujocoStage:
-    """A world that MuJoCo simulates, drawn from its own model."""
+    """A world that MuJoCo simulates, drawn with its own model."""
 
     def __init__(self, physics: Any, together: bool) -> None:
         self.model: mujoco.MjModel = copy.copy(physics.model)
@@ -77,7 +77,7 @@ class MujocoStage:
 
 
 class QuadrotorStage:
-    """A quadrotor of another physics, drawn in its real size; the target hangs 0.7 m above the ground."""
+    """A quadrotor that MuJoCo does not simulate, in its real size; the origin is drawn 0.7 m above the ground."""
 
     HEIGHT = 0.7
 
@@ -103,7 +103,7 @@ class QuadrotorStage:
 
 
 def side_by_side(count: int, spacing: float) -> Floats:
-    """Places [count, 2] in a square grid whose first is the origin, the others left and behind it."""
+    """Positions [count, 2] in m in a square grid: the first is the origin, the others are left of and behind it."""
     columns = math.ceil(math.sqrt(count))
     return np.array([(-spacing * (i // columns), spacing * (i % columns)) for i in range(count)], dtype=np.float64)
 
@@ -115,7 +115,7 @@ def _place(model: mujoco.MjModel, data: mujoco.MjData) -> None:
 
 
 def _dress(model: mujoco.MjModel, body: int) -> None:
-    """Light, haze and shadows that suit a film; the sun goes along with the robot, for its shadow to be sharp."""
+    """Set light, haze and shadows for films; the sun follows the robot, which keeps its shadow sharp."""
     visual, extent = model.vis, float(model.stat.extent)
     visual.quality.shadowsize = 2048
     visual.quality.offsamples = 4

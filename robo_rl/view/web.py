@@ -1,4 +1,4 @@
-"""A policy in the browser: it runs in real time, and whoever watches commands, pushes and restarts it."""
+"""A policy in the browser: it runs in real time, and its user commands, pushes and restarts it."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from robo_rl.view.show import Show, commands
 from robo_rl.view.stage import find_stage
 
 HOST = "127.0.0.1"
-PICTURES = 25.0  # a second
-PATIENCE = 0.25  # s behind the clock after which lost time is let go
+PICTURES = 25.0  # 1/s
+MAX_LATENESS = 0.25  # s behind the clock; more is not made up for
 PUSH = 1.0  # m/s
 NAMES = ("forward", "left", "turn")
 UNITS = ("m/s", "m/s", "rad/s")
 
 
 def check_port(port: int) -> None:
-    """Raise UserError when nobody can listen on the loopback address's `port`."""
+    """Raise UserError when `port` of the loopback address is not free."""
     if not 1 <= port <= 65535:
         raise UserError(f"--port must be from 1 to 65535, got {port}")
     with socket.socket() as probe:
@@ -37,9 +37,9 @@ def check_port(port: int) -> None:
 
 
 class Web:
-    """The browser's view of world 0 of `show`, served on the loopback address until `close`.
+    """A page with world 0 of `show`, served on the loopback address until `close`.
 
-    Controls act between two steps, in the thread that calls `run`. Raises UserError when the port is taken.
+    Controls take effect between two steps, in the thread that calls `run`. Raises UserError when the port is taken.
     """
 
     def __init__(self, show: Show, port: int) -> None:
@@ -52,11 +52,11 @@ class Web:
         self.url = f"http://{HOST}:{port}"
         self._stage = find_stage(show.task, show.environment)
         self._data = mujoco.MjData(self._stage.model)
-        self._wishes: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._changes: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._server: Any = viser.ViserServer(host=HOST, port=port, label=show.task.name, verbose=False)
         self._scene = ViserMujocoScene(self._server, self._stage.model, num_envs=1)
         self._status: Any = None
-        self._look_at_the_robot()
+        self._aim_camera()
         self._controls()
         self.draw()
 
@@ -64,36 +64,36 @@ class Web:
         self._server.stop()
 
     def run(self, stop: Event) -> None:
-        """Step the show in real time until `stop` is set; after a hitch it goes on without hurry."""
+        """Step the show in real time until `stop` is set; after a pause it does not catch up."""
         period = self.show.task.period
         stride = max(1, round(1.0 / (PICTURES * period)))
         due = time.monotonic()
         count = 0
         while not stop.is_set():
-            self._obey()
+            self._apply_controls()
             if not self.paused:
                 self.show.step()
             count += 1
             if count % stride == 0:
                 self.draw()
-            due = max(due + period, time.monotonic() - PATIENCE)
+            due = max(due + period, time.monotonic() - MAX_LATENESS)
             stop.wait(max(0.0, due - time.monotonic()))
 
     def draw(self) -> None:
-        """Send what stands now to the browsers."""
+        """Send the present state to the browsers."""
         self._stage.pose(0, self.show.truth, self._data)
         self._scene.update_from_mjdata(self._data)
         self._status.content = self._text()
 
-    def _obey(self) -> None:
+    def _apply_controls(self) -> None:
         while True:
             try:
-                wish = self._wishes.get_nowait()
+                change = self._changes.get_nowait()
             except queue.Empty:
                 return
-            wish()
+            change()
 
-    def _look_at_the_robot(self) -> None:
+    def _aim_camera(self) -> None:
         # The scene keeps the robot at its origin and moves the ground.
         away = self._stage.distance * np.array((0.75, -0.9, 0.45))
         self._server.initial_camera.position = away
@@ -108,7 +108,7 @@ class Web:
             self._button("Reset", self.show.restart)
             self._button("Push", self._push)
             pause = gui.add_checkbox("Pause", initial_value=False)
-            pause.on_update(lambda _: self._wishes.put(lambda: setattr(self, "paused", bool(pause.value))))
+            pause.on_update(lambda _: self._changes.put(lambda: setattr(self, "paused", bool(pause.value))))
             if self.show.grounds:
                 ground = gui.add_dropdown("Ground", self.show.grounds)
                 level = gui.add_slider("Level", min=0, max=self.show.levels - 1, step=1, initial_value=0)
@@ -117,7 +117,7 @@ class Web:
                     self.show.go_to(ground.value, int(level.value))
 
                 for control in (ground, level):
-                    control.on_update(lambda _: self._wishes.put(go))
+                    control.on_update(lambda _: self._changes.put(go))
 
     def _command_controls(self) -> None:
         spec = next(spec for spec in self.show.task.sensors if spec.name == "velocity_command")
@@ -134,14 +134,14 @@ class Web:
             self.show.command(None if own.value else [slider.value for slider in sliders])
 
         for control in (*sliders, own):
-            control.on_update(lambda _: self._wishes.put(give))
+            control.on_update(lambda _: self._changes.put(give))
         give()
 
     def _button(self, name: str, act: Callable[[], None]) -> None:
-        self._server.gui.add_button(name).on_click(lambda _: self._wishes.put(act))
+        self._server.gui.add_button(name).on_click(lambda _: self._changes.put(act))
 
     def _push(self) -> None:
-        """To the robot's left, where a walking robot is easiest to upset."""
+        """Push to the robot's left, where a walking robot falls most easily."""
         _, rotation = self._stage.base(self._data)
         self.show.push((rotation * PUSH)[:, 1].tolist())
 

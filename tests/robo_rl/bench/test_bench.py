@@ -37,7 +37,7 @@ def test_hover_sets_success_against_what_can_be_saved(monkeypatch: pytest.Monkey
     monkeypatch.setattr(hover, "_startup_seconds", lambda: startup)
     result = hover.run(hover.Settings(seeds=2, first_seed=5, episodes=starts, algorithm=TINY))
     assert [row["seed"] for row in result["seeds"]] == [5, 6]
-    # Hardly trained, nobody survives: what can be saved is what the oracle saves.
+    # Hardly trained, no policy survives, so only the oracle saves starts.
     assert result["savable_share"] == result["saved_by_some_policy"] + result["saved_by_oracle_alone"] >= 0.5
     for row in result["seeds"]:
         assert 0.0 <= row["success_at_0.1"] <= row["survival"] <= 1.0

@@ -66,7 +66,7 @@ def settings(**changes: Any) -> walk.Settings:
     return walk.Settings(**{**given, **changes})
 
 
-def test_the_clock_of_walk_stands_still_while_a_policy_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_clock_of_walk_stops_during_evaluations(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = fake_walk(monkeypatch, [0.5])
     row = walk.run(settings())["seeds"][0]
     assert asked == [(5, BENCHMARK_SEED)] * 4 + [(50, BENCHMARK_SEED)]
@@ -86,7 +86,7 @@ def test_the_bar_of_walk_needs_a_confirmation_by_all_worlds(monkeypatch: pytest.
     assert row["final_velocity_error"] == 0.17
 
 
-def test_a_seed_that_diverges_is_told_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_seed_that_diverges_is_reported_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     fake_walk(monkeypatch, [0.1])
     result = walk.run(settings(seeds=2, first_seed=6))
     assert [row["seed"] for row in result["seeds"]] == [6, 7]
@@ -103,7 +103,7 @@ def test_the_time_to_a_return_lies_on_the_line_between_evaluations() -> None:
     assert ppo.first_reached(curve, 7.0) is None
 
 
-def test_rsl_rl_gets_our_settings_in_its_own_words() -> None:
+def test_rsl_rl_gets_our_settings_translated() -> None:
     config = PpoConfig(rollout_steps=24, learning_rate=3e-4, target_kl=0.0, clip=0.1, gae_lambda=0.9, value_clip=0.0)
     given = ppo.rsl_rl_settings(config)
     assert given["num_steps_per_env"] == 24
@@ -205,7 +205,7 @@ def test_walk_keeps_its_runs_and_overwrites_none(monkeypatch: pytest.MonkeyPatch
 def test_ppo_measures_both_trainers(
     monkeypatch: pytest.MonkeyPatch, further: dict[str, Any], trainers: list[str]
 ) -> None:
-    # All really train, with one thread each, since two wait for each other on a busy machine; nothing judges them here.
+    # All really train, with one thread each, since two wait for each other on a busy machine.
     monkeypatch.setattr(ppo, "usable_cores", lambda: 1)
     monkeypatch.setattr(ppo, "evaluate_walking", lambda graph, task, worlds, seed: walking(0.5, worlds=worlds))
     result = ppo.run(ppo.Settings(every=1, worlds=4, probe=1, algorithm=replace(TINY, iterations=2, **further)))

@@ -1,4 +1,4 @@
-"""Rows of benchmarks outlive an interruption, and are used again only where they can stand beside new ones."""
+"""Rows of benchmarks survive an interruption, and are used again only where they are comparable with new ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Result files: plain JSON whatever is put in, with an origin that is true."""
+"""Result files: plain JSON for any content, with their true origin."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def test_film_settings_are_checked(settings: dict[str, float], reason: str) -> N
         FilmSettings(**settings)  # type: ignore[arg-type]
 
 
-def test_a_machine_that_cannot_draw_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_that_cannot_draw_is_observed_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MUJOCO_GL", raising=False)
     monkeypatch.setattr(gl, "works", lambda name: False)
     gl.find_backend.cache_clear()
@@ -140,15 +140,15 @@ def test_a_held_command_is_followed_as_fast_as_on_the_robot_and_again_after_a_re
     wanted = torch.tensor([0.5, -0.2, 0.1])
     show.command(wanted.tolist())
     for _ in range(2):
-        told = [show.sensors["velocity_command"][0]]
-        assert told[0].tolist() == [0.0, 0.0, 0.0]
-        while len(told) < 40:
+        observed = [show.sensors["velocity_command"][0]]
+        assert observed[0].tolist() == [0.0, 0.0, 0.0]
+        while len(observed) < 40:
             show.step()
-            told.append(show.sensors["velocity_command"][0])
+            observed.append(show.sensors["velocity_command"][0])
         # 3 m/s^2 at the most, in steps of five control periods of 20 ms.
-        largest = torch.stack(told).diff(dim=0).abs().amax(0)
+        largest = torch.stack(observed).diff(dim=0).abs().amax(0)
         assert 0.0 < float(largest[0]) <= 0.3 + 1e-6
-        assert told[-1].tolist() == pytest.approx(wanted.tolist())
+        assert observed[-1].tolist() == pytest.approx(wanted.tolist())
         assert show.truth["velocity_command"][0].tolist() == pytest.approx(wanted.tolist())
         show.restart()
     show.command(wanted.tolist())
