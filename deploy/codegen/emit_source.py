@@ -6,7 +6,7 @@ import re
 
 from deploy.codegen.c_math import MATH, dependencies, each
 from deploy.codegen.expressions import helpers, math_names
-from deploy.codegen.ir import Buffer, View, flat, reads, writes
+from deploy.codegen.ir import Buffer, Piece, View, flat, reads, writes
 from deploy.codegen.kernels.constants import c_number
 from deploy.codegen.sources import Design, members
 from deploy.codegen.statements import StatementWriter, indent, pointer
@@ -83,56 +83,71 @@ def _at(design: Design, view: View) -> str:
 
 def _carry(design: Design) -> str:
     """The function that updates the state; "" for a policy without one."""
-    states = {state.name: state for state in design.manifest.states}
+    states, pieces = design.manifest.states, design.program.pieces
     if not states:
         return ""
-    once, many, ends = [], [], []
-    for piece in design.program.pieces:
-        source, size = _at(design, piece.source), piece.source.size
-        own = piece.source.buffer.kind == "state"
-        place = f" + {piece.offset}u" if piece.offset else ""
-        if design.substeps > 1:
-            pool = f"state->pooled.{piece.state}{place}"
-            if states[piece.state].between == "mean":
-                many.append(f"policy_pool({pool}, {source}, {size}u, state->substep);")
-            else:
-                once.append(f"policy_pool({pool}, {source}, {size}u, 0u);")
-        elif not (own and piece.source.offset == piece.offset):
-            # A state that shifts within itself moves towards its start, before the values behind it are written.
-            once.append(
-                f"mem{'move' if own else 'cpy'}(state->{piece.state}{place}, {source}, {size}u * sizeof(float));"
-            )
-    if design.substeps > 1:
-        for name, state in states.items():
-            held, pool = f"state->{name}", f"state->pooled.{name}"
-            mean = state.between == "mean"
-            ends.append(
-                f"policy_mean({held}, {pool}, {state.dim}u);" if mean else f"memcpy({held}, {pool}, sizeof({held}));"
-            )
-        first = ["if (state->substep == 0u) {", *indent(once), "}"] if once else []
-        last = [
-            "state->substep++;",
-            "if (state->substep == POLICY_SUBSTEPS) {",
-            *indent(["state->substep = 0u;", *ends]),
-            "}",
-        ]
-        once = [*first, *many, *last]
-    used = any(piece.source.buffer.root()[0].kind == "scratch" for piece in design.program.pieces)
-    sensed = any(piece.source.buffer.kind == "sensor" for piece in design.program.pieces)
-    unused = [f"(void){name};" for name, kept in (("sensors", sensed), ("scratch", used)) if not kept]
-    unused += [] if any("state->" in line for line in once) else ["(void)state;"]
+    lines = _moves(design) if design.substeps == 1 else _pools(design)
+    used = {
+        "sensors": any(piece.source.buffer.kind == "sensor" for piece in pieces),
+        "scratch": any(piece.source.buffer.root()[0].kind == "scratch" for piece in pieces),
+        "state": any("state->" in line for line in lines),
+    }
     helpers = [POOL] if design.substeps > 1 else []
-    helpers += [MEAN] if helpers and any(state.between == "mean" for state in states.values()) else []
+    helpers += [MEAN] if helpers and any(state.between == "mean" for state in states) else []
     return "\n".join(
         [
             *helpers,
             "/* Updates the state for the next call from the values that the graph left in `scratch`. */",
             "static void policy_carry(policy_state *state, const policy_sensors *sensors, const float *scratch)",
             "{",
-            *indent(unused + once),
+            *indent([f"(void){name};" for name, kept in used.items() if not kept] + lines),
             "}\n",
         ]
     )
+
+
+def _offset(piece: Piece) -> str:
+    return f" + {piece.offset}u" if piece.offset else ""
+
+
+def _moves(design: Design) -> list[str]:
+    """The C that copies every piece of the next state into the state."""
+    lines = []
+    for piece in design.program.pieces:
+        own = piece.source.buffer.kind == "state"
+        if own and piece.source.offset == piece.offset:
+            continue
+        # A state that shifts within itself moves towards its start, before the values behind it are written.
+        target, source = f"state->{piece.state}{_offset(piece)}", _at(design, piece.source)
+        lines.append(f"mem{'move' if own else 'cpy'}({target}, {source}, {piece.source.size}u * sizeof(float));")
+    return lines
+
+
+def _pools(design: Design) -> list[str]:
+    """The C that pools the next states of a period's calls, and updates the state after the last one."""
+    states = {state.name: state for state in design.manifest.states}
+    first: list[str] = []
+    every: list[str] = []
+    last: list[str] = []
+    for piece in design.program.pieces:
+        mean = states[piece.state].between == "mean"
+        pool, source = f"state->pooled.{piece.state}{_offset(piece)}", _at(design, piece.source)
+        call = f"policy_pool({pool}, {source}, {piece.source.size}u, {'state->substep' if mean else '0u'});"
+        (every if mean else first).append(call)
+    for name, state in states.items():
+        held, pool = f"state->{name}", f"state->pooled.{name}"
+        mean = state.between == "mean"
+        last.append(
+            f"policy_mean({held}, {pool}, {state.dim}u);" if mean else f"memcpy({held}, {pool}, sizeof({held}));"
+        )
+    return [
+        *(["if (state->substep == 0u) {", *indent(first), "}"] if first else []),
+        *every,
+        "state->substep++;",
+        "if (state->substep == POLICY_SUBSTEPS) {",
+        *indent(["state->substep = 0u;", *last]),
+        "}",
+    ]
 
 
 def _reset(design: Design) -> str:
