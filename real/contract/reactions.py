@@ -1,4 +1,4 @@
-"""What every fault leads to: one table, which the supervisor acts on and docs/safety.md shows."""
+"""The reaction to every fault: one table, which the supervisor acts on and docs/safety.md shows."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from types import MappingProxyType
 
 from real.contract.state_machine import Trigger
 
-_LANDS = "the way to rest: a target that sinks at 0.3 m/s, or a halt, the stance and the lying pose; then a stop"
-_RELEASED = "a stop request if the link lives, no command any more; its own fail-safe takes over"
+_LANDS = "commands that bring it to rest: a target that sinks at 0.3 m/s, or a halt, the stance and the lying pose; "
+    "then a stop"
+_RELEASED = "a stop request if the link is up, no further command; its own fail-safe takes over"
 _GOES_ON = "the policy's commands, within limits"
-_LAST = "nothing for this tick; after the time-out as DAMP"
+_LAST = "nothing in this tick; after the time-out as for DAMP"
 
 
 @dataclass(frozen=True)
 class Reaction:
-    """What one cause means and leads to. `trigger` None: it is recorded, and the flight goes on."""
+    """One cause: what is checked, and what follows. `trigger` None: it is recorded, and the flight goes on."""
 
     cause: str
     check: str
@@ -27,9 +28,9 @@ class Reaction:
 
 
 _TABLE = (
-    # The readings: a bad one never reaches the policy, and a lack of good ones shows as state_age.
+    # The readings: a bad one never reaches the policy; when good ones are missing, state_age follows.
     Reaction(
-        "sensor_missing", "a reading lacks a sensor",
+        "sensor_missing", "a sensor is missing in a reading",
         "manifest sensors, and what the envelope needs", "1 tick",
         None, "nothing computed from this reading",
     ),
@@ -68,7 +69,7 @@ _TABLE = (
         "none dropped", "1 tick",
         None, "nothing computed from this message",
     ),
-    # What keeps a tick from sending a command; it ends the flight when it lasts.
+    # Faults that keep a tick from sending a command; if they last, they end the flight.
     Reaction(
         "state_age", "age of the newest good reading",
         "manifest max_input_age", "max_input_age + 0.15 s + 1 tick",
@@ -89,7 +90,7 @@ _TABLE = (
         "0.15 s", "at the first tick after the stall",
         Trigger.DAMP, _RELEASED,
     ),
-    # The envelope: the policy does not hold the vehicle, so it is not trusted with a landing.
+    # The envelope: the policy has lost control of the robot, so it does not get to land it.
     Reaction(
         "tilt", "angle between body z and world z",
         "manifest max_tilt", "1 tick",
@@ -122,7 +123,7 @@ _TABLE = (
         Trigger.DAMP, _RELEASED,
     ),
     Reaction(
-        "robot_failsafe", "the robot says that it has taken itself over, has stopped or was stopped",
+        "robot_failsafe", "the robot reports that it has taken itself over, has stopped or was stopped",
         "a state in which it obeys", "1 status message + 1 tick",
         Trigger.DAMP, _RELEASED,
     ),
@@ -169,11 +170,11 @@ _TABLE = (
     ),
     Reaction(
         "torque_clamped", "a joint target that asks its motor for more torque than it has",
-        "manifest joints.torque_limit", "same tick",
+        "manifest joints.motors.torque_limit", "same tick",
         None, "the target moved towards the joint until it asks for the limit",
     ),
     Reaction(
-        "stand_failed", "a legged robot whose joints do not reach the stance",
+        "stand_failed", "the joints of a legged robot do not reach the stance",
         "0.4 rad, 3 s after the way there", "1 tick",
         Trigger.DAMP, _RELEASED,
     ),
@@ -227,7 +228,7 @@ _TABLE = (
     Reaction(
         "emergency_requested", "a second SIGINT or SIGTERM",
         "none", "1 tick",
-        Trigger.ESTOP, "a request to cut the actuators at once, no command any more",
+        Trigger.ESTOP, "a request to cut the actuators at once, no further command",
     ),
     # Before the flight: nothing was sent yet, and nothing will be.
     Reaction(
@@ -237,7 +238,7 @@ _TABLE = (
     ),
     Reaction(
         "gains_differ", "the robot's motors are set to other gains than the policy was trained with",
-        "manifest joints.stiffness, damping, 1 %", "at the connection",
+        "manifest joints.motors, 1 %", "at the connection",
         Trigger.END, "nothing",
     ),
     Reaction(

@@ -28,6 +28,9 @@ from sim.robots.legged import LeggedRobot
 
 READY, ACTIVE = "ready", "active"
 STEPS_PER_TRUTH = 5
+HANGS = 0.8
+"""Height of the base in the lying pose, as a share of its height in the stance, above which a robot can't lie on the
+ground, as a humanoid can't: a gantry holds its base at first."""
 AT_REST = 0.5
 """Largest joint speed, in rad/s, of a robot at rest."""
 FIRST_STEP = 0.3
@@ -42,7 +45,8 @@ ACCELERATION_NOISE = 0.1  # m/s^2
 
 
 class LeggedBody:
-    """One robot on flat ground, lying at first. Times are in s on the robot's clock; `step` is one motor period."""
+    """One robot on flat ground, lying or held by a gantry at first. Times are in s on the robot's clock; `step` is one
+    motor period."""
 
     def __init__(self, robot: LeggedRobot, settings: LeggedRobotSettings, log: RobotLog) -> None:
         self.robot = robot
@@ -66,6 +70,7 @@ class LeggedBody:
         self._target = np.array(robot.lying)
         self._steps = 0
         self._push_due = math.inf
+        self._held_until = -math.inf
         self._put_down()
 
     @property
@@ -125,6 +130,8 @@ class LeggedBody:
             self._push_due = math.inf
             self.handle("push " + " ".join(map(str, (*self._settings.push, 0.0, 0.0, 0.0))), now)
         self._drive()
+        if now < self._held_until:
+            self._hold_base()
         mujoco.mj_step(self._model, self._data)
         if not np.isfinite(self._data.qpos).all():
             raise RuntimeError("the simulation has become unstable")
@@ -177,6 +184,8 @@ class LeggedBody:
         self._target = np.clip(ordered.values, self.robot.joint_low, self.robot.joint_high)
         if self.mode == READY and self._settings.push_at > 0.0:
             self._push_due = now + self._settings.push_at
+        if self.mode == READY and self._held_until == math.inf:
+            self._held_until = now + self._settings.gantry
         self._state_word.enter(ACTIVE, now, "command accepted")
         return ""
 
@@ -198,6 +207,11 @@ class LeggedBody:
         self._model.actuator_biasprm[:, 2] = -damping
         self._data.ctrl[:] = self._target
 
+    def _hold_base(self) -> None:
+        """Keep the base where it was put down, as a gantry does."""
+        self._data.qpos[self._pose : self._pose + 7] = self._start
+        self._data.qvel[self._twist : self._twist + 6] = 0.0
+
     def _put_down(self) -> None:
         """Lay the robot down just above the ground, whatever its size."""
         mujoco.mj_resetData(self._model, self._data)
@@ -212,6 +226,8 @@ class LeggedBody:
             mujoco.mj_forward(self._model, data)
         data.qpos[pose + 2] += 0.004
         mujoco.mj_forward(self._model, data)
+        self._start = data.qpos[pose : pose + 7].copy()
+        self._held_until = math.inf if self._start[2] > HANGS * self.robot.stand_height else -math.inf
 
     def _columns(self, name: str) -> slice:
         sensor = self._model.sensor(name)

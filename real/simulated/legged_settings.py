@@ -34,12 +34,15 @@ class LeggedRobotSettings(RosbridgeConnection):
     """A push, as a sudden change of the base's velocity in m/s along the world's axes."""
     push_at: float = 0.0
     """When the push comes, in s after the first accepted command; 0 for none."""
+    gantry: float = 3.5
+    """How long, in s after the first accepted command, a gantry holds the base of a robot that can't lie down, such
+    as a humanoid: it stands up in that time, and its policy takes over."""
     log: str = ""
     """JSON-lines file of every command, rejection and change of state, and of the true state; empty writes none."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("noise", "push_at"):
+        for name in ("noise", "push_at", "gantry"):
             if not 0.0 <= getattr(self, name) < math.inf:
                 raise UserError(f"{name} is {getattr(self, name)}, expected at least 0")
         if self.seed < 0:

@@ -1,0 +1,53 @@
+"""What no known robot offers is said at export and refused at deployment; what a kind needs is checked at export."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deploy.bundle.reader import load_bundle
+from policies.errors import UserError
+from robo_rl.cli.main import main
+from robo_rl.training import runner
+from robo_rl.workflows.export import export_run, not_offered
+from sim.task import Task
+
+SCAN = "sensor height_scan [45] (m, heading, from the base) is missing"
+
+
+def test_a_policy_with_a_height_scan_is_exported_with_a_warning_and_deployed_to_nobody(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, out, result = (str(tmp_path / name) for name in ("run", "bundle", "export.json"))
+    assert main(["train", "go1-velocity-rough", "--num-worlds", "8", "--iterations", "1", "--run-dir", run]) == 0
+    capsys.readouterr()
+    assert main(["export", run, "--out", out, "--episodes", "2", "--json", result]) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        f"warning: no known robot can run this bundle, deploy will refuse it: {SCAN}"
+    ]
+    assert json.loads(Path(result).read_text())["not_offered"] == [SCAN]
+    assert main(["deploy", out]) == 2
+    assert capsys.readouterr().err == (
+        f"robo-rl: error: no robot behind a bridge can run policy go1-velocity-rough-0: {SCAN}\n"
+    )
+    manifest = load_bundle(out).manifest
+    flat = replace(manifest, sensors=tuple(s for s in manifest.sensors if s.name != "height_scan"))
+    assert not_offered(flat) == []
+    assert not_offered(replace(flat, kind="swimming")) == ["a mission of kind swimming is missing"]
+
+
+def test_a_task_without_what_its_kind_needs_is_not_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, out = tmp_path / "run", tmp_path / "bundle"
+    assert main(["train", "go1-velocity-flat", "--num-worlds", "8", "--iterations", "1", "--run-dir", str(run)]) == 0
+    trained = runner.load_trained(run)
+
+    def without_tilt(task: Task) -> Task:
+        return replace(task, safety=replace(task.safety, max_tilt=None))
+
+    monkeypatch.setattr(runner, "load_trained", lambda folder: replace(trained, task=without_tilt(trained.task)))
+    with pytest.raises(UserError, match=r"lacks safety\.max_tilt, which kind velocity needs"):
+        export_run(run, out, episodes=2)
+    assert not out.exists()
