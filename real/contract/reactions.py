@@ -8,8 +8,9 @@ from types import MappingProxyType
 
 from real.contract.state_machine import Trigger
 
-_LANDS = "commands that bring it to rest: a target that sinks at 0.3 m/s, or a halt, the stance and the lying pose; "
-    "then a stop"
+_LANDS = (
+    "commands to come to rest: a target that sinks at 0.3 m/s, or a halt, the stance and the lying pose; then a stop"
+)
 _RELEASED = "a stop request if the link is up, no further command; its own fail-safe takes over"
 _GOES_ON = "the policy's commands, within limits"
 _LAST = "nothing in this tick; after the time-out as for DAMP"
