@@ -50,13 +50,13 @@ mutants: $(STAMP) ## change what safety hangs on line by line, and list the chan
 
 lint: $(STAMP) ## ruff check, ruff format --check and mypy --strict
 	@echo "== checking style (ruff) and types (mypy --strict) of $(ROOMS) tests"
-	@$(BIN)/ruff check $(ROOMS) tests
-	@$(BIN)/ruff format --check $(ROOMS) tests
+	@$(BIN)/ruff check $(ROOMS) tests docs/examples
+	@$(BIN)/ruff format --check $(ROOMS) tests docs/examples
 	@$(BIN)/mypy
 
 format: $(STAMP) ## let ruff format the code
-	@$(BIN)/ruff check --select I --fix --quiet $(ROOMS) tests
-	@$(BIN)/ruff format $(ROOMS) tests
+	@$(BIN)/ruff check --select I --fix --quiet $(ROOMS) tests docs/examples
+	@$(BIN)/ruff format $(ROOMS) tests docs/examples
 
 # BENCH_ARGS=--long adds the benchmarks that take over half an hour, BENCH_ARGS=--resume continues an interrupted one.
 bench: $(STAMP) ## measure into docs/results/*.json, all but the long benchmarks, then write the tables

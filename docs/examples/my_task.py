@@ -1,6 +1,6 @@
 """A task of one's own: walk a Go1 without dragging its feet, with a policy that feels landings.
 
-    robo-rl train my_task.py:TASK
+robo-rl train my_task.py:TASK
 """
 
 from dataclasses import dataclass
