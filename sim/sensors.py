@@ -8,12 +8,22 @@ the number of operations that costs.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from policies.signals import Sensors
+from sim.terms.parameters import Limits, Parameter
+
+_ADJUSTABLE = {
+    "noise": Parameter("noise", 0.0, Limits(low=0.0)),
+    "bias": Parameter("bias", 0.0, Limits(low=0.0)),
+    "delay": Parameter("delay", 0, Limits(low=0)),
+    "dropout": Parameter("dropout", 0.0, Limits(low=0.0, below=1.0)),
+    "lag": Parameter("lag", 0.0, Limits(low=0.0, high=1.0)),
+}
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,26 @@ class SensorModel:
             raise ValueError(f"sensor {self.sensor}: lag must lie in [0, 1] control steps, got {self.lag}")
         if not 0.0 <= self.dropout < 1.0:
             raise ValueError(f"sensor {self.sensor}: dropout must lie in [0, 1), got {self.dropout}")
+
+    @property
+    def adjustable(self) -> Mapping[str, Parameter]:
+        """What a task's settings may change."""
+        return _ADJUSTABLE
+
+    def settings(self) -> dict[str, Any]:
+        """The present value of everything that is `adjustable`."""
+        return {name: getattr(self, name) for name in _ADJUSTABLE}
+
+    def with_settings(self, changes: Mapping[str, Any]) -> SensorModel:
+        """The model with other values for some of its `settings`. UserError for an unknown name or a wrong value."""
+        checked: dict[str, Any] = {name: _ADJUSTABLE[name].checked(value) for name, value in changes.items()}
+        return replace(self, **checked)
+
+    def scaled(self, factor: float) -> SensorModel:
+        """The model with `factor` times its noise, bias, lag and dropout, the last two within what is possible."""
+        dropout = min(factor * self.dropout, max(self.dropout, 0.9))
+        lag = min(1.0, factor * self.lag)
+        return replace(self, noise=factor * self.noise, bias=factor * self.bias, lag=lag, dropout=dropout)
 
 
 class SensorModels:

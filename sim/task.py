@@ -18,9 +18,10 @@ from policies.terms.actions import ActionTerm
 from policies.terms.observations import ObservationTerm
 from sim.controllers.teacher import Teacher
 from sim.robots.legged import LeggedRobot
+from sim.sensors import SensorModel
 from sim.terms.parameters import near
 from sim.terms.settings import settings_of, with_changes, with_settings
-from sim.terms.terms import Privileged, Reward, Termination
+from sim.terms.terms import Command, Curriculum, Event, Privileged, Reward, Termination
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,16 @@ class World(Protocol):
     ) -> Environment: ...
 
 
-TERMS = ("rewards", "terminations", "privileged")
-"""Fields of `Task` that hold terms by name; the first part of their settings' names."""
+GROUPS = {
+    "rewards": "rewards",
+    "terminations": "terminations",
+    "events": "events",
+    "commands": "command_terms",
+    "curriculum": "curriculum",
+    "privileged": "privileged",
+    "sensor_models": "sensor_models",
+}
+"""The first part of a setting's name, and the field of `Task` that holds the terms of that group by name."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +132,14 @@ class Task:
     """What ends an episode before its time."""
     privileged: Mapping[str, Privileged] = field(default_factory=dict)
     """What a critic sees, side by side in this order."""
+    events: Mapping[str, Event] = field(default_factory=dict)
+    """What is drawn at random: where episodes start, what differs between worlds, disturbances."""
+    command_terms: Mapping[str, Command] = field(default_factory=dict)
+    """What policies are commanded; `sensors` always holds the sensor of each."""
+    curriculum: Mapping[str, Curriculum] = field(default_factory=dict)
+    """What makes the task harder while it is learned."""
+    sensor_models: Mapping[str, SensorModel] = field(default_factory=dict)
+    """Noise, bias and age of the sensors, by the sensor's name; those without a model are exact."""
     joints: JointSpec | None = None
     robot: LeggedRobot | None = None
     """The robot of the task, which `robo-rl robot` can simulate in real time; None for one known by its parameters."""
@@ -145,6 +162,11 @@ class Task:
     recommended: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """The algorithms that suit the task, the best first, each with the settings in which it differs from its defaults:
     plain data, checked when an algorithm is built from it."""
+
+    def __post_init__(self) -> None:
+        given = {spec.name: spec for spec in self.sensors}
+        of_commands = {term.sensor.name: term.sensor for term in self.command_terms.values()}
+        object.__setattr__(self, "sensors", tuple({**given, **of_commands}.values()))
 
     def make_environment(
         self,
@@ -186,30 +208,21 @@ class Task:
         """Width of the privileged observation."""
         return sum(term.dim for term in self.privileged.values())
 
-    def changed(
-        self,
-        *,
-        rewards: Mapping[str, Reward | None] | None = None,
-        terminations: Mapping[str, Termination | None] | None = None,
-        privileged: Mapping[str, Privileged | None] | None = None,
-        **fields: Any,
-    ) -> Task:
-        """This task with other terms: those given are added or take the place of their namesakes; None takes one out.
+    def changed(self, **changes: Any) -> Task:
+        """This task with other terms or other fields.
 
-        `fields` are other fields of the task, such as `name`, `observation` or `episode_steps`. UserError for a term to
-        take out that the task does not have.
+        A group of terms (`rewards`, `terminations`, `privileged`, `events`, `command_terms`, `curriculum`,
+        `sensor_models`) is given by name: those given are added or take the place of their namesakes; None takes one
+        out. Any other field is replaced. UserError for a term to take out that the task does not have.
         """
-        given = {"rewards": rewards, "terminations": terminations, "privileged": privileged}
-        changes: dict[str, Any] = {
-            group: with_changes(getattr(self, group), terms, group)
-            for group, terms in given.items()
-            if terms is not None
-        }
-        return replace(self, **changes, **fields)
+        for group in GROUPS.values():
+            if group in changes:
+                changes[group] = with_changes(getattr(self, group), changes[group], group)
+        return replace(self, **changes)
 
     def settings(self) -> dict[str, Any]:
         """Every weight and parameter of the task's terms: group, term's name, setting's name, value."""
-        return {group: settings_of(getattr(self, group)) for group in TERMS}
+        return {group: settings_of(getattr(self, name)) for group, name in GROUPS.items()}
 
     def with_settings(self, data: Mapping[str, Any]) -> Task:
         """This task with other values for some of its `settings`, or all; what is left out stays as it is.
@@ -217,12 +230,11 @@ class Task:
         A reward may be given as a bare number, its weight. UserError, with the setting's whole name such as
         rewards.track_yaw.width, for an unknown one or a wrong value.
         """
-        for group in data:
-            if group not in TERMS:
-                raise UserError(f"there are no settings {group!r} in a task{near(group, TERMS)}")
-        changes: dict[str, Any] = {
-            group: with_settings(getattr(self, group), own, group) for group, own in data.items()
-        }
+        changes: dict[str, Any] = {}
+        for group, own in data.items():
+            if group not in GROUPS:
+                raise UserError(f"there are no settings {group!r} in a task{near(group, GROUPS)}")
+            changes[GROUPS[group]] = with_settings(getattr(self, GROUPS[group]), own, group)
         return replace(self, **changes)
 
     def stepped(self, substeps: int) -> Task:

@@ -12,7 +12,7 @@ import tyro
 if TYPE_CHECKING:
     from sim.task import Task
     from sim.terms.parameters import Parameter
-    from sim.terms.terms import Term
+    from sim.terms.settings import Adjustable
 
 WEIGHT = "weight"
 """The setting of a reward whose flag is the term's own name."""
@@ -23,9 +23,10 @@ def flags_of(task: Task) -> tuple[type[Any], Any]:
 
     Every group of terms is a nested dataclass, so that --help shows it as a section of its own.
     """
-    from sim.task import TERMS
+    from sim.task import GROUPS
 
-    groups = {name: _group(name, terms) for name, terms in ((group, getattr(task, group)) for group in TERMS) if terms}
+    terms = {group: getattr(task, name) for group, name in GROUPS.items()}
+    groups = {name: _group(name, own) for name, own in terms.items() if any(term.adjustable for term in own.values())}
     kind = make_dataclass("Terms", [(name, type(values)) for name, values in groups.items()], frozen=True)
     kind.__doc__ = "Terms of the task."
     return kind, kind(**groups)
@@ -42,7 +43,7 @@ def settings_from(flags: Any) -> dict[str, dict[str, dict[str, Any]]]:
     return found
 
 
-def _group(group: str, terms: Mapping[str, Term]) -> Any:
+def _group(group: str, terms: Mapping[str, Adjustable]) -> Any:
     flags: list[tuple[str, Any, Any]] = []
     values = {}
     for name, term in terms.items():
@@ -64,9 +65,9 @@ def _type_of(parameter: Parameter) -> Any:
     return tuple[(float,) * len(parameter.default)] if isinstance(parameter.default, tuple) else kind  # type: ignore[misc]
 
 
-def _help(term: Term, setting: str) -> str:
+def _help(term: Adjustable, setting: str) -> str:
     """The first sentence about the term, for its weight or first setting; the parameter's own name says the rest."""
     if setting not in (WEIGHT, next(iter(term.adjustable))):
         return ""
-    text = inspect.getdoc(term.function) or ""
+    text = inspect.getdoc(getattr(term, "function", term)) or ""
     return " ".join(text.partition("\n\n")[0].split())

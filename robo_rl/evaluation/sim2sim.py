@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,10 +25,10 @@ from robo_rl.evaluation.flying import HELD_OUT_SEED, Interval, bootstrap_mean, p
 from robo_rl.evaluation.walking import COMMAND
 from robo_rl.output.results import plain
 from sim.environment import VectorEnvironment
-from sim.legged.commands import VelocityCommands
-from sim.legged.scenario import LeggedScenario
+from sim.legged.scenario import VELOCITY, LeggedScenario
 from sim.physics.backends import BACKENDS
 from sim.task import Task
+from sim.terms.view import View
 
 OWN = "mujoco"
 """The backend that tasks are trained in."""
@@ -184,15 +184,15 @@ def legged_world(task: Task, settings: Settings, backend: str) -> tuple[VectorEn
 
 def command_schedule(task: Task, settings: Settings) -> Tensor:
     """Velocity commands [T + 1, N, 3] of every control period, the same for every engine and whatever happens in it."""
-    _, scenario = legged_world(task, replace(settings, imperfections=0.0), OWN)
-    drawn = scenario.commands.settings
     # A heading to steer to would make the command depend on the engine.
-    commands = VelocityCommands(replace(drawn, heading=0.0), settings.robots, task.period, curriculum=False)
+    commands = task.command_terms[VELOCITY].with_settings({"heading": 0.0})(settings.robots, task.period)
+    level = torch.tensor([1.0, 0.0, 0.0, 0.0]).expand(settings.robots, 4)
+    view = View({"orientation": level}, settings.robots, task.period, "cpu")
     generator = torch.Generator().manual_seed(settings.seed + 1)
     commands.begin(torch.arange(settings.robots), generator)
     rows = [commands.values]
     for _ in range(round(settings.seconds / task.period)):
-        commands.advance(torch.zeros(settings.robots), generator)
+        commands.advance(view, generator)
         rows.append(commands.values)
     return torch.stack(rows)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sim.legged import kernels
-from sim.legged.randomization import PARAMETERS
+from sim.legged.plan import PARAMETERS
 from sim.robots.legged import LeggedRobot
 from sim.terms.compiled import StructPass
 from sim.terms.terms import Privileged, Signal

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
 import mujoco
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,22 +17,26 @@ from sim.legged import kernels
 from sim.legged.commands import VelocityCommands
 from sim.legged.gait import Gait
 from sim.legged.layout import Layout
+from sim.legged.plan import TARGET, Randomization
 from sim.legged.privileged import PrivilegedRows
-from sim.legged.randomization import TARGET, Imperfections, Pushes
-from sim.legged.rewards import track_velocity
 from sim.legged.settings import LeggedSettings
+from sim.legged.starts import Starts
 from sim.physics.addresses import Addresses
 from sim.physics.masks import mask_of
 from sim.physics.protocol import JointedPhysics
 from sim.robots.legged import LeggedRobot
 from sim.task import Task
 from sim.terms.compiled import CompiledRewards
+from sim.terms.events import Timers
 from sim.terms.outcome import Outcomes, StepOutcome
+from sim.terms.stateful import CommandTerm, curriculum_terms
 from sim.terms.terms import joined
 from sim.terms.view import View
 
 EVENTS = 5
-"""Control periods between looks at whose command or push is due, and between steps of steering to a heading."""
+"""Control periods between steps of the commands, and between looks at which interval events are due."""
+VELOCITY = "velocity"
+"""The name of the command term that every walking task has."""
 
 
 class Ground(Protocol):
@@ -82,16 +84,30 @@ class LeggedScenario:
         n, joints, device, period = physics.num_worlds, len(robot.joints), physics.device, task.period
         self.physics = physics
         self.robot = robot
-        self.commands = VelocityCommands(settings.commands, n, EVENTS * period, curriculum=randomized, device=device)
-        self.imperfections = Imperfections(settings.imperfections, physics, actuators, robot, randomized, imperfections)
-        self.pushes = Pushes(settings.imperfections, physics, robot, EVENTS * period, imperfections)
         self.ground = ground
         self.settings = settings
+        self.scale = imperfections
+        """What multiplies the ranges of all that is drawn."""
+        self._randomized = randomized and imperfections > 0.0
+        self._events = task.events
+        self.event_parameters = {name: dict(event.parameters) for name, event in task.events.items()}
+        """Parameters of the events that are called again and again; a curriculum may change them."""
+        self.command_terms: dict[str, CommandTerm] = {
+            name: term(n, EVENTS * period, device) for name, term in task.command_terms.items()
+        }
+        self._plain_commands = {
+            term.sensor.name: self.command_terms[name] for name, term in task.command_terms.items() if name != VELOCITY
+        }
+        self.commands = self._velocity()
+        self.randomization = Randomization(
+            task.events, physics, actuators, robot, imperfections if self._randomized else 0.0
+        )
+        self._timers = Timers(task.events if imperfections > 0.0 else {}, n, EVENTS * period, device)
         self._period = period
         self._stance = torch.tensor(robot.stance, device=device)
         self._per_scale = 1.0 / torch.tensor(robot.action_scale, device=device)
         self._middle = -self._stance * self._per_scale
-        gait = Gait(settings.gait, settings.frequency, settings.duty, period).table.to(device)
+        self._gait = Gait(settings.gait, settings.frequency, settings.duty, period).table.to(device)
         self._followed = self.commands.values
         self._steps = torch.zeros(n, dtype=torch.int64, device=device)
         self._action = torch.zeros(n, joints, device=device)
@@ -102,7 +118,6 @@ class LeggedScenario:
         # Below the feet and the base; flat ground is at 0.
         self._below = torch.zeros(n, len(robot.feet) + 1, device=device)
         self._before = physics.values
-        self._tracked = torch.zeros(n, device=device)
         # Its own, so that a snapshot restored elsewhere goes on with the same draws.
         self._generator = torch.Generator(device)
         self._seeded = False
@@ -110,12 +125,29 @@ class LeggedScenario:
         self._layout = Layout(physics, robot)
         self._columns = self._layout.columns
         self._at = Addresses.of(physics.model, robot.base, robot.joints, device)
-        self._plan_starts()
+        self.twist = slice(self._at.velocity.start, self._at.rates.stop)
+        """Columns of the base's velocity (world) and rates (body) in qvel."""
+        self.starts = Starts(physics, robot)
+        self._prepare_terms(task)
+        self.curriculum = curriculum_terms(task.curriculum, self)
+        if not randomized:
+            self.finish_curriculum()
+
+    def _velocity(self) -> VelocityCommands:
+        """The commands that the robots follow."""
+        commands = self.command_terms.get(VELOCITY)
+        if not isinstance(commands, VelocityCommands):
+            raise UserError(f"walking needs a command term named {VELOCITY!r} that is made by VelocityCommands")
+        return commands
+
+    def _prepare_terms(self, task: Task) -> None:
+        """The passes over all worlds, and the constants of a view."""
+        n, robot, device, period = self.num_worlds, self.robot, self.device, self._period
         limits = torch.tensor([robot.stance, robot.joint_low, robot.joint_high], device=device)
         rest = self._resting_height()
         clock = {
-            "at": kernels.columns_at(self._columns), "joints": joints, "feet": len(robot.feet), "period": period,
-            "gait": gait,
+            "at": kernels.columns_at(self._columns), "joints": len(robot.joints), "feet": len(robot.feet),
+            "period": period, "gait": self._gait,
         }  # fmt: skip
         compiled = CompiledRewards(
             task.rewards, kernels.COUNTERPARTS, kernels.StepInputs, {**clock, "rest": rest, "pose": limits}, n, period,
@@ -125,7 +157,6 @@ class LeggedScenario:
         self._rows = PrivilegedRows(robot, clock, n, device)
         self._further = self._rows.further(task.privileged)
         self._privileged_terms = task.privileged
-        self._gait = gait
         self._constants = {
             "stance": limits[:1], "joint_low": limits[1:2], "joint_high": limits[2:],
             "foot_rest_height": torch.full((1, 1), rest, device=device),
@@ -150,62 +181,33 @@ class LeggedScenario:
         return self.physics.device
 
     def begin(self, ids: Tensor, generator: torch.Generator) -> None:
-        """Start the worlds `ids` [K] near the stance with any heading, new commands, bodies and motors."""
-        # Pushes and commands are drawn between restarts, too.
+        """Start the worlds `ids` [K] anew: curricula, ground, bodies and motors, commands, then the start events."""
+        for term in self.curriculum.values():
+            term.restart(ids, generator)
+        # Interval events and commands are drawn between restarts, too.
         if not self._seeded:
             self._generator.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
             self._seeded = True
-        steps = self._steps.index_select(0, ids)
-        ended = steps > 0
-        if ended.any():
-            self.commands.learn((self._tracked.index_select(0, ids).double() / steps)[ended])
-        points = None if self.ground is None else self.ground.begin(ids, generator)
-        self.imperfections.draw(ids, generator)
-        self.pushes.begin(ids, generator)
+        self.starts.points = None if self.ground is None else self.ground.begin(ids, generator)
+        self.randomization.draw(ids, generator)
+        self._timers.begin(ids, generator)
         changed = self._followed is not self.commands.values
-        self.commands.begin(ids, generator)
-        self._starts.index_copy_(0, ids, self._draw_starts(len(ids), points, generator))
-        qpos, qvel = self._starts.split((self.physics.qpos.shape[1], self.physics.qvel.shape[1]), 1)
+        for command in self.command_terms.values():
+            command.begin(ids, generator)
+        for name, event in self._events.items():
+            if event.when == "start" or (event.when == "restart" and self._randomized):
+                self._call(name, ids, generator)
         stance = self._stance.expand(self.num_worlds, -1)
-        self.physics.write(mask_of(ids, self.num_worlds), qpos, qvel, stance)
+        self.physics.write(mask_of(ids, self.num_worlds), self.starts.qpos, self.starts.qvel, stance)
         # Nobody else holds these.
-        for own in (self._steps, self._tracked, self._action, self._last_action):
+        for own in (self._steps, self._action, self._last_action):
             own.index_fill_(0, ids, 0)
         self._followed = self._followed.index_fill(0, ids, 0.0) if changed else self.commands.values
-        self._layout.set_zeros(self.imperfections.joint_offset, ids)
+        self._layout.set_zeros(self.randomization.joint_offset, ids)
 
-    def _draw_starts(self, count: int, points: Tensor | None, generator: torch.Generator) -> Tensor:
-        """Positions and velocities [count, nq + nv] near the stance with any heading, at `points` [count, 3] m or the
-        origin."""
-        at, height = self._at, self.robot.stand_height + 0.01
-        u = torch.rand(count, 7 + 2 * len(self.robot.joints), generator=generator, device=self.device)
-        u = u.mul_(2.0).sub_(1.0)
-        rows = (self._start_middle + u.index_select(1, self._start_from) * self._start_half).to(self._starts.dtype)
-        if points is not None:
-            rows[:, at.position] = points.to(rows.dtype)
-        rows[:, at.position.stop - 1] += height
-        # The single-precision sine of numpy, because that of torch differs in the last bit, and a seed's episodes stay.
-        half = 0.5 * (u[:, 0] * math.pi).cpu().numpy()
-        rows[:, at.orientation.start] = torch.from_numpy(np.cos(half)).to(rows)
-        rows[:, at.orientation.stop - 1] = torch.from_numpy(np.sin(half)).to(rows)
-        return rows
-
-    def _plan_starts(self) -> None:
-        """Which of the numbers drawn for a start goes where: middle + half * u, in the columns of qpos and qvel."""
-        at, joints, nq = self._at, len(self.robot.joints), self.physics.qpos.shape[1]
-        self._starts = torch.cat((self.physics.qpos, self.physics.qvel), 1)
-        """Where the worlds that restart begin; other rows are left from earlier."""
-        width, device = self._starts.shape[1], self.device
-        self._start_from = torch.zeros(width, dtype=torch.int64, device=device)
-        self._start_half = torch.zeros(width, device=device)
-        self._start_middle = torch.zeros(width, device=device)
-        self._start_middle[:nq] = torch.tensor(self.physics.model.qpos0, device=device)
-        self._start_middle[at.position] = 0.0
-        self._start_middle[at.joints] = self._stance
-        twist = slice(nq + at.velocity.start, nq + at.rates.stop)
-        for columns, first, half in ((twist, 1, 0.3), (at.joints, 7, 0.1)):
-            self._start_half[columns] = half
-            self._start_from[columns] = torch.arange(first, first + (6 if first == 1 else joints), device=device)
+    def _call(self, name: str, ids: Tensor, generator: torch.Generator) -> None:
+        """Let an event happen in the worlds `ids` [K]."""
+        self._events[name].function(self, ids, generator, **self.event_parameters[name])
 
     def advance(self, commands: Commands, applied: Commands, differentiable: bool) -> None:
         """One control period of physics; UserError when asked for gradients, which it does not have."""
@@ -222,13 +224,15 @@ class LeggedScenario:
         due = self._ticks % EVENTS == 0
         self._ticks += 1
         if due:
-            self.pushes.advance(self.physics, self._generator)
+            self._timers.advance(lambda name, ids: self._call(name, ids, self._generator), self._generator)
         self.physics.step(applied[TARGET])
         self._steps += 1
         if due:
-            w, x, y, z = self.physics.values[:, self._columns["orientation"]].unbind(-1)
-            heading = torch.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
-            self.commands.advance(heading, self._generator)
+            values = self.physics.values
+            measured = {name: values[:, columns] for name, columns in self._columns.items()}
+            view = View(measured, self.num_worlds, self._period, self.device)
+            for command in self.command_terms.values():
+                command.advance(view, self._generator)
 
     def detach(self) -> None:
         """Nothing here carries gradients."""
@@ -242,14 +246,16 @@ class LeggedScenario:
         self._privileged, observed, self._air_after = self._rows.fill(
             {
                 "values": values, "steps": self._steps, "below": self._below, "command": self.commands.values,
-                "action": self._action, "drawn": self.imperfections.parameters, "zeros": self._layout.zeros,
+                "action": self._action, "drawn": self.randomization.parameters, "zeros": self._layout.zeros,
                 "air": self._air,
             }
         )  # fmt: skip
         rows, parts = self._rows.signals(self._privileged), self._layout.parts(values, observed)
         self._gravity = rows["gravity"]
         # What the sensors measure stays side by side, on its way to their models.
-        return Truth({**rows, **parts, "foot_contact": rows["foot_contact"], "velocity_command": self._followed})
+        further = {name: term.values for name, term in self._plain_commands.items()}
+        own = {"foot_contact": rows["foot_contact"], "velocity_command": self._followed}
+        return Truth({**rows, **parts, **own, **further})
 
     def signals(self, truth: Truth) -> dict[str, Tensor]:
         own = {
@@ -260,6 +266,7 @@ class LeggedScenario:
             "joint_velocity": truth["joint_velocity"],
             "velocity_command": truth["next_command"],
         }
+        own |= {name: truth[name] for name in self._plain_commands}
         return own if self.ground is None else {**own, **self.ground.signals(truth)}
 
     def view(self, truth: Truth) -> View:
@@ -285,8 +292,8 @@ class LeggedScenario:
     def outcome(self, truth: Truth, commands: Commands) -> StepOutcome:
         """Call it once a step: it adds up how well each episode goes."""
         view = self.view(truth)
-        if self.commands.range < 1.0:
-            self._tracked += track_velocity(view)
+        for term in self.curriculum.values():
+            term.step(view)
         return self._outcomes(
             view,
             {
@@ -313,7 +320,7 @@ class LeggedScenario:
         """What a trainer reports beside its own figures."""
         return {
             **self._outcomes.metrics(),
-            "command_range": self.commands.range,
+            **{name: value for term in self.curriculum.values() for name, value in term.metrics().items()},
             "failed_worlds": float(self.physics.failures),
         }
 
@@ -322,8 +329,9 @@ class LeggedScenario:
         self.physics.qvel[ids, self._at.velocity] += velocity
 
     def finish_curriculum(self) -> None:
-        """Full command ranges from now on."""
-        self.commands.finish_curriculum()
+        """Give every later episode the task's whole difficulty."""
+        for term in self.curriculum.values():
+            term.finish()
 
     def snapshot(self) -> dict[str, Tensor]:
         saved = {
@@ -332,15 +340,15 @@ class LeggedScenario:
             "last_action": self._last_action.clone(),
             "followed": self._followed.clone(),
             "air": self._air_after.clone(),
-            "tracked": self._tracked.clone(),
             "ticks": torch.tensor(self._ticks),
             "generator": self._generator.get_state(),
         }
         parts = {
             "physics": self.physics.snapshot(),
-            "commands": self.commands.snapshot(),
-            "robot": self.imperfections.snapshot(),
-            "push": self.pushes.snapshot(),
+            "robot": self.randomization.snapshot(),
+            "timers": self._timers.snapshot(),
+            **{f"command {name}": term.snapshot() for name, term in self.command_terms.items()},
+            **{f"curriculum {name}": term.snapshot() for name, term in self.curriculum.items()},
             "ground": {} if self.ground is None else self.ground.snapshot(),
         }
         for prefix, part in parts.items():
@@ -356,14 +364,16 @@ class LeggedScenario:
         self._last_action = snapshot["last_action"].clone()
         self._followed = snapshot["followed"].clone()
         self._air = self._air_after = snapshot["air"].clone()
-        self._tracked = snapshot["tracked"].clone()
         self._ticks = int(snapshot["ticks"])
         self._generator.set_state(snapshot["generator"])
         self._seeded = True
         self.physics.restore(part("physics."))
-        self.commands.restore(part("commands."))
-        self.imperfections.restore(part("robot."))
-        self._layout.set_zeros(self.imperfections.joint_offset)
-        self.pushes.restore(part("push."))
+        for name, term in self.command_terms.items():
+            term.restore(part(f"command {name}."))
+        for name, curriculum in self.curriculum.items():
+            curriculum.restore(part(f"curriculum {name}."))
+        self.randomization.restore(part("robot."))
+        self._layout.set_zeros(self.randomization.joint_offset)
+        self._timers.restore(part("timers."))
         if self.ground is not None:
             self.ground.restore(part("ground."))

@@ -22,6 +22,6 @@ def fall(
     return ~(upright & (view["base_height"][:, 0] >= height))
 
 
-def walking_terminations(robot: LeggedRobot, tilt: float = 1.2, height: float = 0.5) -> dict[str, Termination]:
-    """The terminations of every walking task: `tilt` in rad, `height` as a share of the robot's stand height."""
-    return {"fall": Termination(fall, {"tilt": tilt, "height": height * robot.stand_height})}
+def walking_terminations(robot: LeggedRobot) -> dict[str, Termination]:
+    """The terminations of every walking task: a base at less than half of its height in the stance has fallen."""
+    return {"fall": Termination(fall, {"height": 0.5 * robot.stand_height})}

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from sim.legged.guide import GaitSettings
-from sim.legged.rewards import walking_rewards
-from sim.legged.settings import CommandSettings, LeggedSettings
+from sim.legged.settings import LeggedSettings
 from sim.legged.task import flat_task
 from sim.robots.go1 import GO1
-from sim.terms.settings import with_settings
 
 WEIGHTS = {
     "track_velocity": 2.0, "track_velocity_finely": 1.5, "velocity_error": -1.0, "track_yaw": 0.75, "yaw_error": -0.5,
@@ -17,9 +15,8 @@ WEIGHTS = {
 """The errors themselves, beside the kernels, pull from afar: a kernel is flat where a new command or a push leaves the
 robot. With the other terms any larger, going slowly and falling less earned more than tracking at first."""
 
-SETTINGS = LeggedSettings(gait=(0.0, 0.5, 0.5, 0.0), duty=0.6, commands=CommandSettings(start=1.0))
-"""A trot: the diagonal legs together, two and a half strides a second. Learning starts from a gait that goes at any
-speed, so the commands start at their whole range."""
+SETTINGS = LeggedSettings(gait=(0.0, 0.5, 0.5, 0.0), duty=0.6)
+"""A trot: the diagonal legs together, two and a half strides a second."""
 
 PPO = {
     "rollout_steps": 24, "epochs": 4, "minibatches": 4, "iterations": 260, "target_kl": 0.02, "initial_std": 0.25,
@@ -27,10 +24,9 @@ PPO = {
     "critic_hidden": (128, 128, 64), "activation": "elu",
 }  # fmt: skip
 
-GO1_VELOCITY_FLAT = flat_task(
-    GO1,
-    SETTINGS,
-    with_settings(walking_rewards(GO1, SETTINGS.clearance), WEIGHTS, "rewards"),
-    guide=GaitSettings(),
-    recommended={"ppo": PPO},
+# Learning starts from a gait that goes at any speed, so the commands need no curriculum.
+GO1_VELOCITY_FLAT = (
+    flat_task(GO1, SETTINGS, GaitSettings(), {"ppo": PPO})
+    .with_settings({"rewards": WEIGHTS})
+    .changed(curriculum={"command_range": None})
 )

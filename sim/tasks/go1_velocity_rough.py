@@ -4,27 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sim.legged.ground.task import rough_task
 from sim.legged.ground.tiles import ScanSettings
 from sim.legged.guide import GaitSettings
-from sim.legged.rewards import walking_rewards
-from sim.legged.settings import CommandSettings, LeggedSettings
-from sim.legged.terminations import walking_terminations
+from sim.legged.settings import LeggedSettings
+from sim.legged.task import rough_task
 from sim.robots.go1 import GO1
 from sim.tasks.go1_velocity_flat import PPO, WEIGHTS
-from sim.terms.settings import with_settings
 from sim.terrain.terrain import TerrainSettings
 
-SETTINGS = LeggedSettings(
-    gait=(0.0, 0.5, 0.5, 0.0),
-    clearance=0.14,
-    commands=CommandSettings(forward=1.0, sideways=0.5, yaw=1.0, heading=0.5, interval=(8.0, 12.0), start=1.0),
-)
-REWARDS = with_settings(
-    walking_rewards(GO1, SETTINGS.clearance),
-    {**WEIGHTS, "vertical_velocity": -0.3, "tilt": -0.3, "height": -3.0, "clearance": -10.0},
-    "rewards",
-)
+SETTINGS = LeggedSettings(gait=(0.0, 0.5, 0.5, 0.0), clearance=0.14)
+REWARDS = {**WEIGHTS, "vertical_velocity": -0.3, "tilt": -0.3, "height": -3.0, "clearance": -10.0}
 """As on flat ground, but slopes tilt the body, steps change the height of the ground under it at once, and a foot that
 is not lifted stays below the next step: with the flat task's weight of `clearance` the feet rose a few centimetres, and
 stairs of 0.05 m stopped the robot."""
@@ -33,13 +22,23 @@ ROBOT = replace(GO1, action_scale=(0.4, 1.1, 1.1) * 4)
 """Targets reach further from the stance than on flat ground, where 0.7 rad lift a foot by 0.13 m at most: a stair of
 0.10 m and the way over its edge need more."""
 
-GO1_VELOCITY_ROUGH = rough_task(
-    ROBOT,
-    SETTINGS,
-    TerrainSettings(),
-    ScanSettings(),
-    REWARDS,
-    walking_terminations(GO1, height=0.25),
-    guide=GaitSettings(lift=0.14),
-    recommended={"ppo": {**PPO, "iterations": 480, "initial_std": 0.18, "final_std": 0.07}},
+GO1_VELOCITY_ROUGH = (
+    rough_task(
+        ROBOT,
+        SETTINGS,
+        TerrainSettings(),
+        ScanSettings(),
+        GaitSettings(lift=0.14),
+        {"ppo": {**PPO, "iterations": 480, "initial_std": 0.18, "final_std": 0.07}},
+    )
+    .with_settings(
+        {
+            "rewards": REWARDS,
+            "terminations": {"fall": {"height": 0.25 * GO1.stand_height}},
+            "commands": {
+                "velocity": {"forward": 1.0, "sideways": 0.5, "yaw": 1.0, "heading": 0.5, "interval": (8.0, 12.0)}
+            },
+        }
+    )
+    .changed(curriculum={"command_range": None})
 )

@@ -11,11 +11,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from policies.errors import UserError
-from sim.legged.ground.task import rough_task
 from sim.legged.ground.tiles import ScanSettings
 from sim.legged.guide import GaitSettings
 from sim.legged.settings import LeggedSettings
-from sim.legged.task import flat_task
+from sim.legged.task import flat_task, rough_task
 from sim.robots.legged import LeggedRobot
 from sim.robots.loading import MENAGERIE, load_robot
 from sim.task import Task

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from policies.errors import UserError
 from policies.validation import check
-from sim.terms.parameters import near
-from sim.terms.terms import Reward, Term
+from sim.terms.parameters import Parameter, near
+from sim.terms.terms import Reward
 
 T = TypeVar("T")
-S = TypeVar("S", bound=Term)
+
+
+class Adjustable(Protocol):
+    """What has settings: a term, a sensor's model."""
+
+    @property
+    def adjustable(self) -> Mapping[str, Parameter]: ...
+    def settings(self) -> dict[str, Any]: ...
+    def with_settings(self, changes: Mapping[str, Any]) -> Self: ...
+
+
+S = TypeVar("S", bound=Adjustable)
 
 
 def with_changes(terms: Mapping[str, T], changes: Mapping[str, T | None], group: str) -> dict[str, T]:
@@ -30,7 +41,7 @@ def with_changes(terms: Mapping[str, T], changes: Mapping[str, T | None], group:
     return result
 
 
-def settings_of(terms: Mapping[str, Term]) -> dict[str, dict[str, Any]]:
+def settings_of(terms: Mapping[str, Adjustable]) -> dict[str, dict[str, Any]]:
     """Weight and parameters of every term by its name; a term with neither is left out."""
     return {name: own for name, term in terms.items() if (own := term.settings())}
 

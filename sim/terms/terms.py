@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
 
 from policies.errors import UserError
-from sim.terms.parameters import Parameter, merged, named, parameters_of
+from policies.specs import SensorSpec
+from policies.validation import require_choice
+from sim.terms.parameters import Limits, Parameter, merged, named, parameters_of
 from sim.terms.view import View
 
 WEIGHT = Parameter("weight", 1.0)
+INTERVAL = Parameter("interval", (5.0, 10.0), Limits(above=0.0, ordered=True))
 
 
 class Term:
@@ -85,6 +88,68 @@ class Termination(Term):
     """`function(view, **parameters)` gives [N] bool: worlds whose episode has come to a true end, such as a fall."""
 
     function: Callable[..., Tensor]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Event(Term):
+    """What is drawn at random about a world. `when` says what the function is and when it is called:
+
+    "start"     function(scenario, ids, generator, **parameters) for the worlds `ids` [K] that restart: where they start
+    "restart"   the same, in worlds that are randomized: what differs between them
+    "interval"  the same, for worlds in which it is due: after times in s drawn from `interval`, (low, high)
+    "model"     function(plan, **parameters), once, when randomized worlds are built: which model parameters differ, and
+                by how much (see `sim.legged.randomization.Plan`)
+
+    A scenario's `imperfections` scale what these draw: 0 switches all but "start" off.
+    """
+
+    function: Callable[..., Any]
+    when: Literal["start", "restart", "interval", "model"]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    interval: tuple[float, float] = (5.0, 10.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_choice(self, "when", ("start", "restart", "interval", "model"))
+        object.__setattr__(self, "interval", INTERVAL.checked(self.interval))
+
+    @property
+    def adjustable(self) -> Mapping[str, Parameter]:
+        own = super().adjustable
+        return {"interval": INTERVAL, **own} if self.when == "interval" else own
+
+    def settings(self) -> dict[str, Any]:
+        return {"interval": self.interval, **self.parameters} if self.when == "interval" else dict(self.parameters)
+
+    def with_settings(self, changes: Mapping[str, Any]) -> Self:
+        others = {name: value for name, value in changes.items() if name != "interval"}
+        return replace(self, interval=changes.get("interval", self.interval), parameters={**self.parameters, **others})
+
+
+@dataclass(frozen=True)
+class Command(Term):
+    """What a policy is commanded. `function` is a class like `sim.terms.stateful.CommandTerm`: called as
+    function(num_worlds, period, device, **parameters) it makes the commands of N worlds, and its static method
+    `sensor(**parameters)` gives the sensor that a policy reads them by."""
+
+    function: type
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def sensor(self) -> SensorSpec:
+        """The sensor that a policy reads the command by."""
+        spec: SensorSpec = self.function.sensor(**self.parameters)  # type: ignore[attr-defined]
+        return spec
+
+
+@dataclass(frozen=True)
+class Curriculum(Term):
+    """What makes a task harder while it is learned. Called with the scenario and its parameters, a class like
+    `sim.terms.stateful.CurriculumTerm` follows the worlds; a plain function(scenario, ids, **parameters) is called for
+    worlds `ids` [K] whose episodes have ended, and the number that it returns is the metric `curriculum/NAME`."""
+
+    function: Callable[..., Any]
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 

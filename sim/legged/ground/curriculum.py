@@ -2,41 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
-from policies.errors import UserError
-
-SUCCESS = 0.7
-"""Share of the commanded way that a world must have gone, without a fall, to move up."""
-FAILURE = 0.4
-"""Share of the commanded way below which a world moves down; so does one that fell."""
-FIRST_LEVELS = 4
-"""Worlds start on the first levels, spread evenly."""
+from sim.legged.ground.scenario import TerrainScenario
+from sim.terms.parameters import Share
+from sim.terms.stateful import CurriculumTerm
+from sim.terms.terms import Curriculum
 
 
-class TerrainCurriculum:
-    """Levels and columns [N] of N worlds on terrain of `rows` levels and `columns` columns.
+class TerrainLevel(CurriculumTerm):
+    """A world moves up when it has gone the share `success` of the commanded way without a fall, down when it fell or
+    went less than the share `failure`. Worlds start on the first `first_levels` levels, spread evenly.
 
-    A world keeps its column. One that passes the last level goes on at a random one, so that none is forgotten.
+    A world keeps its kind of ground. One that passes the last level goes on at a random one, so that none is forgotten.
     """
 
-    def __init__(self, num_worlds: int, rows: int, columns: int, tile: float, device: str = "cpu") -> None:
-        worlds = torch.arange(num_worlds, device=device)
-        self.rows = rows
-        self._count = columns
-        self.columns = worlds % columns
-        self.levels = (worlds // columns) % min(FIRST_LEVELS, rows)
-        self.fixed = False
-        self._tile = tile
-        self._asked = torch.zeros(num_worlds, device=device)
-        self._gone = torch.zeros(num_worlds, device=device)
-        self._away = torch.zeros(num_worlds, 2, device=device)
-        self._walked = torch.zeros(num_worlds, dtype=torch.bool, device=device)
+    def __init__(
+        self, scenario: TerrainScenario, *, success: Share = 0.7, failure: Share = 0.4, first_levels: int = 4
+    ) -> None:
+        n, device = scenario.num_worlds, scenario.device
+        self._scenario, self._tiles = scenario, scenario.tiles
+        self._success, self._failure = success, failure
+        self._asked = torch.zeros(n, device=device)
+        self._gone = torch.zeros(n, device=device)
+        self._away = torch.zeros(n, 2, device=device)
+        self._walked = torch.zeros(n, dtype=torch.bool, device=device)
+        self._tiles.spread(min(max(1, first_levels), self._tiles.rows))
+        self._tiles.fixed = False
 
-    def advance(self, command: Tensor, velocity: Tensor, moved: Tensor, period: float) -> None:
+    def walk(self, command: Tensor, velocity: Tensor, moved: Tensor, period: float) -> None:
         """One control period: `command` and `velocity` [N, 2] in the base's frame, m/s; `moved` [N, 2] world, m."""
         speed = command.norm(dim=-1)
         self._asked += speed * period
@@ -46,53 +41,31 @@ class TerrainCurriculum:
 
     def cross(self, ids: Tensor, generator: torch.Generator) -> None:
         """The worlds `ids` [K] have walked off their tiles: those that did as told go on a level higher."""
-        up = (self._gone[ids] >= SUCCESS * self._asked[ids]) & (not self.fixed)
+        up = (self._gone[ids] >= self._success * self._asked[ids]) & (not self._tiles.fixed)
         self._move(ids, up.long(), generator)
 
-    def finish(self, ids: Tensor, fell: Tensor, generator: torch.Generator) -> None:
-        """The worlds `ids` [K] end their episodes; `fell` [K] says which of them by a fall. Choose their next level."""
-        asked, gone = self._asked[ids], self._gone[ids]
-        crossed = self._away[ids].norm(dim=-1) > self._tile / 2
-        up = ~fell & crossed & (gone >= SUCCESS * asked)
-        down = (fell & ~crossed) | (~fell & (asked > self._tile / 4) & (gone < FAILURE * asked))
-        moves = self._walked[ids] & (not self.fixed)
+    def restart(self, ids: Tensor, generator: torch.Generator) -> None:
+        """The worlds `ids` [K] end their episodes: choose their next level."""
+        fell, asked, gone = self._scenario.fell[ids], self._asked[ids], self._gone[ids]
+        tile = self._tiles.terrain.tile
+        crossed = self._away[ids].norm(dim=-1) > tile / 2
+        up = ~fell & crossed & (gone >= self._success * asked)
+        down = (fell & ~crossed) | (~fell & (asked > tile / 4) & (gone < self._failure * asked))
+        moves = self._walked[ids] & (not self._tiles.fixed)
         self._move(ids, (up & moves).long() - (down & ~up & moves).long(), generator)
 
     def _move(self, ids: Tensor, by: Tensor, generator: torch.Generator) -> None:
-        level = self.levels[ids] + by
-        anywhere = torch.randint(0, self.rows, level.shape, generator=generator, device=ids.device)
-        self.levels[ids] = torch.where(level >= self.rows, anywhere, level.clamp_min(0))
+        tiles = self._tiles
+        level = tiles.next_levels[ids] + by
+        anywhere = torch.randint(0, tiles.rows, level.shape, generator=generator, device=ids.device)
+        tiles.next_levels[ids] = torch.where(level >= tiles.rows, anywhere, level.clamp_min(0))
         for sums in (self._asked, self._gone, self._away, self._walked):
             sums[ids] = 0
 
-    def spread(self) -> None:
-        """Spread the worlds evenly over all levels, from their next episodes on, and leave them there."""
-        self.levels = (torch.arange(len(self.levels), device=self.levels.device) // self._count) % self.rows
-        self.fixed = True
+    def finish(self) -> None:
+        """Spread the worlds evenly over all levels for good."""
+        self._tiles.spread()
 
-    def fix(self, level: int) -> None:
-        """Put every world on `level` from its next episode on, and leave it there."""
-        if not 0 <= level < self.rows:
-            raise UserError(f"terrain level must be at least 0 and at most {self.rows - 1}, got {level}")
-        self.levels = torch.full_like(self.levels, level)
-        self.fixed = True
 
-    def snapshot(self) -> dict[str, Tensor]:
-        return {
-            "levels": self.levels.clone(),
-            "columns": self.columns.clone(),
-            "fixed": torch.tensor(self.fixed),
-            "asked": self._asked.clone(),
-            "gone": self._gone.clone(),
-            "away": self._away.clone(),
-            "walked": self._walked.clone(),
-        }
-
-    def restore(self, snapshot: Mapping[str, Tensor]) -> None:
-        self.levels = snapshot["levels"].clone()
-        self.columns = snapshot["columns"].clone()
-        self.fixed = bool(snapshot["fixed"])
-        self._asked = snapshot["asked"].clone()
-        self._gone = snapshot["gone"].clone()
-        self._away = snapshot["away"].clone()
-        self._walked = snapshot["walked"].clone()
+TERRAIN_CURRICULUM = {"terrain_level": Curriculum(TerrainLevel)}
+"""The curriculum of every task on terrain."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -17,6 +18,19 @@ from sim.physics.protocol import JointedPhysics
 from sim.robots.legged import LeggedRobot
 from sim.task import Task
 from sim.terms.outcome import StepOutcome
+
+
+@runtime_checkable
+class Walker(Protocol):
+    """A curriculum that follows how far robots walk."""
+
+    def walk(self, command: Tensor, velocity: Tensor, moved: Tensor, period: float) -> None:
+        """One control period: `command` and `velocity` [N, 2] in the base's frame, m/s; `moved` [N, 2] world, m."""
+        ...
+
+    def cross(self, ids: Tensor, generator: torch.Generator) -> None:
+        """The worlds `ids` [K] have walked off their tiles."""
+        ...
 
 
 class TerrainScenario(LeggedScenario):
@@ -39,22 +53,19 @@ class TerrainScenario(LeggedScenario):
         randomized: bool,
         imperfections: float,
     ) -> None:
+        self.tiles = ground
+        self.fell = torch.zeros(physics.num_worlds, dtype=torch.bool, device=physics.device)
+        """Worlds [N] that ended by a termination in the last step."""
         super().__init__(
             task, physics, actuators, robot, settings, randomized=randomized, imperfections=imperfections, ground=ground
         )
-        self.tiles = ground
-        self._fell = torch.zeros(physics.num_worlds, dtype=torch.bool, device=physics.device)
 
     def terrain_places(self) -> tuple[Sequence[str], Tensor, Tensor]:
         """The names of the kinds, and every world's kind [N] (an index into them) and level [N]."""
         columns = self.tiles.terrain.kinds
         names = tuple(dict.fromkeys(columns))
         of_column = torch.tensor([names.index(kind) for kind in columns], device=self.device)
-        return names, of_column[self.tiles.curriculum.columns], self.tiles.levels
-
-    def begin(self, ids: Tensor, generator: torch.Generator) -> None:
-        self.tiles.curriculum.finish(ids, self._fell[ids], generator)
-        super().begin(ids, generator)
+        return names, of_column[self.tiles.columns], self.tiles.levels
 
     def advance(self, commands: Commands, applied: Commands, differentiable: bool) -> None:
         before = self._horizontal()
@@ -62,8 +73,13 @@ class TerrainScenario(LeggedScenario):
         super().advance(commands, applied, differentiable)
         after = self._horizontal()
         velocity = self.physics.values[:, self._columns["linear_velocity"]][:, :2]
-        self.tiles.curriculum.advance(command[:, :2], velocity, after - before, self._period)
+        for walker in self._walkers():
+            walker.walk(command[:, :2], velocity, after - before, self._period)
         self._come_back(after)
+
+    def _walkers(self) -> list[Walker]:
+        """The curricula that follow how far robots have walked."""
+        return [term for term in self.curriculum.values() if isinstance(term, Walker)]
 
     def _horizontal(self) -> Tensor:
         """Positions [N, 2] of the bases in m: a copy."""
@@ -77,7 +93,8 @@ class TerrainScenario(LeggedScenario):
         jump = -tile * (off > tile / 2).float() + tile * (off < -tile / 2).float()
         ids = (jump.any(-1) & ~self.physics.failed).nonzero()[:, 0]
         if len(ids):
-            self.tiles.curriculum.cross(ids, self._generator)
+            for walker in self._walkers():
+                walker.cross(ids, self._generator)
             self.tiles.follow(ids)
             jump += self.tiles.middles() - middles
             place = self._at.position.start
@@ -98,7 +115,7 @@ class TerrainScenario(LeggedScenario):
 
     def outcome(self, truth: Truth, commands: Commands) -> StepOutcome:
         found = super().outcome(truth, commands)
-        self._fell = found.terminated
+        self.fell = found.terminated
         return found
 
     def metrics(self) -> dict[str, float]:
@@ -110,16 +127,11 @@ class TerrainScenario(LeggedScenario):
                 report[f"terrain_level_{name}"] = float(levels[on].float().mean())
         return report
 
-    def finish_curriculum(self) -> None:
-        """Full command ranges, and the worlds spread evenly over all levels for good."""
-        super().finish_curriculum()
-        self.tiles.curriculum.spread()
-
     def fix_level(self, level: int, kind: str = "") -> None:
         """Put every world on one level, and one kind of ground if it is named, from its next episode on for good."""
         kinds = self.tiles.terrain.kinds
         if kind and kind not in kinds:
             raise UserError(f"there is no ground {kind!r} here; there is {', '.join(dict.fromkeys(kinds))}")
-        self.tiles.curriculum.fix(level)
+        self.tiles.fix(level)
         if kind:
-            self.tiles.curriculum.columns = torch.full_like(self.tiles.curriculum.columns, kinds.index(kind))
+            self.tiles.columns = torch.full_like(self.tiles.columns, kinds.index(kind))

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from policies.errors import UserError
 from policies.signals import Truth
 from policies.validation import require
-from sim.legged.ground.curriculum import TerrainCurriculum
 from sim.terrain.heights import scan_grid, scan_places
 from sim.terrain.terrain import Terrain
 
@@ -66,42 +66,59 @@ class TerrainGround:
         self,
         terrain: Terrain,
         scan: ScanSettings,
-        curriculum: TerrainCurriculum,
         num_worlds: int,
         scale: float,
         device: str = "cpu",
     ) -> None:
         self.terrain = terrain
-        self.curriculum = curriculum
+        self.rows, columns = len(terrain.origins), len(terrain.kinds)
+        """How many levels there are."""
+        self.columns = torch.arange(num_worlds, device=device) % columns
+        """Column [N] of each world's tile, whose kind of ground it has."""
+        self.spread()
+        self.levels = self.next_levels.clone()
+        """Level [N] of the tile that each world is on."""
         self.origins = torch.tensor(terrain.origins, dtype=torch.float32, device=device)
         self._heights = terrain.heights.to(device)
         self._scan = scan
         self._grid = scan.grid.to(device)
         self._drift_scale = torch.tensor([scan.drift, scan.drift, scan.height_drift], device=device) * scale
         self.drift = torch.zeros(num_worlds, 3, device=device)
-        self.levels = curriculum.levels.clone()
-        """Level [N] of the tile that each world is on; the curriculum's are those of the tiles to come."""
 
     def begin(self, ids: Tensor, generator: torch.Generator) -> Tensor:
         """Start on the middle of each world's tile; draw a new drift of the map."""
         u = torch.rand(len(ids), 2, generator=generator, device=ids.device) * 2.0 - 1.0
         self.drift[ids] = torch.randn(len(ids), 3, generator=generator, device=ids.device) * self._drift_scale
         self._take_over(ids)
-        points = self.origins[self.levels[ids], self.curriculum.columns[ids]].clone()
+        points = self.origins[self.levels[ids], self.columns[ids]].clone()
         points[:, :2] += u * START_SPREAD
         return points
 
     def follow(self, ids: Tensor) -> None:
-        """The worlds `ids` [K] go on on their curriculum's level, unless it was fixed for the next episodes."""
-        if not self.curriculum.fixed:
+        """The worlds `ids` [K] go on on their next level, unless that was fixed for the next episodes."""
+        if not self.fixed:
             self._take_over(ids)
 
     def _take_over(self, ids: Tensor) -> None:
-        self.levels = self.levels.index_copy(0, ids, self.curriculum.levels[ids])
+        self.levels = self.levels.index_copy(0, ids, self.next_levels[ids])
+
+    def spread(self, levels: int = 0) -> None:
+        """Spread the worlds evenly over the first `levels` levels (0: all), from their next episodes on, and leave them
+        there."""
+        worlds = torch.arange(len(self.columns), device=self.columns.device)
+        self.next_levels = (worlds // len(self.terrain.kinds)) % (levels or self.rows)
+        self.fixed = True
+
+    def fix(self, level: int) -> None:
+        """Put every world on `level` from its next episode on, and leave it there."""
+        if not 0 <= level < self.rows:
+            raise UserError(f"terrain level must be at least 0 and at most {self.rows - 1}, got {level}")
+        self.next_levels = torch.full_like(self.next_levels, level)
+        self.fixed = True
 
     def middles(self) -> Tensor:
         """Middles [N, 2] of the tiles the worlds are on, m."""
-        return self.origins[self.levels, self.curriculum.columns, :2]
+        return self.origins[self.levels, self.columns, :2]
 
     def height(self, points: Tensor) -> Tensor:
         """Heights [N, P] in m of the ground below points [N, P, 2]."""
@@ -122,9 +139,10 @@ class TerrainGround:
         return (heights - truth["base_position"][:, 2:3]).clamp(self._scan.low, self._scan.high)
 
     def snapshot(self) -> dict[str, Tensor]:
-        return {"drift": self.drift.clone(), "present": self.levels.clone(), **self.curriculum.snapshot()}
+        tensors = ("drift", "levels", "next_levels", "columns")
+        return {**{name: getattr(self, name).clone() for name in tensors}, "fixed": torch.tensor(self.fixed)}
 
     def restore(self, snapshot: Mapping[str, Tensor]) -> None:
-        self.drift = snapshot["drift"].clone()
-        self.levels = snapshot["present"].clone()
-        self.curriculum.restore(snapshot)
+        for name in ("drift", "levels", "next_levels", "columns"):
+            setattr(self, name, snapshot[name].clone())
+        self.fixed = bool(snapshot["fixed"])

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from policies.errors import UserError
 from policies.signals import Commands
 from sim.environment import VectorEnvironment
-from sim.legged.randomization import PARAMETERS
+from sim.legged.ground.tiles import ScanSettings
+from sim.legged.observations import PERIOD, sensor_models
+from sim.legged.plan import PARAMETERS, Plan
 from sim.legged.scenario import LeggedScenario
-from sim.legged.settings import ImperfectionSettings, LeggedSettings
-from sim.legged.task import PERIOD, flat_task, sensor_models
+from sim.legged.settings import LeggedSettings
+from sim.legged.task import flat_task
 from sim.physics.mujoco.fields import BatchFields
 from sim.physics.protocol import JointedPhysics
 from sim.robots.go1 import GO1
+from sim.terms.terms import Curriculum, Event
 
-NONE: dict[str, Any] = {f.name: 0.0 for f in fields(ImperfectionSettings) if not isinstance(f.default, tuple)}
-PERFECT = ImperfectionSettings(**NONE)
+TASK = flat_task(GO1, LeggedSettings(gait=(0.0, 0.5, 0.5, 0.0)))
+RANGES = {
+    name: parameters for name, parameters in TASK.settings()["events"].items() if name not in ("start", "renewal")
+}
+PERFECT = {name: dict.fromkeys([p for p in own if p != "interval"], 0.0) for name, own in RANGES.items()}
 MODEL_TERMS = {
     "strength": {"actuator_forcerange", "actuator_gainprm", "actuator_biasprm"},
     "stiffness": {"actuator_gainprm", "actuator_biasprm"},
@@ -36,10 +44,17 @@ FIELDS = sorted(set().union(*MODEL_TERMS.values()))
 STANCE = torch.tensor([GO1.stance])
 
 
-def world(settings: ImperfectionSettings, n: int = 8, scale: float = 1.0, randomized: bool = True,
-          seed: int = 0) -> tuple[VectorEnvironment, LeggedScenario]:  # fmt: skip
-    task = flat_task(GO1, LeggedSettings(gait=(0.0, 0.5, 0.5, 0.0), imperfections=settings))
-    environment = task.make_environment(n, seed, randomized=randomized, imperfections=scale)
+def world(
+    events: Mapping[str, Mapping[str, Any]],
+    n: int = 8,
+    scale: float = 1.0,
+    randomized: bool = True,
+    sensor_models: Mapping[str, Any] | None = None,
+) -> tuple[VectorEnvironment, LeggedScenario]:
+    """Worlds of the task with these settings of its events, and its own sensors unless `sensor_models` are given."""
+    task = TASK.with_settings({"events": events})
+    task = task if sensor_models is None else replace(task, sensor_models=sensor_models)
+    environment = task.make_environment(n, 0, randomized=randomized, imperfections=scale)
     assert isinstance(environment, VectorEnvironment) and isinstance(environment.scenario, LeggedScenario)
     environment.reset()
     return environment, environment.scenario
@@ -56,14 +71,14 @@ def of_worlds(physics: JointedPhysics, field: str) -> np.ndarray[Any, Any]:
 
 @pytest.mark.parametrize(("scale", "randomized"), [(0.0, True), (1.0, False)])
 def test_a_nominal_world_is_the_model_bit_for_bit(scale: float, randomized: bool) -> None:
-    _, scenario = world(ImperfectionSettings(), scale=scale, randomized=randomized)
+    _, scenario = world({}, scale=scale, randomized=randomized)
     assert isinstance(scenario.physics.fields, BatchFields)
     assert scenario.physics.fields.expanded() == []
-    assert not bool(scenario.imperfections.delay.any()) and not bool(scenario.imperfections.joint_offset.any())
+    assert not bool(scenario.randomization.delay.any()) and not bool(scenario.randomization.joint_offset.any())
 
 
 def test_nominal_sensors_are_the_truth() -> None:
-    environment, _ = world(ImperfectionSettings(), scale=0.0)
+    environment, _ = world({}, scale=0.0)
     step = environment.step(Commands({"joint_position_target": STANCE.repeat(8, 1)}))
     for name in ("orientation", "angular_velocity", "linear_acceleration", "joint_position", "joint_velocity"):
         assert torch.equal(step.sensors[name], step.truth[name])
@@ -71,17 +86,17 @@ def test_nominal_sensors_are_the_truth() -> None:
 
 @pytest.mark.parametrize("term", sorted(MODEL_TERMS))
 def test_each_term_alone_changes_what_it_names_and_nothing_else(term: str) -> None:
-    _, scenario = world(replace(PERFECT, **{term: getattr(ImperfectionSettings(), term)}))
+    _, scenario = world({**PERFECT, term: RANGES[term]})
     physics = scenario.physics
     for field in FIELDS:
         same = np.array_equal(of_worlds(physics, field), of_worlds(world(PERFECT)[1].physics, field))
         assert same == (field not in MODEL_TERMS[term]), field
-    assert not bool(scenario.imperfections.delay.any()) and not bool(scenario.imperfections.joint_offset.any())
+    assert not bool(scenario.randomization.delay.any()) and not bool(scenario.randomization.joint_offset.any())
 
 
 def test_only_the_base_changes_with_the_base_and_only_the_links_with_the_links() -> None:
     for term, base_changes in (("base_mass", True), ("link_mass", False)):
-        _, scenario = world(replace(PERFECT, **{term: getattr(ImperfectionSettings(), term)}))
+        _, scenario = world({**PERFECT, term: RANGES[term]})
         model = scenario.physics.model
         base = model.body(GO1.base).id
         changed = (of_worlds(scenario.physics, "body_mass") != model.body_mass).any(0)
@@ -89,8 +104,7 @@ def test_only_the_base_changes_with_the_base_and_only_the_links_with_the_links()
 
 
 def test_drawing_a_hundred_times_neither_drifts_nor_leaves_the_ranges() -> None:
-    settings = ImperfectionSettings()
-    environment, scenario = world(settings, n=128)
+    environment, scenario = world({}, n=128)
     physics, model = scenario.physics, scenario.physics.model
     means = []
     for _ in range(100):
@@ -98,16 +112,16 @@ def test_drawing_a_hundred_times_neither_drifts_nor_leaves_the_ranges() -> None:
         stiffness = of_worlds(physics, "actuator_gainprm")[:, :, 0] / model.actuator_gainprm[:, 0]
         torque = of_worlds(physics, "actuator_forcerange")[:, :, 1] / model.actuator_forcerange[:, 1]
         mass = of_worlds(physics, "body_mass")[:, model.body(GO1.base).id] - model.body(GO1.base).mass
-        assert np.abs(torque - 1.0).max() <= settings.strength + 1e-6
-        assert np.abs(stiffness / torque - 1.0).max() <= settings.stiffness + 1e-6
-        assert np.abs(mass).max() <= settings.base_mass + 1e-6
+        assert np.abs(torque - 1.0).max() <= RANGES["strength"]["range"] + 1e-6
+        assert np.abs(stiffness / torque - 1.0).max() <= RANGES["stiffness"]["range"] + 1e-6
+        assert np.abs(mass).max() <= RANGES["base_mass"]["range"] + 1e-6
         means.append((stiffness.mean(), torque.mean(), mass.mean()))
     early, late = np.mean(means[:20], 0), np.mean(means[-20:], 0)
     assert np.abs(early - late).max() < 0.15 and np.abs(np.mean(means, 0) - [1.0, 1.0, 0.0]).max() < 0.06
 
 
 def test_masses_reach_the_constants_that_follow_from_them() -> None:
-    _, scenario = world(replace(PERFECT, base_mass=1.0))
+    _, scenario = world({**PERFECT, "base_mass": {"range": 1.0}})
     physics = scenario.physics
     total = of_worlds(physics, "body_mass").sum(1)
     subtree = of_worlds(physics, "body_subtreemass")
@@ -115,9 +129,8 @@ def test_masses_reach_the_constants_that_follow_from_them() -> None:
 
 
 def test_encoder_zeros_are_off_in_readings_and_commands_alike() -> None:
-    settings = replace(PERFECT, joint_offset=0.05)
-    environment, scenario = world(settings)
-    offset = scenario.imperfections.joint_offset
+    environment, scenario = world({**PERFECT, "joint_offset": {"range": 0.05}}, sensor_models={})
+    offset = scenario.randomization.joint_offset
     assert 0.02 < float(offset.abs().max()) <= 0.05
     target = STANCE.repeat(8, 1)
     for _ in range(100):
@@ -130,8 +143,8 @@ def test_encoder_zeros_are_off_in_readings_and_commands_alike() -> None:
 
 
 def test_a_delayed_command_arrives_a_substep_late() -> None:
-    environment, scenario = world(replace(PERFECT, delay=PERIOD), n=32)
-    delays = scenario.imperfections.delay
+    environment, scenario = world({**PERFECT, "delay": {"longest": PERIOD}}, n=32)
+    delays = scenario.randomization.delay
     longest = scenario.physics.substeps
     assert int(delays.min()) == 0 and int(delays.max()) == longest
     for _ in range(50):
@@ -143,8 +156,7 @@ def test_a_delayed_command_arrives_a_substep_late() -> None:
 
 
 def test_pushes_come_in_their_interval_and_kick_as_far_as_they_say() -> None:
-    settings = replace(PERFECT, push_speed=1.0, push_spin=0.0, push_interval=(0.5, 1.0))
-    environment, _ = world(settings, n=64)
+    environment, _ = world({**PERFECT, "push": {"speed": 1.0, "spin": 0.0, "interval": (0.5, 1.0)}}, n=64)
     commands = Commands({"joint_position_target": STANCE.repeat(64, 1)})
     last, kicks = environment.step(commands).truth["linear_velocity"], torch.zeros(64)
     for _ in range(100):
@@ -158,18 +170,90 @@ def test_pushes_come_in_their_interval_and_kick_as_far_as_they_say() -> None:
 
 
 def test_noise_bias_and_age_are_as_set_and_grow_with_the_factor() -> None:
-    settings = ImperfectionSettings()
-    one, two = sensor_models(settings, 1.0), sensor_models(settings, 2.0)
-    assert [m.noise for m in two] == pytest.approx([2.0 * m.noise for m in one])
-    assert [m.bias for m in two] == pytest.approx([2.0 * m.bias for m in one])
-    assert all(m.noise == m.bias == m.lag == 0.0 for m in sensor_models(settings, 0.0))
-    assert one[0].lag == pytest.approx(settings.sensor_delay / PERIOD)
+    models = sensor_models(ScanSettings())
+    two = [model.scaled(2.0) for model in models.values()]
+    assert [m.noise for m in two] == pytest.approx([2.0 * m.noise for m in models.values()])
+    assert [m.bias for m in two] == pytest.approx([2.0 * m.bias for m in models.values()])
+    none = [model.scaled(0.0) for model in models.values()]
+    assert all(m.noise == m.bias == m.lag == m.dropout == 0.0 for m in none)
+    far = models["height_scan"].scaled(100.0)
+    assert far.dropout == 0.9 and models["orientation"].scaled(100.0).lag == 1.0
+    changed = TASK.with_settings({"sensor_models": {"angular_velocity": {"noise": 0.7}}})
+    assert changed.sensor_models["angular_velocity"].noise == 0.7
+    with pytest.raises(UserError, match=r"sensor_models.angular_velocity.bias must be at least 0.0, got -1.0"):
+        TASK.with_settings({"sensor_models": {"angular_velocity": {"bias": -1.0}}})
 
 
 def test_the_critic_is_told_what_was_drawn() -> None:
-    _, scenario = world(ImperfectionSettings(), n=64)
+    _, scenario = world({}, n=64)
     told = scenario.truth()["parameters"]
     assert told.shape == (64, len(PARAMETERS)) and float(told.abs().max()) <= 1.0
     foot = scenario.physics.model.geom("FR_foot").id
     friction = torch.from_numpy(of_worlds(scenario.physics, "geom_friction")[:, foot, 0].copy()).float()
     assert float(torch.corrcoef(torch.stack((friction, told[:, PARAMETERS.index("friction")])))[0, 1]) > 0.99
+
+
+def heavier_feet(plan: Plan, *, range: float = 0.2) -> None:
+    """A user's own: the masses of the calves."""
+    calves = [int(plan.model.body(f"{leg}_calf").id) for leg in ("FR", "FL", "RR", "RL")]
+    plan.multiply("body_mass", calves, plan.factor(range, len(calves)))
+
+
+def tilted(scenario: Any, ids: torch.Tensor, generator: torch.Generator, *, roll: float = 0.0) -> None:
+    """A user's own start."""
+    scenario.starts.qpos[ids, 4] = roll
+
+
+def gust(scenario: Any, ids: torch.Tensor, generator: torch.Generator, *, speed: float = 1.0) -> None:
+    scenario.physics.qvel[ids, 1] += speed
+
+
+def test_events_of_a_users_own_change_models_starts_and_what_happens_now_and_then() -> None:
+    own = TASK.changed(
+        events={
+            "heavier_feet": Event(heavier_feet, "model"), "tilted": Event(tilted, "start", {"roll": 0.1}),
+            "gust": Event(gust, "interval", {"speed": 3.0}, interval=(0.1, 0.2)),
+        }
+    ).with_settings({"events": PERFECT})  # fmt: skip
+    environment = own.make_environment(16, 0, randomized=True)
+    assert isinstance(environment, VectorEnvironment) and isinstance(environment.scenario, LeggedScenario)
+    _, truth = environment.reset()
+    physics = environment.scenario.physics
+    calf, thigh = (physics.model.body(f"FR_{part}").id for part in ("calf", "thigh"))
+    masses = of_worlds(physics, "body_mass")
+    assert masses[:, calf].std() > 0.01 * masses[0, calf] and masses[:, thigh].std() < 1e-12
+    assert float(truth["gravity"][:, :2].norm(dim=-1).min()) > 0.15
+    speeds = [environment.step(Commands({"joint_position_target": STANCE.repeat(16, 1)})) for _ in range(11)]
+    sideways = torch.stack([step.terminal_truth["linear_velocity"].norm(dim=-1) for step in speeds])
+    assert float(sideways.amax(0).min()) > 1.0
+
+
+def test_a_third_factor_of_the_same_entries_is_refused() -> None:
+    own = TASK.changed(events={name: Event(heavier_feet, "model") for name in ("one", "two")})
+    with pytest.raises(UserError, match="more than 2 events multiply the same entries of body_mass"):
+        own.make_environment(2, 0, randomized=True)
+
+
+def test_an_event_says_when_it_comes() -> None:
+    with pytest.raises(UserError, match="when must be one of start, restart, interval, model, got 'often'"):
+        Event(gust, "often")  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"events.push.interval must be low, then high"):
+        TASK.with_settings({"events": {"push": {"interval": (3.0, 2.0)}}})
+    with pytest.raises(UserError, match=r"there is no events.start.interval; there are joints, speed"):
+        TASK.with_settings({"events": {"start": {"interval": (3.0, 4.0)}}})
+
+
+def test_a_curriculum_of_a_users_own_is_a_function_of_the_scenario() -> None:
+    def stronger_pushes(scenario: Any, ids: torch.Tensor, *, growth: float = 0.1) -> float:
+        speed = min(2.0, scenario.event_parameters["push"]["speed"] + growth)
+        scenario.event_parameters["push"]["speed"] = speed
+        return float(speed)
+
+    task = TASK.changed(curriculum={"stronger_pushes": Curriculum(stronger_pushes)}, episode_steps=2)
+    environment = task.make_environment(4, 0, randomized=True)
+    assert isinstance(environment, VectorEnvironment)
+    environment.reset()
+    for _ in range(4):
+        environment.step(Commands({"joint_position_target": STANCE.repeat(4, 1)}))
+    assert environment.metrics()["curriculum/stronger_pushes"] == pytest.approx(0.8)
+    assert TASK.events["push"].parameters["speed"] == 0.5

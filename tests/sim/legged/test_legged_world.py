@@ -14,12 +14,12 @@ from policies.errors import UserError
 from policies.signals import Commands, Sensors, State, Truth
 from policies.terms.stateful import GaitClock
 from sim.environment import VectorEnvironment
-from sim.legged.commands import VelocityCommands
 from sim.legged.gait import Gait
+from sim.legged.observations import PERIOD
 from sim.legged.privileged import walking_privileged
 from sim.legged.scenario import LeggedScenario
-from sim.legged.settings import CommandSettings, LeggedSettings
-from sim.legged.task import PERIOD, flat_task
+from sim.legged.settings import LeggedSettings
+from sim.legged.task import flat_task
 from sim.robots.go1 import GO1
 from sim.robots.h1 import H1
 from sim.robots.legged import LeggedRobot, Mirror
@@ -132,80 +132,6 @@ def test_the_world_and_the_policy_keep_the_same_clock() -> None:
         assert bool(((lift > 1e-6) <= (wanted == 0.0)).all())
         assert bool(wanted.any())
         state = State(term.advance(Sensors({}), state, torch.zeros(1, 2)))
-
-
-def test_commands_fill_their_ranges_and_some_ask_to_stand() -> None:
-    n, g = 20000, torch.Generator().manual_seed(0)
-    commands = VelocityCommands(CommandSettings(), n, PERIOD, curriculum=False)
-    commands.begin(torch.arange(n), g)
-    assert not commands.values.any()
-    for _ in range(round(0.6 / PERIOD)):
-        commands.advance(torch.zeros(n), g)
-    values = commands.values
-    assert values.abs().amax(0).tolist() == pytest.approx([1.5, 0.8, 1.2], rel=0.01)
-    standing = (values == 0.0).all(-1)
-    assert 0.1 <= float(standing.float().mean()) < 0.12
-
-
-def test_commands_change_when_their_time_is_over_and_headings_are_steered_to() -> None:
-    fast = (50.0, 50.0, 50.0)
-    settings = CommandSettings(standing=0.0, heading=1.0, interval=(1.0, 1.0), acceleration=fast)
-    commands, g = VelocityCommands(settings, 4, 0.1, curriculum=False), torch.Generator().manual_seed(0)
-    commands.begin(torch.arange(4), g)
-    heading = torch.zeros(4)
-    commands.advance(heading, g)
-    first = commands.values[:, :2]
-    for _ in range(7):
-        commands.advance(heading, g)
-        heading = heading + 0.1 * commands.values[:, 2]
-        assert torch.equal(commands.values[:, :2], first)
-    assert float(commands.values[:, 2].abs().max()) <= 1.2 + 1e-6
-    for _ in range(3):
-        commands.advance(heading, g)
-    assert not torch.equal(commands.values[:, :2], first)
-    commands.hold(torch.tensor([1]), torch.tensor([0.3, 0.0, 0.1]))
-    for _ in range(30):
-        commands.advance(heading, g)
-    assert commands.values[1].tolist() == pytest.approx([0.3, 0.0, 0.1])
-
-
-def test_no_command_changes_faster_than_its_limit_however_it_comes_about() -> None:
-    settings = CommandSettings(interval=(0.2, 0.4), acceleration=(3.0, 2.0, 8.0))
-    commands, g = VelocityCommands(settings, 64, PERIOD, curriculum=False), torch.Generator().manual_seed(0)
-    commands.begin(torch.arange(64), g)
-    last, most = commands.values, torch.zeros(3)
-    for step in range(100):
-        if step == 50:
-            commands.ask(torch.arange(8), torch.tensor([-1.5, 0.8, 1.2]))
-        commands.advance(torch.zeros(64), g)
-        most = torch.maximum(most, (commands.values - last).abs().amax(0))
-        last = commands.values
-    assert most.tolist() == pytest.approx([3.0 * PERIOD, 2.0 * PERIOD, 8.0 * PERIOD], rel=1e-4)
-    torch.testing.assert_close(last[:8], torch.tensor([[-1.5, 0.8, 1.2]]).expand(8, 3))
-
-
-def test_the_ranges_grow_with_tracking_alone_up_to_the_full_ones() -> None:
-    settings = CommandSettings(start=0.5, growth=0.2, promotion=0.6)
-    commands = VelocityCommands(settings, 8, PERIOD, curriculum=True)
-    commands.learn(torch.full((8,), 0.5))
-    assert commands.range == 0.5
-    for wanted in (0.7, 0.9, 1.0, 1.0):
-        commands.learn(torch.full((8,), 0.9))
-        assert commands.range == pytest.approx(wanted)
-    fresh = VelocityCommands(settings, 8, PERIOD, curriculum=True)
-    fresh.finish_curriculum()
-    assert fresh.range == 1.0
-
-
-def test_the_command_that_is_judged_is_the_one_the_policy_was_told() -> None:
-    environment, _ = world(64, settings=replace(TROT, commands=CommandSettings(interval=(0.2, 0.5))))
-    told, changed = environment.step(stand(64)).sensors["velocity_command"], 0
-    for _ in range(40):
-        step = environment.step(stand(64))
-        assert torch.equal(step.terminal_truth["velocity_command"], told)
-        changed += int((step.sensors["velocity_command"] != told).any(-1).sum())
-        told = step.sensors["velocity_command"]
-    assert changed > 64
 
 
 def permuted(robot: LeggedRobot, order: list[int]) -> LeggedRobot:

@@ -13,8 +13,8 @@ from policies.errors import UserError
 from policies.signals import Commands
 from sim.environment import VectorEnvironment
 from sim.legged import kernels
+from sim.legged.observations import PERIOD
 from sim.legged.rewards import walking_rewards
-from sim.legged.task import PERIOD
 from sim.legged.terminations import walking_terminations
 from sim.robots.go1 import GO1
 from sim.robots.h1 import H1
@@ -129,7 +129,7 @@ def test_every_term_is_compiled_as_it_is_in_torch(robot: LeggedRobot) -> None:
 @pytest.mark.parametrize("robot", [GO1, H1], ids=lambda robot: robot.name)
 def test_a_fall_is_too_much_tilt_too_little_height_or_what_is_not_finite(robot: LeggedRobot) -> None:
     state = made_up(robot, 96)
-    fall = walking_terminations(robot, tilt=1.0, height=0.6)["fall"]
+    fall = walking_terminations(robot)["fall"].with_settings({"tilt": 1.0, "height": 0.6 * robot.stand_height})
     view = state.view
     tilt = torch.acos(-view["gravity"][:, 2].clamp(-1.0, 1.0))
     expected = (tilt > 1.0) | (view["base_height"][:, 0] < 0.6 * robot.stand_height)

@@ -10,10 +10,10 @@ from policies.errors import UserError
 from policies.graph.symmetry import observation_mirror
 from policies.signals import Commands
 from sim.environment import VectorEnvironment
-from sim.legged.ground.curriculum import TerrainCurriculum
+from sim.legged.ground.curriculum import TerrainLevel
 from sim.legged.ground.scenario import TerrainScenario
-from sim.legged.ground.task import rough_task
 from sim.legged.ground.tiles import ScanSettings
+from sim.legged.task import rough_task
 from sim.physics.mujoco.physics import MujocoPhysics
 from sim.robots.go1 import GO1
 from sim.tasks.go1_velocity_rough import GO1_VELOCITY_ROUGH, SETTINGS
@@ -37,24 +37,24 @@ def stand(environment: VectorEnvironment) -> Commands:
     return Commands({"joint_position_target": STANCE.expand(environment.num_worlds, -1)})
 
 
-def walked(curriculum: TerrainCurriculum, speed: float, asked: float, seconds: float = 10.0) -> None:
-    """Every world is told to go forward at `asked` m/s and goes at `speed` along the world's x."""
-    n = len(curriculum.levels)
-    forward = torch.tensor([1.0, 0.0]).expand(n, 2)
-    curriculum.advance(forward * asked, forward * speed, forward * speed * seconds, seconds)
+def walked(curriculum: TerrainLevel, speed: float, asked: float, seconds: float = 10.0) -> None:
+    """Every world is commanded to go forward at `asked` m/s and goes at `speed` along the world's x."""
+    forward = torch.tensor([1.0, 0.0]).expand(6, 2)
+    curriculum.walk(forward * asked, forward * speed, forward * speed * seconds, seconds)
 
 
-def finish(curriculum: TerrainCurriculum, fell: bool = False) -> Tensor:
-    everyone = torch.arange(len(curriculum.levels))
-    fallen = torch.full((len(everyone),), fell)
-    curriculum.finish(everyone, fallen, torch.Generator().manual_seed(0))
-    return curriculum.levels
+def finish(curriculum: TerrainLevel, scenario: TerrainScenario, fell: bool = False) -> Tensor:
+    scenario.fell = torch.full((6,), fell)
+    curriculum.restart(torch.arange(6), torch.Generator().manual_seed(0))
+    return scenario.tiles.next_levels
 
 
-def at_level(level: int) -> TerrainCurriculum:
-    curriculum = TerrainCurriculum(8, rows=5, columns=2, tile=8.0)
-    curriculum.levels = torch.full((8,), level)
-    return curriculum
+def at_level(level: int) -> tuple[TerrainLevel, TerrainScenario]:
+    _, scenario = small()
+    scenario.tiles.next_levels = torch.full((6,), level)
+    curriculum = scenario.curriculum["terrain_level"]
+    assert isinstance(curriculum, TerrainLevel)
+    return curriculum, scenario
 
 
 @pytest.mark.parametrize(
@@ -70,32 +70,46 @@ def at_level(level: int) -> TerrainCurriculum:
     ],
 )
 def test_worlds_move_up_and_down_by_what_they_did(speed: float, asked: float, fell: bool, level: int) -> None:
-    curriculum = at_level(2)
+    curriculum, scenario = at_level(2)
     walked(curriculum, speed, asked)
-    assert finish(curriculum, fell).tolist() == [level] * 8
-    assert finish(curriculum).tolist() == [level] * 8, "an episode counts once"
+    assert finish(curriculum, scenario, fell).tolist() == [level] * 6
+    assert finish(curriculum, scenario).tolist() == [level] * 6, "an episode counts once"
 
 
 def test_levels_stay_within_the_rows_and_masters_are_spread() -> None:
-    lowest = at_level(0)
+    lowest, scenario = at_level(0)
     walked(lowest, 0.0, 1.0)
-    assert finish(lowest).tolist() == [0] * 8
-    highest = at_level(4)
+    assert finish(lowest, scenario).tolist() == [0] * 6
+    highest, scenario = at_level(3)
     walked(highest, 1.0, 1.0)
-    levels = finish(highest)
-    assert 0 <= int(levels.min()) and int(levels.max()) < 5
+    levels = finish(highest, scenario)
+    assert 0 <= int(levels.min()) and int(levels.max()) < 4
     assert len(levels.unique()) > 1
 
 
 def test_a_fixed_level_stays() -> None:
-    curriculum = at_level(2)
-    curriculum.fix(3)
+    curriculum, scenario = at_level(2)
+    tiles = scenario.tiles
+    tiles.fix(3)
     walked(curriculum, 1.0, 1.0)
-    assert finish(curriculum).tolist() == [3] * 8
-    curriculum.spread()
-    assert sorted(curriculum.levels.tolist()) == [0, 0, 1, 1, 2, 2, 3, 3]
-    with pytest.raises(UserError, match="at least 0 and at most 4, got 5"):
-        curriculum.fix(5)
+    assert finish(curriculum, scenario).tolist() == [3] * 6
+    scenario.finish_curriculum()
+    assert tiles.next_levels.tolist() == [0, 0, 0, 1, 1, 1]
+    with pytest.raises(UserError, match="at least 0 and at most 3, got 5"):
+        tiles.fix(5)
+
+
+def test_the_curriculum_obeys_its_settings_and_without_it_worlds_are_spread() -> None:
+    task = rough_task(GO1, SETTINGS, TERRAIN, ScanSettings())
+    one = task.with_settings({"curriculum": {"terrain_level": {"first_levels": 1}}})
+    for changed, levels in (
+        (one, [0] * 12),
+        (task.changed(curriculum={"terrain_level": None}), [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]),
+    ):
+        environment = changed.make_environment(12, 0, randomized=True)
+        environment.reset()
+        assert isinstance(environment, VectorEnvironment) and isinstance(environment.scenario, TerrainScenario)
+        assert environment.scenario.tiles.levels.tolist() == levels
 
 
 def test_worlds_start_on_their_tiles_and_report_them() -> None:
@@ -148,9 +162,10 @@ def test_a_robot_that_crosses_its_tile_as_told_goes_on_a_level_higher_at_the_opp
     environment, scenario = small(imperfections=0.0)
     environment.reset()
     physics, tile, tiles = scenario.physics, TERRAIN.tile, scenario.tiles
-    before, curriculum = tiles.levels.clone(), tiles.curriculum
+    before, curriculum = tiles.levels.clone(), scenario.curriculum["terrain_level"]
+    assert isinstance(curriculum, TerrainLevel)
     told = torch.arange(6) % 2 == 0
-    curriculum.advance(
+    curriculum.walk(
         torch.tensor([[1.0, 0.0]]).expand(6, 2), told[:, None] * torch.tensor([1.0, 0.0]), torch.zeros(6, 2), 5.0
     )
     physics.qpos[:, :2] = tiles.middles() + torch.tensor([tile / 2 + 0.01, 0.5])
@@ -160,7 +175,7 @@ def test_a_robot_that_crosses_its_tile_as_told_goes_on_a_level_higher_at_the_opp
     place = step.truth["base_position"][:, :2] - tiles.middles()
     assert place[:, 0] == pytest.approx(torch.full((6,), -tile / 2 + 0.01), abs=0.03)
     assert step.truth["base_height"].min() > 0.2
-    assert torch.equal(scenario.tiles.levels, curriculum.levels)
+    assert torch.equal(scenario.tiles.levels, tiles.next_levels)
 
 
 def test_scans_by_look_up_are_scans_by_ray_casts() -> None:
@@ -202,7 +217,7 @@ def test_an_environment_continues_bit_for_bit_from_its_snapshot() -> None:
     environment.reset()
     for _ in range(3):
         environment.step(stand(environment))
-    scenario.tiles.curriculum.levels[0] = 3
+    scenario.tiles.next_levels[0] = 3
     saved = environment.snapshot()
     first = [environment.step(stand(environment)) for _ in range(3)][-1]
     again, other = small()
@@ -211,7 +226,7 @@ def test_an_environment_continues_bit_for_bit_from_its_snapshot() -> None:
     second = [again.step(stand(again)) for _ in range(3)][-1]
     assert all(torch.equal(first.sensors[name], second.sensors[name]) for name in first.sensors)
     assert torch.equal(first.reward, second.reward)
-    assert torch.equal(scenario.tiles.curriculum.levels, other.tiles.curriculum.levels)
+    assert torch.equal(scenario.tiles.next_levels, other.tiles.next_levels)
 
 
 def test_the_observation_has_a_mirror_image_with_the_scan_turned_round() -> None:

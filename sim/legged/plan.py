@@ -1,0 +1,202 @@
+"""What is drawn of walking robots at their restarts and which model parameters it changes, all in one draw.
+
+Always from stored nominal values, so that nothing accumulates. With a few worlds that restart, the number of operations
+is what costs: so events say once, on a `Plan`, what is drawn and where it goes, and it is drawn and written together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from policies.errors import UserError
+from sim.actuators import ActuatorModels
+from sim.physics.addresses import Addresses
+from sim.physics.masks import mask_of
+from sim.physics.protocol import JointedPhysics
+from sim.robots.legged import LeggedRobot
+from sim.terms.terms import Event
+
+PARAMETERS = ("friction", "strength", "base_mass", "delay")
+"""The privileged parameters of a world: what the events of these names drew, scaled to about -1..1."""
+TARGET = "joint_position_target"
+_DERIVED = ("dof_armature", "body_mass", "body_inertia", "body_ipos")
+"""Fields from which the model derives others by `set_const`, which is slow."""
+_DEPTH = 2
+"""Most factors of one model parameter."""
+
+
+class Plan:
+    """What is drawn of each world, side by side, and where it goes. Draws are uniform, numbers of columns [k].
+
+    `scale` is the environment's `imperfections`, by which every half range is multiplied.
+    """
+
+    def __init__(self, physics: JointedPhysics, robot: LeggedRobot, scale: float) -> None:
+        if physics.fields is None:
+            raise UserError("this physics backend has no model fields to randomize; set imperfections to 0")
+        self.physics, self.robot, self.scale = physics, robot, scale
+        self.fields = physics.fields
+        self.model = physics.model
+        self.base = int(self.model.body(robot.base).id)
+        self.links = [body for body in range(1, self.model.nbody) if body != self.base]
+        self.dofs = Addresses.of(self.model, robot.base, robot.joints, physics.device).dofs
+        self.joints = len(robot.joints)
+        self.rows: list[tuple[float, float, float]] = []
+        """Middle, half range and lowest value of each column."""
+        self.multiplied: dict[str, list[Tensor]] = {}
+        """For each field, up to `_DEPTH` tensors of its shape: the column that multiplies each entry, or -1."""
+        self.added: list[tuple[str, int, Tensor]] = []
+        # Columns of the delay, the zero errors and the chance of another body, if any are drawn.
+        self.delay = self.zero = self.renewal = torch.empty(0, dtype=torch.int64)
+        self.longest = 0
+        self.share = 1.0
+
+    def draw(self, count: int, middle: float, half: float, lowest: float) -> Tensor:
+        """Columns of `count` numbers within `half` of `middle`, none below `lowest`; not scaled."""
+        first = len(self.rows)
+        self.rows += [(middle, half, lowest)] * count
+        return torch.arange(first, first + count, device=self.physics.device)
+
+    def factor(self, spread: float, count: int = 1, lowest: float = 0.1, of: float = 1.0) -> Tensor:
+        """Columns of factors within `spread` / `of` of 1."""
+        return self.draw(count, 1.0, self.scale * spread / of, lowest)
+
+    def offset(self, spread: float, count: int) -> Tensor:
+        """Columns of numbers within `spread` of 0."""
+        return self.draw(count, 0.0, self.scale * spread, -torch.inf)
+
+    def multiply(self, field: str, where: Any, columns: Tensor) -> None:
+        """Let `columns` multiply the entries field[where] of each world's model. UserError for a third factor."""
+        nothing = torch.full_like(self.fields.nominal(field), -1, dtype=torch.int64)
+        layers = self.multiplied.setdefault(field, [])
+        layer = next((layer for layer in layers if bool((layer[where] < 0).all())), None)
+        if layer is None:
+            if len(layers) == _DEPTH:
+                raise UserError(f"more than {_DEPTH} events multiply the same entries of {field}; join some of them")
+            layers.append(layer := nothing)
+        layer[where] = columns
+
+    def add(self, field: str, index: int, columns: Tensor) -> None:
+        """Add `columns` to the row field[index] of each world's model."""
+        self.added.append((field, index, columns))
+
+
+class Randomization:
+    """The drawn bodies and motors of N worlds, by the events of `when="model"` among `events`.
+
+    Drawn values are written where they act: into the physics' model fields, and into the delay [N] and zero error
+    [N, joints] of `actuators`, which are here as `delay` (substeps) and `joint_offset` (rad). `parameters` [N, 4] are
+    as `PARAMETERS` says. With `scale` 0, or without such events, every world stays the model itself.
+    """
+
+    def __init__(
+        self,
+        events: Mapping[str, Event],
+        physics: JointedPhysics,
+        actuators: ActuatorModels,
+        robot: LeggedRobot,
+        scale: float,
+    ) -> None:
+        n, device = physics.num_worlds, physics.device
+        self.parameters = torch.zeros(n, len(PARAMETERS), device=device)
+        self._has_body = torch.zeros(n, dtype=torch.bool, device=device)
+        self.delay = torch.zeros(n, dtype=torch.int64, device=device)
+        self.joint_offset = torch.zeros(n, len(robot.joints), device=device)
+        planned = {name: event for name, event in events.items() if event.when == "model"}
+        self.active = bool(planned) and scale > 0.0
+        if not self.active:
+            return
+        self.joint_offset, self.delay = actuators[TARGET].zero, actuators[TARGET].delay
+        self._plan = plan = Plan(physics, robot, scale)
+        firsts = {}
+        for name, event in planned.items():
+            firsts[name] = len(plan.rows)
+            event(plan)
+        ranges = torch.tensor(plan.rows, dtype=torch.float64, device=device)
+        self._middle, self._half, self._floor = ranges.T.contiguous()
+        self._observed = torch.tensor([firsts.get(name, 0) for name in PARAMETERS], device=device)
+        self._known = torch.tensor([float(name in firsts) for name in PARAMETERS], device=device)
+        self._not_mass = torch.tensor([name != "base_mass" for name in PARAMETERS], device=device)
+        names = [*plan.multiplied, *(field for field, *_ in plan.added)]
+        of_body = [name for name in dict.fromkeys(names) if name in _DERIVED]
+        self._motors = _Writer(plan, [name for name in dict.fromkeys(names) if name not in of_body])
+        self._bodies = _Writer(plan, of_body)
+
+    def draw(self, ids: Tensor, generator: torch.Generator) -> None:
+        """New motors, friction and delays for the worlds `ids` [K], and new bodies for a share of them."""
+        if not self.active:
+            return
+        plan = self._plan
+        u = torch.rand(len(ids), len(self._half), generator=generator, dtype=torch.float64, device=ids.device)
+        u = 2.0 * u - 1.0
+        drawn = torch.maximum(self._floor, self._middle + self._half * u)
+        fresh = ~self._has_body.index_select(0, ids)
+        fresh |= (drawn.index_select(1, plan.renewal) < plan.share).any(1) if len(plan.renewal) else True
+        observed = u.index_select(1, self._observed).float() * self._known
+        # A body that stays keeps its mass.
+        new = fresh[:, None] | self._not_mass
+        self.parameters.index_copy_(0, ids, torch.where(new, observed, self.parameters.index_select(0, ids)))
+        if len(plan.delay):
+            self.delay.index_copy_(0, ids, drawn.index_select(1, plan.delay)[:, 0].clamp_max(plan.longest).long())
+        if len(plan.zero):
+            self.joint_offset.index_copy_(0, ids, drawn.index_select(1, plan.zero).float())
+        factors = torch.cat((drawn, torch.ones_like(drawn[:, :1])), 1)
+        self._motors.write(ids, factors)
+        if fresh.any():
+            ids, factors = ids[fresh], factors[fresh]
+            self._has_body.index_fill_(0, ids, True)
+            self._bodies.write(ids, factors)
+            plan.fields.set_const(mask_of(ids, len(self._has_body)))
+
+    def snapshot(self) -> dict[str, Tensor]:
+        """The model's fields are in the physics' snapshot, delays and zero errors in the actuators'."""
+        return {"parameters": self.parameters.clone(), "has_body": self._has_body.clone()}
+
+    def restore(self, snapshot: Mapping[str, Tensor]) -> None:
+        self._has_body.copy_(snapshot["has_body"])
+        self.parameters.copy_(snapshot["parameters"])
+
+
+class _Writer:
+    """Writes some of the model's fields, from the columns that a plan says: all of their entries in one product."""
+
+    def __init__(self, plan: Plan, fields: Sequence[str]) -> None:
+        one = len(plan.rows)
+        names = [name for name in fields if name in plan.multiplied]
+        self._live = [plan.fields.expand(name).flatten(1) for name in names]
+        self._widths = [live.shape[1] for live in self._live]
+        self._nominal = _joined([plan.fields.nominal(name) for name in names])
+        self._columns = []
+        for depth in range(max((len(plan.multiplied[name]) for name in names), default=0)):
+            none = [torch.full_like(plan.multiplied[name][0], -1) for name in names]
+            layer = _joined(
+                [
+                    plan.multiplied[name][depth] if depth < len(plan.multiplied[name]) else absent
+                    for name, absent in zip(names, none, strict=True)
+                ]
+            )
+            self._columns.append(torch.where(layer < 0, one, layer))
+        self._added = [
+            (plan.fields.expand(name)[:, index], plan.fields.nominal(name)[index], columns)
+            for name, index, columns in plan.added
+            if name in fields
+        ]
+
+    def write(self, ids: Tensor, factors: Tensor) -> None:
+        """Write the fields of the worlds `ids` [K]: what was drawn for them, and a 1, are `factors` [K, F]."""
+        if self._live:
+            product = factors.index_select(1, self._columns[0])
+            for columns in self._columns[1:]:
+                product = product * factors.index_select(1, columns)
+            for live, part in zip(self._live, (self._nominal * product).split(self._widths, 1), strict=True):
+                live.index_copy_(0, ids, part)
+        for row, nominal, columns in self._added:
+            row.index_copy_(0, ids, nominal + factors.index_select(1, columns))
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    return torch.cat([part.flatten() for part in parts]) if parts else torch.empty(0)

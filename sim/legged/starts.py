@@ -1,0 +1,74 @@
+"""Where walking episodes start: near the stance, with any heading."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sim.physics.addresses import Addresses
+from sim.physics.protocol import JointedPhysics
+from sim.robots.legged import LeggedRobot
+from sim.terms.parameters import NonNegative
+from sim.terms.terms import Event
+
+_ABOVE = 0.01
+"""Robots start so many metres above their stand height."""
+
+
+class Starts:
+    """Where the worlds that restart begin; rows of other worlds are left from earlier.
+
+    `qpos` [N, nq] and `qvel` [N, nv] are views that events of `when="start"` write; `points` [K, 3] m are the points on
+    the ground of the K worlds that restart now, None for the origin.
+    """
+
+    def __init__(self, physics: JointedPhysics, robot: LeggedRobot) -> None:
+        at, nq = Addresses.of(physics.model, robot.base, robot.joints, physics.device), physics.qpos.shape[1]
+        self._rows = torch.cat((physics.qpos, physics.qvel), 1)
+        self.qpos, self.qvel = self._rows.split((nq, physics.qvel.shape[1]), 1)
+        self.points: Tensor | None = None
+        self._at, self._height, self._joints = at, robot.stand_height + _ABOVE, len(robot.joints)
+        # Which of the numbers drawn for a start goes where: middle + spread * u, in the columns of qpos and qvel.
+        width, device = self._rows.shape[1], physics.device
+        self._from = torch.zeros(width, dtype=torch.int64, device=device)
+        self._middle, self._is_joint, self._is_speed = (torch.zeros(width, device=device) for _ in range(3))
+        self._middle[:nq] = torch.tensor(physics.model.qpos0, device=device)
+        self._middle[at.position] = 0.0
+        self._middle[at.joints] = torch.tensor(robot.stance, device=device)
+        speeds = slice(nq + at.velocity.start, nq + at.rates.stop)
+        self._is_joint[at.joints] = self._is_speed[speeds] = 1.0
+        self._from[speeds] = torch.arange(1, 7, device=device)
+        self._from[at.joints] = torch.arange(7, 7 + self._joints, device=device)
+
+    def draw(self, ids: Tensor, generator: torch.Generator, joints: float, speed: float) -> None:
+        """Draw the rows of the worlds `ids` [K]: joints within `joints` rad of the stance, the base's velocity and
+        rates within `speed` m/s and rad/s of 0 in each axis, any heading."""
+        at = self._at
+        u = torch.rand(len(ids), 7 + 2 * self._joints, generator=generator, device=ids.device)
+        u = u.mul_(2.0).sub_(1.0)
+        spread = self._is_joint * joints + self._is_speed * speed
+        rows = (self._middle + u.index_select(1, self._from) * spread).to(self._rows.dtype)
+        if self.points is not None:
+            rows[:, at.position] = self.points.to(rows.dtype)
+        rows[:, at.position.stop - 1] += self._height
+        # The single-precision sine of numpy, because that of torch differs in the last bit, and a seed's episodes stay.
+        half = 0.5 * (u[:, 0] * math.pi).cpu().numpy()
+        rows[:, at.orientation.start] = torch.from_numpy(np.cos(half)).to(rows)
+        rows[:, at.orientation.stop - 1] = torch.from_numpy(np.sin(half)).to(rows)
+        self._rows.index_copy_(0, ids, rows)
+
+
+def near_stance(
+    scenario: Any, ids: Tensor, generator: torch.Generator, *, joints: NonNegative = 0.1, speed: NonNegative = 0.3
+) -> None:
+    """Joints within `joints` rad of the stance; the base's velocity and rates within `speed` m/s and rad/s of 0 in each
+    axis; any heading."""
+    scenario.starts.draw(ids, generator, joints, speed)
+
+
+WALKING_STARTS = {"start": Event(near_stance, "start")}
+"""Where the episodes of every walking task start."""

@@ -1,0 +1,83 @@
+"""The worlds of walking tasks: from a task to an environment."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from policies.errors import UserError
+from policies.validation import check
+from sim.actuators import ActuatorModel, ActuatorModels
+from sim.environment import VectorEnvironment
+from sim.legged.ground.scenario import TerrainScenario
+from sim.legged.ground.tiles import ScanSettings, TerrainGround
+from sim.legged.plan import TARGET
+from sim.legged.randomization import longest_delay
+from sim.legged.scenario import LeggedScenario
+from sim.legged.settings import LeggedSettings
+from sim.physics.backends import make_physics
+from sim.physics.protocol import JointedPhysics
+from sim.physics.world import WorldSpec
+from sim.robots.legged import LeggedRobot
+from sim.sensors import SensorModels
+from sim.task import Task
+from sim.terrain.terrain import TerrainSettings, build_terrain
+
+
+@dataclass(frozen=True)
+class LeggedWorld:
+    """Makes a task's environments: N robots, each on a plane, or all on one `terrain` that they scan."""
+
+    robot: LeggedRobot
+    settings: LeggedSettings
+    terrain: TerrainSettings | None = None
+    scan: ScanSettings = ScanSettings()
+
+    def __call__(
+        self,
+        task: Task,
+        num_worlds: int,
+        seed: int,
+        device: str = "cpu",
+        /,
+        *,
+        robot: str = "",
+        randomized: bool = False,
+        imperfections: float = 1.0,
+        backend: str = "mujoco",
+    ) -> VectorEnvironment:
+        """`randomized` draws each episode's body and motors and lets the curricula run; `imperfections` 0 is the model
+        itself. UserError when no such world can be made; KeyError when `robot` names another robot."""
+        self._check(robot, imperfections)
+        ground = None if self.terrain is None else build_terrain(self.terrain)
+        spec = WorldSpec(self.robot, task.period, self.settings.solver, ground)
+        physics = make_physics(backend, spec, num_worlds, device)
+        actuators = self._actuators(task, physics, imperfections if randomized else 0.0)
+        given = task, physics, actuators, self.robot, self.settings
+        if self.terrain is None or ground is None:
+            scenario = LeggedScenario(*given, randomized=randomized, imperfections=imperfections)
+        else:
+            tiles = TerrainGround(ground, self.scan, num_worlds, imperfections, physics.device)
+            scenario = TerrainScenario(*given, tiles, randomized=randomized, imperfections=imperfections)
+        models = tuple(model.scaled(imperfections) for model in task.sensor_models.values())
+        dims = {spec.name: spec.dim for spec in task.sensors}
+        seen = SensorModels(models, dims, num_worlds, scenario.device)
+        return VectorEnvironment(scenario, seen, actuators, task.episode_steps, seed)
+
+    def _check(self, robot: str, imperfections: float) -> None:
+        of, settings = self.robot, self.settings
+        if robot not in ("", of.name):
+            raise KeyError(robot)
+        check(0.0 <= imperfections < math.inf, f"imperfections must be at least 0 and finite, got {imperfections}")
+        if len(settings.gait) != len(of.feet):
+            raise UserError(f"gait needs a phase for each of the {len(of.feet)} feet of {of.name}, got {settings.gait}")
+
+    def _actuators(self, task: Task, physics: JointedPhysics, scale: float) -> ActuatorModels:
+        """The motors' imperfections, `scale` times what the task says; each world's own are drawn at its restarts."""
+        event = task.events.get("delay")
+        delay = 0 if event is None else longest_delay(event.parameters["longest"], scale, physics.dt)
+        models = (ActuatorModel(TARGET, delay=delay),) if scale > 0.0 else ()
+        rest = {TARGET: torch.tensor(self.robot.stance, device=physics.device)}
+        return ActuatorModels(models, rest, task.period, physics.num_worlds, physics.substeps)
