@@ -221,6 +221,9 @@ def test_make_explains_every_target() -> None:
     assert set(re.findall(r"^  make ([a-z-]+)", shown, re.MULTILINE)) == set(phony[1].split())
 
 
-def test_result_files_name_machine_versions_and_command() -> None:
+def test_result_files_name_machine_versions_command_commit_and_seed() -> None:
     for path in (ROOT / "docs/results").glob("*.json"):
-        assert {"machine", "versions", "command"} <= set(json.loads(path.read_text(encoding="utf-8"))), path
+        result = json.loads(path.read_text(encoding="utf-8"))
+        assert {"machine", "versions", "command", "git_commit"} <= result.keys(), path
+        # Results of before they held their settings name a seed only where they had one to choose.
+        assert "settings" not in result or {"seed", "first_seed"} & result["settings"].keys(), path
