@@ -17,11 +17,21 @@ import torch
 
 from policies.validation import require
 from robo_rl.algorithms.flight import FlightConfig, FlightTrainer
+from robo_rl.algorithms.registry import recommended_config
 from robo_rl.bench.oracle import savable
 from robo_rl.bench.registry import BENCHMARK_SEED
 from robo_rl.bench.saved_rows import Keep, Row, measure_now
 from robo_rl.evaluation.flying import evaluate
 from sim.tasks import find_task
+
+TASK = "crazyflie-hover"
+
+
+def recommended(task: str) -> FlightConfig:
+    """The settings of the flight trainer that a task recommends."""
+    config = recommended_config("flight", find_task(task))
+    assert isinstance(config, FlightConfig)
+    return config
 
 
 @dataclass(frozen=True)
@@ -36,7 +46,7 @@ class Settings:
     """Held-out starts that every policy is evaluated from."""
     threads: int = 1
     """Threads that torch may use within one operation; one is fastest at the trainer's sizes."""
-    algorithm: FlightConfig = field(default_factory=FlightConfig)
+    algorithm: FlightConfig = field(default_factory=partial(recommended, TASK))
     """Settings of the flight trainer."""
 
     def __post_init__(self) -> None:
@@ -75,7 +85,7 @@ def run(settings: Settings, keep: Keep = measure_now) -> dict[str, Any]:
 
 
 def _train(seed: int, settings: Settings) -> Row:
-    task = find_task("crazyflie-hover")
+    task = find_task(TASK)
     started = time.perf_counter()
     trainer = FlightTrainer(settings.algorithm, task, seed)
     while trainer.iteration < trainer.total_iterations:
@@ -99,7 +109,7 @@ def _train(seed: int, settings: Settings) -> Row:
 
 def _oracle(union: np.ndarray[Any, Any], episodes: int) -> np.ndarray[Any, Any]:
     """Which starts [N] the oracle saves of those that no policy saved (False in `union` [N])."""
-    task = find_task("crazyflie-hover")
+    task = find_task(TASK)
     _, truth = task.make_environment(episodes, BENCHMARK_SEED).reset()
     lost = torch.from_numpy(~union).nonzero()[:, 0]
     found = np.zeros(episodes, dtype=bool)

@@ -11,8 +11,8 @@ import torch
 
 from policies.validation import require
 from robo_rl.algorithms.flight import FlightConfig, FlightTrainer
-from robo_rl.algorithms.registry import recommended_config
 from robo_rl.bench.figure_flights import ROBOTS, TUNED, TUNED_FEED_FORWARD, Controllers, fly_figure, learned, pid
+from robo_rl.bench.hover import recommended
 from robo_rl.bench.registry import BENCHMARK_SEED
 from robo_rl.bench.saved_rows import Keep, Row, measure_now
 from robo_rl.evaluation.flying import bootstrap_mean
@@ -20,12 +20,6 @@ from sim.tasks import find_task
 from sim.tasks.crazyflie_track import PERIODS
 
 TASK = "crazyflie-track"
-
-
-def recommended() -> FlightConfig:
-    config = recommended_config("flight", find_task(TASK))
-    assert isinstance(config, FlightConfig)
-    return config
 
 
 @dataclass(frozen=True)
@@ -38,7 +32,7 @@ class Settings:
     """Held-out flights per controller, vehicle and figure."""
     threads: int = 1
     """Threads that torch may use within one operation."""
-    algorithm: FlightConfig = field(default_factory=recommended)
+    algorithm: FlightConfig = field(default_factory=partial(recommended, TASK))
     """Settings of the flight trainer."""
 
     def __post_init__(self) -> None:
