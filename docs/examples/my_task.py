@@ -17,7 +17,7 @@ from sim.terms.view import View
 
 def foot_drag(view: View, *, height: Positive = 0.05) -> Tensor:
     """Horizontal speed of the feet that are lower than `height` m above ground: sum over the feet [N], m/s."""
-    speed = view["foot_velocity"].unflatten(-1, (-1, 3))[..., :2].norm(dim=-1)
+    speed: Tensor = view["foot_velocity"].unflatten(-1, (-1, 3))[..., :2].norm(dim=-1)
     return ((view["foot_height"] < height) * speed).sum(-1)
 
 

@@ -21,8 +21,8 @@ from robo_rl.evaluation.walking import WithTerrain
 from robo_rl.view.show import Show
 from robo_rl.view.web import Web
 from sim.environment import VectorEnvironment
-from sim.legged.ground.task import rough_task
 from sim.legged.ground.tiles import ScanSettings
+from sim.legged.task import rough_task
 from sim.robots.go1 import GO1
 from sim.task import Task
 from sim.tasks import find_task
