@@ -98,7 +98,9 @@ def run_session(
     requests = requests or StopRequests(clock)
     session = _Session(bundle.manifest, policy, robot, mission, settings, clock, requests, recorder, period)
     recording: RecorderReport | None = None
-    with uncollected(), session.requests:
+    # A collection takes no simulated time.
+    undelayed = uncollected() if isinstance(clock, MonotonicClock) else contextlib.nullcontext()
+    with undelayed, session.requests:
         try:
             session.run()
         finally:

@@ -72,6 +72,7 @@ class Stack:
         self.url = self.bridge.wait_for("bridge ready").split()[-1]
         self.proxy = FaultProxy(self.url)
         self._robots = 0
+        self._host: Process | None = None
         self.robot = self._start_robot()
         self.robot.wait_for("robot ready")
 
@@ -95,8 +96,7 @@ class Stack:
 
     def reset(self) -> None:
         """No faults, and the vehicle on its test stand."""
-        self.proxy.faults.clear()
-        self.proxy.upward_faults.clear()
+        self._clear()
         client = BareClient(self.url)
         client.send({"op": "advertise", "topic": "/robot_stop", "type": "std_msgs/msg/String"})
         client.send({"op": "advertise", "topic": "/test_stand", "type": "std_msgs/msg/String"})
@@ -111,6 +111,14 @@ class Stack:
         eventually(placed, "the vehicle is back on its test stand")
         client.close()
         self.rotor.mark()
+
+    def _clear(self) -> None:
+        """No faults, and no host: one that a failed test has left behind would disturb the next test."""
+        self.proxy.faults.clear()
+        self.proxy.upward_faults.clear()
+        if self._host is not None:
+            self._host.end(signal.SIGKILL)
+            self._host = None
 
     def mode(self, client: BareClient) -> str:
         """The robot's state in one word, from its next status."""
@@ -130,10 +138,12 @@ class Stack:
         command = ["deploy", str(bundle or self.bundle), "--url", url, "--json", str(report), *arguments]
         if "--record" not in arguments:
             command += ["--record", str(recording)]
-        return Flight(self, Process(command), report, recording)
+        self._host = Process(command)
+        return Flight(self, self._host, report, recording)
 
     def close(self) -> None:
         """End everything; robot and bridge end well when asked to."""
+        self._clear()
         self.proxy.close()
         codes = self.robot.end(), self.bridge.end()
         assert codes == (0, 0), f"robot and bridge ended with {codes}:\n{self.robot.output}\n{self.bridge.output}"
@@ -148,7 +158,7 @@ class Flight:
     report_path: Path
     recording: Path
 
-    def fly_for(self, commands: int = 60) -> None:
+    def fly_for(self, commands: int = 40) -> None:
         """Wait until the vehicle has taken that many commands."""
 
         def flown() -> bool:

@@ -19,7 +19,7 @@ from robo_rl.workflows.processes import command
 def test_the_demo_trains_exports_and_flies(tmp_path: Path) -> None:
     out = tmp_path / "demo"
     finished = subprocess.run(
-        command(["demo", "--out", str(out), "--duration", "6"]),
+        command(["demo", "--out", str(out), "--duration", "4"]),
         capture_output=True,
         text=True,
         timeout=380,

@@ -41,8 +41,7 @@ class WalkStack(Stack):
 
     def reset(self) -> None:
         """No faults, and the robot lying where it began."""
-        self.proxy.faults.clear()
-        self.proxy.upward_faults.clear()
+        self._clear()
         self.person("place", until="resting")
         self.rotor.mark()
 

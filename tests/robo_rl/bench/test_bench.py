@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,6 @@ from robo_rl.algorithms.flight import FlightConfig
 from robo_rl.bench import hover, loop, rotor, tables, track
 from robo_rl.bench.registry import BENCHMARKS, find_benchmark
 from sim.tasks.crazyflie_track import PERIODS
-from tests.e2e.controller_policy import export_controller
 
 TINY = FlightConfig(
     warm_up_iterations=1, warm_up_worlds=32, warm_up_steps=2, warm_up_updates=2, warm_up_batch=16,
@@ -89,17 +86,3 @@ def test_ages_come_from_the_accepted_commands_of_the_robot_s_log(tmp_path: Path)
         '{"kind":"accepted","age":0.004}\n'
     )
     assert loop.accepted_ages(log).tolist() == [0.002, 0.004]
-
-
-@pytest.mark.e2e
-@pytest.mark.realtime
-def test_loop_flies_and_measures_at_the_robot(tmp_path: Path) -> None:
-    export_controller(tmp_path / "bundle")
-    result = loop.run(loop.Settings(tmp_path / "bundle", rates=(100.0,), seconds=2.0))
-    figures = result["rates"]["100"]
-    assert result["failures"] == [], json.dumps(result)
-    assert 50 <= figures["accepted"] <= figures["commands"]
-    assert 0.0 < figures["age_p50_ms"] <= figures["age_p99_ms"] <= figures["age_max_ms"] < 100.0
-    assert figures["jitter_p99_ms"] >= 0.0
-    assert math.isfinite(figures["distance_m"])
-    assert "| 100 Hz |" in tables.TABLES["loop"](result)
