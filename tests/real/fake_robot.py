@@ -248,10 +248,11 @@ def fly(
 def fly_fake(
     prepare: Callable[[FakeRobot, FakeBundle], None] = lambda robot, bundle: None,
     bundle: FakeBundle | None = None,
+    clock: FakeClock | None = None,
     **settings: Any,
 ) -> tuple[FlightReport, FakeRobot]:
     """Fly the fake robot; `prepare` plans its faults, `settings` are those of `fly`."""
-    clock = FakeClock()
+    clock = clock or FakeClock()
     robot, bundle = FakeRobot(clock), bundle or FakeBundle()
     prepare(robot, bundle)
     return fly(bundle, robot, clock, **settings), robot

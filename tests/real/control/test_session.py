@@ -21,6 +21,7 @@ from real.contract.stop_requests import StopRequests
 from real.control.session import Bundle
 from real.missions.setpoint import Lissajous, Step
 from real.recording.messages import read_recording
+from real.timing.schedule import MonotonicClock
 from tests.real.fake_robot import FakeBundle, FakeClock, FakePolicy, FakeRobot, fly, fly_fake, make_manifest
 
 
@@ -196,11 +197,16 @@ def test_a_policy_that_can_not_be_fed_is_refused_before_the_robot_is_touched(ent
     assert touched[0].calls == []
 
 
-def test_a_session_leaves_the_interpreter_as_it_found_it() -> None:
+class HastyClock(FakeClock, MonotonicClock):
+    """Fake time that a session takes for the machine's own."""
+
+
+@pytest.mark.parametrize(("clock", "collects"), [(FakeClock(), True), (HastyClock(), False)])
+def test_a_session_leaves_the_interpreter_as_it_found_it(clock: FakeClock, collects: bool) -> None:
     interval = sys.getswitchinterval()
     seen: list[bool] = []
-    fly_fake(lambda robot, bundle: robot.at(1.0, lambda: seen.append(gc.isenabled())))
-    assert seen == [False]
+    fly_fake(lambda robot, bundle: robot.at(1.0, lambda: seen.append(gc.isenabled())), clock=clock)
+    assert seen == [collects]
     assert gc.isenabled()
     assert gc.get_freeze_count() == 0
     assert sys.getswitchinterval() == pytest.approx(interval)
