@@ -1,4 +1,4 @@
-"""At which rates a policy may be called: whole multiples of the one that it was trained at."""
+"""The rates at which a policy may be called: whole multiples of its training rate."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import math
 from deploy.errors import BundleError
 
 
-def substeps_at(rate: float, period: float) -> int:
-    """How many calls a loop at `rate` Hz makes in a policy's control period of `period` s.
+def substeps_at(rate: float | None, period: float) -> int:
+    """Calls of a policy per control period of `period` s in a loop at `rate` Hz; None: the policy's own rate.
 
-    Raises BundleError, naming the rates that would do, where that is no whole number.
+    Raises BundleError, which names possible rates, if that is not a whole number.
     """
+    if rate is None:
+        return 1
     own = 1.0 / period
     calls = rate * period
     nearest = round(calls) if math.isfinite(calls) else 0

@@ -75,7 +75,7 @@ def generate(
     loaded = load_bundle(bundle)
     manifest = loaded.manifest
     files = read_files(loaded.path)
-    substeps = 1 if rate is None else substeps_at(rate, manifest.timing.period)
+    substeps = substeps_at(rate, manifest.timing.period)
     design = design_of(files[POLICY_FILE], manifest, kernel, substeps)
     recorded = record(design, loaded.policy, Golden.from_bytes(files[GOLDEN_FILE], manifest))
     texts = {HEADER: header(design), SOURCE: source(design), SELFTEST: selftest(design, recorded)}

@@ -1,4 +1,4 @@
-"""`robo-rl eval RUN_OR_BUNDLE`: fly it from fixed held-out starts."""
+"""`robo-rl eval RUN_OR_BUNDLE`: evaluate a policy from fixed held-out starts."""
 
 from __future__ import annotations
 
@@ -6,41 +6,46 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import tyro
-
+from deploy.bundle.rates import substeps_at
 from policies.errors import UserError
-from robo_rl.cli.common import Folder, OptionalFile, check_writable, open_evaluated, write_json
+from robo_rl.cli.common import (
+    OptionalFile,
+    OptionalRate,
+    OptionalSeed,
+    RunOrBundle,
+    check_writable,
+    open_evaluated,
+    write_json,
+)
 from robo_rl.cli.parsing import parse
 from robo_rl.evaluation.registry import evaluate_policy, evaluation_tables
 
 STRESS = 1.5
-"""What --stress scales the imperfections of the task's world by."""
+"""The factor of --stress for the imperfections of the task's world."""
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """Fly a run or a bundle from fixed held-out starts, one episode each."""
+    """Evaluate a run or a bundle from fixed held-out starts, one episode each."""
 
-    run_or_bundle: tyro.conf.Positional[Folder]
+    run_or_bundle: RunOrBundle
     """Folder that `robo-rl train` or `robo-rl export` wrote."""
     episodes: int = 1000
     """Number of starts."""
     task: str = ""
-    """Task to fly in, a name or FILE.py:NAME; its own when not given."""
+    """Task to evaluate in, a name or FILE.py:NAME; empty: the policy's own."""
     robot: str = ""
-    """Robot to fly, such as crazyflie-2025; the task's own when not given."""
-    seed: int | None = None
-    """Seed of the starts; the held-out one when not given."""
+    """Parameter set of the robot, such as crazyflie-2025; empty: the task's own."""
+    seed: OptionalSeed = None
+    """Seed of the starts; None: the held-out one."""
     nominal: bool = False
-    """Fly in the nominal world: no noise, delay, disturbance, push or randomization."""
+    """Evaluate in the nominal world: no noise, delay, disturbance, push or randomization."""
     stress: bool = False
-    """Fly in a harder world: noise, delays, disturbances, pushes and randomization 1.5 times as wide."""
-    rate: float | None = None
-    """Rate in Hz at which the policy is called, a whole multiple of its own, which it is when not given; physics and
-    sensors are stepped as often. Quadrotor tasks only."""
+    """Evaluate in a harder world: noise, delays, disturbances, pushes and randomization times 1.5."""
+    rate: OptionalRate = None
+    """Rate of policy, physics and sensors, a whole multiple of the policy's own; None: its own. Quadrotors only."""
     naive: bool = False
-    """With --rate: let every call move the policy's states on, as a loop does that is only faster. It shows what that
-    costs."""
+    """With --rate: advance the policy's states at every call, to show what that costs in a loop that does so."""
     json: OptionalFile = None
     """File for the result, as JSON."""
 
@@ -57,7 +62,7 @@ def run(argv: Sequence[str]) -> int:
     policy, task = open_evaluated(arguments.run_or_bundle, arguments.task)
     seed = HELD_OUT_SEED if arguments.seed is None else arguments.seed
     imperfections = 0.0 if arguments.nominal else STRESS if arguments.stress else 1.0
-    calls = Calls(_substeps(arguments.rate, task.period), not arguments.naive)
+    calls = Calls(substeps_at(arguments.rate, task.period), not arguments.naive)
     evaluation = evaluate_policy(
         policy, task, arguments.episodes, seed, robot=arguments.robot, imperfections=imperfections, calls=calls
     )
@@ -74,15 +79,6 @@ def run(argv: Sequence[str]) -> int:
         },
     )
     return 0
-
-
-def _substeps(rate: float | None, period: float) -> int:
-    """How many calls there are in a control period of `period` s. UserError when that is no whole number."""
-    if rate is None:
-        return 1
-    from deploy.bundle.rates import substeps_at
-
-    return substeps_at(rate, period)
 
 
 def _print(summary: Mapping[str, Any]) -> None:

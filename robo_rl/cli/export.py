@@ -1,4 +1,4 @@
-"""`robo-rl export RUN --out DIR`: turn a run into a bundle."""
+"""`robo-rl export RUN --out FOLDER`: export a run as a bundle."""
 
 from __future__ import annotations
 
@@ -6,23 +6,21 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-import tyro
-
-from robo_rl.cli.common import Folder, OptionalFile, check_writable, write_json
+from robo_rl.cli.common import Folder, OptionalFile, RunFolder, check_writable, write_json
 from robo_rl.cli.parsing import parse
 from robo_rl.evaluation.registry import evaluation_tables
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """Turn the last checkpoint of a run into a bundle, the folder that a robot loads."""
+    """Export the last checkpoint of a run as a bundle, the folder that a robot loads."""
 
-    run: tyro.conf.Positional[Folder]
+    run: RunFolder
     """Folder that `robo-rl train` wrote."""
     out: Folder
-    """Folder of the bundle; an older bundle there is replaced, anything else is left alone."""
+    """Folder for the bundle; an earlier bundle is replaced, a folder with other files is refused."""
     episodes: int = 1000
-    """Held-out starts of the evaluation that the bundle carries."""
+    """Held-out starts of the evaluation that is stored in the bundle."""
     json: OptionalFile = None
     """File for what was exported, as JSON."""
 

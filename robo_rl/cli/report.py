@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
-
 from policies.errors import UserError
-from robo_rl.cli.common import Folder, OptionalFile, os_error
+from robo_rl.cli.common import OptionalFile, RunFolder, os_error
 from robo_rl.cli.parsing import parse
 
 
@@ -18,7 +16,7 @@ from robo_rl.cli.parsing import parse
 class Arguments:
     """Write one self-contained HTML page about a run: curves, evaluation, film and settings."""
 
-    run: tyro.conf.Positional[Folder]
+    run: RunFolder
     """Folder that `robo-rl train` wrote."""
     out: OptionalFile = None
     """Page to write; report.html in the run's folder by default."""

@@ -122,7 +122,7 @@ def _mcu_quad(argv: Sequence[str]) -> None:
         image = build_firmware(
             arguments.bundle, Path(scratch) / "firmware", "lockstep", arguments.kernel, arguments.rate
         )
-        substeps = 1 if arguments.rate is None else substeps_at(arguments.rate, manifest.timing.period)
+        substeps = substeps_at(arguments.rate, manifest.timing.period)
         command = manifest.commands[0]
         if command.name != "rotor_speed":
             raise UserError(f"mcu-quad takes rotor speeds, the bundle commands {command.name}; name a Crazyflie's")

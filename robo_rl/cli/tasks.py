@@ -10,7 +10,7 @@ from robo_rl.cli.parsing import parse
 
 @dataclass(frozen=True)
 class Arguments:
-    """List the tasks there are to learn."""
+    """List the tasks with their sensors and commands."""
 
 
 def run(argv: Sequence[str]) -> int:

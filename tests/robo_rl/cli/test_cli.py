@@ -58,7 +58,7 @@ MISTAKES = {
     "eval damaged": "damaged/config.yaml is damaged",
     "export nowhere --out bundle": "(No such file or directory); name the folder of a run that `robo-rl train` wrote",
     "export nowhere --out damaged": "damaged holds 'config.yaml', which is no part of a bundle; choose another --out",
-    "export nowhere": "missing: --out FOLDER Folder of the bundle; an older bundle there is replaced",
+    "export nowhere": "missing: --out FOLDER Folder for the bundle; an earlier bundle is replaced",
     "rehearse nowhere": "nowhere does not exist; expected the folder that `robo-rl export` wrote",
     "rehearse nowhere --speed 0": "speed must be above 0.0, got 0.0",
     "verify nowhere": "nowhere does not exist; expected the folder that `robo-rl export` wrote",
