@@ -17,7 +17,7 @@ from policies.specs import CommandSpec, JointSpec, SafetyEnvelope, SensorSpec
 from policies.terms.actions import ActionTerm
 from policies.terms.observations import ObservationTerm
 from sim.controllers.teacher import Teacher
-from sim.robots.legged import LeggedRobot
+from sim.robots.robot import Robot
 from sim.sensors import SensorModel
 from sim.terms.parameters import near
 from sim.terms.settings import settings_of, with_changes, with_settings
@@ -141,7 +141,7 @@ class Task:
     sensor_models: Mapping[str, SensorModel] = field(default_factory=dict)
     """Noise, bias and age of the sensors, by the sensor's name; those without a model are exact."""
     joints: JointSpec | None = None
-    robot: LeggedRobot | None = None
+    robot: Robot | None = None
     """The robot of the task, which `robo-rl robot` can simulate in real time; None for one known by its parameters."""
     guide: Callable[[Tensor], Tensor] | None = None
     """A scripted controller that learning may start from: observations [N, D] to normalised actions [N, A]."""

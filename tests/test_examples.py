@@ -16,6 +16,7 @@ from robo_rl.cli.main import main
 from sim.physics.backends import BACKENDS, make_physics
 from sim.physics.world import WorldSpec
 from sim.robots.go1 import GO1
+from sim.robots.legs import Legs
 from sim.tasks import TASKS, find_task
 from tests.robo_rl.tiny_environment import point_task
 
@@ -64,9 +65,9 @@ def test_a_backend_steps_as_mujocos_own_batch_does(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(BACKENDS, "serial", example("my_backend").make)
     world, everyone = WorldSpec(GO1, 0.02), torch.ones(3, dtype=torch.bool)
     ours, theirs = make_physics("serial", world, 3), make_physics("mujoco", world, 3)
-    stance = torch.tensor([GO1.stance] * 3)
+    stance = torch.tensor([GO1.part(Legs).stance] * 3)
     start = torch.tensor(ours.model.qpos0).repeat(3, 1)
-    start[:, 2] = GO1.stand_height + torch.tensor([0.0, 0.1, 0.2])
+    start[:, 2] = GO1.part(Legs).stand_height + torch.tensor([0.0, 0.1, 0.2])
     start[:, 7:] = stance
     for physics in (ours, theirs):
         physics.write(everyone, start, torch.zeros_like(physics.qvel), stance)

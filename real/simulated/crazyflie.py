@@ -12,7 +12,7 @@ from real.simulated.robot_process import BridgeProcess
 from real.simulated.sensors import NoisySensors
 from real.simulated.settings import CrazyflieSettings
 from real.simulated.vehicle import Vehicle
-from sim.physics.rotor.parameters import PARAMETERS
+from sim.robots.crazyflie import PARAMETERS
 
 STEP = 0.0025
 """Physics step in s: 400 Hz, so that the sensors' 200 Hz are every second step."""

@@ -9,16 +9,16 @@ from real.ros import legged_messages, messages
 from real.ros.messages import ImuSample
 from real.ros.topics import LeggedTopics
 from real.simulated.legged_body import LeggedBody
-from real.simulated.legged_settings import MOTOR_RATE, LeggedRobotSettings
+from real.simulated.legged_settings import MOTOR_RATE, RobotSettings
 from real.simulated.process import keep_time, stop_requested
 from real.simulated.robot_log import RobotLog
 from real.simulated.robot_process import BridgeProcess
-from sim.robots.legged import LeggedRobot
+from sim.robots.robot import Robot
 
 STEPS_PER_STATUS = 25
 
 
-def run(robot: LeggedRobot, settings: LeggedRobotSettings) -> None:
+def run(robot: Robot, settings: RobotSettings) -> None:
     """Simulate until SIGINT or SIGTERM. Prints `robot ready NAME` on standard output once the bridge is connected.
 
     Raises:
@@ -35,7 +35,7 @@ def run(robot: LeggedRobot, settings: LeggedRobotSettings) -> None:
 
 
 class _Process(BridgeProcess):
-    def __init__(self, robot: LeggedRobot, settings: LeggedRobotSettings) -> None:
+    def __init__(self, robot: Robot, settings: RobotSettings) -> None:
         self._steps_per_reading = round(MOTOR_RATE / settings.sensor_rate)
         self._log = RobotLog(settings.log, "target")
         self._body = LeggedBody(robot, settings, self._log)

@@ -19,12 +19,13 @@ from real.contract.robot import ESTOPPED, FAILSAFE, NOT_OBEYING, RESTING
 from real.ros.fields import Array
 from real.ros.legged_messages import AttitudeSample, JointCommand, JointSample
 from real.simulated.acceptance import CommandGate, CommandLimits
-from real.simulated.legged_settings import MOTOR_RATE, LeggedRobotSettings
+from real.simulated.legged_settings import MOTOR_RATE, RobotSettings
 from real.simulated.robot_log import LoggedState, RobotLog
 from real.simulated.sensors import turned
 from sim.physics.mujoco.model import build_model
 from sim.physics.world import Solver
-from sim.robots.legged import LeggedRobot
+from sim.robots.legs import Legs
+from sim.robots.robot import Robot
 
 READY, ACTIVE = "ready", "active"
 STEPS_PER_TRUTH = 5
@@ -48,7 +49,7 @@ class LeggedBody:
     """One robot on flat ground, lying or held by a gantry at first. Times are in s on the robot's clock; `step` is one
     motor period."""
 
-    def __init__(self, robot: LeggedRobot, settings: LeggedRobotSettings, log: RobotLog) -> None:
+    def __init__(self, robot: Robot, settings: RobotSettings, log: RobotLog) -> None:
         self.robot = robot
         self.stiffness = np.array(robot.stiffness) * settings.stiffness_scale
         self.damping = np.array(robot.damping) * settings.damping_scale
@@ -67,7 +68,7 @@ class LeggedBody:
         free = self._model.body(robot.base).jntadr[0]
         self._pose, self._twist = int(self._model.jnt_qposadr[free]), int(self._model.jnt_dofadr[free])
         self._random = np.random.default_rng(settings.seed)
-        self._target = np.array(robot.lying)
+        self._target = np.array(robot.part(Legs).lying)
         self._steps = 0
         self._push_due = math.inf
         self._held_until = -math.inf
@@ -93,7 +94,7 @@ class LeggedBody:
     @property
     def lies(self) -> bool:
         """Whether the joints are near the lying pose."""
-        return float(np.abs(self._data.qpos[self._q] - self.robot.lying).mean()) < NEAR_LYING
+        return float(np.abs(self._data.qpos[self._q] - self.robot.part(Legs).lying).mean()) < NEAR_LYING
 
     def command(self, sample: JointCommand, now: float) -> str:
         """Take in joint targets, by name; the one way by which a host reaches the motors. The cause of a rejection."""
@@ -216,9 +217,9 @@ class LeggedBody:
         """Lay the robot down just above the ground, whatever its size."""
         mujoco.mj_resetData(self._model, self._data)
         data, pose = self._data, self._pose
-        data.qpos[self._q] = self.robot.lying
-        data.qpos[pose : pose + 3] = (0.0, 0.0, self.robot.stand_height)
-        self._target = np.array(self.robot.lying)
+        data.qpos[self._q] = self.robot.part(Legs).lying
+        data.qpos[pose : pose + 3] = (0.0, 0.0, self.robot.part(Legs).stand_height)
+        self._target = np.array(self.robot.part(Legs).lying)
         mujoco.mj_forward(self._model, data)
         # Down in small steps until something touches.
         while data.ncon == 0 and data.qpos[pose + 2] > 0.0:
@@ -227,7 +228,7 @@ class LeggedBody:
         data.qpos[pose + 2] += 0.004
         mujoco.mj_forward(self._model, data)
         self._start = data.qpos[pose : pose + 7].copy()
-        self._held_until = math.inf if self._start[2] > HANGS * self.robot.stand_height else -math.inf
+        self._held_until = math.inf if self._start[2] > HANGS * self.robot.part(Legs).stand_height else -math.inf
 
     def _columns(self, name: str) -> slice:
         sensor = self._model.sensor(name)

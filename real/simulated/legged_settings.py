@@ -13,7 +13,7 @@ MOTOR_RATE = 500
 
 
 @dataclass(frozen=True)
-class LeggedRobotSettings(RosbridgeConnection):
+class RobotSettings(RosbridgeConnection):
     """A legged robot in real time behind a rosbridge server. Raises UserError, in one line, for a bad setting."""
 
     seed: int = 0

@@ -20,8 +20,9 @@ from real.simulated.process import keep_time, stop_requested
 from real.simulated.robot_log import LoggedState, RobotLog
 from real.simulated.robot_process import RobotProcess
 from real.simulated.sensors import NoisySensors
-from sim.physics.rotor.parameters import PARAMETERS, RotorParameters
 from sim.physics.rotor.physics import RotorPhysics
+from sim.robots.crazyflie import PARAMETERS
+from sim.robots.rotors import RotorParameters
 
 STATES = ("idle", "ready", "flying", "failsafe", "landed", "estopped", "refused")
 """The chip's states by their number."""

@@ -17,7 +17,7 @@ class McuQuadSettings:
     port: int = 5760
     """TCP port on the loopback address that stands for the chip's serial port, for one host at a time; 0 takes any."""
     parameters: Literal["crazyflie", "crazyflie-2025"] = "crazyflie-2025"
-    """Which quadrotor to simulate, by the names of sim.physics.rotor.parameters."""
+    """Which quadrotor to simulate, by the names of sim.robots.crazyflie."""
     seed: int = 0
     """Seed of the sensor noise."""
     noise: float = 1.0

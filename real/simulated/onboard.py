@@ -11,8 +11,8 @@ import torch
 
 from real.ros.messages import Array
 from sim.controllers.cascaded import Cascade, CascadeGains
-from sim.physics.rotor.parameters import RotorParameters
 from sim.physics.rotor.physics import parameter_row
+from sim.robots.rotors import RotorParameters
 
 DESCENT_SPEED = 0.4
 """m/s."""

@@ -15,7 +15,7 @@ class CrazyflieSettings(RosbridgeConnection):
     """A quadrotor in real time behind a rosbridge server. Raises UserError, in one line, for a bad setting."""
 
     parameters: Literal["crazyflie", "crazyflie-2025"] = "crazyflie-2025"
-    """Which quadrotor to simulate, by the names of sim.physics.rotor.parameters."""
+    """Which quadrotor to simulate, by the names of sim.robots.crazyflie."""
     seed: int = 0
     """Seed of the sensor noise."""
     noise: float = 1.0

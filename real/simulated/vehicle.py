@@ -19,8 +19,8 @@ from real.simulated.acceptance import CommandGate, CommandLimits
 from real.simulated.ground import touch
 from real.simulated.onboard import OnboardController
 from real.simulated.robot_log import LoggedState, RobotLog
-from sim.physics.rotor.parameters import GRAVITY, RotorParameters
 from sim.physics.rotor.physics import RotorPhysics
+from sim.robots.rotors import GRAVITY, RotorParameters
 
 WATCHDOG = 0.2
 """Time in s without an accepted command after which a flying vehicle takes itself over."""

@@ -17,7 +17,7 @@ from policies.graph.policy_graph import PolicyGraph
 from policies.signals import Commands, Sensors
 from sim.controllers.cascaded import CascadeGains
 from sim.controllers.pid import CascadedPid, PidGains
-from sim.physics.rotor.parameters import PARAMETERS
+from sim.robots.crazyflie import PARAMETERS
 from sim.tasks.crazyflie import PERIOD
 from sim.tasks.crazyflie_track import PERIODS, figure_environment
 

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from policies.signals import Truth
 from sim.controllers.cascaded import CascadedTeacher, CascadeGains
-from sim.physics.rotor.parameters import PARAMETERS
 from sim.physics.rotor.physics import RotorPhysics
+from sim.robots.crazyflie import PARAMETERS
 
 STEPS = 150
 PLANS = 24

@@ -18,8 +18,8 @@ from policies.networks.mlp import MLP
 from policies.validation import require
 from robo_rl.bench.saved_rows import Keep, Row, measure_now
 from robo_rl.output.results import usable_cores
-from sim.physics.rotor.parameters import PARAMETERS
 from sim.physics.rotor.physics import RotorPhysics
+from sim.robots.crazyflie import PARAMETERS
 from sim.tasks import find_task
 
 

@@ -14,7 +14,7 @@ from robo_rl.cli.common import BundleFolder, Kernel, OptionalRate, os_error
 from robo_rl.cli.parsing import parse
 
 if TYPE_CHECKING:
-    from sim.robots.legged import LeggedRobot
+    from sim.robots.robot import Robot
 
 QUADROTORS = {
     "crazyflie": "a quadrotor that takes rotor speeds, with its own command watchdog",
@@ -69,9 +69,10 @@ def run(argv: Sequence[str]) -> int:
 def robots() -> dict[str, str]:
     """What there is to run by name, and what each is."""
     from sim.robots import ROBOTS
+    from sim.robots.legs import Legs
 
-    legged = dict.fromkeys(ROBOTS, "a legged robot that takes joint targets, with its own motor loop and watchdog")
-    return {**QUADROTORS, **legged}
+    summary = "a legged robot that takes joint targets, with its own motor loop and watchdog"
+    return {**QUADROTORS, **{name: summary for name, robot in ROBOTS.items() if robot.has(Legs)}}
 
 
 def _crazyflie(argv: Sequence[str]) -> None:
@@ -82,14 +83,14 @@ def _crazyflie(argv: Sequence[str]) -> None:
     crazyflie.run(parse(CrazyflieSettings, "robot crazyflie", argv, description=description))
 
 
-def _legged(name: str, argv: Sequence[str], robot: LeggedRobot | None = None) -> None:
+def _legged(name: str, argv: Sequence[str], robot: Robot | None = None) -> None:
     from real.simulated import legged
-    from real.simulated.legged_settings import LeggedRobotSettings
+    from real.simulated.legged_settings import RobotSettings
     from sim.robots import find_robot
 
     found = robot or find_robot(name)
     description = f"Simulate the legged robot {found.name} in real time behind a rosbridge server until Ctrl-C."
-    legged.run(found, parse(LeggedRobotSettings, f"robot {name}", argv, description=description))
+    legged.run(found, parse(RobotSettings, f"robot {name}", argv, description=description))
 
 
 def _of_bundle(folder: Path, argv: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ from policies.signals import Sensors, State, Truth
 from policies.terms.actions import rotor_speed
 from policies.terms.rotation import rotation_matrix
 from sim.controllers.teacher import Teacher
-from sim.physics.rotor.parameters import GRAVITY, RotorParameters
+from sim.robots.rotors import GRAVITY, RotorParameters
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from policies.signals import Commands, Sensors
 from sim.controllers.cascaded import Cascade, CascadeGains
-from sim.physics.rotor.parameters import RotorParameters
 from sim.physics.rotor.physics import parameter_row
+from sim.robots.rotors import RotorParameters
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from policies.terms.observations import ObservationTerm, Reading
 from policies.terms.stateful import GaitClock
 from sim.legged.settings import LeggedSettings
 from sim.physics.mujoco.model import build_model
-from sim.robots.legged import LeggedRobot
+from sim.robots.legs import Legs
+from sim.robots.robot import Robot
 
 Array = NDArray[np.float64]
 
@@ -48,7 +49,7 @@ class GaitGuide:
     """Normalised actions [N, A] for velocity commands [N, 3] and the gait's clock (sin, cos) [N, 2]."""
 
     def __init__(
-        self, robot: LeggedRobot, model: mujoco.MjModel, settings: LeggedSettings, own: GaitSettings | None = None
+        self, robot: Robot, model: mujoco.MjModel, settings: LeggedSettings, own: GaitSettings | None = None
     ) -> None:
         self._settings = settings
         self._own = own or GaitSettings()
@@ -57,7 +58,7 @@ class GaitGuide:
         # One damped inverse for each foot: few joints can't follow every way of a foot.
         inverse = [j.T @ np.linalg.inv(j @ j.T + 1e-4 * np.eye(3)) for j in jacobian]
         self._inverse = torch.tensor(np.concatenate(inverse, 1), dtype=torch.float32)
-        self._scale = torch.tensor(robot.action_scale)
+        self._scale = torch.tensor(robot.part(Legs).action_scale)
         self._gait = torch.tensor(settings.gait)
 
     def __call__(self, command: Tensor, clock: Tensor) -> Tensor:
@@ -85,7 +86,7 @@ class ObservedGuide:
 
     def __init__(
         self,
-        robot: LeggedRobot,
+        robot: Robot,
         settings: LeggedSettings,
         own: GaitSettings,
         observation: Sequence[ObservationTerm],
@@ -113,18 +114,18 @@ class ObservedGuide:
         return self._guide(command, observation[:, self._clock])
 
 
-def _at_stance(robot: LeggedRobot, model: mujoco.MjModel) -> tuple[Array, list[Array]]:
+def _at_stance(robot: Robot, model: mujoco.MjModel) -> tuple[Array, list[Array]]:
     """Feet [F, 3] in the base's frame, and their Jacobians [3, joints] each, m/rad."""
     data = mujoco.MjData(model)
     data.qpos[3:7] = (1.0, 0.0, 0.0, 0.0)
     ids = [model.joint(joint).id for joint in robot.joints]
-    data.qpos[[int(model.jnt_qposadr[i]) for i in ids]] = robot.stance
+    data.qpos[[int(model.jnt_qposadr[i]) for i in ids]] = robot.part(Legs).stance
     mujoco.mj_kinematics(model, data)
     mujoco.mj_comPos(model, data)
     columns = [int(model.jnt_dofadr[i]) for i in ids]
     base = data.body(robot.base).xpos
     feet, jacobians = [], []
-    for foot in robot.feet:
+    for foot in robot.part(Legs).feet:
         geom = model.geom(foot)
         place = data.geom(foot).xpos
         full = np.zeros((3, model.nv))

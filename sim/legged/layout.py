@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from sim.physics.protocol import JointedPhysics
-from sim.robots.legged import LeggedRobot
+from sim.robots.legs import Legs
+from sim.robots.robot import Robot
 
 _FELT = ("orientation", "angular_velocity", "linear_acceleration", "joint_position", "joint_velocity")
 _SHOWN = tuple("measured_position" if name == "joint_position" else name for name in _FELT)
@@ -18,8 +19,8 @@ class Layout:
     `zeros` [N, F] are the encoders' zero errors in rad among all that the robot feels; 0 for what is no joint angle.
     """
 
-    def __init__(self, physics: JointedPhysics, robot: LeggedRobot) -> None:
-        joints, feet = robot.joints, robot.feet
+    def __init__(self, physics: JointedPhysics, robot: Robot) -> None:
+        joints, feet = robot.joints, robot.part(Legs).feet
         groups = {
             "orientation": ["imu_orientation"],
             "angular_velocity": ["imu_gyro"],

@@ -7,7 +7,8 @@ from typing import Literal, get_args
 
 from policies.errors import UserError
 from policies.graph.symmetry import SignalMirror, SignedPermutation
-from sim.robots.legged import LeggedRobot, Mirror
+from sim.robots.legs import Legs, Mirror
+from sim.robots.robot import Robot
 
 Kind = Literal["same", "vector", "axial", "quaternion", "planar", "joints", "joint_sizes", "feet", "feet_vectors"]
 """What a signal is, seen in a mirror at the x-z plane:
@@ -34,7 +35,7 @@ TRUTH: dict[str, Kind] = {
 
 
 def legged_mirror(
-    robot: LeggedRobot,
+    robot: Robot,
     sensors: Mapping[str, Kind | SignedPermutation] | None = None,
     truth: Mapping[str, Kind | SignedPermutation] | None = None,
 ) -> SignalMirror:
@@ -44,8 +45,9 @@ def legged_mirror(
     SignedPermutation. Raises UserError when the robot's mirror is no involution.
     """
     kinds = {**SENSORS, **(sensors or {})}, {**TRUTH, **(sensors or {}), **(truth or {})}
-    seen, true = ({name: _of_kind(kind, robot.mirror, name) for name, kind in part.items()} for part in kinds)
-    action = _of_kind("joints", robot.mirror, "action")
+    mirror = robot.part(Legs).mirror
+    seen, true = ({name: _of_kind(kind, mirror, name) for name, kind in part.items()} for part in kinds)
+    action = _of_kind("joints", mirror, "action")
     assert action is not None
     return SignalMirror(seen, action, true)
 

@@ -10,7 +10,8 @@ from policies.terms.stateful import ActionHistory, GaitClock, History
 from sim.legged.ground.tiles import ScanSettings
 from sim.legged.mirror import legged_mirror
 from sim.legged.settings import LeggedSettings
-from sim.robots.legged import LeggedRobot
+from sim.robots.legs import Legs
+from sim.robots.robot import Robot
 from sim.sensors import SensorModel
 
 PERIOD = 0.02
@@ -18,7 +19,7 @@ HISTORY = 4
 """Steps of joints, rates and gravity that the policy remembers, beside the current one."""
 
 
-def sensors(robot: LeggedRobot, scan: ScanSettings | None = None) -> tuple[SensorSpec, ...]:
+def sensors(robot: Robot, scan: ScanSettings | None = None) -> tuple[SensorSpec, ...]:
     """What a legged robot measures of itself, and with a `scan` the heights of the ground around it.
 
     The sensors that commands are read by are their terms'.
@@ -41,7 +42,7 @@ def sensors(robot: LeggedRobot, scan: ScanSettings | None = None) -> tuple[Senso
     return (*own, SensorSpec("height_scan", len(scan.grid), "m", "heading, from the base", lowest, highest))
 
 
-def commands(robot: LeggedRobot) -> tuple[CommandSpec, ...]:
+def commands(robot: Robot) -> tuple[CommandSpec, ...]:
     """One target for each joint, safe in the lying pose."""
     return (
         CommandSpec(
@@ -50,16 +51,16 @@ def commands(robot: LeggedRobot) -> tuple[CommandSpec, ...]:
             "rad",
             robot.joint_low,
             robot.joint_high,
-            2.0 * max(robot.action_scale) / PERIOD,
+            2.0 * max(robot.part(Legs).action_scale) / PERIOD,
             robot.joints,
-            robot.lying,
+            robot.part(Legs).lying,
             "joint",
         ),
     )
 
 
 def observation(
-    robot: LeggedRobot, settings: LeggedSettings, scan: ScanSettings | None = None
+    robot: Robot, settings: LeggedSettings, scan: ScanSettings | None = None
 ) -> tuple[ObservationTerm, ...]:
     """Gravity, rates, joints, command, the last actions and the gait's clock, with a few steps of history; and with a
     `scan` the heights of the ground."""
@@ -67,7 +68,7 @@ def observation(
     own: tuple[ObservationTerm, ...] = (
         ProjectedGravity(),
         Reading("angular_velocity", 3, 0.25),
-        Deviation("joint_position", robot.stance),
+        Deviation("joint_position", robot.part(Legs).stance),
         Reading("joint_velocity", n, 0.05),
     )
     terms: tuple[ObservationTerm, ...] = (
@@ -80,11 +81,11 @@ def observation(
     return terms if scan is None else (*terms, Reading("height_scan", len(scan.grid), 2.0))
 
 
-def action(robot: LeggedRobot) -> PoseCommand:
-    return PoseCommand("joint_position_target", robot.stance, robot.action_scale)
+def action(robot: Robot) -> PoseCommand:
+    return PoseCommand("joint_position_target", robot.part(Legs).stance, robot.part(Legs).action_scale)
 
 
-def mirror(robot: LeggedRobot, scan: ScanSettings | None = None) -> SignalMirror:
+def mirror(robot: Robot, scan: ScanSettings | None = None) -> SignalMirror:
     """How the robot's signals look in a mirror. The clock of a gait with legs in turns is half a stride off in it; the
     scan's left and right change places."""
     clock = SignedPermutation((0, 1), (-1.0, -1.0))

@@ -17,7 +17,7 @@ from sim.actuators import ActuatorModels
 from sim.physics.addresses import Addresses
 from sim.physics.masks import mask_of
 from sim.physics.protocol import JointedPhysics
-from sim.robots.legged import LeggedRobot
+from sim.robots.robot import Robot
 from sim.terms.terms import Event
 
 PARAMETERS = ("friction", "strength", "base_mass", "delay")
@@ -35,7 +35,7 @@ class Plan:
     `scale` is the environment's `imperfections`, by which every half range is multiplied.
     """
 
-    def __init__(self, physics: JointedPhysics, robot: LeggedRobot, scale: float) -> None:
+    def __init__(self, physics: JointedPhysics, robot: Robot, scale: float) -> None:
         if physics.fields is None:
             raise UserError("this physics backend has no model fields to randomize; set imperfections to 0")
         self.physics, self.robot, self.scale = physics, robot, scale
@@ -98,7 +98,7 @@ class Randomization:
         events: Mapping[str, Event],
         physics: JointedPhysics,
         actuators: ActuatorModels,
-        robot: LeggedRobot,
+        robot: Robot,
         scale: float,
     ) -> None:
         n, device = physics.num_worlds, physics.device

@@ -10,14 +10,15 @@ from torch import Tensor
 
 from sim.legged import kernels
 from sim.legged.plan import PARAMETERS
-from sim.robots.legged import LeggedRobot
+from sim.robots.legs import Legs
+from sim.robots.robot import Robot
 from sim.terms.compiled import StructPass
 from sim.terms.terms import Privileged, Signal
 
 
-def walking_privileged(robot: LeggedRobot) -> dict[str, Privileged]:
+def walking_privileged(robot: Robot) -> dict[str, Privileged]:
     """What the critic of every walking task sees: signals of the truth, in the order of the rows below."""
-    joints, feet = len(robot.joints), len(robot.feet)
+    joints, feet = len(robot.joints), len(robot.part(Legs).feet)
     widths = {
         "gravity": 3, "linear_velocity": 3, "angular_velocity": 3, "joint_position": joints, "joint_velocity": joints,
         "next_command": 3, "last_action": joints, "gait_clock": 2, "foot_contact": feet, "foot_height": feet,
@@ -29,7 +30,7 @@ def walking_privileged(robot: LeggedRobot) -> dict[str, Privileged]:
 class PrivilegedRows:
     """`constant` is what `sim.legged.kernels.RowInputs` holds of a robot and its gait for good."""
 
-    def __init__(self, robot: LeggedRobot, constant: Mapping[str, Any], num_worlds: int, device: str) -> None:
+    def __init__(self, robot: Robot, constant: Mapping[str, Any], num_worlds: int, device: str) -> None:
         self.terms = walking_privileged(robot)
         """The terms that a row holds, in their order."""
         self._widths = [term.dim for term in self.terms.values()]

@@ -13,7 +13,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sim.robots.legged import LeggedRobot
+from sim.robots.legs import Legs
+from sim.robots.robot import Robot
 from sim.terms.parameters import NonNegative, Positive, Share
 from sim.terms.terms import Reward
 from sim.terms.view import View
@@ -141,7 +142,7 @@ def fall(view: View) -> Tensor:
     return view["terminated"].float()
 
 
-def walking_rewards(robot: LeggedRobot, clearance_height: float = 0.09) -> dict[str, Reward]:
+def walking_rewards(robot: Robot, clearance_height: float = 0.09) -> dict[str, Reward]:
     """The terms of every walking task with weights to start from; many are 0, to be set where a robot needs them.
 
     `clearance_height` m is that of a foot's centre in mid-swing.
@@ -157,7 +158,7 @@ def walking_rewards(robot: LeggedRobot, clearance_height: float = 0.09) -> dict[
         "vertical_velocity": Reward(vertical_velocity, -1.0),
         "tilt_rate": Reward(tilt_rate, -0.05),
         "tilt": Reward(tilt, -2.0),
-        "height": Reward(height, -20.0, {"target": robot.stand_height}),
+        "height": Reward(height, -20.0, {"target": robot.part(Legs).stand_height}),
         "torque": Reward(torque, -1e-4),
         "joint_speed": Reward(joint_speed, 0.0),
         "acceleration": Reward(acceleration, -1e-7),

@@ -24,7 +24,8 @@ from sim.legged.starts import Starts
 from sim.physics.addresses import Addresses
 from sim.physics.masks import mask_of
 from sim.physics.protocol import JointedPhysics
-from sim.robots.legged import LeggedRobot
+from sim.robots.legs import Legs
+from sim.robots.robot import Robot
 from sim.task import Task
 from sim.terms.compiled import CompiledRewards
 from sim.terms.events import Timers
@@ -74,7 +75,7 @@ class LeggedScenario:
         task: Task,
         physics: JointedPhysics,
         actuators: ActuatorModels,
-        robot: LeggedRobot,
+        robot: Robot,
         settings: LeggedSettings,
         *,
         randomized: bool,
@@ -104,8 +105,8 @@ class LeggedScenario:
         )
         self._timers = Timers(task.events if imperfections > 0.0 else {}, n, EVENTS * period, device)
         self._period = period
-        self._stance = torch.tensor(robot.stance, device=device)
-        self._per_scale = 1.0 / torch.tensor(robot.action_scale, device=device)
+        self._stance = torch.tensor(robot.part(Legs).stance, device=device)
+        self._per_scale = 1.0 / torch.tensor(robot.part(Legs).action_scale, device=device)
         self._middle = -self._stance * self._per_scale
         self._gait = Gait(settings.gait, settings.frequency, settings.duty, period).table.to(device)
         self._followed = self.commands.values
@@ -114,9 +115,9 @@ class LeggedScenario:
         self._last_action = torch.zeros(n, joints, device=device)
         self._older_action = torch.zeros(n, joints, device=device)
         # How long each foot has been in the air, before the step and after it.
-        self._air = self._air_after = torch.zeros(n, len(robot.feet), device=device)
+        self._air = self._air_after = torch.zeros(n, len(robot.part(Legs).feet), device=device)
         # Below the feet and the base; flat ground is at 0.
-        self._below = torch.zeros(n, len(robot.feet) + 1, device=device)
+        self._below = torch.zeros(n, len(robot.part(Legs).feet) + 1, device=device)
         self._before = physics.values
         # Its own, so that a snapshot restored elsewhere goes on with the same draws.
         self._generator = torch.Generator(device)
@@ -143,10 +144,10 @@ class LeggedScenario:
     def _prepare_terms(self, task: Task) -> None:
         """The passes over all worlds, and the constants of a view."""
         n, robot, device, period = self.num_worlds, self.robot, self.device, self._period
-        limits = torch.tensor([robot.stance, robot.joint_low, robot.joint_high], device=device)
+        limits = torch.tensor([robot.part(Legs).stance, robot.joint_low, robot.joint_high], device=device)
         rest = self._resting_height()
         clock = {
-            "at": kernels.columns_at(self._columns), "joints": len(robot.joints), "feet": len(robot.feet),
+            "at": kernels.columns_at(self._columns), "joints": len(robot.joints), "feet": len(robot.part(Legs).feet),
             "period": period, "gait": self._gait,
         }  # fmt: skip
         compiled = CompiledRewards(
@@ -167,10 +168,10 @@ class LeggedScenario:
         """Height of the feet's centres above the ground in the stance, m."""
         model, robot = self.physics.model, self.robot
         data = mujoco.MjData(model)
-        data.qpos[self._at.joints.tolist()] = robot.stance
-        data.qpos[self._at.position.stop - 1] = robot.stand_height
+        data.qpos[self._at.joints.tolist()] = robot.part(Legs).stance
+        data.qpos[self._at.position.stop - 1] = robot.part(Legs).stand_height
         mujoco.mj_kinematics(model, data)
-        return min(float(data.geom(foot).xpos[2]) for foot in robot.feet)
+        return min(float(data.geom(foot).xpos[2]) for foot in robot.part(Legs).feet)
 
     @property
     def num_worlds(self) -> int:
@@ -271,7 +272,7 @@ class LeggedScenario:
 
     def view(self, truth: Truth) -> View:
         """What terms read: the truth, and what else the step that led to it is described by."""
-        feet = len(self.robot.feet)
+        feet = len(self.robot.part(Legs).feet)
 
         def clock(first: int) -> Tensor:
             return self._gait[self._steps % len(self._gait)][:, first : first + feet]

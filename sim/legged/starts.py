@@ -11,7 +11,8 @@ from torch import Tensor
 
 from sim.physics.addresses import Addresses
 from sim.physics.protocol import JointedPhysics
-from sim.robots.legged import LeggedRobot
+from sim.robots.legs import Legs
+from sim.robots.robot import Robot
 from sim.terms.parameters import NonNegative
 from sim.terms.terms import Event
 
@@ -26,19 +27,19 @@ class Starts:
     the ground of the K worlds that restart now, None for the origin.
     """
 
-    def __init__(self, physics: JointedPhysics, robot: LeggedRobot) -> None:
+    def __init__(self, physics: JointedPhysics, robot: Robot) -> None:
         at, nq = Addresses.of(physics.model, robot.base, robot.joints, physics.device), physics.qpos.shape[1]
         self._rows = torch.cat((physics.qpos, physics.qvel), 1)
         self.qpos, self.qvel = self._rows.split((nq, physics.qvel.shape[1]), 1)
         self.points: Tensor | None = None
-        self._at, self._height, self._joints = at, robot.stand_height + _ABOVE, len(robot.joints)
+        self._at, self._height, self._joints = at, robot.part(Legs).stand_height + _ABOVE, len(robot.joints)
         # Which of the numbers drawn for a start goes where: middle + spread * u, in the columns of qpos and qvel.
         width, device = self._rows.shape[1], physics.device
         self._from = torch.zeros(width, dtype=torch.int64, device=device)
         self._middle, self._is_joint, self._is_speed = (torch.zeros(width, device=device) for _ in range(3))
         self._middle[:nq] = torch.tensor(physics.model.qpos0, device=device)
         self._middle[at.position] = 0.0
-        self._middle[at.joints] = torch.tensor(robot.stance, device=device)
+        self._middle[at.joints] = torch.tensor(robot.part(Legs).stance, device=device)
         speeds = slice(nq + at.velocity.start, nq + at.rates.stop)
         self._is_joint[at.joints] = self._is_speed[speeds] = 1.0
         self._from[speeds] = torch.arange(1, 7, device=device)

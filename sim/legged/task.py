@@ -21,7 +21,8 @@ from sim.legged.starts import WALKING_STARTS
 from sim.legged.terminations import walking_terminations
 from sim.legged.world import LeggedWorld
 from sim.physics.backends import BACKENDS
-from sim.robots.legged import LeggedRobot
+from sim.robots.legs import joint_spec
+from sim.robots.robot import Robot
 from sim.task import Task
 from sim.terms.terms import Privileged, Signal
 from sim.terrain.terrain import TerrainSettings
@@ -31,7 +32,7 @@ SAFETY = SafetyEnvelope(max_tilt=1.05, max_input_age=0.1, max_command_age=0.1)
 
 
 def flat_task(
-    robot: LeggedRobot,
+    robot: Robot,
     settings: LeggedSettings,
     guide: GaitSettings | None = None,
     recommended: Mapping[str, Mapping[str, Any]] | None = None,
@@ -60,7 +61,7 @@ def flat_task(
         command_terms=WALKING_COMMANDS,
         curriculum=WALKING_CURRICULUM,
         sensor_models=observations.sensor_models(),
-        joints=robot.joint_spec,
+        joints=joint_spec(robot),
         robot=robot,
         mirror=observations.mirror(robot),
         guide=None if guide is None else ObservedGuide(robot, settings, guide, observation),
@@ -72,7 +73,7 @@ def flat_task(
 
 
 def rough_task(
-    robot: LeggedRobot,
+    robot: Robot,
     settings: LeggedSettings,
     terrain: TerrainSettings,
     scan: ScanSettings,

@@ -7,7 +7,8 @@ from typing import Annotated
 
 from torch import Tensor
 
-from sim.robots.legged import LeggedRobot
+from sim.robots.legs import Legs
+from sim.robots.robot import Robot
 from sim.terms.parameters import Limits, NonNegative
 from sim.terms.terms import Termination
 from sim.terms.view import View
@@ -22,6 +23,6 @@ def fall(
     return ~(upright & (view["base_height"][:, 0] >= height))
 
 
-def walking_terminations(robot: LeggedRobot) -> dict[str, Termination]:
+def walking_terminations(robot: Robot) -> dict[str, Termination]:
     """The terminations of every walking task: a base at less than half of its height in the stance has fallen."""
-    return {"fall": Termination(fall, {"height": 0.5 * robot.stand_height})}
+    return {"fall": Termination(fall, {"height": 0.5 * robot.part(Legs).stand_height})}

@@ -20,7 +20,8 @@ from sim.legged.settings import LeggedSettings
 from sim.physics.backends import make_physics
 from sim.physics.protocol import JointedPhysics
 from sim.physics.world import WorldSpec
-from sim.robots.legged import LeggedRobot
+from sim.robots.legs import Legs
+from sim.robots.robot import Robot
 from sim.sensors import SensorModels
 from sim.task import Task
 from sim.terrain.terrain import TerrainSettings, build_terrain
@@ -30,7 +31,7 @@ from sim.terrain.terrain import TerrainSettings, build_terrain
 class LeggedWorld:
     """Makes a task's environments: N robots, each on a plane, or all on one `terrain` that they scan."""
 
-    robot: LeggedRobot
+    robot: Robot
     settings: LeggedSettings
     terrain: TerrainSettings | None = None
     scan: ScanSettings = ScanSettings()
@@ -71,13 +72,15 @@ class LeggedWorld:
         if robot not in ("", of.name):
             raise KeyError(robot)
         check(0.0 <= imperfections < math.inf, f"imperfections must be at least 0 and finite, got {imperfections}")
-        if len(settings.gait) != len(of.feet):
-            raise UserError(f"gait needs a phase for each of the {len(of.feet)} feet of {of.name}, got {settings.gait}")
+        if len(settings.gait) != len(of.part(Legs).feet):
+            raise UserError(
+                f"gait needs a phase for each of the {len(of.part(Legs).feet)} feet of {of.name}, got {settings.gait}"
+            )
 
     def _actuators(self, task: Task, physics: JointedPhysics, scale: float) -> ActuatorModels:
         """The motors' imperfections, `scale` times what the task says; each world's own are drawn at its restarts."""
         event = task.events.get("delay")
         delay = 0 if event is None else longest_delay(event.parameters["longest"], scale, physics.dt)
         models = (ActuatorModel(TARGET, delay=delay),) if scale > 0.0 else ()
-        rest = {TARGET: torch.tensor(self.robot.stance, device=physics.device)}
+        rest = {TARGET: torch.tensor(self.robot.part(Legs).stance, device=physics.device)}
         return ActuatorModels(models, rest, task.period, physics.num_worlds, physics.substeps)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from policies.errors import UserError
 from policies.validation import require, require_choice
-from sim.robots.legged import LeggedRobot
+from sim.robots.robot import Robot
 from sim.terrain.terrain import Terrain
 
 INTEGRATORS = ("euler", "implicitfast", "implicit", "rk4")
@@ -55,7 +55,7 @@ class WorldSpec:
     Raises UserError when the solver's timestep does not divide the control period.
     """
 
-    robot: LeggedRobot
+    robot: Robot
     period: float
     solver: Solver = Solver()
     terrain: Terrain | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from policies.terms.rotation import rotation_matrix
-from sim.physics.rotor.parameters import GRAVITY
+from sim.robots.rotors import GRAVITY
 from sim.terms.terms import Privileged, Signal
 from sim.terms.view import View
 

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from policies.signals import Commands, Truth
 from sim.physics.masks import mask_of
-from sim.physics.rotor.parameters import RotorParameters
 from sim.physics.rotor.physics import RotorPhysics
 from sim.quadrotor.figures import Figures, Targets
 from sim.quadrotor.randomization import RotorRandomization
 from sim.quadrotor.rewards import FusedRewards
 from sim.quadrotor.starts import QuadrotorStart, StartPool
+from sim.robots.rotors import RotorParameters
 from sim.task import Task
 from sim.terms.outcome import Outcomes, StepOutcome
 from sim.terms.terms import joined

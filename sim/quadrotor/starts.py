@@ -9,8 +9,8 @@ from math import pi, sin
 import torch
 from torch import Tensor
 
-from sim.physics.rotor.parameters import GRAVITY
 from sim.quadrotor.randomization import RotorRandomization
+from sim.robots.rotors import GRAVITY
 
 _FEWEST_AHEAD = 64
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 
 from sim.actuators import ActuatorModels
 from sim.environment import VectorEnvironment
-from sim.physics.rotor.parameters import PARAMETERS
 from sim.quadrotor.figures import Figures
 from sim.quadrotor.randomization import RotorRandomization
 from sim.quadrotor.scenario import QuadrotorScenario
 from sim.quadrotor.starts import QuadrotorStart
+from sim.robots.crazyflie import PARAMETERS
 from sim.sensors import SensorModel, SensorModels
 from sim.task import Task
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.errors import UserError
-from sim.robots.legged import Mirror
+from sim.robots.legs import Mirror
 
 Array = NDArray[np.float64]
 SAME_PLACE = 0.02

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import math
 
-from sim.robots.legged import LeggedRobot, Mirror
+from sim.robots.legs import Legs, Mirror
 from sim.robots.mjcf import Inertia, body, box, capsule, cylinder, document, hinge, numbers, paint, sphere
+from sim.robots.robot import Robot
 
 LEGS = ("FR", "FL", "RR", "RL")
 PARTS = ("hip", "thigh", "calf")
@@ -137,23 +138,29 @@ STAND_HEIGHT = (
 )
 """Of the base when the front feet of the stance just touch the ground, in m; the rear ones are 3 mm above it."""
 
-GO1 = LeggedRobot(
+GO1 = Robot(
     name="go1",
     mjcf=_mjcf,
     base="trunk",
     joints=tuple(f"{leg}_{part}_joint" for leg in LEGS for part in PARTS),
-    feet=tuple(f"{leg}_foot" for leg in LEGS),
-    stance=_pose(SPREAD, FRONT_THIGH, REAR_THIGH, CALF_ANGLE),
-    stand_height=STAND_HEIGHT,
     stiffness=(35.0,) * 12,
     damping=(0.5,) * 12,
     torque_limit=TORQUE * 4,
     joint_low=LOW * 4,
     joint_high=HIGH * 4,
     joint_speed=SPEED * 4,
-    action_scale=(0.4, 0.7, 0.7) * 4,
-    mirror=Mirror(
-        joint_from=(3, 4, 5, 0, 1, 2, 9, 10, 11, 6, 7, 8), joint_sign=(-1.0, 1.0, 1.0) * 4, foot_from=(1, 0, 3, 2)
+    parts=(
+        Legs(
+            feet=tuple(f"{leg}_foot" for leg in LEGS),
+            stance=_pose(SPREAD, FRONT_THIGH, REAR_THIGH, CALF_ANGLE),
+            stand_height=STAND_HEIGHT,
+            lying=_pose(0.0, 1.3, 1.3, -2.7),
+            action_scale=(0.4, 0.7, 0.7) * 4,
+            mirror=Mirror(
+                joint_from=(3, 4, 5, 0, 1, 2, 9, 10, 11, 6, 7, 8),
+                joint_sign=(-1.0, 1.0, 1.0) * 4,
+                foot_from=(1, 0, 3, 2),
+            ),
+        ),
     ),
-    lying=_pose(0.0, 1.3, 1.3, -2.7),
 )

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 
-from sim.robots.legged import LeggedRobot, Mirror
-from sim.robots.mjcf import Inertia, Vector, body, box, capsule, document, hinge, numbers, paint, sphere
+from sim.robots.legs import Legs, Mirror
+from sim.robots.mjcf import Inertia, body, box, capsule, document, hinge, numbers, paint, sphere
+from sim.robots.robot import Robot, Vector
 
 SIDES = ("left", "right")
 JOINTS = ("hip_yaw", "hip_roll", "hip_pitch", "knee", "ankle")
@@ -181,23 +182,29 @@ def _mjcf() -> str:
 
 STAND_HEIGHT = 0.1742 + 0.4 * (math.cos(STANCE[2]) + math.cos(STANCE[2] + STANCE[3])) + SOLE
 
-H1 = LeggedRobot(
+H1 = Robot(
     name="h1",
     mjcf=_mjcf,
     base="pelvis",
     joints=tuple(f"{side}_{joint}_joint" for side in SIDES for joint in JOINTS),
-    feet=("left_foot", "right_foot"),
-    stance=STANCE * 2,
-    stand_height=STAND_HEIGHT,
     stiffness=(150.0, 150.0, 150.0, 200.0, 40.0) * 2,
     damping=(2.0, 2.0, 2.0, 4.0, 2.0) * 2,
     torque_limit=TORQUE * 2,
     joint_low=LOW * 2,
     joint_high=HIGH * 2,
     joint_speed=SPEED * 2,
-    action_scale=(0.25,) * 10,
-    mirror=Mirror(
-        joint_from=(5, 6, 7, 8, 9, 0, 1, 2, 3, 4), joint_sign=(-1.0, -1.0, 1.0, 1.0, 1.0) * 2, foot_from=(1, 0)
+    parts=(
+        Legs(
+            feet=("left_foot", "right_foot"),
+            stance=STANCE * 2,
+            stand_height=STAND_HEIGHT,
+            lying=(0.0,) * 10,
+            action_scale=(0.25,) * 10,
+            mirror=Mirror(
+                joint_from=(5, 6, 7, 8, 9, 0, 1, 2, 3, 4),
+                joint_sign=(-1.0, -1.0, 1.0, 1.0, 1.0) * 2,
+                foot_from=(1, 0),
+            ),
+        ),
     ),
-    lying=(0.0,) * 10,
 )

@@ -20,7 +20,8 @@ import yaml
 
 from policies.errors import UserError
 from sim.robots import derive
-from sim.robots.legged import LeggedRobot
+from sim.robots.legs import Legs
+from sim.robots.robot import Robot
 
 MENAGERIE = "menagerie:"
 PER_JOINT = ("stance", "lying", "stiffness", "damping", "torque_limit", "joint_low", "joint_high", "joint_speed",
@@ -35,7 +36,7 @@ class OwnRobot:
     """A robot from a user's files. `gait` is the phase of each foot in turns, `foot_height` m the height of the feet's
     centres above the ground in the stance; `digest` tells versions of the files apart."""
 
-    robot: LeggedRobot
+    robot: Robot
     gait: tuple[float, ...]
     foot_height: float
     digest: str
@@ -137,7 +138,7 @@ def _compile(spec: Any, what: str) -> mujoco.MjModel:
 
 
 class _Builder:
-    """From a parsed MJCF, its compiled model and a spec to a `LeggedRobot`."""
+    """From a parsed MJCF, its compiled model and a spec to a `Robot`."""
 
     def __init__(self, spec: Any, model: mujoco.MjModel, given: Mapping[str, Any], what: str) -> None:
         self._spec, self._model, self._given, self._what = spec, model, given, what
@@ -145,7 +146,7 @@ class _Builder:
         if not self._joints or not all(self._joints):
             raise UserError(f"{what}: its MJCF has no hinge with a name, or one without; name every joint")
 
-    def build(self, name: str) -> tuple[LeggedRobot, tuple[float, ...], float]:
+    def build(self, name: str) -> tuple[Robot, tuple[float, ...], float]:
         model, given, what, joints = self._model, self._given, self._what, self._joints
         bodies = [model.body(b).name for b in range(1, model.nbody)]
         base = str(given.get("base") or derive.find_base(model, what))
@@ -160,23 +161,26 @@ class _Builder:
         data = derive.posed(model, dict(zip(joints, stance, strict=True)))
         feet = self._feet(data)
         names = tuple(model.geom(g).name or f"{model.body(model.geom_bodyid[g]).name}_foot" for g in feet)
-        robot = LeggedRobot(
+        legs = Legs(
+            feet=names,
+            stance=stance,
+            stand_height=self._stand_height(data, base, feet),
+            lying=self._values("lying", dict(zip(joints, stance, strict=True)).get),
+            action_scale=self._values("action_scale", lambda j: ACTION_SCALE),
+            mirror=self._mirror(base, feet, names),
+        )
+        robot = Robot(
             name=name,
             mjcf=_Text(self._text(base, dict(zip(feet, names, strict=True)))),
             base=base,
             joints=tuple(joints),
-            feet=names,
-            stance=stance,
-            stand_height=self._stand_height(data, base, feet),
             stiffness=self._values("stiffness", lambda j: motors[j].stiffness),
             damping=self._values("damping", lambda j: motors[j].damping),
             torque_limit=self._values("torque_limit", lambda j: motors[j].torque),
             joint_low=low,
             joint_high=high,
             joint_speed=self._values("joint_speed", lambda j: JOINT_SPEED),
-            action_scale=self._values("action_scale", lambda j: ACTION_SCALE),
-            mirror=self._mirror(base, feet, names),
-            lying=self._values("lying", dict(zip(joints, stance, strict=True)).get),
+            parts=(legs,),
         )
         heights = [float(data.geom_xpos[g, 2]) - derive.lowest_point(model, data, g) for g in feet]
         return robot, self._gait(data, base, feet), sum(heights) / len(heights)

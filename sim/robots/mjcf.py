@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-Vector = tuple[float, float, float]
-Quaternion = tuple[float, float, float, float]
+from sim.robots.robot import Quaternion, Vector
 
 
 def numbers(values: Iterable[float]) -> str:

@@ -7,7 +7,7 @@ from policies.terms.actions import rotor_speed
 from policies.terms.observations import ClippedError, ObservationTerm, Reading, RotationMatrix
 from policies.terms.stateful import ActionHistory, ErrorIntegral, RateOfChange
 from sim.controllers.cascaded import CascadedTeacher
-from sim.physics.rotor.parameters import PARAMETERS
+from sim.robots.crazyflie import PARAMETERS
 from sim.sensors import SensorModel
 
 PERIOD = 0.01  # s

@@ -9,6 +9,7 @@ from sim.legged.guide import GaitSettings
 from sim.legged.settings import LeggedSettings
 from sim.legged.task import rough_task
 from sim.robots.go1 import GO1
+from sim.robots.legs import Legs
 from sim.tasks.go1_velocity_flat import PPO, WEIGHTS
 from sim.terrain.terrain import TerrainSettings
 
@@ -18,7 +19,7 @@ REWARDS = {**WEIGHTS, "vertical_velocity": -0.3, "tilt": -0.3, "height": -3.0, "
 is not lifted stays below the next step: with the flat task's weight of `clearance` the feet rose a few centimetres, and
 stairs of 0.05 m stopped the robot."""
 
-ROBOT = replace(GO1, action_scale=(0.4, 1.1, 1.1) * 4)
+ROBOT = GO1.with_part(replace(GO1.part(Legs), action_scale=(0.4, 1.1, 1.1) * 4))
 """Targets reach further from the stance than on flat ground, where 0.7 rad lift a foot by 0.13 m at most: a stair of
 0.10 m and the way over its edge need more."""
 
@@ -34,7 +35,7 @@ GO1_VELOCITY_ROUGH = (
     .with_settings(
         {
             "rewards": REWARDS,
-            "terminations": {"fall": {"height": 0.25 * GO1.stand_height}},
+            "terminations": {"fall": {"height": 0.25 * GO1.part(Legs).stand_height}},
             "commands": {
                 "velocity": {"forward": 1.0, "sideways": 0.5, "yaw": 1.0, "heading": 0.5, "interval": (8.0, 12.0)}
             },

@@ -15,15 +15,15 @@ from sim.legged.ground.tiles import ScanSettings
 from sim.legged.guide import GaitSettings
 from sim.legged.settings import LeggedSettings
 from sim.legged.task import flat_task, rough_task
-from sim.robots.legged import LeggedRobot
 from sim.robots.loading import MENAGERIE, load_robot
+from sim.robots.robot import Robot
 from sim.task import Task
 from sim.terrain.terrain import TerrainSettings
 
 SWING = 0.07
 """Height in m to which the gait lifts a foot."""
 GUIDE = GaitSettings(drift=0.0)
-KINDS: dict[str, Callable[[LeggedRobot, LeggedSettings], Task]] = {
+KINDS: dict[str, Callable[[Robot, LeggedSettings], Task]] = {
     "velocity-flat": lambda robot, settings: flat_task(robot, settings, guide=GUIDE),
     "velocity-rough": lambda robot, settings: rough_task(
         robot, settings, TerrainSettings(), ScanSettings(), guide=GUIDE

@@ -20,7 +20,8 @@ from deploy.export.exporter import export_bundle
 from policies.graph.policy_graph import PolicyGraph
 from policies.signals import Commands, Sensors
 from policies.terms.actions import ScaledCommand
-from sim.physics.rotor.parameters import GRAVITY, PARAMETERS
+from sim.robots.crazyflie import PARAMETERS
+from sim.robots.rotors import GRAVITY
 from sim.tasks import find_task
 
 PERIOD = 0.01

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from real.recording.messages import read_recording
-from sim.physics.rotor.parameters import PARAMETERS
+from sim.robots.crazyflie import PARAMETERS
 from sim.tasks.crazyflie import PERIOD, SAFETY
 from tests.e2e.fault_proxy import FaultProxy
 from tests.e2e.processes import Process, RotorRecords, eventually

@@ -22,6 +22,9 @@ from policies.signals import Commands, Sensors, State
 from policies.specs import CommandSpec, SafetyEnvelope, SensorSpec, StateSpec
 from policies.terms.observations import Reading
 from sim.robots.go1 import GO1
+from sim.robots.legs import Legs, joint_spec
+
+LEGS = GO1.part(Legs)
 
 PERIOD = 0.02
 FREQUENCY = 2.5  # Hz; all of these were found by trying them out in simulation.
@@ -71,7 +74,7 @@ class Trot(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         sweep_x, sweep_y, lift = torch.zeros(3, 12), torch.zeros(3, 12), torch.zeros(2, 12)
-        stance = GO1.stance
+        stance = LEGS.stance
         for leg, (front, left, pair) in enumerate(((1, -1, 0), (1, 1, 1), (-1, -1, 1), (-1, 1, 0))):
             thigh, calf = stance[3 * leg + 1], stance[3 * leg + 1] + stance[3 * leg + 2]
             to_joints = np.linalg.inv(
@@ -128,7 +131,7 @@ class Offsets:
         return action.clamp(-1.5, 1.5)
 
     def __call__(self, action: Tensor, sensors: Sensors) -> Commands:
-        return Commands({"joint_position_target": action + torch.tensor([_ordered(GO1.stance, COMMAND_ORDER)])})
+        return Commands({"joint_position_target": action + torch.tensor([_ordered(LEGS.stance, COMMAND_ORDER)])})
 
 
 def _ordered(values: tuple[float, ...], names: tuple[str, ...]) -> tuple[float, ...]:
@@ -152,7 +155,7 @@ SENSORS = (
 )
 COMMAND = CommandSpec(
     "joint_position_target", 12, "rad", _ordered(GO1.joint_low, COMMAND_ORDER), _ordered(GO1.joint_high, COMMAND_ORDER),
-    RATE_LIMIT, COMMAND_ORDER, _ordered(GO1.lying, COMMAND_ORDER), "joint",
+    RATE_LIMIT, COMMAND_ORDER, _ordered(LEGS.lying, COMMAND_ORDER), "joint",
 )  # fmt: skip
 SAFETY = SafetyEnvelope(max_tilt=math.radians(60.0), max_input_age=0.1, max_command_age=0.1)
 
@@ -174,5 +177,5 @@ def export_trot(out: Path) -> None:
     visited = {spec.name: random.uniform(-0.2, 0.2, (*reset.shape, spec.dim)).astype(np.float32) for spec in SENSORS}
     export_bundle(
         trot_graph(), Episode(visited, reset), out, name="trot", task="go1-velocity-flat", kind="velocity",
-        safety=SAFETY, provenance={"algorithm": "open-loop trot, not learned"}, evaluation={}, joints=GO1.joint_spec,
+        safety=SAFETY, provenance={"algorithm": "open-loop trot, not learned"}, evaluation={}, joints=joint_spec(GO1),
     )  # fmt: skip

@@ -14,6 +14,7 @@ from deploy.export.exporter import export_bundle
 from policies.graph.policy_graph import PolicyGraph
 from robo_rl.workflows.export import visit
 from sim.robots.go1 import GO1
+from sim.robots.legs import Legs
 from sim.tasks import find_task
 
 TASK = "go1-velocity-flat"
@@ -38,7 +39,7 @@ class Trot(nn.Module):
         self.register_buffer("turns", torch.tensor([1.0, -1.0, -1.0, 1.0]))
         self.register_buffer("forward_of", torch.tensor([0.19, 0.19, -0.19, -0.19]))
         self.register_buffer("side_of", torch.tensor([-0.13, 0.13, -0.13, 0.13]))
-        self.register_buffer("scale", torch.tensor(GO1.action_scale))
+        self.register_buffer("scale", torch.tensor(GO1.part(Legs).action_scale))
 
     def forward(self, observation: Tensor) -> Tensor:
         command, sine, cosine = observation[:, 30:33], observation[:, -2:-1], observation[:, -1:]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.physics.rotor.parameters import GRAVITY, RotorParameters
+from sim.robots.rotors import GRAVITY, RotorParameters
 
 Array = NDArray[np.float64]
 

@@ -11,8 +11,9 @@ from policies.errors import UserError
 from policies.networks.mlp import MLP
 from policies.signals import Commands, Sensors
 from sim.environment import VectorEnvironment
-from sim.physics.rotor.parameters import GRAVITY, PARAMETERS
 from sim.quadrotor.figures import Figures, Targets
+from sim.robots.crazyflie import PARAMETERS
+from sim.robots.rotors import GRAVITY
 from sim.task import Step
 from sim.tasks import TASKS, crazyflie, find_task
 from sim.tasks.crazyflie_track import PERIODS

@@ -15,7 +15,7 @@ from sim.legged.ground.tiles import TerrainGround
 from sim.legged.scenario import LeggedScenario
 from sim.legged.settings import LeggedSettings
 from sim.physics.protocol import JointedPhysics
-from sim.robots.legged import LeggedRobot
+from sim.robots.robot import Robot
 from sim.task import Task
 from sim.terms.outcome import StepOutcome
 
@@ -46,7 +46,7 @@ class TerrainScenario(LeggedScenario):
         task: Task,
         physics: JointedPhysics,
         actuators: ActuatorModels,
-        robot: LeggedRobot,
+        robot: Robot,
         settings: LeggedSettings,
         ground: TerrainGround,
         *,

@@ -1,9 +1,9 @@
-"""The world a legged robot is simulated in: its MJCF, the ground, our actuators and sensors, compiled.
+"""The world a robot is simulated in: its MJCF, the ground, our actuators and sensors, compiled.
 
-Actuators and sensors that the MJCF brings along are replaced, so every robot has the same ones:
-`imu_orientation` (w, x, y, z), `imu_gyro` and `imu_accelerometer` at the site "imu"; `<joint>_position`, `_velocity`
-and `_torque`; `base_position` (world) and `base_linear_velocity` (body frame); `<foot>_contact` (above 0 in contact),
-`<foot>_position` and `<foot>_velocity` (world).
+Actuators and sensors of the MJCF are replaced, so that every robot has the same ones: where the base floats,
+`imu_orientation` (w, x, y, z), `imu_gyro` and `imu_accelerometer` at the site "imu", `base_position` (world) and
+`base_linear_velocity` (base's frame); for each motor `<joint>_position`, `_velocity` and `_torque`; and the sensors
+that the robot's parts declare.
 """
 
 from __future__ import annotations
@@ -14,30 +14,26 @@ import mujoco
 
 from policies.errors import UserError
 from sim.physics.world import Solver
-from sim.robots.legged import LeggedRobot
+from sim.robots.robot import Frame, ModelSensor, Motor, Robot
 from sim.terrain.terrain import FRICTION, MATERIAL, Terrain
 
 FLOOR = "floor"
+MOST_GROUPS = 30
+"""Pairs of groups of geoms that may touch each other, at most: each takes a bit of MuJoCo's masks."""
 
 
-def build_model(robot: LeggedRobot, terrain: Terrain | None = None, solver: Solver | None = None) -> mujoco.MjModel:
-    """The robot on a plane (geom "floor") or on `terrain`; one position actuator per joint, in the spec's order.
+def build_model(robot: Robot, terrain: Terrain | None = None, solver: Solver | None = None) -> mujoco.MjModel:
+    """The robot on a plane (geom "floor") or on `terrain`; one actuator per motor, in the robot's order.
 
-    An actuator gives stiffness * (control - q) - damping * qd, limited to +-torque_limit. The robot touches the ground
-    alone, not itself. A UserError says what does not fit between the MJCF and the spec.
+    What may touch in the MJCF touches the ground, and other parts of the robot as `robot.contacts` says. A UserError
+    says what does not fit between the MJCF and the robot.
     """
     spec = parse_mjcf(robot.mjcf(), f"the MJCF of robot {robot.name}")
     solver = solver or Solver()
     _options(spec, solver)
     _scene(spec)
-    _check_names(spec, robot)
-    for geom in spec.geoms:
-        touches = geom.contype or geom.conaffinity
-        geom.contype, geom.conaffinity = 0, 1 if touches else 0
-        # The robot's own friction decides, so that randomizing it can also make the ground slippery. Group 0 is left
-        # to the ground: rays see that alone.
-        geom.priority, geom.friction = 1, FRICTION
-        geom.group = geom.group or 1
+    _check(spec, robot)
+    _contacts(spec, robot)
     _ground(spec, terrain)
     if solver.contact is not None:
         for geom in spec.geoms:
@@ -143,64 +139,117 @@ def _ground(spec: Any, terrain: Terrain | None) -> None:
     )
 
 
-def _check_names(spec: Any, robot: LeggedRobot) -> None:
-    kinds = {"body": spec.bodies, "joint": spec.joints, "geom": spec.geoms}
-    asked = {"body": (robot.base,), "joint": robot.joints, "geom": robot.feet}
-    for kind, names in asked.items():
-        known = {element.name for element in kinds[kind]}
-        missing = [name for name in names if name not in known]
+def _check(spec: Any, robot: Robot) -> None:
+    """UserError for what the robot names and the MJCF does not have."""
+    frames = [frame for part in robot.parts for frame in part.frames.values()]
+    touched = [sensor.of for part in robot.parts for sensor in part.sensors if sensor.kind == "contact"]
+    grouped = [name for pair in robot.contacts for group in pair for name in group]
+    grouped += [name for name, _ in robot.friction]
+    named = {
+        "body": (spec.bodies, [robot.base, *(frame.body for frame in frames if frame.body)]),
+        "joint": (spec.joints, [motor.joint for motor in robot.motors]),
+        "geom": (spec.geoms, [*(frame.geom for frame in frames if frame.geom), *touched, *grouped]),
+    }
+    for kind, (elements, names) in named.items():
+        known = {element.name for element in elements}
+        missing = [name for name in dict.fromkeys(names) if name not in known]
         if missing:
             have = ", ".join(sorted(filter(None, known))) or "none with a name"
             raise UserError(f"robot {robot.name}: the MJCF has no {kind} {', '.join(missing)}; it has {have}")
+    if len(robot.contacts) > MOST_GROUPS:
+        raise UserError(f"robot {robot.name}: contacts has {len(robot.contacts)} pairs, expected at most {MOST_GROUPS}")
 
 
-def _actuators(spec: Any, robot: LeggedRobot) -> None:
+def _contacts(spec: Any, robot: Robot) -> None:
+    """What touches in the MJCF touches the ground, whose mask is the first bit; each pair of groups has one more."""
+    for geom in spec.geoms:
+        touches = geom.contype or geom.conaffinity
+        geom.contype, geom.conaffinity = 0, 1 if touches else 0
+        # The robot's own friction decides, so that randomizing it can also make the ground slippery. Group 0 is left
+        # to the ground: rays see only that.
+        geom.priority, geom.friction = 1, FRICTION
+        geom.group = geom.group or 1
+    for name, sliding in robot.friction:
+        spec.geom(name).friction = (sliding, *FRICTION[1:])
+    for bit, (ones, others) in enumerate(robot.contacts, 1):
+        for name in ones:
+            spec.geom(name).contype |= 1 << bit
+        for name in others:
+            spec.geom(name).conaffinity |= 1 << bit
+
+
+def _actuators(spec: Any, robot: Robot) -> None:
     for replaced in (*spec.actuators, *spec.keys):
         spec.delete(replaced)
-    rows = zip(robot.joints, robot.stiffness, robot.damping, robot.torque_limit, strict=True)
-    for joint, stiffness, damping, torque in rows:
-        actuator = spec.add_actuator(
-            name=joint, target=joint, trntype=mujoco.mjtTrn.mjTRN_JOINT, forcelimited=True, forcerange=(-torque, torque)
-        )
-        actuator.gaintype = mujoco.mjtGain.mjGAIN_FIXED
-        actuator.biastype = mujoco.mjtBias.mjBIAS_AFFINE
-        actuator.gainprm[0] = stiffness
-        actuator.biasprm[:3] = (0.0, -stiffness, -damping)
-        actuator.ctrllimited = False
+    for motor in robot.motors:
+        _actuator(spec, motor)
 
 
-def _sensors(spec: Any, robot: LeggedRobot) -> None:
+def _actuator(spec: Any, motor: Motor) -> None:
+    """gain * command + bias, see `Motor`."""
+    actuator = spec.add_actuator(
+        name=motor.joint, target=motor.joint, trntype=mujoco.mjtTrn.mjTRN_JOINT, forcelimited=True,
+        forcerange=(-motor.limit, motor.limit),
+    )  # fmt: skip
+    actuator.gaintype = mujoco.mjtGain.mjGAIN_FIXED
+    actuator.biastype = mujoco.mjtBias.mjBIAS_AFFINE
+    actuator.gainprm[0] = motor.stiffness if motor.control == "position" else motor.damping
+    actuator.biasprm[:3] = (0.0, -motor.stiffness if motor.control == "position" else 0.0, -motor.damping)
+    actuator.ctrllimited = False
+
+
+def _sensors(spec: Any, robot: Robot) -> None:
     for sensor in list(spec.sensors):
         spec.delete(sensor)
     base = spec.body(robot.base)
-    if spec.site("imu") is None:
-        base.add_site(name="imu")
+    floats = any(joint.type == mujoco.mjtJoint.mjJNT_FREE for joint in base.joints)
     kind, frame = mujoco.mjtSensor, mujoco.mjtObj
 
-    def add(name: str, sensor: Any, at: Any, of: str) -> None:
-        spec.add_sensor(name=name, type=sensor, objtype=at, objname=of)
+    def add(name: str, sensor: Any, at: Any, of: str) -> Any:
+        return spec.add_sensor(name=name, type=sensor, objtype=at, objname=of)
 
-    base.add_site(name="base_frame", group=4)
-    add("imu_orientation", kind.mjSENS_FRAMEQUAT, frame.mjOBJ_SITE, "imu")
-    add("imu_gyro", kind.mjSENS_GYRO, frame.mjOBJ_SITE, "imu")
-    add("imu_accelerometer", kind.mjSENS_ACCELEROMETER, frame.mjOBJ_SITE, "imu")
-    for joint in robot.joints:
+    if floats:
+        if spec.site("imu") is None:
+            base.add_site(name="imu")
+        base.add_site(name="base_frame", group=4)
+        add("imu_orientation", kind.mjSENS_FRAMEQUAT, frame.mjOBJ_SITE, "imu")
+        add("imu_gyro", kind.mjSENS_GYRO, frame.mjOBJ_SITE, "imu")
+        add("imu_accelerometer", kind.mjSENS_ACCELEROMETER, frame.mjOBJ_SITE, "imu")
+    joints = [motor.joint for motor in robot.motors]
+    for joint in joints:
         add(f"{joint}_position", kind.mjSENS_JOINTPOS, frame.mjOBJ_JOINT, joint)
-    for joint in robot.joints:
+    for joint in joints:
         add(f"{joint}_velocity", kind.mjSENS_JOINTVEL, frame.mjOBJ_JOINT, joint)
-    for joint in robot.joints:
+    for joint in joints:
         add(f"{joint}_torque", kind.mjSENS_ACTUATORFRC, frame.mjOBJ_ACTUATOR, joint)
-    add("base_position", kind.mjSENS_FRAMEPOS, frame.mjOBJ_SITE, "base_frame")
-    add("base_linear_velocity", kind.mjSENS_VELOCIMETER, frame.mjOBJ_SITE, "base_frame")
-    for foot in robot.feet:
-        sensor = spec.add_sensor(
-            name=f"{foot}_contact", type=kind.mjSENS_CONTACT, objtype=frame.mjOBJ_GEOM, objname=foot
-        )
-        sensor.intprm[:3] = (1 << int(mujoco.mjtConDataField.mjCONDATA_FOUND), 0, 1)
-    for foot in robot.feet:
-        geom = spec.geom(foot)
-        geom.parent.add_site(name=f"{foot}_site", pos=geom.pos, group=4)
-    for foot in robot.feet:
-        add(f"{foot}_position", kind.mjSENS_FRAMEPOS, frame.mjOBJ_SITE, f"{foot}_site")
-    for foot in robot.feet:
-        add(f"{foot}_velocity", kind.mjSENS_FRAMELINVEL, frame.mjOBJ_SITE, f"{foot}_site")
+    if floats:
+        add("base_position", kind.mjSENS_FRAMEPOS, frame.mjOBJ_SITE, "base_frame")
+        add("base_linear_velocity", kind.mjSENS_VELOCIMETER, frame.mjOBJ_SITE, "base_frame")
+    for part in robot.parts:
+        for name, place in part.frames.items():
+            _frame(spec, name, place)
+        for declared in part.sensors:
+            _declared(add, declared)
+
+
+def _frame(spec: Any, name: str, frame: Frame) -> None:
+    """A site for a part's frame."""
+    if frame.geom:
+        geom = spec.geom(frame.geom)
+        geom.parent.add_site(name=name, pos=geom.pos, group=4)
+    else:
+        spec.body(frame.body).add_site(name=name, pos=frame.position, quat=frame.orientation, group=4)
+
+
+def _declared(add: Any, sensor: ModelSensor) -> None:
+    """A part's sensor; `add` adds one to the model."""
+    kind, frame = mujoco.mjtSensor, mujoco.mjtObj
+    if sensor.kind == "contact":
+        added = add(sensor.name, kind.mjSENS_CONTACT, frame.mjOBJ_GEOM, sensor.of)
+        added.intprm[:3] = (1 << int(mujoco.mjtConDataField.mjCONDATA_FOUND), 0, 1)
+        return
+    kinds = {
+        "position": kind.mjSENS_FRAMEPOS, "orientation": kind.mjSENS_FRAMEQUAT,
+        "linear_velocity": kind.mjSENS_FRAMELINVEL, "angular_velocity": kind.mjSENS_FRAMEANGVEL,
+    }  # fmt: skip
+    add(sensor.name, kinds[sensor.kind], frame.mjOBJ_SITE, sensor.of)

@@ -1,8 +1,8 @@
 """One Bullet world built from an MjModel: its state in MuJoCo's coordinates, stepped under joint forces.
 
 Bullet's masses, inertias, frames and shapes are the model's; its contacts, its solver and its integrator are its own.
-Friction: Bullet multiplies the coefficients of both surfaces where MuJoCo takes the larger one. The ground's is
-therefore 1 and each link's the larger of its own and the ground's, which is MuJoCo's value for feet on the ground.
+Friction: Bullet multiplies the coefficients of both surfaces where MuJoCo takes that of the geom with the higher
+priority, or the larger one. The ground's is therefore 1, and each link's is MuJoCo's for that link on the ground.
 """
 
 from __future__ import annotations
@@ -265,7 +265,9 @@ class BulletWorld:
         """Friction of a link: sliding without unit, torsional and rolling in m, each where MuJoCo's contact has it."""
         if not geoms:
             return {}
-        touched = [geoms[0], *(g for g in self.ground if may_touch(self.model, geoms[0], g))]
+        model, touched = self.model, [geoms[0], *(g for g in self.ground if may_touch(self.model, geoms[0], g))]
+        highest = max(model.geom_priority[touched])
+        touched = [geom for geom in touched if model.geom_priority[geom] == highest]
         sliding, torsional, rolling = self.model.geom_friction[touched].max(0)
         dimension = int(self.model.geom_condim[touched].max())
         return {

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from policies.errors import UserError
 from sim.physics.rotor import kernels
-from sim.physics.rotor.parameters import GRAVITY, RotorParameters
 from sim.physics.runtime import launch, start_warp
+from sim.robots.rotors import GRAVITY, RotorParameters
 
 COLUMNS = {
     "position": slice(0, 3),

@@ -193,7 +193,7 @@ def test_px4_s_attitude_is_rotated_by_half_a_turn_about_x_on_both_sides(frames: 
 
 
 def test_px4_s_motors_are_ours_by_place_and_by_sense_of_rotation(frames: ctypes.CDLL) -> None:
-    from sim.physics.rotor.parameters import PARAMETERS
+    from sim.robots.crazyflie import PARAMETERS
 
     ours = PARAMETERS["crazyflie"]
     # PX4's quadrotor x: front right, back left, front left, back right; the first two turn counter-clockwise seen from

@@ -14,8 +14,8 @@ from real.contract.robot import Reading
 from real.missions.setpoint import Step
 from real.recording.report import FlightReport
 from real.robots.flight_wire import FlightWire
-from sim.physics.rotor.parameters import PARAMETERS
 from sim.physics.rotor.physics import RotorPhysics
+from sim.robots.crazyflie import PARAMETERS
 from tests.e2e.controller_policy import export_controller
 from tests.real.fake_robot import CLOCK_OFFSET, DELAY, STATUS_PERIOD, FakeClock, FakeRobot, fly
 

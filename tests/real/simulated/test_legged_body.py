@@ -13,9 +13,12 @@ import pytest
 
 from real.ros.legged_messages import JointCommand
 from real.simulated.legged_body import LeggedBody
-from real.simulated.legged_settings import LeggedRobotSettings
+from real.simulated.legged_settings import RobotSettings
 from real.simulated.robot_log import RobotLog, read_path
 from sim.robots.go1 import GO1
+from sim.robots.legs import Legs
+
+LEGS = GO1.part(Legs)
 
 PERIOD = 0.002
 
@@ -25,7 +28,7 @@ class Robot:
 
     def __init__(self, log: str = "", **settings: Any) -> None:
         self.log = RobotLog(log, "target")
-        self.body = LeggedBody(GO1, LeggedRobotSettings(**settings), self.log)
+        self.body = LeggedBody(GO1, RobotSettings(**settings), self.log)
         self.now = 100.0
         self.sequence = 0
         self.run(0.2)
@@ -35,7 +38,7 @@ class Robot:
         self.sequence += 1
         robot = self.body.robot
         stamp = round((self.now - 0.005) * 1e9)
-        return replace(JointCommand(stamp, "host", self.sequence, robot.joints, robot.lying), **changes)
+        return replace(JointCommand(stamp, "host", self.sequence, robot.joints, robot.part(Legs).lying), **changes)
 
     def run(self, seconds: float, target: Any = None) -> None:
         """Run, commanded to `target` in 50 steps a second where one is given."""
@@ -46,7 +49,7 @@ class Robot:
             self.body.step(self.now)
 
     def stand(self) -> None:
-        lying, stance = np.array(self.body.robot.lying), np.array(self.body.robot.stance)
+        lying, stance = np.array(self.body.robot.part(Legs).lying), np.array(self.body.robot.part(Legs).stance)
         self.run(0.02, lying)
         for share in np.linspace(0.0, 1.0, 100):
             self.run(0.02, lying + share * (stance - lying))
@@ -59,9 +62,9 @@ class Robot:
 BAD = (
     ({"names": (*GO1.joints[:11], "tail")}, "unknown joint"),
     ({"names": GO1.joints[:11], "values": (0.0,) * 11}, "wrong length"),
-    ({"values": (math.nan, *GO1.lying[1:])}, "non-finite"),
-    ({"values": (math.inf, *GO1.lying[1:])}, "non-finite"),
-    ({"values": (2.0, *GO1.lying[1:])}, "out of limits"),
+    ({"values": (math.nan, *LEGS.lying[1:])}, "non-finite"),
+    ({"values": (math.inf, *LEGS.lying[1:])}, "non-finite"),
+    ({"values": (2.0, *LEGS.lying[1:])}, "out of limits"),
     ({"stamp": round(99.8 * 1e9)}, "stale"),
     ({"stamp": round(100.5 * 1e9)}, "from the future"),
     ({"writer": "stranger"}, "not the owner"),
@@ -84,18 +87,18 @@ def test_joints_are_commanded_by_name() -> None:
     robot = Robot()
     order = np.random.default_rng(0).permutation(12)
     command = robot.command(
-        names=tuple(GO1.joints[i] for i in order), values=tuple(GO1.lying[i] for i in order)
+        names=tuple(GO1.joints[i] for i in order), values=tuple(LEGS.lying[i] for i in order)
     )  # fmt: skip
     assert robot.body.command(command, robot.now) == ""
-    assert robot.body._target == pytest.approx(GO1.lying)
+    assert robot.body._target == pytest.approx(LEGS.lying)
 
 
 def test_a_robot_that_has_just_started_obeys_nobody_and_its_first_motion_is_no_jump() -> None:
-    body = LeggedBody(GO1, LeggedRobotSettings(), RobotLog("", "target"))
-    command = JointCommand(round(99.99e9), "host", 1, GO1.joints, GO1.stance)
+    body = LeggedBody(GO1, RobotSettings(), RobotLog("", "target"))
+    command = JointCommand(round(99.99e9), "host", 1, GO1.joints, LEGS.stance)
     assert body.command(command, 100.0) == "not armed"
     robot = Robot()
-    assert robot.body.command(robot.command(values=GO1.stance), robot.now) == "far from the joints"
+    assert robot.body.command(robot.command(values=LEGS.stance), robot.now) == "far from the joints"
     assert robot.body.mode == "ready"
     assert robot.body.command(robot.command(), robot.now) == ""
 
@@ -106,7 +109,7 @@ def test_it_stands_up_when_led_and_sinks_when_the_commands_stop(tmp_path: Path) 
     robot.run(0.3)
     assert robot.height < 0.12
     robot.stand()
-    robot.run(0.3, GO1.stance)
+    robot.run(0.3, LEGS.stance)
     assert robot.height > 0.22
     robot.run(1.5)
     assert robot.body.mode == "failsafe"
@@ -128,7 +131,7 @@ def test_its_motors_keep_to_their_torque_and_damp_without_stiffness() -> None:
     robot.stand()
     robot.body.handle("push 0 0 0 20 0 0", robot.now)
     for _ in range(200):
-        robot.run(PERIOD, GO1.stance)
+        robot.run(PERIOD, LEGS.stance)
         assert (np.abs(robot.body._data.actuator_force) <= np.array(GO1.torque_limit) + 1e-9).all()
     robot.body.request("stop", robot.now)
     robot.run(PERIOD)
@@ -142,7 +145,7 @@ def test_its_motors_keep_to_their_torque_and_damp_without_stiffness() -> None:
 
 def test_a_stop_of_a_lying_robot_is_rest_and_of_a_standing_one_a_fail_safe() -> None:
     robot = Robot()
-    robot.run(0.1, GO1.lying)
+    robot.run(0.1, LEGS.lying)
     robot.body.request("stop", robot.now)
     assert robot.body.mode == "resting"
     robot = Robot()
@@ -153,9 +156,9 @@ def test_a_stop_of_a_lying_robot_is_rest_and_of_a_standing_one_a_fail_safe() -> 
 
 def test_a_push_comes_when_it_was_asked_for() -> None:
     robot = Robot(push=(0.0, 1.0, 0.0), push_at=0.1, noise=0.0)
-    robot.run(0.09, GO1.lying)
+    robot.run(0.09, LEGS.lying)
     assert abs(float(robot.body._data.qvel[1])) < 0.1
-    robot.run(0.02, GO1.lying)
+    robot.run(0.02, LEGS.lying)
     assert float(robot.body._data.qvel[1]) > 0.3
 
 
@@ -183,4 +186,4 @@ def test_it_measures_itself_with_noise_that_can_be_switched_off() -> None:
 )
 def test_settings_that_make_no_sense_are_refused(changes: dict[str, Any], told: str) -> None:
     with pytest.raises(ValueError, match=told):
-        LeggedRobotSettings(**changes)
+        RobotSettings(**changes)

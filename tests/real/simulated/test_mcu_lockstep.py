@@ -23,7 +23,7 @@ from real.simulated.mcu_lockstep import LINK_BYTES, Chip, ChipError, Motion
 from real.simulated.mcu_port import ChipPort
 from real.simulated.mcu_quad import Airframe, Firmware, McuQuad
 from real.simulated.mcu_settings import McuQuadSettings
-from sim.physics.rotor.parameters import PARAMETERS
+from sim.robots.crazyflie import PARAMETERS
 from tests.deploy.firmware import stand_in
 from tests.e2e.processes import Child
 from tests.mcu_tools import needs_arm, needs_qemu

@@ -14,7 +14,7 @@ from real.contract.robot import ESTOPPED, FAILSAFE, LANDED
 from real.ros.messages import ActuatorSample
 from real.simulated.robot_log import RobotLog
 from real.simulated.vehicle import FLYING, HOLDING, READY, WATCHDOG, Vehicle
-from sim.physics.rotor.parameters import PARAMETERS
+from sim.robots.crazyflie import PARAMETERS
 
 DT = 0.0025
 START = (0.0, 0.0, 1.0)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from policies.signals import Sensors
 from robo_rl.bench import chip, tables
-from sim.physics.rotor.parameters import PARAMETERS
+from sim.robots.crazyflie import PARAMETERS
 from sim.tasks import find_task
 from tests.e2e.controller_policy import export_controller
 from tests.mcu_tools import needs_arm, needs_qemu

@@ -7,8 +7,8 @@ import torch
 
 from policies.signals import Truth
 from robo_rl.bench import oracle
-from sim.physics.rotor.parameters import PARAMETERS
 from sim.physics.rotor.physics import parameter_row
+from sim.robots.crazyflie import PARAMETERS
 from sim.tasks.crazyflie import PERIOD
 
 

@@ -8,8 +8,9 @@ import torch
 from policies.signals import Commands
 from sim.controllers.cascaded import CascadedTeacher, Mixer, attitude_error, speed_for_thrust
 from sim.controllers.pid import CascadedPid, PidGains
-from sim.physics.rotor.parameters import PARAMETERS, RotorParameters
 from sim.physics.rotor.physics import parameter_row
+from sim.robots.crazyflie import PARAMETERS
+from sim.robots.rotors import RotorParameters
 from sim.tasks.crazyflie_hover import CRAZYFLIE_HOVER
 
 ROBOTS = [pytest.param(p, id=p.name) for p in PARAMETERS.values()]

@@ -19,6 +19,7 @@ from sim.legged.scenario import LeggedScenario
 from sim.legged.settings import LeggedSettings
 from sim.legged.task import flat_task
 from sim.robots.go1 import GO1
+from sim.robots.legs import Legs
 from sim.terms.stateful import CommandTerm
 from sim.terms.terms import Command, Reward
 from sim.terms.view import View
@@ -113,7 +114,7 @@ def test_an_episode_counts_by_the_mean_of_its_tracking() -> None:
     environment.reset()
     ranges = []
     for _ in range(11):
-        environment.step(Commands({"joint_position_target": torch.tensor([GO1.stance]).repeat(4, 1)}))
+        environment.step(Commands({"joint_position_target": torch.tensor([GO1.part(Legs).stance]).repeat(4, 1)}))
         ranges.append(environment.scenario.commands.range)
     assert ranges == pytest.approx([0.5] * 4 + [0.6] * 5 + [0.7] * 2)
 
@@ -123,7 +124,7 @@ def test_the_command_that_is_followed_is_the_one_that_the_policy_has_seen() -> N
     quick = task.with_settings({"commands": {"velocity": {"interval": (0.2, 0.5)}}})
     environment = quick.make_environment(64, 0, randomized=True, imperfections=0.0)
     environment.reset()
-    stand = Commands({"joint_position_target": torch.tensor([GO1.stance]).repeat(64, 1)})
+    stand = Commands({"joint_position_target": torch.tensor([GO1.part(Legs).stance]).repeat(64, 1)})
     seen, changed = environment.step(stand).sensors["velocity_command"], 0
     for _ in range(40):
         step = environment.step(stand)
@@ -166,7 +167,7 @@ def test_a_users_own_command_is_a_sensor_that_terms_read_and_follows_its_setting
     sensors, truth = environment.reset()
     assert torch.equal(sensors["height_command"], truth["height_command"])
     assert 0.2 <= float(sensors["height_command"].min()) < float(sensors["height_command"].max()) <= 0.4
-    step = environment.step(Commands({"joint_position_target": torch.tensor([GO1.stance]).repeat(16, 1)}))
+    step = environment.step(Commands({"joint_position_target": torch.tensor([GO1.part(Legs).stance]).repeat(16, 1)}))
     assert torch.equal(step.sensors["height_command"], sensors["height_command"])
 
 

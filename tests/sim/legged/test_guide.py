@@ -18,8 +18,11 @@ from sim.legged.mirror import legged_mirror
 from sim.physics.mujoco.model import build_model
 from sim.robots.go1 import GO1
 from sim.robots.h1 import H1
-from sim.robots.legged import LeggedRobot
+from sim.robots.legs import Legs
+from sim.robots.robot import Robot
 from sim.tasks.go1_velocity_flat import GO1_VELOCITY_FLAT, SETTINGS
+
+LEGS = GO1.part(Legs)
 
 PLAIN = GaitSettings(lift=0.05, press=0.0, lead=0.0, gain=1.0, turn_gain=1.0, drift=0.0)
 """The feet go as commanded, without what makes up for motors and the robot's sway."""
@@ -27,14 +30,14 @@ STEPS = 200
 PHASE = torch.arange(STEPS) / STEPS
 
 
-def feet_at(robot: LeggedRobot, model: mujoco.MjModel, joints: NDArray[np.float64]) -> NDArray[np.float64]:
+def feet_at(robot: Robot, model: mujoco.MjModel, joints: NDArray[np.float64]) -> NDArray[np.float64]:
     """The feet [F, 3] in m in the frame of the base, for joint angles [J] in rad."""
     data = mujoco.MjData(model)
     for joint, angle in zip(robot.joints, joints, strict=True):
         data.joint(joint).qpos[0] = angle
     mujoco.mj_kinematics(model, data)
     base = data.body(robot.base)
-    return np.array([base.xmat.reshape(3, 3).T @ (data.geom(foot).xpos - base.xpos) for foot in robot.feet])
+    return np.array([base.xmat.reshape(3, 3).T @ (data.geom(foot).xpos - base.xpos) for foot in robot.part(Legs).feet])
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +58,8 @@ def clock(phase: Tensor) -> Tensor:
 def stride(guide: GaitGuide, model: mujoco.MjModel, *command: float) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Over one turn of the gait: the feet [T, F, 3] in m from where they stand, and whether each is to be down."""
     actions = guide(torch.tensor([command]).expand(STEPS, 3), clock(PHASE))
-    targets = np.array(GO1.stance) + np.array(GO1.action_scale) * actions.double().numpy()
-    feet = np.array([feet_at(GO1, model, row) for row in targets]) - feet_at(GO1, model, np.array(GO1.stance))
+    targets = np.array(LEGS.stance) + np.array(LEGS.action_scale) * actions.double().numpy()
+    feet = np.array([feet_at(GO1, model, row) for row in targets]) - feet_at(GO1, model, np.array(LEGS.stance))
     down = (PHASE[:, None] + torch.tensor(SETTINGS.gait)) % 1.0 < SETTINGS.duty
     return feet, down.numpy()
 
@@ -69,9 +72,9 @@ def ground_speed(feet: NDArray[np.float64], down: NDArray[np.bool_]) -> NDArray[
 
 
 @pytest.mark.parametrize("robot", [GO1, H1])
-def test_the_jacobian_is_that_of_finite_differences(robot: LeggedRobot) -> None:
+def test_the_jacobian_is_that_of_finite_differences(robot: Robot) -> None:
     model = build_model(robot)
-    stance, step = np.array(robot.stance), 1e-5
+    stance, step = np.array(robot.part(Legs).stance), 1e-5
     feet, jacobians = _at_stance(robot, model)
     assert feet == pytest.approx(feet_at(robot, model, stance), abs=1e-9)
     for joint in range(len(stance)):
@@ -110,7 +113,7 @@ def test_feet_on_the_ground_go_back_as_the_body_is_to_go(
 
 def test_feet_on_the_ground_go_around_a_turning_body(plain: GaitGuide, model: mujoco.MjModel) -> None:
     speed = ground_speed(*stride(plain, model, 0.0, 0.0, 0.8))
-    places = feet_at(GO1, model, np.array(GO1.stance))
+    places = feet_at(GO1, model, np.array(LEGS.stance))
     around = 0.8 * np.stack((places[:, 1], -places[:, 0]), -1)
     assert speed[:, :2] == pytest.approx(around, abs=0.03)
 

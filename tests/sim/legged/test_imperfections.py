@@ -22,6 +22,7 @@ from sim.legged.task import flat_task
 from sim.physics.mujoco.fields import BatchFields
 from sim.physics.protocol import JointedPhysics
 from sim.robots.go1 import GO1
+from sim.robots.legs import Legs
 from sim.terms.terms import Curriculum, Event
 
 TASK = flat_task(GO1, LeggedSettings(gait=(0.0, 0.5, 0.5, 0.0)))
@@ -41,7 +42,7 @@ MODEL_TERMS = {
     "centre": {"body_ipos"},
 }
 FIELDS = sorted(set().union(*MODEL_TERMS.values()))
-STANCE = torch.tensor([GO1.stance])
+STANCE = torch.tensor([GO1.part(Legs).stance])
 
 
 def world(

@@ -13,7 +13,8 @@ from policies.signals import Commands, Sensors
 from policies.terms.stateful import GaitClock
 from sim.environment import VectorEnvironment
 from sim.legged.scenario import LeggedScenario
-from sim.robots.legged import LeggedRobot
+from sim.robots.legs import Legs
+from sim.robots.robot import Robot
 from sim.task import Task
 from sim.tasks import TASKS
 
@@ -37,22 +38,22 @@ def half_stride(scenario: LeggedScenario) -> float:
 
 def put(scenario: LeggedScenario, seed: int) -> None:
     """World 0 moves somehow, world 1 does so in the mirror."""
-    robot: LeggedRobot = scenario.robot
+    robot: Robot = scenario.robot
     model = scenario.physics.model
     random = np.random.default_rng(seed)
     places = [int(model.jnt_qposadr[model.joint(joint).id]) for joint in robot.joints]
     speeds = [int(model.jnt_dofadr[model.joint(joint).id]) for joint in robot.joints]
     qpos, qvel = np.tile(model.qpos0, (2, 1)), np.zeros((2, model.nv))
-    qpos[:, :3] = 0.3, 0.2, robot.stand_height + 0.02
+    qpos[:, :3] = 0.3, 0.2, robot.part(Legs).stand_height + 0.02
     tilt = np.array([1.0, *random.uniform(-0.1, 0.1, 3)])
     qpos[:, 3:7] = tilt / np.linalg.norm(tilt)
-    qpos[:, places] = np.array(robot.stance) + random.uniform(-0.1, 0.1, len(places))
+    qpos[:, places] = np.array(robot.part(Legs).stance) + random.uniform(-0.1, 0.1, len(places))
     qvel[:, :6] = random.uniform(-0.4, 0.4, 6)
     qvel[:, speeds] = random.uniform(-1.0, 1.0, len(speeds))
     qpos[1, :3] *= 1.0, -1.0, 1.0
     qpos[1, 3:7] *= 1.0, -1.0, 1.0, -1.0
     qvel[1, :6] *= 1.0, -1.0, 1.0, -1.0, 1.0, -1.0
-    source, sign = list(robot.mirror.joint_from), np.array(robot.mirror.joint_sign)
+    source, sign = list(robot.part(Legs).mirror.joint_from), np.array(robot.part(Legs).mirror.joint_sign)
     qpos[1, places] = qpos[0, places][source] * sign
     qvel[1, speeds] = qvel[0, speeds][source] * sign
     everyone, command = torch.ones(2, dtype=torch.bool), torch.from_numpy(qpos[:, places])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import mujoco
 import numpy as np
@@ -14,26 +14,29 @@ from sim.physics.world import Solver
 from sim.robots import ROBOTS, find_robot
 from sim.robots.go1 import GO1
 from sim.robots.h1 import H1
-from sim.robots.legged import LeggedRobot, Mirror
+from sim.robots.legs import Legs, Mirror
+from sim.robots.robot import Robot
+
+LEGGED = sorted(name for name, robot in ROBOTS.items() if robot.has(Legs))
 
 
-def standing(robot: LeggedRobot) -> tuple[mujoco.MjModel, mujoco.MjData]:
+def standing(robot: Robot) -> tuple[mujoco.MjModel, mujoco.MjData]:
     model = build_model(robot, solver=Solver(timestep=0.005))
     data = mujoco.MjData(model)
-    place(model, data, robot, np.array(robot.stance))
-    data.ctrl[:] = robot.stance
+    place(model, data, robot, np.array(robot.part(Legs).stance))
+    data.ctrl[:] = robot.part(Legs).stance
     return model, data
 
 
-def place(model: mujoco.MjModel, data: mujoco.MjData, robot: LeggedRobot, joints: np.ndarray) -> None:
-    data.qpos[:7] = (0, 0, robot.stand_height, 1, 0, 0, 0)
+def place(model: mujoco.MjModel, data: mujoco.MjData, robot: Robot, joints: np.ndarray) -> None:
+    data.qpos[:7] = (0, 0, robot.part(Legs).stand_height, 1, 0, 0, 0)
     for name, value in zip(robot.joints, joints, strict=True):
         data.joint(name).qpos[0] = value
     mujoco.mj_forward(model, data)
 
 
-def feet(data: mujoco.MjData, robot: LeggedRobot) -> np.ndarray:
-    return np.array([data.sensor(f"{foot}_position").data for foot in robot.feet])
+def feet(data: mujoco.MjData, robot: Robot) -> np.ndarray:
+    return np.array([data.sensor(f"{foot}_position").data for foot in robot.part(Legs).feet])
 
 
 def tilt(data: mujoco.MjData) -> float:
@@ -63,51 +66,53 @@ def test_the_go1_stands_in_its_stance() -> None:
     assert data.qpos[2] == pytest.approx(0.26, abs=0.01)
     assert tilt(data) < 3.0
     assert np.abs(data.qvel[:3]).max() < 0.05
-    touching = [data.sensor(f"{foot}_contact").data[0] for foot in GO1.feet]
+    touching = [data.sensor(f"{foot}_contact").data[0] for foot in GO1.part(Legs).feet]
     assert touching == [1.0] * 4
     assert data.ncon == 4
 
 
-@pytest.mark.parametrize("name", sorted(ROBOTS))
+@pytest.mark.parametrize("name", LEGGED)
 def test_actuators_and_sensors_follow_the_specs_order(name: str) -> None:
     robot = find_robot(name)
     model, data = standing(robot)
     assert [model.actuator(i).name for i in range(model.nu)] == list(robot.joints)
-    command = np.array(robot.stance) + np.linspace(-0.02, 0.02, len(robot.joints))
+    command = np.array(robot.part(Legs).stance) + np.linspace(-0.02, 0.02, len(robot.joints))
     data.ctrl[:] = command
     mujoco.mj_forward(model, data)
     for i, joint in enumerate(robot.joints):
-        assert data.sensor(f"{joint}_position").data[0] == pytest.approx(robot.stance[i])
-        torque = robot.stiffness[i] * (command[i] - robot.stance[i])
+        assert data.sensor(f"{joint}_position").data[0] == pytest.approx(robot.part(Legs).stance[i])
+        torque = robot.stiffness[i] * (command[i] - robot.part(Legs).stance[i])
         assert data.sensor(f"{joint}_torque").data[0] == pytest.approx(torque, abs=1e-9)
         assert abs(torque) < robot.torque_limit[i]
 
 
-@pytest.mark.parametrize("name", sorted(ROBOTS))
+@pytest.mark.parametrize("name", LEGGED)
 def test_a_mirrored_pose_mirrors_the_feet(name: str) -> None:
     robot = find_robot(name)
     model, data = standing(robot)
     low, high = np.array(robot.joint_low), np.array(robot.joint_high)
     pose = np.random.default_rng(0).uniform(low, high)
-    mirrored = np.array(robot.mirror.joint_sign) * pose[list(robot.mirror.joint_from)]
+    mirrored = np.array(robot.part(Legs).mirror.joint_sign) * pose[list(robot.part(Legs).mirror.joint_from)]
     place(model, data, robot, pose)
     there = feet(data, robot)
     place(model, data, robot, mirrored)
-    assert feet(data, robot) == pytest.approx((there * (1, -1, 1))[list(robot.mirror.foot_from)], abs=1e-6)
+    assert feet(data, robot) == pytest.approx((there * (1, -1, 1))[list(robot.part(Legs).mirror.foot_from)], abs=1e-6)
 
 
-@pytest.mark.parametrize("name", sorted(ROBOTS))
+@pytest.mark.parametrize("name", LEGGED)
 def test_the_stance_is_its_own_mirror_and_torques_are_limited(name: str) -> None:
     robot = find_robot(name)
-    stance = np.array(robot.stance)
-    assert np.array(robot.mirror.joint_sign) * stance[list(robot.mirror.joint_from)] == pytest.approx(stance)
+    stance = np.array(robot.part(Legs).stance)
+    assert np.array(robot.part(Legs).mirror.joint_sign) * stance[
+        list(robot.part(Legs).mirror.joint_from)
+    ] == pytest.approx(stance)
     model, data = standing(robot)
     data.ctrl[:] = 100.0
     mujoco.mj_forward(model, data)
     assert data.actuator_force == pytest.approx(robot.torque_limit)
 
 
-@pytest.mark.parametrize("name", sorted(ROBOTS))
+@pytest.mark.parametrize("name", LEGGED)
 def test_a_fallen_robot_rests_on_its_body(name: str) -> None:
     robot = find_robot(name)
     model, data = standing(robot)
@@ -150,8 +155,10 @@ def test_a_mirror_is_an_involution(
     ],
 )
 def test_a_spec_is_checked_when_it_is_built(change: dict[str, object], line: str) -> None:
+    of_legs = next(iter(change)) in {field.name for field in fields(Legs)}
+    changed = {"parts": (replace(GO1.part(Legs), **change),)} if of_legs else change  # type: ignore[arg-type]
     with pytest.raises(UserError, match=line):
-        replace(GO1, **change)  # type: ignore[arg-type]
+        replace(GO1, **changed)
 
 
 def test_what_does_not_fit_the_mjcf_is_one_clear_line() -> None:
@@ -170,5 +177,5 @@ def test_the_h1_stands_for_a_second_under_its_gains_alone() -> None:
     assert model.body_mass.sum() == pytest.approx(51.437, abs=1e-3)
     while data.time < 1.0:
         mujoco.mj_step(model, data)
-    assert data.qpos[2] == pytest.approx(H1.stand_height, abs=0.03)
+    assert data.qpos[2] == pytest.approx(H1.part(Legs).stand_height, abs=0.03)
     assert tilt(data) < 6.0

@@ -22,14 +22,15 @@ from sim.legged.settings import LeggedSettings
 from sim.legged.task import flat_task
 from sim.robots.go1 import GO1
 from sim.robots.h1 import H1
-from sim.robots.legged import LeggedRobot, Mirror
+from sim.robots.legs import Legs, Mirror
+from sim.robots.robot import Robot
 from sim.tasks import find_task
 from tests.quaternions import rotate
 
 TROT = LeggedSettings(gait=(0.0, 0.5, 0.5, 0.0))
 
 
-def world(n: int, robot: LeggedRobot = GO1, settings: LeggedSettings = TROT, imperfections: float = 0.0,
+def world(n: int, robot: Robot = GO1, settings: LeggedSettings = TROT, imperfections: float = 0.0,
           randomized: bool = True, seed: int = 0) -> tuple[VectorEnvironment, LeggedScenario]:  # fmt: skip
     environment = flat_task(robot, settings).make_environment(
         n, seed, randomized=randomized, imperfections=imperfections
@@ -41,13 +42,13 @@ def world(n: int, robot: LeggedRobot = GO1, settings: LeggedSettings = TROT, imp
     return environment, scenario
 
 
-def stand(n: int, robot: LeggedRobot = GO1) -> Commands:
-    return Commands({"joint_position_target": torch.tensor([robot.stance]).repeat(n, 1)})
+def stand(n: int, robot: Robot = GO1) -> Commands:
+    return Commands({"joint_position_target": torch.tensor([robot.part(Legs).stance]).repeat(n, 1)})
 
 
 @pytest.mark.parametrize("robot", [GO1, H1], ids=lambda robot: robot.name)
-def test_truth_is_what_the_robot_does(robot: LeggedRobot) -> None:
-    environment, _ = world(16, robot, replace(TROT, gait=(0.0, 0.5) * (len(robot.feet) // 2)))
+def test_truth_is_what_the_robot_does(robot: Robot) -> None:
+    environment, _ = world(16, robot, replace(TROT, gait=(0.0, 0.5) * (len(robot.part(Legs).feet) // 2)))
     before = environment.step(stand(16, robot))
     after = environment.step(stand(16, robot))
     a, b = before.truth, after.truth
@@ -71,7 +72,7 @@ def test_what_a_step_returned_is_not_changed_by_later_ones() -> None:
     kept = []
     g = torch.Generator().manual_seed(0)
     for _ in range(60):
-        target = torch.tensor([GO1.stance]) + torch.randn(32, 12, generator=g)
+        target = torch.tensor([GO1.part(Legs).stance]) + torch.randn(32, 12, generator=g)
         step = environment.step(Commands({"joint_position_target": target}))
         for part in (step.truth, step.terminal_truth, step.sensors, step.terminal_sensors):
             kept += [(value, value.clone()) for value in part.values()]
@@ -82,7 +83,7 @@ def test_truth_right_after_a_restore_is_that_of_the_snapshot() -> None:
     environment, scenario = world(4, imperfections=1.0)
     g = torch.Generator().manual_seed(1)
     for _ in range(20):
-        target = torch.tensor([GO1.stance]) + 0.3 * torch.randn(4, 12, generator=g)
+        target = torch.tensor([GO1.part(Legs).stance]) + 0.3 * torch.randn(4, 12, generator=g)
         environment.step(Commands({"joint_position_target": target}))
     saved, before = environment.snapshot(), scenario.truth()
     other, restored = world(4, imperfections=1.0, seed=5)
@@ -134,21 +135,24 @@ def test_the_world_and_the_policy_keep_the_same_clock() -> None:
         state = State(term.advance(Sensors({}), state, torch.zeros(1, 2)))
 
 
-def permuted(robot: LeggedRobot, order: list[int]) -> LeggedRobot:
+def permuted(robot: Robot, order: list[int]) -> Robot:
     """The same robot with its joints listed in another order."""
 
     def pick(values: tuple[float, ...]) -> tuple[float, ...]:
         return tuple(values[i] for i in order)
 
     place = {old: new for new, old in enumerate(order)}
+    legs = robot.part(Legs)
     mirror = Mirror(
-        tuple(place[robot.mirror.joint_from[i]] for i in order), pick(robot.mirror.joint_sign), robot.mirror.foot_from
+        tuple(place[legs.mirror.joint_from[i]] for i in order), pick(legs.mirror.joint_sign), legs.mirror.foot_from
+    )
+    legs = replace(
+        legs, mirror=mirror, stance=pick(legs.stance), lying=pick(legs.lying), action_scale=pick(legs.action_scale)
     )
     return replace(
-        robot, joints=tuple(robot.joints[i] for i in order), mirror=mirror, stance=pick(robot.stance),
-        lying=pick(robot.lying), stiffness=pick(robot.stiffness), damping=pick(robot.damping),
-        torque_limit=pick(robot.torque_limit), joint_low=pick(robot.joint_low), joint_high=pick(robot.joint_high),
-        joint_speed=pick(robot.joint_speed), action_scale=pick(robot.action_scale),
+        robot, joints=tuple(robot.joints[i] for i in order), stiffness=pick(robot.stiffness),
+        damping=pick(robot.damping), torque_limit=pick(robot.torque_limit), joint_low=pick(robot.joint_low),
+        joint_high=pick(robot.joint_high), joint_speed=pick(robot.joint_speed), parts=(legs,),
     )  # fmt: skip
 
 
@@ -158,7 +162,7 @@ def test_joints_go_by_name_whatever_order_they_are_listed_in() -> None:
     g = torch.Generator().manual_seed(2)
     qpos = np.tile(worlds[0][1].physics.model.qpos0, (4, 1))
     model = worlds[0][1].physics.model
-    for name, angle in zip(GO1.joints, GO1.stance, strict=True):
+    for name, angle in zip(GO1.joints, GO1.part(Legs).stance, strict=True):
         qpos[:, model.joint(name).qposadr[0]] = angle
     for _, scenario in worlds:
         assert isinstance(scenario.physics.model, mujoco.MjModel)
@@ -168,7 +172,9 @@ def test_joints_go_by_name_whatever_order_they_are_listed_in() -> None:
         action = 0.2 * torch.randn(4, 12, generator=g)
         steps = [
             environment.step(
-                Commands({"joint_position_target": (torch.tensor([GO1.stance]) + action)[:, torch.tensor(picked)]})
+                Commands(
+                    {"joint_position_target": (torch.tensor([GO1.part(Legs).stance]) + action)[:, torch.tensor(picked)]}
+                )
             )
             for (environment, _), picked in zip(worlds, (list(range(12)), order), strict=True)
         ]

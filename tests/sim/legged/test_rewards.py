@@ -18,7 +18,8 @@ from sim.legged.rewards import walking_rewards
 from sim.legged.terminations import walking_terminations
 from sim.robots.go1 import GO1
 from sim.robots.h1 import H1
-from sim.robots.legged import LeggedRobot
+from sim.robots.legs import Legs
+from sim.robots.robot import Robot
 from sim.task import Task
 from sim.tasks import find_task
 from sim.terms.compiled import CompiledRewards
@@ -34,17 +35,19 @@ FLAT = find_task("go1-velocity-flat")
 class MadeUp:
     """Random states of N worlds, as the compiled pass and as a view hold them."""
 
-    robot: LeggedRobot
+    robot: Robot
     columns: dict[str, slice]
     inputs: dict[str, Tensor]
     gait: Tensor
 
     @property
     def view(self) -> View:
-        given, feet, columns = self.inputs, len(self.robot.feet), self.columns
+        given, feet, columns = self.inputs, len(self.robot.part(Legs).feet), self.columns
         values = {name: given["values"][:, of] for name, of in columns.items()}
         clock = self.gait[given["steps"] % len(self.gait)]
-        limits = (torch.tensor([row]) for row in (self.robot.stance, self.robot.joint_low, self.robot.joint_high))
+        limits = (
+            torch.tensor([row]) for row in (self.robot.part(Legs).stance, self.robot.joint_low, self.robot.joint_high)
+        )
         tensors = {
             **values,
             **dict(zip(("stance", "joint_low", "joint_high"), limits, strict=True)),
@@ -64,21 +67,21 @@ class MadeUp:
     def compiled(self, rewards: dict[str, Reward]) -> CompiledRewards:
         robot = self.robot
         constant = {
-            "at": kernels.columns_at(self.columns), "joints": len(robot.joints), "feet": len(robot.feet),
+            "at": kernels.columns_at(self.columns), "joints": len(robot.joints), "feet": len(robot.part(Legs).feet),
             "period": PERIOD, "rest": REST, "gait": self.gait,
-            "pose": torch.tensor([robot.stance, robot.joint_low, robot.joint_high]),
+            "pose": torch.tensor([robot.part(Legs).stance, robot.joint_low, robot.joint_high]),
         }  # fmt: skip
         n = len(self.inputs["steps"])
         return CompiledRewards(rewards, kernels.COUNTERPARTS, kernels.StepInputs, constant, n, PERIOD, "cpu")
 
 
-def made_up(robot: LeggedRobot, n: int) -> MadeUp:
+def made_up(robot: Robot, n: int) -> MadeUp:
     """Worlds of which a third are commanded to stand, some have fallen and one in four has failed.
 
     The columns are not in the order that the physics has.
     """
     g = torch.Generator().manual_seed(0)
-    joints, feet = len(robot.joints), len(robot.feet)
+    joints, feet = len(robot.joints), len(robot.part(Legs).feet)
     widths = {
         "foot_velocity": 3 * feet, "linear_velocity": 3, "joint_torque": joints, "base_position": 3,
         "foot_contact": feet, "angular_velocity": 3, "joint_position": joints, "foot_position": 3 * feet,
@@ -94,7 +97,7 @@ def made_up(robot: LeggedRobot, n: int) -> MadeUp:
 
     values = draw(n, start + 1)
     values[:, columns["linear_velocity"]] *= 0.3
-    values[:, columns["base_position"]] = robot.stand_height * (1.0 + 0.5 * draw(n, 3))
+    values[:, columns["base_position"]] = robot.part(Legs).stand_height * (1.0 + 0.5 * draw(n, 3))
     gravity = torch.nn.functional.normalize(draw(n, 3) * torch.tensor([1.0, 1.0, 0.3]) - torch.tensor([0.0, 0.0, 1.0]))
     clock = torch.cat((draw(7, 2), (draw(7, feet) > 0.0).float(), draw(7, feet).abs()), -1)
     inputs = {
@@ -108,7 +111,7 @@ def made_up(robot: LeggedRobot, n: int) -> MadeUp:
 
 
 @pytest.mark.parametrize("robot", [GO1, H1], ids=lambda robot: robot.name)
-def test_every_term_is_compiled_as_it_is_in_torch(robot: LeggedRobot) -> None:
+def test_every_term_is_compiled_as_it_is_in_torch(robot: Robot) -> None:
     state = made_up(robot, 96)
     rewards = {name: replace(term, weight=1.0 + k) for k, (name, term) in enumerate(walking_rewards(robot).items())}
     # One function twice, with other parameters.
@@ -127,12 +130,14 @@ def test_every_term_is_compiled_as_it_is_in_torch(robot: LeggedRobot) -> None:
 
 
 @pytest.mark.parametrize("robot", [GO1, H1], ids=lambda robot: robot.name)
-def test_a_fall_is_too_much_tilt_too_little_height_or_what_is_not_finite(robot: LeggedRobot) -> None:
+def test_a_fall_is_too_much_tilt_too_little_height_or_what_is_not_finite(robot: Robot) -> None:
     state = made_up(robot, 96)
-    fall = walking_terminations(robot)["fall"].with_settings({"tilt": 1.0, "height": 0.6 * robot.stand_height})
+    fall = walking_terminations(robot)["fall"].with_settings(
+        {"tilt": 1.0, "height": 0.6 * robot.part(Legs).stand_height}
+    )
     view = state.view
     tilt = torch.acos(-view["gravity"][:, 2].clamp(-1.0, 1.0))
-    expected = (tilt > 1.0) | (view["base_height"][:, 0] < 0.6 * robot.stand_height)
+    expected = (tilt > 1.0) | (view["base_height"][:, 0] < 0.6 * robot.part(Legs).stand_height)
     assert torch.equal(fall(view), expected) and 0.3 < float(expected.float().mean()) < 0.9
     state.inputs["privileged"][~expected, 2] = torch.nan
     assert bool(fall(state.view).all())

@@ -16,12 +16,15 @@ from sim.legged.ground.tiles import ScanSettings
 from sim.legged.task import rough_task
 from sim.physics.mujoco.physics import MujocoPhysics
 from sim.robots.go1 import GO1
+from sim.robots.legs import Legs
 from sim.tasks.go1_velocity_rough import GO1_VELOCITY_ROUGH, SETTINGS
 from sim.terrain.heights import scan_places
 from sim.terrain.terrain import TerrainSettings
 
+LEGS = GO1.part(Legs)
+
 TERRAIN = TerrainSettings(kinds=("flat", "stairs_up", "rough"), rows=4)
-STANCE = torch.tensor(GO1.stance)
+STANCE = torch.tensor(LEGS.stance)
 
 
 def small(worlds: int = 6, **changes: float) -> tuple[VectorEnvironment, TerrainScenario]:
@@ -121,7 +124,7 @@ def test_worlds_start_on_their_tiles_and_report_them() -> None:
     assert levels.tolist() == [0, 0, 0, 1, 1, 1]
     middles = scenario.tiles.origins[levels, kinds]
     assert (truth["base_position"] - middles)[:, :2].abs().max() <= 0.401
-    assert truth["base_height"].squeeze() == pytest.approx(torch.full((6,), GO1.stand_height + 0.01), abs=0.05)
+    assert truth["base_height"].squeeze() == pytest.approx(torch.full((6,), LEGS.stand_height + 0.01), abs=0.05)
     assert environment.metrics()["terrain_level"] == pytest.approx(0.5)
 
 

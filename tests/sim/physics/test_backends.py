@@ -14,7 +14,10 @@ from sim.physics.backends import BACKENDS, make_physics
 from sim.physics.mujoco.model import build_model
 from sim.physics.world import Solver, WorldSpec
 from sim.robots.go1 import GO1
+from sim.robots.legs import Legs
 from sim.tasks import find_task
+
+LEGS = GO1.part(Legs)
 
 WORLD = WorldSpec(GO1, 0.02)
 
@@ -22,9 +25,9 @@ WORLD = WorldSpec(GO1, 0.02)
 @pytest.mark.parametrize("name", sorted(BACKENDS))
 def test_every_backend_stands_the_same_robot(name: str) -> None:
     physics = make_physics(name, WORLD, 2)
-    everyone, stance = torch.ones(2, dtype=torch.bool), torch.tensor([GO1.stance] * 2)
+    everyone, stance = torch.ones(2, dtype=torch.bool), torch.tensor([LEGS.stance] * 2)
     start = torch.tensor(physics.model.qpos0).repeat(2, 1)
-    start[:, 2], start[:, 7:] = GO1.stand_height, stance
+    start[:, 2], start[:, 7:] = LEGS.stand_height, stance
     physics.write(everyone, start, torch.zeros_like(physics.qvel), stance)
     for _ in range(50):
         physics.step(stance)

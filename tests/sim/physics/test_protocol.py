@@ -13,8 +13,8 @@ from sim.physics.masks import mask_of
 from sim.physics.mujoco.physics import MujocoPhysics
 from sim.physics.protocol import JointedPhysics, Physics
 from sim.physics.pybullet.physics import PybulletPhysics
-from sim.physics.rotor.parameters import PARAMETERS
 from sim.physics.rotor.physics import RotorPhysics
+from sim.robots.crazyflie import PARAMETERS
 
 N, SUBSTEPS, DT = 5, 4, 0.005
 BOX = """<mujoco><option timestep="0.005"/><worldbody>

@@ -20,6 +20,9 @@ from sim.physics.pybullet.physics import PybulletPhysics
 from sim.physics.pybullet.world import BulletWorld
 from sim.physics.world import Solver
 from sim.robots.go1 import GO1
+from sim.robots.legs import Legs
+
+LEGS = GO1.part(Legs)
 
 Array = NDArray[np.float64]
 NO_CONTACT = int(mujoco.mjtDisableBit.mjDSBL_CONTACT | mujoco.mjtDisableBit.mjDSBL_LIMIT)
@@ -237,9 +240,9 @@ def test_a_standing_robot_agrees_between_the_engines() -> None:
     """
     model = build_model(GO1, solver=Solver(timestep=0.005))
     model.opt.cone, model.opt.impratio, model.opt.iterations = mujoco.mjtCone.mjCONE_ELLIPTIC, 10.0, 50
-    stance = np.array([GO1.stance])
+    stance = np.array([LEGS.stance])
     qpos = model.qpos0[None].copy()
-    qpos[0, 2] = GO1.stand_height
+    qpos[0, 2] = LEGS.stand_height
     qpos[0, 7:] = stance
     mine, own = PybulletPhysics(model, 1), MujocoPhysics(model, 1, threads=1)
     engines: tuple[JointedPhysics, ...] = (mine, own)
@@ -256,7 +259,7 @@ def test_a_standing_robot_agrees_between_the_engines() -> None:
     joints = own.group([f"{joint}_position" for joint in GO1.joints])
     assert np.abs(a[joints] - b[joints]).max() < 0.05
     assert np.abs(a[torque] - b[torque]).max() < 0.15 * np.abs(b[torque]).max()
-    for foot in GO1.feet:
+    for foot in LEGS.feet:
         assert a[own.columns(f"{foot}_contact")] > 0.0
     # The mean over the model's sensors of where gravity points and how fast the robot turns.
     np.testing.assert_allclose(a[own.columns("imu_orientation")], b[own.columns("imu_orientation")], atol=0.02)
@@ -270,12 +273,12 @@ def test_sensors_at_one_state_are_those_of_mujoco() -> None:
     qpos[:, 2] = 2.0
     qpos[:, 3:7] = random.normal(size=(3, 4))
     qpos[:, 3:7] /= np.linalg.norm(qpos[:, 3:7], axis=1, keepdims=True)
-    qpos[:, 7:] = np.array(GO1.stance) + random.uniform(-0.3, 0.3, (3, 12))
+    qpos[:, 7:] = np.array(LEGS.stance) + random.uniform(-0.3, 0.3, (3, 12))
     own = MujocoPhysics(model, 3, threads=1)
     with bullet(model, 3) as mine:
         engines: tuple[JointedPhysics, ...] = (mine, own)
         for physics in engines:
-            put(physics, qpos, qvel, torch.tensor([GO1.stance] * 3))
+            put(physics, qpos, qvel, torch.tensor([LEGS.stance] * 3))
         for name in (model.sensor(i).name for i in range(model.nsensor)):
             if name != "imu_accelerometer":
                 a, b = mine.values[:, mine.columns(name)], own.values[:, own.columns(name)]

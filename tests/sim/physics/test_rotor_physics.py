@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from policies.errors import UserError
-from sim.physics.rotor.parameters import GRAVITY, PARAMETERS, RotorParameters
 from sim.physics.rotor.physics import RotorPhysics
+from sim.robots.crazyflie import PARAMETERS
+from sim.robots.rotors import GRAVITY, RotorParameters
 from tests.sim import rotor_reference
 
 ROBOTS = [pytest.param(p, id=p.name) for p in PARAMETERS.values()]

@@ -20,10 +20,13 @@ from sim.physics.mujoco.physics import MujocoPhysics
 from sim.physics.world import Solver
 from sim.robots.go1 import GO1
 from sim.robots.h1 import H1
-from sim.robots.legged import LeggedRobot
+from sim.robots.legs import Legs
 from sim.robots.loading import load_robot
+from sim.robots.robot import Robot
 from sim.tasks import find_task
 from sim.tasks.own_robot import own_name
+
+LEGS = GO1.part(Legs)
 
 SCENE = """
 <mujoco model="toy">
@@ -87,14 +90,14 @@ def test_what_the_mjcf_says_need_not_be_said_again(tmp_path: Path) -> None:
     assert robot.name == "toy" and robot.base == "chest" and robot.joints == tuple(JOINTS)
     assert robot.stiffness == (50.0,) * 6 and robot.damping == (2.0,) * 6 and robot.torque_limit == (30.0,) * 6
     assert robot.joint_low == (-0.5, -1.0, -2.0) * 2 and robot.joint_high == (0.5, 1.0, 0.1) * 2
-    assert robot.stance == (0.1, 0.3, -0.6) * 2
-    assert robot.feet == ("left_shin_foot", "right_shin_foot")
+    assert robot.part(Legs).stance == (0.1, 0.3, -0.6) * 2
+    assert robot.part(Legs).feet == ("left_shin_foot", "right_shin_foot")
     assert own.foot_height == pytest.approx(0.03, abs=1e-3)
     assert own.gait == (0.0, 0.5)
     # The roll axes point opposite ways, so that a mirrored roll has the same sign.
-    assert robot.mirror.joint_from == (3, 4, 5, 0, 1, 2)
-    assert robot.mirror.joint_sign == (1.0,) * 6
-    assert robot.mirror.foot_from == (1, 0)
+    assert robot.part(Legs).mirror.joint_from == (3, 4, 5, 0, 1, 2)
+    assert robot.part(Legs).mirror.joint_sign == (1.0,) * 6
+    assert robot.part(Legs).mirror.foot_from == (1, 0)
 
 
 def test_the_world_of_an_own_robot_has_our_actuators_and_sensors_and_no_scene(tmp_path: Path) -> None:
@@ -103,10 +106,10 @@ def test_the_world_of_an_own_robot_has_our_actuators_and_sensors_and_no_scene(tm
     assert [model.actuator(i).name for i in range(model.nu)] == JOINTS
     assert model.njnt == 7 and model.nkey == 0
     data = mujoco.MjData(model)
-    data.qpos[2] = robot.stand_height
-    for name, value in zip(robot.joints, robot.stance, strict=True):
+    data.qpos[2] = robot.part(Legs).stand_height
+    for name, value in zip(robot.joints, robot.part(Legs).stance, strict=True):
         data.joint(name).qpos[0] = value
-    data.ctrl[:] = robot.stance
+    data.ctrl[:] = robot.part(Legs).stance
     mujoco.mj_forward(model, data)
     assert data.sensor("left_shin_foot_position").data[2] == pytest.approx(0.03, abs=0.01)
     mujoco.mj_step(model, data, 40)
@@ -118,14 +121,17 @@ def test_the_world_of_an_own_robot_has_our_actuators_and_sensors_and_no_scene(tm
 
 
 @pytest.mark.parametrize("robot", [GO1, H1], ids=lambda robot: robot.name)
-def test_a_built_in_robot_is_derived_from_its_own_mjcf(robot: LeggedRobot, tmp_path: Path) -> None:
+def test_a_built_in_robot_is_derived_from_its_own_mjcf(robot: Robot, tmp_path: Path) -> None:
     (tmp_path / "robot.xml").write_text(robot.mjcf())
-    spec = {name: list(getattr(robot, name)) for name in ("stance", "stiffness", "damping", "torque_limit")}
+    spec = {name: list(getattr(robot, name)) for name in ("stiffness", "damping", "torque_limit")}
+    spec["stance"] = list(robot.part(Legs).stance)
     (tmp_path / "robot.yaml").write_text(yaml.safe_dump({"mjcf": "robot.xml", **spec}))
     derived = load_robot(spec=str(tmp_path / "robot.yaml")).robot
-    for name in ("base", "joints", "feet", "mirror", "joint_low", "joint_high"):
+    for name in ("base", "joints", "joint_low", "joint_high"):
         assert getattr(derived, name) == getattr(robot, name)
-    assert derived.stand_height == pytest.approx(robot.stand_height, abs=1e-6)
+    for name in ("feet", "mirror"):
+        assert getattr(derived.part(Legs), name) == getattr(robot.part(Legs), name)
+    assert derived.part(Legs).stand_height == pytest.approx(robot.part(Legs).stand_height, abs=1e-6)
 
 
 def test_values_by_part_of_a_name_and_a_mirror_by_names(tmp_path: Path) -> None:
@@ -136,8 +142,8 @@ def test_values_by_part_of_a_name_and_a_mirror_by_names(tmp_path: Path) -> None:
     own = load_robot(spec=str(path))
     assert own.robot.stiffness == (20.0, 50.0, 90.0, 20.0, 50.0, 80.0)
     assert own.robot.torque_limit == (12.0,) * 6
-    assert own.robot.mirror.joint_sign == (-1.0, 1.0, 1.0) * 2
-    assert own.robot.mirror.joint_from == (3, 4, 5, 0, 1, 2)
+    assert own.robot.part(Legs).mirror.joint_sign == (-1.0, 1.0, 1.0) * 2
+    assert own.robot.part(Legs).mirror.joint_from == (3, 4, 5, 0, 1, 2)
     assert own.gait == (0.25, 0.75)
 
 
@@ -224,11 +230,16 @@ def test_a_robot_in_menageries_cache_is_loaded_from_there(tmp_path: Path, monkey
     spec = tmp_path / "go1.yaml"
     spec.write_text(
         yaml.safe_dump(
-            {"stance": list(GO1.stance), "stiffness": 35, "damping": 0.5, "torque_limit": {"calf": 35.55, "": 23.7}}
+            {
+                "stance": list(LEGS.stance),
+                "stiffness": 35,
+                "damping": 0.5,
+                "torque_limit": {"calf": 35.55, "": 23.7},
+            }
         )
     )
     own = load_robot("menagerie:unitree_go1", str(spec))
     assert own.robot.name == "unitree_go1"
-    assert own.robot.joints == GO1.joints and own.robot.mirror == GO1.mirror
+    assert own.robot.joints == GO1.joints and own.robot.part(Legs).mirror == LEGS.mirror
     assert own.robot.torque_limit == pytest.approx(GO1.torque_limit)
     assert own.gait == (0.5, 0.0, 0.0, 0.5)

@@ -13,9 +13,12 @@ import torch
 from policies.errors import UserError
 from sim.physics.mujoco.model import build_model
 from sim.robots.go1 import GO1
+from sim.robots.legs import Legs
 from sim.terrain.heights import scan_grid, scan_places
 from sim.terrain.kinds import KINDS, PLATFORM, TREAD, slope_angle, stair_height
 from sim.terrain.terrain import Terrain, TerrainSettings, build_terrain
+
+LEGS = GO1.part(Legs)
 
 
 @cache
@@ -91,11 +94,11 @@ def test_a_robot_stands_where_its_tile_starts(kind: str) -> None:
     terrain, model = ground()
     data = mujoco.MjData(model)
     origin = terrain.origins[3, terrain.kinds.index(kind)]
-    data.qpos[:3] = origin + (0.0, 0.0, GO1.stand_height)
-    data.qpos[7:] = data.ctrl[:] = GO1.stance
+    data.qpos[:3] = origin + (0.0, 0.0, LEGS.stand_height)
+    data.qpos[7:] = data.ctrl[:] = LEGS.stance
     while data.time < 1.0:
         mujoco.mj_step(model, data)
-    feet = np.array([data.sensor(f"{foot}_position").data for foot in GO1.feet])
+    feet = np.array([data.sensor(f"{foot}_position").data for foot in LEGS.feet])
     under = terrain.heights.at(torch.tensor(feet[:, :2], dtype=torch.float32)).numpy()
     assert feet[:, 2] - under == pytest.approx(0.023, abs=0.012)
     assert data.qpos[2] - origin[2] > 0.2

@@ -1,20 +1,19 @@
-"""Quadrotor parameters as data.
-
-Sources: `crazyflie` is the model of the public code of arXiv 2311.13081; `crazyflie-2025` is a newer identified
-Crazyflie with a thrust polynomial and different time constants for spinning up and down.
-"""
+"""What four rotors add to a robot: the numbers of a quadrotor's equations of motion."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from math import pi, sqrt
+from typing import ClassVar
+
+from sim.robots.robot import Part
 
 GRAVITY = 9.81  # m/s^2
 RPM = 2.0 * pi / 60.0  # rad/s in one revolution a minute
 
 
 @dataclass(frozen=True)
-class RotorParameters:
+class RotorParameters(Part):
     """One quadrotor. Rotors lie in the body's x-y plane, x forward, y left, z up, and push along +z.
 
     `mass` kg; `inertia` kg m^2 (principal, body axes); `thrust` (c0, c1, c2) N of one rotor: c0 + c1 u + c2 u^2 with u
@@ -22,6 +21,8 @@ class RotorParameters:
     constants of the first-order rotor lag; `max_speed` rad/s; `rotor_x`, `rotor_y` m; `yaw_sign` -1 or +1 for each
     rotor.
     """
+
+    what: ClassVar[str] = "rotors"
 
     name: str
     mass: float
@@ -56,32 +57,3 @@ class RotorParameters:
         """Rotor speed at hover as a share of `max_speed`: the positive root of c0 + c1 u + c2 u^2 = m g / 4."""
         c0, c1, c2 = self.thrust
         return (-c1 + sqrt(c1 * c1 - 4.0 * c2 * (c0 - self.mass * GRAVITY / 4.0))) / (2.0 * c2)
-
-
-_MAX_SPEED = 21702.0 * RPM
-
-PARAMETERS: dict[str, RotorParameters] = {
-    p.name: p
-    for p in (
-        RotorParameters(
-            name="crazyflie",
-            mass=0.027,
-            inertia=(3.85e-6, 3.85e-6, 5.9675e-6),
-            thrust=(0.0, 0.0, 3.16e-10 * 21702.0**2),
-            torque_per_thrust=0.005964552,
-            rise_time=0.15,
-            fall_time=0.15,
-            max_speed=_MAX_SPEED,
-        ),
-        RotorParameters(
-            name="crazyflie-2025",
-            mass=0.0306,
-            inertia=(9.42e-6, 9.64e-6, 1.746e-5),
-            thrust=(0.00352526, 0.01437313, 0.09223048),
-            torque_per_thrust=4.665e-3,
-            rise_time=0.0555,
-            fall_time=0.249,
-            max_speed=_MAX_SPEED,
-        ),
-    )
-}
