@@ -11,6 +11,7 @@ from types import ModuleType
 import pytest
 import torch
 
+from policies.signals import Commands
 from robo_rl.algorithms.registry import ALGORITHMS
 from robo_rl.cli.main import main
 from sim.physics.backends import BACKENDS, make_physics
@@ -39,6 +40,32 @@ def test_the_page_names_every_example() -> None:
     page = (ROOT / "docs" / "adding.md").read_text(encoding="utf-8")
     files = {path.name for path in EXAMPLES.iterdir() if path.is_file()}
     assert files and {name for name in files if f"(examples/{name})" not in page} == set()
+
+
+def test_a_robot_stands_in_its_stance_and_has_all_that_training_needs() -> None:
+    task = find_task(f"{EXAMPLES / 'my_robot.py'}:TASK")
+    assert task.robot is not None
+    legs = task.robot.part(Legs)
+    environment = task.make_environment(4, 0, imperfections=0.0)
+    environment.reset()
+    stance = Commands({"joint_position_target": torch.tensor([legs.stance] * 4)})
+    for _ in range(100):
+        step = environment.step(stance)
+        assert not step.terminated.any()
+    assert float(step.truth["base_height"].min()) > 0.9 * legs.stand_height
+    small = [
+        "--num-worlds",
+        "8",
+        "--rollout-steps",
+        "4",
+        "--iterations",
+        "1",
+        "--minibatches",
+        "1",
+        "--symmetry",
+        "loss",
+    ]
+    assert main(["train", f"{EXAMPLES / 'my_robot.py'}:TASK", *small, "--run-dir", "run"]) == 0
 
 
 def test_an_algorithm_goes_on_where_its_state_was_taken() -> None:

@@ -47,6 +47,8 @@ def test_it_trains_evaluates_exports_and_runs_in_c(folder: Path) -> None:
     rewards = yaml.safe_load(Path("run/config.yaml").read_text())["terms"]["rewards"]
     assert rewards["track_yaw"]["weight"] == 1.5
     assert rewards["foot_drag"] == {"weight": -0.1, "height": 0.07}
+    last = json.loads(Path("run/metrics.jsonl").read_text().splitlines()[-1])
+    assert last["reward/foot_drag"] < 0.0
 
     assert main(["eval", "run", "--episodes", "4", "--json", "eval.json"]) == 0
     assert json.loads(Path("eval.json").read_text())["task"] == "go1-light-feet"
