@@ -156,7 +156,7 @@ class Task:
     """Whether the task's physics can be stepped several times a control period."""
     backends: tuple[str, ...] = ()
     """The physics backends (see sim.physics.backends) that the task's world can be made in, the default first; none for
-    a world with its own physics."""
+    a world that has no choice."""
     evaluation: str = "flying"
     """How a policy is evaluated: a name in robo_rl.evaluation.registry."""
     recommended: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -187,7 +187,7 @@ class Task:
         that the task does not have.
         """
         if backend and backend not in self.backends:
-            backends = ", ".join(self.backends) or "its own physics alone"
+            backends = ", ".join(self.backends) or "its own physics only"
             raise UserError(f"{self.name} does not run in the physics backend {backend!r}; it runs in {backends}")
         world: Callable[..., Environment] = self.world
         chosen = {"backend": backend} if backend else {}

@@ -32,16 +32,14 @@ class QuadrotorScenario:
     def __init__(
         self,
         task: Task,
-        num_worlds: int,
+        physics: RotorPhysics,
         robot: RotorParameters,
-        device: str,
         start: QuadrotorStart,
         figures: Figures | None,
         randomization: RotorRandomization | None,
     ) -> None:
-        period = task.period
-        threads = torch.get_num_threads() if device == "cpu" else 1
-        self.physics = RotorPhysics(num_worlds, robot, period, device, threads)
+        num_worlds, device, period = physics.num_worlds, physics.device, task.period
+        self.physics = physics
         self._starts = StartPool(start, self.physics.parameters[:1].clone(), randomization, num_worlds)
         self._targets = None if figures is None else Targets(figures, num_worlds, period, device)
         # Where the worlds that restart begin; other rows are left from earlier.

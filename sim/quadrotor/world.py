@@ -6,11 +6,14 @@ from dataclasses import dataclass, replace
 
 from sim.actuators import ActuatorModels
 from sim.environment import VectorEnvironment
+from sim.physics.backends import make_rotor_physics
+from sim.physics.world import Solver, WorldSpec
 from sim.quadrotor.figures import Figures
 from sim.quadrotor.randomization import RotorRandomization
 from sim.quadrotor.scenario import QuadrotorScenario
 from sim.quadrotor.starts import QuadrotorStart
-from sim.robots.crazyflie import PARAMETERS
+from sim.robots import ROBOTS
+from sim.robots.rotors import RotorParameters
 from sim.sensors import SensorModel, SensorModels
 from sim.task import Task
 
@@ -48,6 +51,7 @@ class QuadrotorWorld:
         randomized: bool = False,
         imperfections: float = 1.0,
         substeps: int = 1,
+        backend: str = "rotor",
     ) -> VectorEnvironment:
         """`randomized` draws other dynamics for a share of the episodes. `imperfections` scales sensor noise and the
         disturbance by force and torque. The task's period is that of an environment step, one of `substeps` in a
@@ -56,11 +60,11 @@ class QuadrotorWorld:
         start = replace(
             flights.start, force=imperfections * flights.start.force, torque=imperfections * flights.start.torque
         )
+        world = WorldSpec(ROBOTS[robot or self.robot], task.period, Solver(timestep=task.period))
         scenario = QuadrotorScenario(
             task,
-            num_worlds,
-            PARAMETERS[robot or self.robot],
-            device,
+            make_rotor_physics(backend, world, num_worlds, device),
+            world.robot.part(RotorParameters),
             start,
             flights.figures,
             self.randomization if randomized else None,

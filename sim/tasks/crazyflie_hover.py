@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sim.physics.backends import ROTOR_BACKENDS
 from sim.quadrotor.privileged import FLIGHT_PRIVILEGED
 from sim.quadrotor.rewards import FLIGHT_REWARDS
 from sim.quadrotor.terminations import FLIGHT_TERMINATIONS
@@ -18,6 +19,7 @@ CRAZYFLIE_HOVER = Task(
     observation=crazyflie.observation(tracking=False),
     action=crazyflie.ACTION,
     period=crazyflie.PERIOD,
+    backends=tuple(ROTOR_BACKENDS),
     episode_steps=500,
     safety=crazyflie.SAFETY,
     world=QuadrotorWorld(crazyflie.ROBOT, crazyflie.NOISE),

@@ -67,7 +67,7 @@ class RotorPhysics:
         self._flowing: Tensor | None = None
         self._geometry = tuple(wp.vec4(*v) for v in (parameters.rotor_x, parameters.rotor_y, parameters.yaw_sign))
         self._command = torch.zeros(num_worlds, 4, device=device)
-        self._pool = ThreadPoolExecutor(threads) if threads > 1 and device == "cpu" else None
+        self._pool = ThreadPoolExecutor(threads) if threads > 1 and torch.device(device).type == "cpu" else None
         self._launches = self._record(threads if self._pool else 1)
         self._lazy_tape: _Tape | None = None
 

@@ -65,7 +65,7 @@ def test_solver_options_reach_the_model_and_those_of_a_robots_file_do_not() -> N
     [
         (
             lambda: make_physics("mujoko", WORLD, 1),
-            "no physics backend 'mujoko'; backends: mujoco, mujoco-hard, pybullet",
+            "no such physics backend as 'mujoko' for this robot; backends: mujoco, mujoco-hard, pybullet",
         ),
         (
             lambda: make_physics("mujoco", WORLD, 1, "cuda"),
@@ -81,7 +81,10 @@ def test_solver_options_reach_the_model_and_those_of_a_robots_file_do_not() -> N
             lambda: find_task("go1-velocity-flat").make_environment(1, 0, backend="rotor"),
             "go1-velocity-flat does not run in",
         ),
-        (lambda: find_task("crazyflie-hover").make_environment(1, 0, backend="mujoco"), "its own physics alone"),
+        (
+            lambda: find_task("crazyflie-hover").make_environment(1, 0, backend="mujoco"),
+            "crazyflie-hover does not run in the physics backend .mujoco.; it runs in rotor",
+        ),
     ],
 )
 def test_mistakes_get_one_line(wrong: Callable[[], object], says: str) -> None:
