@@ -27,8 +27,12 @@ class RunningNormalizer(nn.Module):
 
     @torch.no_grad()
     def update(self, x: Tensor) -> None:
-        """Merge a batch [N, dim] of observations into the moments."""
+        """Merge the finite rows of a batch [N, dim] of observations into the moments."""
         x = x.detach().double()
+        finite = x.isfinite().all(-1)
+        x = x if bool(finite.all()) else x[finite]
+        if not len(x):
+            return
         self.merge(float(x.shape[0]), x.mean(0), x.var(0, unbiased=False))
 
     @torch.no_grad()

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from policies.graph.policy_graph import PolicyGraph
-from policies.signals import Commands, Sensors, State, Truth
+from policies.signals import Sensors, State, Truth
 from robo_rl.algorithms.blocks import WorldBlocks
 from robo_rl.training.parallel import Processes
 from sim.task import Step
 
 
 class ActingWorlds:
-    """The worlds of `blocks` under way, from what their reset returned (`first`).
+    """The worlds of `blocks` under way, from what their reset returned (`first`), as `graph` sees them.
 
     `sensors` and `truth` are those of the step to come, `state` is the policy's.
     """
@@ -31,10 +31,9 @@ class ActingWorlds:
         self._length = torch.zeros(n, device=device)
         self._ended = torch.zeros(4, dtype=torch.float64, device=device)
 
-    def advance(self, commands: Commands, following: State) -> Step:
-        """One control period under `commands`; the policy's state becomes `following`, and that of a reset where an
+    def settle(self, step: Step, following: State) -> None:
+        """Go on after a `step` of the blocks: the policy's state becomes `following`, whose rows are reset where an
         episode ended."""
-        step = self.blocks.step(commands)
         done = step.terminated | step.truncated
         self._return += step.reward
         self._length += 1.0
@@ -47,7 +46,6 @@ class ActingWorlds:
             self._length[ended] = 0.0
         self.sensors, self.truth = step.sensors, step.truth
         self.state = self._graph.reset_where(following, done)
-        return step
 
     def metrics(self, reward: Tensor, processes: Processes) -> dict[str, float]:
         """The mean reward per step, the episodes that ended since the last call, and what the environments report, over

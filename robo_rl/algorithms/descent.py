@@ -4,7 +4,7 @@ processes."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
@@ -23,10 +23,10 @@ class Descent(Generic[B]):
     are one operation each."""
 
     def __init__(
-        self, parameters: Sequence[nn.Parameter], learning_rate: float, threads: int, processes: Processes
+        self, parameters: Iterable[nn.Parameter], learning_rate: float, processes: Processes, threads: int = 1
     ) -> None:
         self.parameters = list(parameters)
-        self.weights = _flatten(self.parameters)
+        self.weights = flatten(self.parameters)
         fused = self.weights.device.type in ("cpu", "cuda")
         self.optimizer = torch.optim.Adam([self.weights], lr=learning_rate, fused=fused)
         self._processes = processes
@@ -74,7 +74,7 @@ class Descent(Generic[B]):
         self.optimizer.step()
 
 
-def _flatten(parameters: Sequence[nn.Parameter]) -> nn.Parameter:
+def flatten(parameters: Sequence[nn.Parameter]) -> nn.Parameter:
     """One tensor that holds all parameters, which become views of it."""
     flat = torch.cat([p.detach().reshape(-1) for p in parameters])
     start = 0

@@ -97,7 +97,9 @@ class AlgorithmEntry:
 
 ALGORITHMS: dict[str, AlgorithmEntry] = {
     "flight": AlgorithmEntry("robo_rl.algorithms.flight", "FlightConfig", "FlightTrainer"),
+    "imitate": AlgorithmEntry("robo_rl.algorithms.imitate", "ImitateConfig", "ImitateTrainer"),
     "ppo": AlgorithmEntry("robo_rl.algorithms.ppo.trainer", "PpoConfig", "PpoTrainer", shares_worlds=True),
+    "sac": AlgorithmEntry("robo_rl.algorithms.sac.trainer", "SacConfig", "SacTrainer"),
 }
 """Every algorithm; a new one is its own files and one line here."""
 

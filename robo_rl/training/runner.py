@@ -1,7 +1,8 @@
 """Runs a training: metrics, checkpoints, resume and the result file.
 
 A run is a folder: `config.yaml`, `checkpoint.pt`, `metrics.jsonl`, `tensorboard/`, `task.py` where the task is from a
-file, and, once training ended, `result.json`; `failed/` holds worlds whose physics failed, if any did.
+file, and, once training ended, `result.json`; `failed/` holds worlds whose physics failed, if any did. Algorithms keep
+there what is too large for a checkpoint, such as a replay memory.
 """
 
 from __future__ import annotations

@@ -28,5 +28,17 @@ CRAZYFLIE_HOVER = Task(
     privileged=FLIGHT_PRIVILEGED,
     any_rate=True,
     teacher=crazyflie.teacher,
-    recommended={"flight": {}},
+    recommended={
+        "flight": {},
+        "sac": {
+            "steps": 4,
+            "updates": 8,
+            "warm_up": 16_384,
+            "lookahead": 5,
+            "reward_scale": 0.2,
+            "target_rate": 0.01,
+            "initial_temperature": 0.2,
+            "iterations": 800,
+        },
+    },
 )

@@ -21,10 +21,12 @@ SMALL = {
     " --actor-hidden 16 --critic-hidden 16",
     "flight": "--worlds 32 --horizon 20 --iterations 30 --warm-up-iterations 12 --warm-up-worlds 64"
     " --warm-up-updates 10 --warm-up-batch 256 --checkpoint-every 5",
+    "sac": "--num-worlds 16 --steps 4 --updates 4 --warm-up 256 --capacity 1024 --batch 32 --iterations 80"
+    " --checkpoint-every 7 --actor-hidden 16 --critic-hidden 16",
     "legged": "--num-worlds 16 --rollout-steps 8 --epochs 1 --minibatches 2 --iterations 50 --checkpoint-every 7"
     " --symmetry augment --actor-hidden 16 --critic-hidden 16",
 }
-TASK = {"ppo": "crazyflie-hover", "flight": "crazyflie-hover", "legged": "go1-velocity-flat"}
+TASK = {"ppo": "crazyflie-hover", "flight": "crazyflie-hover", "sac": "crazyflie-hover", "legged": "go1-velocity-flat"}
 """A training, by the name of its settings; a walking world has a curriculum, and a physics that keeps much."""
 
 pytestmark = pytest.mark.e2e
@@ -54,7 +56,9 @@ def wait_for_lines(process: subprocess.Popen[str], run: Path, lines: int) -> Non
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize(("algorithm", "kills"), [("ppo", (4, 30)), ("flight", (9, 25)), ("legged", (20,))])
+@pytest.mark.parametrize(
+    ("algorithm", "kills"), [("ppo", (4, 30)), ("flight", (9, 25)), ("sac", (20, 50)), ("legged", (20,))]
+)
 def test_killed_and_resumed_equals_uninterrupted(algorithm: str, kills: tuple[int, int], tmp_path: Path) -> None:
     straight, killed = tmp_path / "straight", tmp_path / "killed"
     # What nobody kills needs no process of its own, and the last part of the other goes on in yet another process.

@@ -123,7 +123,9 @@ class Collector:
             if self._mirrored:
                 assert self.mirrors is not None
                 self._mirrored = dict(actor.latent(self.mirrors.observation(seen), self._mirrored)[1])
-            step = acting.advance(*graph.apply_action(action, acting.sensors, acting.state, memory))
+            commands, following = graph.apply_action(action, acting.sensors, acting.state, memory)
+            step = self.blocks.step(commands)
+            acting.settle(step, following)
             done = step.terminated | step.truncated
             rewards.append(step.reward)
             dones.append(done)

@@ -81,7 +81,7 @@ class PpoTrainer(Algorithm):
         ]  # fmt: skip
         """Everything that is trained."""
         self._descent: Descent[Minibatch] = Descent(
-            self.parameters, config.learning_rate, config.update_threads, self._processes
+            self.parameters, config.learning_rate, self._processes, config.update_threads
         )
         self._blocks = blocks
         self._collector = Collector(

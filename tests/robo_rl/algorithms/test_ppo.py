@@ -17,6 +17,7 @@ from robo_rl.algorithms.ppo.minibatches import Minibatch
 from robo_rl.algorithms.ppo.trainer import PpoTrainer
 from robo_rl.algorithms.registry import TrainingDiverged
 from robo_rl.evaluation.flying import evaluate
+from sim.tasks import find_task
 from tests.robo_rl.equality import assert_equal
 from tests.robo_rl.tiny_environment import BrokenWorld, RewardOfOne, point_task
 
@@ -45,6 +46,22 @@ def test_it_learns_to_push_the_point_home(distribution: Literal["clipped", "squa
     assert after.distance.high < 0.05
     assert after.success is not None
     assert after.success.low > 0.95
+
+
+@pytest.mark.slow
+def test_a_quadrotor_learns_from_nothing() -> None:
+    """Without teacher or guide: half a minute of learning does not hover, but it loses far less."""
+    task = find_task("crazyflie-hover")
+    config = PpoConfig(
+        num_worlds=256, iterations=45, rollout_steps=64, minibatches=8, learning_rate=3e-3, target_kl=0.0,
+        discount=0.98, gae_lambda=0.9, initial_std=0.3,
+    )  # fmt: skip
+    trainer = PpoTrainer(config, task, 0)
+    before = evaluate(trainer.graph, task, 200, 12345).episode_return
+    for _ in range(config.iterations):
+        trainer.iterate()
+    after = evaluate(trainer.graph, task, 200, 12345).episode_return
+    assert after.low > before.high + 5.0
 
 
 def slow_advantages(
