@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -12,7 +11,7 @@ import pytest
 
 from real.bridge.client import BridgeClient
 from real.bridge.settings import BridgeSettings
-from tests.real.bridge.bridge_in_thread import BareClient, bridge, make_certificate
+from tests.real.bridge.bridge_in_thread import BareClient, bridge, make_certificate, trusting
 
 pytestmark = pytest.mark.realtime
 
@@ -35,8 +34,7 @@ def test_it_speaks_both_ways_over_tls_with_a_token(tmp_path: Path) -> None:
     certificate, key = make_certificate(tmp_path)
 
     with bridge(BridgeSettings(port=0, token="t", certificate=str(certificate), key=str(key))) as found:
-        trusted = ssl.create_default_context(cafile=str(certificate))
-        client = BareClient(found, ssl=trusted, additional_headers={"Authorization": "Bearer t"})
+        client = BareClient(found, ssl=trusting(certificate), additional_headers={"Authorization": "Bearer t"})
         client.send({"op": "subscribe", "topic": "/out", "type": STRING})
         client.send({"op": "advertise", "topic": "/in", "type": STRING})
         client.settle()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
 from real.bridge.settings import BridgeSettings
-from tests.real.bridge.bridge_in_thread import BareClient, bridge, make_certificate
+from tests.real.bridge.bridge_in_thread import BareClient, bridge, make_certificate, trusting
 
 pytestmark = pytest.mark.realtime
 
@@ -240,7 +239,7 @@ def test_tls(tmp_path: Path) -> None:
     certificate, key = make_certificate(tmp_path)
     with bridge(BridgeSettings(port=0, certificate=str(certificate), key=str(key))) as found:
         assert found.startswith("wss://")
-        client = BareClient(found, ssl=ssl.create_default_context(cafile=str(certificate)))
+        client = BareClient(found, ssl=trusting(certificate))
         assert client.settle() == []
         client.close()
 
