@@ -12,15 +12,15 @@ from deploy.errors import BundleError
 
 
 def check_replaceable(
-    out: Path, own: frozenset[str], what: str = "a bundle", mend: str = "choose another --out"
+    out: Path, own: frozenset[str], what: str = "a bundle", fix: str = "choose another --out"
 ) -> None:
     """Raise BundleError when `out` exists and holds anything but what `own` names, which writing would destroy."""
     if out.is_symlink() or (out.exists() and not out.is_dir()):
-        raise BundleError(f"{out} exists and is no folder; {mend}")
+        raise BundleError(f"{out} exists and is no folder; {fix}")
     if out.is_dir():
         foreign = sorted(entry.name for entry in out.iterdir() if entry.name not in own)
         if foreign:
-            raise BundleError(f"{out} holds {foreign[0]!r}, which is no part of {what}; {mend}")
+            raise BundleError(f"{out} holds {foreign[0]!r}, which is no part of {what}; {fix}")
 
 
 def replace_folder(out: Path, files: Mapping[str, bytes], check: Callable[[Path], object]) -> None:
@@ -28,8 +28,8 @@ def replace_folder(out: Path, files: Mapping[str, bytes], check: Callable[[Path]
 
     The files go to a temporary folder beside `out`, reach the disk, pass `check`, and take the name by a rename. On any
     failure the temporary folder is removed and `out` is what it was; a full disk or a missing right is a BundleError.
-    Renames can't swap two folders portably, so for an instant the name is free: a reader then finds no folder, never a
-    mixed one.
+    Renames can't swap two folders portably, so for a moment the name is free: a reader then finds no folder, never a
+    mixture.
     """
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

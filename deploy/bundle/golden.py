@@ -1,12 +1,12 @@
-"""Recorded sensors: the episodes that prove an export, and the golden episode that every bundle carries.
+"""Recorded sensors: the episodes that an export is compared on, and the golden episode that every bundle carries.
 
 The golden file is an npz of arrays over T steps: `reset` [T] bool (true where the policy's state was reset before the
 step), `sensor.<name>` [T, dim] float32 in the sensor's unit, `state.<name>` [T, dim] float32 that the step started
 from, and `command.<name>` [T, dim] float32 in the command's unit, as PyTorch computed them.
 
-The states are there because a policy that feeds its own actions back may amplify rounding from step to step, where only
-the robot in the loop would damp it: each step is compared on its own, and the state it leaves with the one that the
-next step started from.
+The states are there because a policy that feeds its own actions back may amplify rounding from step to step, which only
+the robot in the loop would damp: each step is compared on its own, and its next state with the one that the next step
+started from.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 TOLERANCE = 1e-5
 """Largest |d| of a command divided by its range (high - low), and of a state, between two runs of one policy."""
-_MEND = "copy the bundle anew, or export the policy again"
+_COPY_AGAIN = "copy the bundle again, or export the policy again"
 
 
 @dataclass(frozen=True)
@@ -90,12 +90,14 @@ class Golden:
         wanted = {"reset", *dims}
         if set(arrays) != wanted:
             odd = sorted(set(arrays) ^ wanted)
-            raise BundleError(f"golden.npz: arrays {', '.join(odd)} are missing or unknown; {_MEND}")
+            raise BundleError(f"golden.npz: arrays {', '.join(odd)} are missing or unknown; {_COPY_AGAIN}")
         reset = arrays.pop("reset")
         if reset.dtype != np.bool_ or reset.ndim != 1 or reset.size < 2:
-            raise BundleError(f"golden.npz: reset is {reset.dtype} {reset.shape}, expected bool [T], T > 1; {_MEND}")
+            raise BundleError(
+                f"golden.npz: reset is {reset.dtype} {reset.shape}, expected bool [T], T > 1; {_COPY_AGAIN}"
+            )
         if not reset[0] or not reset[1:].any():
-            raise BundleError(f"golden.npz: the episode must start with a reset and hold another one; {_MEND}")
+            raise BundleError(f"golden.npz: the episode must start with a reset and hold another one; {_COPY_AGAIN}")
         series = {name: _checked(name, values, (reset.size, dims[name])) for name, values in arrays.items()}
         return Golden(
             reset.astype(np.bool_),
@@ -119,21 +121,25 @@ def _read_npz(data: bytes) -> dict[str, NDArray[np.generic]]:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except Exception as error:  # zipfile, zlib and numpy raise a dozen kinds on a damaged or hostile file.
-        raise BundleError(f"golden.npz can't be read ({first_line(error)}); {_MEND}") from None
+    except Exception as error:  # zipfile, zlib and numpy raise a dozen exception types on a damaged or hostile file.
+        raise BundleError(f"golden.npz can't be read ({first_line(error)}); {_COPY_AGAIN}") from None
 
 
 def _checked(name: str, values: NDArray[np.generic], shape: tuple[int, int]) -> Floats:
     if values.dtype != np.float32 or values.shape != shape:
-        raise BundleError(f"golden.npz: {name} is {values.dtype} {values.shape}, expected float32 {shape}; {_MEND}")
+        raise BundleError(
+            f"golden.npz: {name} is {values.dtype} {values.shape}, expected float32 {shape}; {_COPY_AGAIN}"
+        )
     floats = values.astype(np.float32)
     if not np.isfinite(floats).all():
-        raise BundleError(f"golden.npz: {name} holds values that are not finite; {_MEND}")
+        raise BundleError(f"golden.npz: {name} holds values that are not finite; {_COPY_AGAIN}")
     return floats
 
 
 def _reset_checked(states: Floats, entry: StateSpec, reset: NDArray[np.generic]) -> Floats:
     rows = states[reset.astype(np.bool_)]
     if not (rows == np.asarray(entry.reset, np.float32)).all():
-        raise BundleError(f"golden.npz: state.{entry.name} does not start from the manifest's reset value; {_MEND}")
+        raise BundleError(
+            f"golden.npz: state.{entry.name} does not start from the manifest's reset value; {_COPY_AGAIN}"
+        )
     return states

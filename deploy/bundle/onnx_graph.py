@@ -1,7 +1,7 @@
-"""What a bundle's ONNX graph may hold: float32 alone, finite weights, a small set of operators, and nothing of the
-machine it was made on. This module is the only one that imports `onnx`; the reader on a robot does without.
+"""What a bundle's ONNX graph may hold: float32 alone, finite weights, a small set of operators, and no trace of the
+machine it was made on. Of the bundle's modules only this one imports `onnx`; the reader on a robot needs none.
 
-The set is small on purpose: a C generator has to write each operator again.
+The set is small on purpose: the C generator implements each operator again.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def load(data: bytes) -> onnx.ModelProto:
     try:
         return onnx.load_model_from_string(data)
     except Exception as error:  # protobuf's DecodeError is not importable without depending on protobuf itself.
-        raise BundleError(f"policy.onnx can't be parsed ({error}); copy the bundle anew, or export again") from None
+        raise BundleError(f"policy.onnx can't be parsed ({error}); copy the bundle again, or export again") from None
 
 
 def _drop_repeated_clips(graph: onnx.GraphProto) -> None:

@@ -1,4 +1,4 @@
-"""The bundle's reader: a folder of policy.onnx, manifest.json and golden.npz, refused unless everything in it holds.
+"""The bundle's reader: a folder of policy.onnx, manifest.json and golden.npz, refused unless all of it is consistent.
 
 Needs numpy and onnxruntime alone. `load_bundle` reads each file once and checks and loads the very same bytes.
 """
@@ -21,12 +21,12 @@ POLICY_FILE = "policy.onnx"
 MANIFEST_FILE = "manifest.json"
 GOLDEN_FILE = "golden.npz"
 FILES = (POLICY_FILE, MANIFEST_FILE, GOLDEN_FILE)
-_MEND = "copy the bundle anew, or export the policy again"
+_COPY_AGAIN = "copy the bundle again, or export the policy again"
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A verified policy: where it came from, what it needs and may do, and the runtime that steps it."""
+    """A verified policy: its folder, its manifest and the runtime that steps it."""
 
     path: Path
     manifest: Manifest
@@ -35,7 +35,7 @@ class Bundle:
 
 @dataclass(frozen=True)
 class Replay:
-    """What a golden replay found: the largest |d| of each output, as a share of its range and in its own unit.
+    """The differences of a golden replay: the largest |d| of each output, as a share of its range and in its own unit.
 
     Outputs are commands and `next_state.<name>`; states are normalised, both of their figures are the same.
     """
@@ -50,7 +50,7 @@ class Replay:
 
 
 def load_bundle(path: Path | str) -> Bundle:
-    """Read and verify a bundle. Raises BundleError, one line naming the mend, unless all of it holds:
+    """Read and verify a bundle. Raises BundleError, one line that says how to fix it, unless all of these hold:
 
     files, manifest digest and schema, hashes of network and golden episode, names and shapes, and a golden replay whose
     commands stay within 1e-5 of their range, and whose states within 1e-5.
@@ -73,11 +73,13 @@ def read_files(folder: Path) -> dict[str, bytes]:
         raise BundleError(f"{folder} is a file; expected the folder that `robo-rl export` wrote")
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
-        raise BundleError(f"{folder} is no bundle, it lacks {', '.join(missing)}; {_MEND}")
+        raise BundleError(f"{folder} is no bundle, it lacks {', '.join(missing)}; {_COPY_AGAIN}")
     try:
         return {name: (folder / name).read_bytes() for name in FILES}
     except OSError as error:
-        raise BundleError(f"{folder} can't be read ({error.strerror}); mend its permissions, or {_MEND}") from None
+        raise BundleError(
+            f"{folder} can't be read ({error.strerror}); correct its permissions, or {_COPY_AGAIN}"
+        ) from None
 
 
 def parse_manifest(data: bytes) -> Manifest:
@@ -85,7 +87,7 @@ def parse_manifest(data: bytes) -> Manifest:
     try:
         text = data.decode()
     except UnicodeDecodeError:
-        raise BundleError(f"{MANIFEST_FILE} is no UTF-8 text; {_MEND}") from None
+        raise BundleError(f"{MANIFEST_FILE} is no UTF-8 text; {_COPY_AGAIN}") from None
     return Manifest.from_json(text)
 
 
@@ -94,11 +96,13 @@ def check_hashes(files: dict[str, bytes], manifest: Manifest) -> None:
     wanted = {POLICY_FILE: manifest.identity.policy_sha256, GOLDEN_FILE: manifest.identity.golden_sha256}
     for name, digest in wanted.items():
         if hashlib.sha256(files[name]).hexdigest() != digest:
-            raise BundleError(f"{name} is damaged or of another bundle, its SHA-256 is not the manifest's; {_MEND}")
+            raise BundleError(
+                f"{name} is damaged or of another bundle, its SHA-256 is not the manifest's; {_COPY_AGAIN}"
+            )
 
 
 def replay(session: PolicySession, golden: Golden) -> Replay:
-    """Take every golden step alone, from the state it was recorded with, as a batch of one robot.
+    """Replay every golden step alone, from the state it was recorded with, as a batch of one robot.
 
     Compared are all commands, and each next state with the state of the following step, except where that was reset.
     """
@@ -118,11 +122,11 @@ def replay(session: PolicySession, golden: Golden) -> Replay:
 
 def compare(manifest: Manifest, golden: Golden, outputs: Mapping[str, Floats]) -> Replay:
     """The differences between `outputs` [T, dim] by ONNX name and the golden episode."""
-    goes_on = ~golden.reset[1:]
+    continued = ~golden.reset[1:]
     pairs = {name: (outputs[name], values) for name, values in golden.commands.items()}
     for name, values in golden.states.items():
         output = f"next_state.{name}"
-        pairs[output] = (outputs[output][:-1][goes_on], values[1:][goes_on])
+        pairs[output] = (outputs[output][:-1][continued], values[1:][continued])
     spans = manifest.spans()
     return Replay(
         len(golden),
@@ -132,7 +136,7 @@ def compare(manifest: Manifest, golden: Golden, outputs: Mapping[str, Floats]) -
 
 
 def drift(session: PolicySession, golden: Golden) -> float:
-    """How far a runtime that carries its own state strays from the golden commands, as a share of their range.
+    """The largest deviation of a runtime with its own state from the golden commands, as a share of their range.
 
     For information: a policy that feeds its actions back may amplify rounding where no robot closes the loop.
     """
@@ -146,7 +150,7 @@ def drift(session: PolicySession, golden: Golden) -> float:
 
 
 def check_replay(result: Replay, manifest: Manifest) -> None:
-    """Refuse a policy that does not give the commands it gave when it was exported."""
+    """Refuse a policy whose commands are not those of its export."""
     if result.worst > TOLERANCE:
         name = max(result.normalised, key=lambda key: result.normalised[key])
         unit = next((f" {c.unit}" for c in manifest.commands if c.name == name), "")

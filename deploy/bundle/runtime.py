@@ -19,7 +19,7 @@ from deploy.bundle.manifest import Manifest
 from deploy.errors import BundleError, PolicyInputError, first_line
 
 _QUIET = 4
-"""onnxruntime's log level "fatal": a model it can't load is reported once, as an exception."""
+"""onnxruntime's log level "fatal": a model that it can't load is reported once, as an exception."""
 
 
 class PolicySession:
@@ -31,8 +31,8 @@ class PolicySession:
     def __init__(self, model: bytes, manifest: Manifest) -> None:
         self.manifest = manifest
         options = ort.SessionOptions()
-        # One thread and no spinning: a policy of some ten thousand weights is done before a second thread wakes up, and
-        # a control loop must not share its core with a spinning pool.
+        # One thread and no spinning: a policy of some ten thousand weights is computed before a second thread wakes up,
+        # and a control loop must not share its core with a spinning pool.
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
@@ -70,7 +70,7 @@ class PolicyRuntime:
     """A policy that controls one robot and carries its state from step to step.
 
     It is called `substeps` times a control period, 1 by default. All calls of a period read the same state, which then
-    becomes what each state's `between` says: docs/bundle.md, "Calling faster".
+    becomes what the state's `between` says: docs/bundle.md, "Calling faster".
     """
 
     def __init__(self, session: PolicySession, substeps: int = 1) -> None:
@@ -86,11 +86,11 @@ class PolicyRuntime:
         return PolicyRuntime(self.session, substeps)
 
     def reset(self) -> None:
-        """Set every state to its reset value and begin a period; do so whenever the policy takes over."""
+        """Set every state to its reset value and begin a period; call it whenever the policy takes over."""
         self._state = self.session.initial_state(1)
         self._pooled: dict[str, Floats] = {}
         self.substep = 0
-        """The calls made so far in the present period."""
+        """The calls made so far in the current period."""
 
     @property
     def state(self) -> dict[str, Floats]:
@@ -101,8 +101,8 @@ class PolicyRuntime:
         """One call: commands by name [dim] float32 for sensors by name [dim], in the manifest's units.
 
         Sensors that the policy does not read are ignored. Raises PolicyInputError, and leaves the state as it was, when
-        a sensor is missing, of the wrong shape or not finite. Commands are as the network gave them: limits are checked
-        by the safety supervisor.
+        a sensor is missing, of the wrong shape or not finite. Commands are not limited here: the safety supervisor
+        does that.
         """
         row = {s.name: _row(sensors, s.name, s.dim) for s in self.manifest.sensors}
         commands, following = self.session.evaluate(row, self._state)
@@ -110,7 +110,7 @@ class PolicyRuntime:
         return {name: value[0] for name, value in commands.items()}
 
     def _carry(self, following: dict[str, Floats]) -> None:
-        """Pool what a call leaves behind, and take it for the state when the period is over."""
+        """Pool a call's next states; at the end of the period they become the state."""
         if self.substeps == 1:
             self._state = following
             return
@@ -161,9 +161,9 @@ def _output_dims(manifest: Manifest) -> dict[str, int]:
 
 def _check_signature(kind: str, found: list[ort.NodeArg], wanted: dict[str, int]) -> None:
     names = [node.name for node in found]
-    mend = "the manifest belongs to another network; export the policy again"
+    fix = "the manifest belongs to another network; export the policy again"
     if names != list(wanted):
-        raise BundleError(f"policy.onnx has {kind}s {names}, its manifest says {list(wanted)}; {mend}")
+        raise BundleError(f"policy.onnx has {kind}s {names}, its manifest says {list(wanted)}; {fix}")
     for node in found:
         shape = list(node.shape)
         # A dynamic batch is a symbol (text) or unknown (None); a number would fix it.
@@ -171,5 +171,5 @@ def _check_signature(kind: str, found: list[ort.NodeArg], wanted: dict[str, int]
         if not good or node.type != "tensor(float)":
             raise BundleError(
                 f"policy.onnx has {kind} {node.name!r} {node.type} {shape}, "
-                f"its manifest says tensor(float) ['batch', {wanted[node.name]}]; {mend}"
+                f"its manifest says tensor(float) ['batch', {wanted[node.name]}]; {fix}"
             )

@@ -1,4 +1,4 @@
-"""Everything that can be checked of a bundle without training it again, check by check, for `robo-rl verify`."""
+"""Every check of a bundle that needs no training, one by one, for `robo-rl verify`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from deploy.errors import BundleError
 
 @dataclass(frozen=True)
 class Check:
-    """One check: whether it held, and what was found."""
+    """One check: whether it passed, and what was found."""
 
     name: str
     ok: bool
@@ -58,8 +58,8 @@ class VerifyReport:
 
 
 def verify_bundle(path: Path | str) -> VerifyReport:
-    """Check a bundle one thing at a time. A check that fails is in the report, with the mend; later checks that need
-    what it would have given are left out. Raises BundleError when `path` is no folder."""
+    """Check a bundle one thing at a time. A check that fails is in the report, with how to fix it; later checks
+    that need its result are left out. Raises BundleError when `path` is no folder."""
     folder = Path(path)
     if not folder.is_dir():
         read_files(folder)  # Raises with the message that fits.
@@ -103,8 +103,8 @@ def _check_graph(report: VerifyReport, data: bytes) -> None:
     try:
         from deploy.bundle import onnx_graph
     except ModuleNotFoundError:
-        # A robot's computer has no onnx: there the hashes and the golden replay vouch for the weights.
-        report.checks.append(Check("weights", True, "not looked into: install robo-rl[train] to check each weight"))
+        # A robot's computer has no onnx: there the hashes and the golden replay cover the weights.
+        report.checks.append(Check("weights", True, "not checked: install robo-rl[train] to check each weight"))
         return
 
     def check() -> dict[str, int]:
@@ -157,7 +157,7 @@ def _check_batch(session: PolicySession, golden: Golden) -> Replay:
 def _check_limits(manifest: Manifest, golden: Golden) -> None:
     for entry in manifest.commands:
         values, span = golden.commands[entry.name].astype(np.float64), np.subtract(entry.high, entry.low)
-        # Float32 rounds a bound such as 2272.6 by up to 6e-8 of it, which is no command outside its limits.
+        # Float32 rounds a bound such as 2272.6 by up to 6e-8 of it: such a command is within its limits.
         slack = 1e-6 * span
         if (values < entry.low - slack).any() or (values > entry.high + slack).any():
             raise BundleError(

@@ -126,7 +126,7 @@ class _ByPosition(nn.Module):
 
     def __init__(self, graph: PolicyGraph) -> None:
         super().__init__()
-        self.policy = graph  # Not `self.graph`: torch.fx takes that name for its own on the traced module.
+        self.policy = graph  # Not `self.graph`: torch.fx uses that name on the traced module.
         self.sensor_names = [s.name for s in graph.used_sensors]
         self.state_names = [s.name for s in graph.states]
 
@@ -141,7 +141,7 @@ class _ByPosition(nn.Module):
 def _trace(policy: PolicyGraph) -> onnx.ModelProto:
     """The ONNX model of the graph, batch dynamic, constants folded."""
     dims = [s.dim for s in policy.used_sensors] + [s.dim for s in policy.states]
-    # Three rows, because torch.export takes a batch of 0 or 1 for a constant.
+    # Three rows, because torch.export treats a batch of 0 or 1 as a constant.
     examples = tuple(torch.full((3, dim), 0.5) for dim in dims)
     inputs = [s.name for s in policy.used_sensors] + [f"state.{s.name}" for s in policy.states]
     outputs = [c.name for c in policy.commands] + [f"next_state.{s.name}" for s in policy.states]
@@ -151,7 +151,7 @@ def _trace(policy: PolicyGraph) -> onnx.ModelProto:
     try:
         logger.setLevel(logging.ERROR)
         with warnings.catch_warnings():
-            # They speak of the exporter's own internals and of torchvision; what counts is checked on the result.
+            # The warnings concern the exporter's internals and torchvision; the result is checked below.
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 _ByPosition(policy).eval(),
@@ -164,7 +164,7 @@ def _trace(policy: PolicyGraph) -> onnx.ModelProto:
                 optimize=True,
                 verbose=False,
             )
-    except Exception as error:  # The exporter raises kinds of its own, wrapped around whatever a term raised.
+    except Exception as error:  # The exporter wraps an exception of a term in its own types.
         cause = _root(error)
         raise BundleError(
             f"the policy can't be exported: {type(cause).__name__}: {first_line(cause)}; "
@@ -181,8 +181,8 @@ def _trace(policy: PolicyGraph) -> onnx.ModelProto:
 def _check_policy(graph: object) -> None:
     if not isinstance(graph, PolicyGraph):
         raise NotAPolicyError(
-            f"only a PolicyGraph can be exported, got {type(graph).__name__}: critics, teachers and whatever reads "
-            "Truth live in the simulator; distil the teacher into a policy of Sensors"
+            f"only a PolicyGraph can be exported, got {type(graph).__name__}: critics, teachers and all else that "
+            "reads Truth stay in the simulator; distil the teacher into a policy of Sensors"
         )
     if not all_finite(graph):
         raise BundleError("the policy's weights are not all finite, training diverged; export an earlier checkpoint")
@@ -241,18 +241,18 @@ def _compare(policy: PolicyGraph, session: PolicySession, visited: Episode) -> t
     if wrong.normalised > TOLERANCE:
         rounding = _rounding(policy, *inputs[wrong.output], spans)
         if rounding > 0.1 * wrong.normalised:
-            mend = f"PyTorch itself is off by {rounding:.2g} from float64: train smaller weights or squashed actions"
+            fix = f"PyTorch itself is off by {rounding:.2g} from float64: train smaller weights or squashed actions"
         else:
-            mend = "rounding does not explain it: a term or layer behaves otherwise when it is exported"
+            fix = "rounding does not explain it: a term or layer behaves differently when it is exported"
         raise BundleError(
             f"onnxruntime differs from PyTorch: {wrong.output} by {wrong.si:.3g} {wrong.unit} "
-            f"({wrong.normalised:.2g} of its range, allowed is {TOLERANCE:.0e}); {mend}"
+            f"({wrong.normalised:.2g} of its range, allowed is {TOLERANCE:.0e}); {fix}"
         )
     return parity
 
 
 def _rounding(policy: PolicyGraph, sensors: Sensors, state: State, spans: Mapping[str, tuple[float, ...]]) -> float:
-    """How far float32 takes PyTorch itself from float64, as a share of the range: the conditioning of the network."""
+    """How far PyTorch itself is from float64 in float32, as a share of the range: the conditioning of the network."""
     exact = copy.deepcopy(policy).double()
     double = Sensors({k: v.double() for k, v in sensors.items()}), State({k: v.double() for k, v in state.items()})
     with torch.no_grad():

@@ -1,6 +1,6 @@
-"""A robot's own connection to a bridge: a small client beside roslibpy, in a thread of its own.
+"""A robot's own connection to a bridge: a small client beside roslibpy, in a separate thread.
 
-It keeps the newest message of a topic and no more, so that a bridge that was frozen gets no old readings.
+It keeps only the newest message of a topic, so that a bridge that was frozen gets no old readings.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class BridgeClient:
     def publish(self, messages: Mapping[str, Mapping[str, Any]]) -> None:
         """Send one message each on some topics, in order; what waits for the same topic is replaced. Any thread."""
         if self._connected:
-            with contextlib.suppress(RuntimeError):  # The loop may have been closed a moment ago.
+            with contextlib.suppress(RuntimeError):  # The loop may just have been closed.
                 self._loop.call_soon_threadsafe(self._put, messages)
 
     def wait(self, seconds: float) -> bool:
@@ -92,7 +92,7 @@ class BridgeClient:
         self._loop.close()
 
     async def _stay_connected(self) -> None:
-        complained = False
+        reported = False
         while True:
             try:
                 async with connect(
@@ -104,12 +104,12 @@ class BridgeClient:
                     close_timeout=0.2,
                     write_limit=_WRITE_BUFFER_BYTES,
                 ) as connection:
-                    complained = False
+                    reported = False
                     await self._serve(connection)
             except (OSError, WebSocketException, TimeoutError) as error:
-                if not complained:
+                if not reported:
                     print(f"robot: no connection to {self._url} ({error}); trying again", file=sys.stderr, flush=True)
-                    complained = True
+                    reported = True
             finally:
                 self._connected = False
             await asyncio.sleep(_RETRY_DELAY)

@@ -9,7 +9,7 @@ from typing import Any
 
 
 class FragmentError(ValueError):
-    """A fragment that contradicts the ones before it, or too much waiting to be joined."""
+    """A fragment that contradicts earlier ones, or too many that wait to be joined."""
 
 
 def cut(text: str, size: float, identity: str) -> Iterator[str]:

@@ -1,6 +1,6 @@
-"""What waits to be sent to one client: answers in order, and for each topic only as much as the client asked for.
+"""Messages that wait for one client: answers in order, and for each topic only as many as the client asked for.
 
-A slow client must not make a reading old: with queue_length 1 it gets the newest message whenever it is ready again.
+A slow client with queue_length 1 gets the newest message whenever it is ready again.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The rosbridge operations, without any network: who publishes what, who gets it, who answers which service.
 
-Faithful to servers as they are: a bad publish or subscribe is dropped without a word to the client, only a failed
-service call is answered (result false, values a string). What was dropped is logged on this side.
+As in real servers, a bad publish or subscribe is dropped silently, and only a failed service call is answered (result
+false, values a string). What was dropped is logged on this side.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Router:
         """Carry out one operation of `client`.
 
         Raises:
-            Refused: The operation is unknown or can't be carried out; the client is told nothing.
+            Refused: The operation is unknown or can't be carried out; the client gets no reply.
         """
         act = self._operations.get(str(operation.get("op")))
         if act is None:
@@ -86,7 +86,7 @@ class Router:
         act(client, operation)
 
     def forget(self, client: Client) -> None:
-        """Drop everything that belongs to a client that has gone."""
+        """Drop everything that belongs to a client that has disconnected."""
         for name in list(self._topics):
             topic = self._topics[name]
             topic.publishers.discard(client)
@@ -205,13 +205,13 @@ def _lane_options(operation: Mapping[str, Any]) -> LaneOptions:
             raise Refused(f"subscribe: {name} is {given!r}, expected a whole number from 0")
         numbers[name] = given
     if operation.get("compression", "none") not in ("none", None):
-        raise Refused(f"subscribe: compression {operation['compression']!r}; this bridge speaks plain JSON only")
+        raise Refused(f"subscribe: compression {operation['compression']!r}; this bridge takes plain JSON only")
     size = float(numbers["fragment_size"]) or math.inf
     return LaneOptions(numbers["throttle_rate"] / 1000.0, numbers["queue_length"], size)
 
 
 def _strictest(lanes: Mapping[str, LaneOptions]) -> LaneOptions:
-    """Several subscriptions of one client to one topic share a lane: the least of each option counts, as in servers."""
+    """Several subscriptions of a client to a topic share a lane: the smallest of each option counts, as in servers."""
     every = list(lanes.values())
     return LaneOptions(
         min(lane.throttle for lane in every),

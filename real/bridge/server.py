@@ -31,8 +31,8 @@ from real.bridge.services import Services
 from real.bridge.settings import BridgeSettings
 from real.ros.connection import read_token
 
-# A frozen or slow client should fill as little as possible below us: what waits in the system's buffers can't be
-# replaced by a newer reading any more.
+# A frozen or slow client should have as little as possible in the system's buffers: what waits there can't be replaced
+# by a newer reading.
 _SOCKET_BUFFER_BYTES = 65536
 _WRITE_BUFFER_BYTES = 16384
 
@@ -104,7 +104,7 @@ class _Bridge:
         return None
 
     async def connection(self, connection: ServerConnection) -> None:
-        """Serve one client until it goes."""
+        """Serve one client until it disconnects."""
         raw = connection.transport.get_extra_info("socket")
         if raw is not None:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER_BYTES)
@@ -123,7 +123,7 @@ class _Bridge:
             sender.cancel()
             self._clients -= 1
             self._router.forget(client)
-            LOGGER.info("%s gone", client.name)
+            LOGGER.info("%s disconnected", client.name)
 
     async def _receive(self, connection: ServerConnection, client: Client) -> None:
         joiner = Joiner(self._settings.max_message_bytes)
@@ -164,7 +164,7 @@ async def _send_all(connection: ServerConnection, outbox: Outbox, wake: asyncio.
 def _decode(frame: str | bytes) -> Mapping[str, Any]:
     """Parse one frame. JSON as Python reads it: NaN and Infinity pass, as they do in servers written in Python."""
     if isinstance(frame, bytes):
-        raise Refused("binary frame; this bridge speaks plain JSON only")
+        raise Refused("binary frame; this bridge takes plain JSON only")
     try:
         operation = json.loads(frame)
     except (ValueError, RecursionError):

@@ -26,7 +26,7 @@ class _Call:
 
 
 class Services:
-    """Who provides which service, and which calls are under way. `timeout` s fails an unanswered call."""
+    """Who provides which service, and which calls are pending. A call without an answer fails after `timeout` s."""
 
     def __init__(self, timeout: float, call_later: Callable[[float, Callable[[], None]], asyncio.TimerHandle]) -> None:
         self._timeout = timeout
@@ -71,7 +71,7 @@ class Services:
         self._finish(identity, succeeded, values)
 
     def forget(self, client: Client) -> None:
-        """A client has gone: fail the calls that it would have answered."""
+        """A client has disconnected: fail the calls that it would have answered."""
         for service in [name for name, provider in self._providers.items() if provider is client]:
             del self._providers[service]
         for identity, call in list(self._calls.items()):

@@ -24,7 +24,7 @@ class BridgeSettings:
     token: str = ""
     """Clients must send `Authorization: Bearer <token>`; empty asks for none. `@FILE` reads the token from a file."""
     certificate: str = ""
-    """PEM file with the TLS certificate chain; with `key` the bridge speaks wss."""
+    """PEM file with the TLS certificate chain; with `key` the bridge serves wss."""
     key: str = ""
     """PEM file with the TLS private key."""
     allowed_origins: tuple[str, ...] = ()
@@ -39,7 +39,7 @@ class BridgeSettings:
     """Time in s after which an unanswered service call fails."""
     unknown_types: Literal["refuse", "pass"] = "refuse"
     """What to do with message types that are not defined in real/ros/definitions.py: refuse them silently, as a server
-    that lacks the package does, or pass them through unchecked."""
+    without the package does, or pass them through unchecked."""
 
     def __post_init__(self) -> None:
         check_version(self.ros_version)

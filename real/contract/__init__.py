@@ -1,1 +1,1 @@
-"""What drivers, missions and the control loop agree on."""
+"""The interfaces between drivers, missions and the control loop."""

@@ -1,5 +1,4 @@
-"""What happened in a flight: every cause once, with its count, so that a fault that repeats does not flood the
-record."""
+"""What happened in a session: every cause once, with its count, so that a repeated fault does not flood the record."""
 
 from __future__ import annotations
 
@@ -12,7 +11,7 @@ from real.contract.state_machine import State, Trigger
 
 
 class Fault(NamedTuple):
-    """One finding: its cause (a key of REACTIONS), the value found, the limit it breaks, and words on where."""
+    """One finding: its cause (a key of REACTIONS), the value found, the limit it exceeds, and where."""
 
     cause: str
     value: float | None = None
@@ -61,11 +60,11 @@ Listener = Callable[[float, Fault, Event], None]
 
 
 class EventLog:
-    """Collects findings by cause. `listener` hears of the first finding of a cause and then of one a second at most."""
+    """Collects findings by cause. `listener` gets the first finding of a cause, and then at most one a second."""
 
     def __init__(self, listener: Listener | None = None, repeat_after: float = 1.0) -> None:
         self._events: dict[str, Event] = {}
-        self._told: dict[str, float] = {}
+        self._reported: dict[str, float] = {}
         self._listener = listener
         self._repeat_after = repeat_after
 
@@ -75,7 +74,7 @@ class EventLog:
         return tuple(self._events.values())
 
     def record(self, time: float, state: State, fault: Fault, fired: Trigger | None = None, count: int = 1) -> None:
-        """Note a finding, or `count` alike; `fired` is the trigger that it fired, if it did."""
+        """Record a finding, or `count` equal ones; `fired` is the trigger that it fired, if it did."""
         if fault.cause not in REACTIONS:
             raise ValueError(f"{fault.cause!r} is no known cause; known: {', '.join(REACTIONS)}")
         event = self._events.get(fault.cause)
@@ -86,7 +85,9 @@ class EventLog:
             event.last = time
             event.count += count
             event.trigger = event.trigger or fired
-        told = self._told.get(fault.cause)
-        if self._listener is not None and (told is None or fired is not None or time - told >= self._repeat_after):
-            self._told[fault.cause] = time
+        reported = self._reported.get(fault.cause)
+        if self._listener is not None and (
+            reported is None or fired is not None or time - reported >= self._repeat_after
+        ):
+            self._reported[fault.cause] = time
             self._listener(time, fault, event)

@@ -252,14 +252,14 @@ _TABLE = (
 REACTIONS: Mapping[str, Reaction] = MappingProxyType({reaction.cause: reaction for reaction in _TABLE})
 
 REQUESTS = frozenset({"duration_over", "stop_requested"})
-"""The causes that end a flight as the user wished it; any other one that fires a trigger is a safety event."""
+"""The causes that end a run as the user asked; any other one that fires a trigger is a safety event."""
 
 BEFORE_FLIGHT = frozenset({"connect_failed", "gains_differ", "arming_refused"})
-"""The causes that keep a flight from beginning: the state stays IDLE."""
+"""The causes that keep a run from beginning: the state stays IDLE."""
 
 
 def markdown_table() -> str:
-    """The table as docs/safety.md carries it."""
+    """The table as docs/safety.md shows it."""
     rows = [
         "| cause | what is checked | limit | detected within | leads to | what the robot receives |",
         "|---|---|---|---|---|---|",

@@ -30,7 +30,7 @@ class LinkDown(ConnectionError):
 
 
 @dataclass(frozen=True)
-class Reading:
+class RobotReading:
     """One state of the robot as it was measured."""
 
     sensors: Mapping[str, Array]
@@ -107,13 +107,13 @@ class Robot(Protocol):
         changes nothing for a robot that needs no arming. Never raises.
         """
 
-    def read(self) -> Reading | None:
+    def read(self) -> RobotReading | None:
         """The newest reading, the same one again if nothing newer came, or None before the first."""
 
     def link(self) -> LinkStatus:
         """The state of the link as of now."""
 
-    def write(self, command: Mapping[str, Array], reading: Reading) -> None:
+    def write(self, command: Mapping[str, Array], reading: RobotReading) -> None:
         """Send one command: name -> array [dim] in SI units, computed from `reading`.
 
         The stamp of `reading` is echoed, so that the robot can measure the command's age on its own clock. Nothing is

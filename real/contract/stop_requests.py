@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as requests that the control loop reads: the first asks for a landing, the second for a stop at
+"""SIGINT and SIGTERM as requests that the control loop reads: the first asks it to come to rest, the second to stop at
 once."""
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from real.timing.schedule import Clock, MonotonicClock
 
 ONE_REQUEST = 0.2
-"""Signals within this time in s of each other are one request: a terminal and a parent process may both pass one on."""
+"""Signals within this time in s of each other are one request: a terminal and a parent process may both send one."""
 
 
 class StopRequests:

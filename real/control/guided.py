@@ -15,7 +15,7 @@ from policies.errors import UserError
 from policies.specs import CommandSpec, SensorSpec
 from real.contract.goal import Target
 from real.contract.offer import MOTORS, POSITION_TARGET, VELOCITY_TARGET, Signal
-from real.contract.robot import Array, Reading
+from real.contract.robot import Array, RobotReading
 from real.contract.state_machine import State, Trigger
 from real.missions.flight import KIND, Flight
 from real.missions.mission import Advance, OwnCommand
@@ -69,7 +69,7 @@ class GuidedFlight(Flight):
         super().__init__(manifest, setpoint, duration, ground)
         self._follower = follower
 
-    def begin(self, now: float, reading: Reading) -> None:
+    def begin(self, now: float, reading: RobotReading) -> None:
         """The setpoint's origin is where the vehicle is."""
         super().begin(now, reading)
         if self._follower is not None:
@@ -78,11 +78,11 @@ class GuidedFlight(Flight):
     def goal(self, now: float, state: State) -> Target:
         """The target in the world frame."""
         own = super().goal(now, state)
-        # A landing begins where the target was at last, so that only one that has begun has a target of its own.
+        # A landing begins at the last target, so until then the follower gives it.
         return own if self._follower is None or self.landing else self._follower.target(now, own)
 
-    def notices(self, now: float, state: State) -> Sequence[Advance]:
-        """Faults of the poses, to record."""
+    def findings(self, now: float, state: State) -> Sequence[Advance]:
+        """Faults of the poses."""
         if self._follower is None or state != State.POLICY:
             return []
         return [Advance(None, fault.cause, fault) for fault in self._follower.faults(now)]
@@ -91,7 +91,7 @@ class GuidedFlight(Flight):
         """The flight is over; the stop that follows lets the chip turn its motors off."""
         return [Advance(Trigger.DONE, "landed")]
 
-    def own_command(self, now: float, state: State, reading: Reading) -> OwnCommand | None:
+    def own_command(self, now: float, state: State, reading: RobotReading) -> OwnCommand | None:
         """None: a setpoint has no safe value to go to."""
         return None
 
@@ -106,7 +106,7 @@ def guided_manifest(manifest: Manifest) -> Manifest:
     KIND.check(manifest)
     name, safety, period = manifest.identity.name, manifest.safety, manifest.timing.period
     if len(manifest.commands) != 1 or manifest.commands[0].dim != 4:
-        raise UserError(f"policy {name} can't be flown by a chip: the link carries four motor commands and no more")
+        raise UserError(f"policy {name} can't be flown by a chip: the link carries exactly four motor commands")
     assert safety.max_position_error is not None and safety.max_speed is not None
     own = manifest.commands[0]
     slack = [_ROUNDING * (high - low) for low, high in zip(own.low, own.high, strict=True)]

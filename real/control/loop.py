@@ -1,4 +1,4 @@
-"""The control loop: one tick reads, judges, steps the policy, judges again and writes, on an absolute schedule."""
+"""The control loop: a tick reads, checks, steps the policy, checks its command and writes, on an absolute schedule."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from deploy.bundle.manifest import Manifest
 from real.contract.events import EventLog, Fault
 from real.contract.goal import Goal
-from real.contract.robot import Array, LinkDown, LinkStatus, Reading, Robot
+from real.contract.robot import Array, LinkDown, LinkStatus, Robot, RobotReading
 from real.contract.state_machine import ACTIVE, State, StateMachine, Trigger
 from real.contract.stop_requests import StopRequests
 from real.control.policy_input import PolicyInput
@@ -24,20 +24,20 @@ from real.safety.supervisor import Supervisor
 from real.timing.schedule import Clock, PhaseAligner, Schedule, Tick
 
 RELEASES = 3
-"""How often a stop is asked for: a lost message must not leave the robot to its own time-out."""
+"""How often a stop is requested: if one message is lost, the robot need not wait for its own time-out."""
 RELEASE_INTERVAL = 0.02
 """Time in s between them."""
 
 
 class Policy(Protocol):
-    """What the loop steps: a bundle's runtime, which carries its own state."""
+    """A bundle's runtime, which carries its own state."""
 
     def reset(self) -> None: ...
     def step(self, sensors: Mapping[str, Array]) -> Mapping[str, Any]: ...
 
 
 class ControlLoop:
-    """Runs one mission, from READY to rest or to a latched state, and releases the robot whatever happens."""
+    """Runs one mission, from READY to rest or to a latched state, and releases the robot in every case."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class ControlLoop:
         self._aligner = PhaseAligner()
         self._started = math.nan
         self._policy_runs = True
-        self._recorder_told = False
+        self._recorder_reported = False
 
     def run(self) -> float:
         """Run from READY until the mission has ended; return how long it took, in s.
@@ -82,7 +82,7 @@ class ControlLoop:
             while self._machine.state in ACTIVE:
                 self._tick(self._schedule.wait())
         except Exception as error:
-            self.fire(Trigger.DAMP, Fault("loop_exception", detail=place(error)))
+            self.fire(Trigger.DAMP, Fault("loop_exception", detail=located(error)))
         except BaseException:
             self.fire(Trigger.DAMP, Fault("loop_exception", detail="the interpreter is shutting down"))
             raise
@@ -92,7 +92,7 @@ class ControlLoop:
         return 0.0 if math.isnan(self._started) else ended - self._started
 
     def fire(self, trigger: Trigger, fault: Fault) -> None:
-        """Record what happened, and change the state by it."""
+        """Record a fault, and change the state by its trigger."""
         now = self._clock.now()
         self._log.record(now, self._machine.state, fault, trigger)
         self._change(trigger, now, fault.cause)
@@ -110,8 +110,8 @@ class ControlLoop:
     def _tick(self, tick: Tick) -> None:
         now = tick.began
         link, reading = self._robot.link(), self._robot.read()
-        self._note_host(tick)
-        self._heed_requests(now)
+        self._record_host_faults(tick)
+        self._handle_stop_requests(now)
         goal = self._mission.goal(now, self._machine.state)
         inspection = self._supervisor.inspect(now, self._machine.state, reading, link, goal)
         if inspection.trigger is not None:
@@ -119,46 +119,46 @@ class ControlLoop:
         usable = inspection.usable
         self._align(now)
         for step in self._mission.advance(now, self._machine.state, goal, self._supervisor.gate.newest, usable):
-            self._take(step, now)
+            self._apply(step, now)
         sent, wanted, age = None, None, math.inf
         if usable is not None and self._machine.state in ACTIVE:
             self._mission.trace(self._trace, now, self._machine.state, goal, usable)
             sent, wanted, age = self._act(usable, goal)
         self._record(tick, link, goal, usable, sent, wanted, age)
 
-    def _act(self, reading: Reading, goal: Goal) -> tuple[Mapping[str, Array] | None, Mapping[str, Any], float]:
-        """Step the policy, or take the mission's own command, and send what the supervisor approves; return that, what
-        was wanted, and the age."""
+    def _act(self, reading: RobotReading, goal: Goal) -> tuple[Mapping[str, Array] | None, Mapping[str, Any], float]:
+        """Step the policy, or take the mission's own command, and send what the supervisor approves; return the command
+        sent, the command before it, and the reading's age in s."""
         state = self._machine.state
         own = self._mission.own_command(self._clock.now(), state, reading)
         if own is not None:
             wanted, self._policy_runs = own.command, False
         else:
             if not self._policy_runs:
-                # Nothing that the policy remembers is older than the moment at which it takes over.
+                # The policy's state begins when it takes over.
                 self._policy.reset()
                 self._policy_runs = True
             wanted = self._policy.step(self._input(reading, goal))
         now = self._clock.now()
-        verdict = self._supervisor.approve(now, state, wanted, quiet=own is not None and own.quiet)
-        if verdict.trigger is not None:
-            self._change(verdict.trigger, now, verdict.cause)
-        if verdict.command is None:
+        approval = self._supervisor.approve(now, state, wanted, quiet=own is not None and own.quiet)
+        if approval.trigger is not None:
+            self._change(approval.trigger, now, approval.cause)
+        if approval.command is None:
             return None, wanted, math.inf
         try:
-            self._robot.write(verdict.command, reading)
+            self._robot.write(approval.command, reading)
         except LinkDown as error:
             self._supervisor.refused(now, state, str(error))
             return None, wanted, math.inf
         age = self._supervisor.gate.age(self._clock.now())
-        self._supervisor.sent(now, verdict.command)
-        self._trace.command(verdict.command, age)
-        step = self._mission.sent(now, state, verdict.command)
+        self._supervisor.sent(now, approval.command)
+        self._trace.command(approval.command, age)
+        step = self._mission.sent(now, state, approval.command)
         if step is not None:
-            self._take(step, now)
-        return verdict.command, wanted, age
+            self._apply(step, now)
+        return approval.command, wanted, age
 
-    def _heed_requests(self, now: float) -> None:
+    def _handle_stop_requests(self, now: float) -> None:
         if self._requests.count > 1:
             self.fire(Trigger.ESTOP, Fault("emergency_requested"))
             return
@@ -166,7 +166,7 @@ class ControlLoop:
         if fault is not None:
             self.fire(Trigger.END, fault)
 
-    def _take(self, step: Advance, now: float) -> None:
+    def _apply(self, step: Advance, now: float) -> None:
         if step.fault is not None:
             self._log.record(now, self._machine.state, step.fault, step.trigger)
         if step.trigger is not None:
@@ -179,13 +179,13 @@ class ControlLoop:
             shift = self._aligner.correction(age, gate.reading_period, self._schedule.period)
             self._schedule.shift(shift)
 
-    def _note_host(self, tick: Tick) -> None:
+    def _record_host_faults(self, tick: Tick) -> None:
         if tick.overrun > 0.0:
             period = self._schedule.period
             fault = Fault("loop_overrun", period + tick.overrun, period, "time from when the tick was due")
             self._log.record(tick.began, self._machine.state, fault)
-        if self._recorder is not None and self._recorder.failure and not self._recorder_told:
-            self._recorder_told = True
+        if self._recorder is not None and self._recorder.failure and not self._recorder_reported:
+            self._recorder_reported = True
             self._log.record(tick.began, self._machine.state, Fault("recorder_failed", detail=self._recorder.failure))
 
     def _record(
@@ -193,7 +193,7 @@ class ControlLoop:
         tick: Tick,
         link: LinkStatus,
         goal: Goal,
-        reading: Reading | None,
+        reading: RobotReading | None,
         sent: Mapping[str, Array] | None,
         wanted: Mapping[str, Any] | None,
         age: float,
@@ -223,11 +223,11 @@ class ControlLoop:
             self._recorder.put(state_message(now, self._machine.state, cause))
 
     def _release(self) -> None:
-        """Hand the robot back: its actuators off after an emergency stop, else its own stop or fail-safe."""
+        """Release the robot: its actuators off after an emergency stop, otherwise its own stop or fail-safe."""
         for _ in range(RELEASES):
             if self._requests.count > 1 and self._machine.state != State.ESTOP:
                 self.fire(Trigger.ESTOP, Fault("emergency_requested"))
-            # A driver that breaks its promise not to raise must not keep the second request from leaving.
+            # A driver that raises, which it must not, must not keep the second request from leaving.
             with contextlib.suppress(Exception):
                 if self._machine.state == State.ESTOP:
                     self._robot.emergency_stop()
@@ -236,8 +236,8 @@ class ControlLoop:
             self._clock.sleep(RELEASE_INTERVAL)
 
 
-def place(error: BaseException) -> str:
-    """What went wrong and where, in one line."""
+def located(error: BaseException) -> str:
+    """An exception's type, text and place, in one line."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
     return f"{type(error).__name__}: {error}{where}"

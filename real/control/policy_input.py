@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from policies.errors import UserError
 from policies.specs import SensorSpec
 from real.contract.goal import Goal, Target
-from real.contract.robot import Array, Reading
+from real.contract.robot import Array, RobotReading
 
 
 class PolicyInput:
@@ -26,7 +26,7 @@ class PolicyInput:
                     "only a position [3] in m or a velocity [3] in m/s can"
                 )
 
-    def __call__(self, reading: Reading, goal: Goal) -> dict[str, Array]:
+    def __call__(self, reading: RobotReading, goal: Goal) -> dict[str, Array]:
         """Every sensor of the policy, [dim]; a `Target` is in the world frame."""
         values: dict[str, Array] = {}
         for sensor in self._sensors:

@@ -17,7 +17,7 @@ from real.contract.reactions import BEFORE_FLIGHT, REQUESTS
 from real.contract.robot import Robot
 from real.contract.state_machine import ACTIVE, State, StateMachine, Trigger
 from real.contract.stop_requests import StopRequests
-from real.control.loop import ControlLoop, Policy, place
+from real.control.loop import ControlLoop, Policy, located
 from real.control.policy_input import PolicyInput
 from real.missions.mission import Mission
 from real.recording.messages import log_message, state_message
@@ -28,7 +28,7 @@ from real.timing.realtime import uncollected, undisturbed
 from real.timing.schedule import Clock, MonotonicClock, Schedule
 
 FASTEST = 1000.0
-"""The highest control rate in Hz: a loop in Python on a host with an ordinary kernel keeps no higher one."""
+"""The highest control rate in Hz that a loop in Python keeps on a host with an ordinary kernel."""
 READY_FOR = 0.3
 """How long, in s, every check must hold without a break before the start: also how long the clocks' offset is
 learned."""
@@ -81,7 +81,7 @@ def run_session(
     clock: Clock | None = None,
     requests: StopRequests | None = None,
 ) -> FlightReport:
-    """Run `mission` with `bundle` on `robot`; return the report, whatever happens to the robot, the link or the policy.
+    """Run `mission` with `bundle` on `robot`; return the report, also when robot, link or policy fail.
 
     SIGINT and SIGTERM bring the robot to rest (outside the main thread `requests.ask()` does), a second one stops its
     actuators at once. Raises UserError, before the robot is touched, when bundle, mission, robot and settings do not
@@ -91,7 +91,7 @@ def run_session(
     _check_robot(bundle.manifest, mission, robot)
     substeps = _substeps(bundle.manifest, settings)
     policy = bundle.policy.with_substeps(substeps)
-    # Before the robot is touched: the first steps of a policy allocate and are slow.
+    # Before the robot is touched: the first steps of a policy allocate memory and are slow.
     policy.warm()
     recorder = _open_recorder(settings.record)
     period = bundle.manifest.timing.period / substeps
@@ -149,7 +149,7 @@ class _Session:
             loop = self._make_ready()
         except Exception as error:
             # Nothing was sent yet, and a driver that raises an unexpected error is not used any further.
-            self._log.record(self._clock.now(), State.IDLE, Fault("arming_refused", detail=place(error)), Trigger.END)
+            self._log.record(self._clock.now(), State.IDLE, Fault("arming_refused", detail=located(error)), Trigger.END)
             return
         if loop is not None:
             # Time that is only simulated needs no priority over the rest of the machine.
@@ -266,7 +266,9 @@ def _substeps(manifest: Manifest, settings: SessionSettings) -> int:
         return 1
     substeps = substeps_at(settings.rate, manifest.timing.period)
     if substeps > 1 and settings.rate > FASTEST:
-        raise UserError(f"a rate of {settings.rate:g} Hz is more than this loop keeps, {FASTEST:g} Hz; choose less")
+        raise UserError(
+            f"a rate of {settings.rate:g} Hz is above the highest that this loop keeps, {FASTEST:g} Hz; choose less"
+        )
     return substeps
 
 

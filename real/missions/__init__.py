@@ -1,1 +1,1 @@
-"""What a robot shall do between arming and rest."""
+"""What a robot does between arming and rest."""

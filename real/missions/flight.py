@@ -13,7 +13,7 @@ from policies.errors import UserError
 from real.contract.events import Fault
 from real.contract.goal import Goal, Target
 from real.contract.offer import Signal
-from real.contract.robot import Array, LinkStatus, Reading
+from real.contract.robot import Array, LinkStatus, RobotReading
 from real.contract.state_machine import FLIGHT, State, Trigger
 from real.missions.landing import Landing
 from real.missions.mission import Advance, Kind, OwnCommand, check_duration
@@ -63,7 +63,7 @@ class Flight:
         """Refuses no robot."""
         return None
 
-    def begin(self, now: float, reading: Reading) -> None:
+    def begin(self, now: float, reading: RobotReading) -> None:
         """The setpoint's origin is where the vehicle is."""
         self._started = now
         self._origin = reading.sensors["position"].copy()
@@ -85,11 +85,11 @@ class Flight:
         return Target(self._origin + relative.position, relative.velocity)
 
     def advance(
-        self, now: float, state: State, goal: Goal, newest: Reading | None, usable: Reading | None
+        self, now: float, state: State, goal: Goal, newest: RobotReading | None, usable: RobotReading | None
     ) -> Sequence[Advance]:
         """Begin a landing where the target is, detect its end, and give it up when it takes too long."""
         if state != State.LAND:
-            return self.notices(now, state)
+            return self.findings(now, state)
         if self._landing is None:
             assert isinstance(goal, Target)
             height = float(goal.position[2] if newest is None else newest.sensors["position"][2])
@@ -101,8 +101,8 @@ class Flight:
             return self.touched_down()
         return []
 
-    def notices(self, now: float, state: State) -> Sequence[Advance]:
-        """What to record of a flight before its landing: nothing."""
+    def findings(self, now: float, state: State) -> Sequence[Advance]:
+        """Steps that only record a fault, before the landing: none."""
         return []
 
     def touched_down(self) -> Sequence[Advance]:
@@ -110,7 +110,7 @@ class Flight:
         self._ramping_down = True
         return []
 
-    def own_command(self, now: float, state: State, reading: Reading) -> OwnCommand | None:
+    def own_command(self, now: float, state: State, reading: RobotReading) -> OwnCommand | None:
         """On the ground the command goes to its safe value, as fast as its rate limit allows."""
         return OwnCommand(self._safe, quiet=True) if self._ramping_down else None
 
@@ -120,7 +120,7 @@ class Flight:
             return Advance(Trigger.DONE, "landed")
         return None
 
-    def trace(self, trace: FlightTrace, now: float, state: State, goal: Goal, reading: Reading) -> None:
+    def trace(self, trace: FlightTrace, now: float, state: State, goal: Goal, reading: RobotReading) -> None:
         """The distance to the target under the policy."""
         if state == State.POLICY and isinstance(goal, Target):
             trace.position(now - self._started, float(np.linalg.norm(reading.sensors["position"] - goal.position)))

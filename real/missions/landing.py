@@ -1,23 +1,23 @@
-"""The end of a flight: a target that sinks to the ground, and how to tell that the vehicle has arrived."""
+"""The end of a flight: a target that sinks to the ground, and how the touchdown is detected."""
 
 from __future__ import annotations
 
 from real.contract.goal import Target
-from real.contract.robot import Reading
+from real.contract.robot import RobotReading
 from real.missions.setpoint import Descend
 
 DESCENT_RATE = 0.3
 """m/s."""
 BELOW_GROUND = 0.2
-"""How far, in m, the target sinks below the assumed ground, so that no offset of the policy keeps the vehicle up."""
+"""How far, in m, the target sinks below the assumed ground, so that a policy's offset can't keep the vehicle up."""
 
 
 class Landing:
     """One landing from `start` (world frame) to the ground at `ground` m, begun at `begun` s of the host's clock.
 
     The vehicle has landed when one of these lasts for a while: it is at or below the ground's height; it is within 5
-    cm of it and hardly moves; or it hardly moves although the target is well below it, since then the ground is
-    higher than assumed.
+    cm of it and hardly moves; or it hardly moves although the target is well below it: then the ground is higher than
+    assumed.
     """
 
     def __init__(self, begun: float, start: Target, ground: float, height: float) -> None:
@@ -43,8 +43,8 @@ class Landing:
         """Whether the landing takes too long."""
         return now > self._deadline
 
-    def landed(self, now: float, reading: Reading) -> bool:
-        """Whether the vehicle stands on the ground, to be asked once a tick with the newest reading."""
+    def landed(self, now: float, reading: RobotReading) -> bool:
+        """Whether the vehicle stands on the ground; called once a tick with the newest reading."""
         z = float(reading.sensors["position"][2])
         climb = abs(float(reading.sensors["linear_velocity"][2]))
         height = z - self._ground

@@ -16,7 +16,7 @@ from policies.errors import UserError
 from real.contract.events import Fault
 from real.contract.goal import Goal
 from real.contract.offer import Offer, Signal, differences
-from real.contract.robot import Array, LinkStatus, Reading, Robot
+from real.contract.robot import Array, LinkStatus, Robot, RobotReading
 from real.contract.state_machine import State, Table, Trigger
 from real.recording.report import FlightTrace, PositionError
 from real.safety.envelope import checks_of, demanded_by
@@ -91,7 +91,7 @@ class Mission(Protocol):
     def refuses(self, link: LinkStatus) -> Fault | None:
         """Why this robot must not be armed, or None; asked once it is connected."""
 
-    def begin(self, now: float, reading: Reading) -> None:
+    def begin(self, now: float, reading: RobotReading) -> None:
         """The robot is armed; `reading` is the newest one."""
 
     def asked_to_end(self, now: float, state: State, requested: bool) -> Fault | None:
@@ -101,17 +101,17 @@ class Mission(Protocol):
         """What the robot should do now."""
 
     def advance(
-        self, now: float, state: State, goal: Goal, newest: Reading | None, usable: Reading | None
+        self, now: float, state: State, goal: Goal, newest: RobotReading | None, usable: RobotReading | None
     ) -> Sequence[Advance]:
         """The steps that are due. `newest` is the newest good reading, `usable` the same if it is young enough."""
 
-    def own_command(self, now: float, state: State, reading: Reading) -> OwnCommand | None:
+    def own_command(self, now: float, state: State, reading: RobotReading) -> OwnCommand | None:
         """The command that the mission gives in place of the policy, or None where the policy drives."""
 
     def sent(self, now: float, state: State, command: Mapping[str, Array]) -> Advance | None:
         """Note a command that left; a step that follows from it, if one does."""
 
-    def trace(self, trace: FlightTrace, now: float, state: State, goal: Goal, reading: Reading) -> None:
+    def trace(self, trace: FlightTrace, now: float, state: State, goal: Goal, reading: RobotReading) -> None:
         """Gather the figures of the report."""
 
     def after_step(self, trace: FlightTrace) -> PositionError | None:

@@ -1,4 +1,4 @@
-"""Setpoints from elsewhere, such as a topic: the newest pose, within limits, and no longer than it is fresh."""
+"""Setpoints from elsewhere, such as a topic: the newest pose, within limits, as long as it is fresh."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from real.contract.goal import Target
 from real.contract.robot import Array
 
 POSE_TIMEOUT = 0.5
-"""Age in s beyond which a pose is followed no further: the target stops where it is."""
+"""Age in s beyond which a pose is no longer followed: the target stops where it is."""
 SPEED = 1.0
-"""Largest speed of the target in m/s, and at most half of what the policy may fly at."""
+"""Largest speed of the target in m/s; at most half of the policy's largest speed."""
 ACCELERATION = 2.0
 """Largest change of the target's velocity in m/s^2."""
 FENCE_MARGIN = 0.3
@@ -45,8 +45,8 @@ class PoseFollower:
         self._begun = self._time = math.nan
         self._low, self._high = self._fence
         self._position, self._velocity = np.zeros(3), np.zeros(3)
-        self._leads = False
-        self._told: set[str] = set()
+        self._follows = False
+        self._reported: set[str] = set()
 
     def begin(self, now: float, origin: Array, ground: float) -> None:
         """The flight begins at `origin` [3] m; `ground` m is the ground's height in the same frame."""
@@ -54,14 +54,14 @@ class PoseFollower:
         self._low, self._high = origin + self._fence[0] + margin, origin + self._fence[1] - margin
         self._low[2] = min(max(self._low[2], ground + GROUND_MARGIN), self._high[2])
         self._begun = now
-        self._leads = False
+        self._follows = False
 
     def target(self, now: float, own: Target) -> Target:
         """The target at `now` s; `own` is what the flight's setpoint asks for, until the first pose."""
         pose = self._pose(now)
-        if not self._leads:
+        if not self._follows:
             self._position, self._velocity, self._time = own.position.copy(), own.velocity.copy(), now
-            self._leads = pose is not None
+            self._follows = pose is not None
             return own
         elapsed = min(max(now - self._time, 0.0), _LONGEST_STEP)
         self._time = now
@@ -69,20 +69,20 @@ class PoseFollower:
         return Target(self._position.copy(), self._velocity.copy())
 
     def faults(self, now: float) -> list[Fault]:
-        """What began since the last call: poses that stopped coming, and one that lies outside the limits."""
+        """Faults that began since the last call: poses that stopped coming, and one that lies outside the limits."""
         found = self._newest()
-        there = []
-        if self._leads and found is not None:
+        present = []
+        if self._follows and found is not None:
             age = now - found[1]
             if age > POSE_TIMEOUT:
-                there.append(Fault("setpoint_lost", age, POSE_TIMEOUT, "the target stays until another one comes"))
+                present.append(Fault("setpoint_lost", age, POSE_TIMEOUT, "the target stays until another one comes"))
             outside = np.maximum(self._low - found[0], found[0] - self._high)
             axis = int(np.argmax(outside))
             if outside[axis] > 0.0:
                 limit = self._low[axis] if found[0][axis] < self._low[axis] else self._high[axis]
-                there.append(Fault("setpoint_clamped", float(found[0][axis]), float(limit), "xyz"[axis]))
-        fresh = [fault for fault in there if fault.cause not in self._told]
-        self._told = {fault.cause for fault in there}
+                present.append(Fault("setpoint_clamped", float(found[0][axis]), float(limit), "xyz"[axis]))
+        fresh = [fault for fault in present if fault.cause not in self._reported]
+        self._reported = {fault.cause for fault in present}
         return fresh
 
     def _pose(self, now: float) -> Array | None:
@@ -93,14 +93,14 @@ class PoseFollower:
         return np.clip(found[0], self._low, self._high)
 
     def _move(self, pose: Array | None, elapsed: float) -> None:
-        """One step of `elapsed` s: towards `pose` no faster than the target can brake from, or to a stop."""
+        """One step of `elapsed` s: towards `pose` no faster than it can brake before it, or to a stop."""
         wanted = np.zeros(3)
         if pose is not None:
-            way = pose - self._position
-            distance = float(np.linalg.norm(way))
-            # Half of the deceleration that would do leaves room for what a step of time rounds.
+            offset = pose - self._position
+            distance = float(np.linalg.norm(offset))
+            # Half of the necessary deceleration leaves room for the discretisation of time.
             speed = min(self._speed, math.sqrt(ACCELERATION * distance), 2.0 * distance)
-            wanted = way * (speed / max(distance, 1e-9))
+            wanted = offset * (speed / max(distance, 1e-9))
         change = wanted - self._velocity
         most = ACCELERATION * elapsed
         size = float(np.linalg.norm(change))

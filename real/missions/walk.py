@@ -14,7 +14,7 @@ from policies.errors import UserError
 from real.contract.events import Fault
 from real.contract.goal import Goal
 from real.contract.offer import JOINT_COMMAND, Signal
-from real.contract.robot import Array, LinkStatus, Reading
+from real.contract.robot import Array, LinkStatus, RobotReading
 from real.contract.state_machine import WALK, State, Trigger
 from real.missions.mission import Advance, Kind, OwnCommand, check_duration
 from real.missions.velocity import STOPPING, VELOCITY_COMMAND, Velocity, VelocityLimiter, VelocitySource
@@ -101,7 +101,7 @@ class Walk:
         """Refuses a robot whose motors have other gains than those that the policy was trained with."""
         return gain_fault(self._manifest, link)
 
-    def begin(self, now: float, reading: Reading) -> None:
+    def begin(self, now: float, reading: RobotReading) -> None:
         """Nothing to do: the motion to the stance begins where the joints are at the first command."""
 
     def asked_to_end(self, now: float, state: State, requested: bool) -> Fault | None:
@@ -126,7 +126,7 @@ class Walk:
         return Velocity(self._limiter(now, wanted))
 
     def advance(
-        self, now: float, state: State, goal: Goal, newest: Reading | None, usable: Reading | None
+        self, now: float, state: State, goal: Goal, newest: RobotReading | None, usable: RobotReading | None
     ) -> Sequence[Advance]:
         """From STAND to POLICY or LIE when the joints have arrived, from HALT to STAND when the robot has halted."""
         self._follow_state(now, state)
@@ -141,7 +141,7 @@ class Walk:
             return self._source_faults(now)
         return []
 
-    def own_command(self, now: float, state: State, reading: Reading) -> OwnCommand | None:
+    def own_command(self, now: float, state: State, reading: RobotReading) -> OwnCommand | None:
         """Joint targets that move smoothly from where the motion began to the stance or to the lying pose."""
         self._follow_state(now, state)
         if state not in (State.STAND, State.LIE):
@@ -159,7 +159,7 @@ class Walk:
         lain = now - self._since >= self._times.lie + self._times.settle
         return Advance(Trigger.DONE, "lies") if state == State.LIE and lain else None
 
-    def trace(self, trace: FlightTrace, now: float, state: State, goal: Goal, reading: Reading) -> None:
+    def trace(self, trace: FlightTrace, now: float, state: State, goal: Goal, reading: RobotReading) -> None:
         """Nothing: the robot does not know where it is."""
 
     def after_step(self, trace: FlightTrace) -> PositionError | None:
@@ -175,7 +175,7 @@ class Walk:
             self._heading.restart()
         self._ending = self._ending or state == State.HALT
 
-    def _standing(self, waited: float, usable: Reading | None) -> Sequence[Advance]:
+    def _standing(self, waited: float, usable: RobotReading | None) -> Sequence[Advance]:
         """The step that is due `waited` s after the motion to the stance was over, by where the joints are."""
         if waited < self._times.settle or usable is None:
             return []

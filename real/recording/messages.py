@@ -19,7 +19,7 @@ from mcap.exceptions import McapError
 from mcap.reader import NonSeekingReader
 
 from real.contract.goal import Goal, Target
-from real.contract.robot import Array, LinkStatus, Reading
+from real.contract.robot import Array, LinkStatus, RobotReading
 from real.recording.plain import plain
 
 WORLD = "world"
@@ -86,7 +86,7 @@ Message = tuple[str, float, dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class TickRecord:
-    """What one tick of the loop saw and did; encoded by the recorder's thread, so it holds nothing that changes later.
+    """What one tick of the loop read and sent; the recorder's thread encodes it, so nothing in it changes later.
 
     Times in s: `began` on the monotonic clock, `late` after it was due, `work` from its beginning to the command's end.
     """
@@ -97,7 +97,7 @@ class TickRecord:
     skipped: int
     link: LinkStatus
     goal: Goal
-    reading: Reading | None = None
+    reading: RobotReading | None = None
     input_age: float = math.inf
     command_age: float = math.inf
     sent: Mapping[str, Array] = field(default_factory=dict)
@@ -142,8 +142,8 @@ def state_message(time: float, state: str, cause: str) -> Message:
 
 
 def encode(content: Mapping[str, Any], nanoseconds: int) -> bytes:
-    """JSON of one message with its timestamp (Unix time); what is not finite becomes null, which JSON has no other
-    word for."""
+    """JSON of one message with its timestamp (Unix time); numbers that are not finite become null, since
+    JSON has none."""
     stamped = {"timestamp": {"sec": nanoseconds // 10**9, "nsec": nanoseconds % 10**9}, **content}
     return json.dumps(plain(stamped), allow_nan=False, separators=(",", ":")).encode()
 
@@ -151,7 +151,7 @@ def encode(content: Mapping[str, Any], nanoseconds: int) -> bytes:
 def read_recording(path: Path) -> dict[str, list[tuple[float, dict[str, Any]]]]:
     """Every message of a recording by topic, as (Unix time in s, content), in the order written.
 
-    Reads a recording that was cut off, too, up to where it breaks. Raises ValueError when the file is no recording.
+    A recording that was cut off is read up to the cut. Raises ValueError when the file is no recording.
     """
     topics: dict[str, list[tuple[float, dict[str, Any]]]] = {}
     with path.open("rb") as stream:

@@ -1,4 +1,4 @@
-"""Writes a flight's recording from a thread of its own, so that no disk can hold up the control loop."""
+"""Writes a recording from a separate thread, so that a slow disk can't delay the control loop."""
 
 from __future__ import annotations
 
@@ -18,10 +18,9 @@ from real.recording.messages import SCHEMAS, Message, TickRecord, encode
 from real.recording.report import RecorderReport
 
 FLUSH_EVERY = 1.0
-"""Time in s between two hand-overs of finished chunks to the system."""
+"""Time in s between two flushes of finished chunks to the system."""
 CHUNK_BYTES = 64 * 1024
-"""About half a second of a flight at 100 Hz: what a crash of this process may cost the recording, besides
-`FLUSH_EVERY`."""
+"""About half a second of a flight at 100 Hz: what a crash of this process may lose, besides `FLUSH_EVERY`."""
 
 
 class Recorder:
@@ -40,7 +39,7 @@ class Recorder:
         self._messages = 0
         self._queue: queue.Queue[TickRecord | Message | None] = queue.Queue(capacity)
         self._stop = threading.Event()
-        # Unix time = monotonic time + this; a step of the system's clock in flight must not tear the recording.
+        # Unix time = monotonic time + this; a step of the system's clock must not show in the recording.
         self._epoch_ns = time.time_ns() - time.monotonic_ns()
         if open_file is None:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,7 +74,7 @@ class Recorder:
                 self._record()
                 os.fsync(self._stream.fileno())
             os.replace(self._partial, self.path)
-        except Exception as error:  # Whatever goes wrong with a recording must end it, and nothing else.
+        except Exception as error:  # An error of any kind must end the recording, and nothing else.
             self.failure = f"{type(error).__name__}: {error}"
             self._dropped += self._queue.qsize()
 

@@ -1,4 +1,4 @@
-"""What a flight was like: figures gathered tick by tick, and the report made of them."""
+"""The figures of a session, gathered tick by tick, and its report."""
 
 from __future__ import annotations
 
@@ -49,8 +49,7 @@ class StateReport:
 
 @dataclass(frozen=True)
 class RecorderReport:
-    """What became of a recording: its file, the messages written, the records dropped, and why it failed ("" if
-    not)."""
+    """A recording: its file, the messages written, the records dropped, and why it failed ("" if it did not)."""
 
     path: str
     messages: int
@@ -99,7 +98,7 @@ class FlightReport:
 
 
 class FlightTrace:
-    """Gathers a flight's figures without slowing it down."""
+    """Gathers a session's figures, at low cost in each tick."""
 
     def __init__(self) -> None:
         self._time = array("d")

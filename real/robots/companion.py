@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from real.bridge.client import BridgeClient
 from real.contract.offer import Offer
-from real.contract.robot import ESTOPPED, FAILSAFE, Array, LinkStatus, Reading, Robot
+from real.contract.robot import ESTOPPED, FAILSAFE, Array, LinkStatus, Robot, RobotReading
 from real.contract.stop_requests import StopRequests
 from real.ros import messages
 from real.ros.connection import RosbridgeConnection
@@ -76,7 +76,7 @@ class CompanionRobot:
         """Ask the robot."""
         self._robot.arm()
 
-    def read(self) -> Reading | None:
+    def read(self) -> RobotReading | None:
         """The robot's newest reading; a new one is shown on the bridge, and what has come from there is handled."""
         self._listen()
         reading = self._robot.read()
@@ -97,7 +97,7 @@ class CompanionRobot:
             self._publish(self._topics.status, message)
         return replace(link, faults={**link.faults, **self._faults})
 
-    def write(self, command: Mapping[str, Array], reading: Reading) -> None:
+    def write(self, command: Mapping[str, Array], reading: RobotReading) -> None:
         """To the robot."""
         self._robot.write(command, reading)
 
@@ -130,7 +130,7 @@ class CompanionRobot:
                 self._faults[f"bridge: {error.cause}"] += 1
 
     def _handle_stop_request(self, request: str) -> None:
-        # Whoever asks sends it more than once, so a second stop is no emergency.
+        # A sender repeats its request, so a second stop is no emergency.
         if request == "stop" and self._requests.count == 0:
             self._requests.ask()
         while request == "estop" and self._requests.count < 2:
@@ -142,7 +142,7 @@ class CompanionRobot:
             raise MalformedMessage("wrong frame", f"{frame!r}, expected one of {WORLD_FRAMES}")
         return position
 
-    def _odometry(self, reading: Reading) -> OdometrySample:
+    def _odometry(self, reading: RobotReading) -> OdometrySample:
         s = reading.sensors
         # A chip counts from its boot; on the bridge a stamp is a time of day, that of the arrival here.
         stamp = time.time_ns() - round((time.monotonic() - reading.received) * 1e9)

@@ -35,7 +35,7 @@ class FlightWire:
         self._version = version
         self._odometry = topics.odometry
         self.types: Mapping[str, str] = topics.types
-        self.heard: Mapping[str, str] = {topics.odometry: "odometry", topics.imu: "imu"}
+        self.subscribed: Mapping[str, str] = {topics.odometry: "odometry", topics.imu: "imu"}
         self.readings: tuple[str, ...] = (topics.odometry, topics.imu)
         self.command, self.status, self.stop = topics.command, topics.status, topics.stop
         self._pairing: Pairing[OdometrySample, ImuSample] = Pairing(tolerance)

@@ -41,7 +41,7 @@ class LeggedWire:
         self._version = version
         self._topics = topics
         self.types: Mapping[str, str] = topics.types
-        self.heard: Mapping[str, str] = {topics.joints: "joints", topics.imu: "imu", topics.velocity: "cmd_vel"}
+        self.subscribed: Mapping[str, str] = {topics.joints: "joints", topics.imu: "imu", topics.velocity: "cmd_vel"}
         self.readings: tuple[str, ...] = (topics.joints, topics.imu)
         self.command, self.status, self.stop = topics.command, topics.status, topics.stop
         self.user_goal: tuple[Array, float] | None = None

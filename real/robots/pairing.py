@@ -20,7 +20,7 @@ Imu = TypeVar("Imu", bound=Stamped)
 
 
 class Pairing(Generic[Main, Imu]):
-    """Joins samples whose stamps differ by at most `tolerance` s; a main one no newer than the last is refused."""
+    """Joins samples whose stamps differ by at most `tolerance` s; a main sample no newer than the last is refused."""
 
     def __init__(self, tolerance: float) -> None:
         self._tolerance = round(tolerance * 1e9)

@@ -1,8 +1,8 @@
 """A robot behind a rosbridge server, reached with roslibpy.
 
 The library queues what is published while it is disconnected and sends it all on reconnect, backs off for up to an
-hour, and does not notice a frozen server. So everything is gated here: roslibpy is touched on its own event loop only,
-where "connected" can't change between the check and the send; at most one command waits, and it is dropped when old.
+hour, and does not detect a frozen server. So this driver calls roslibpy on its own event loop only, where "connected"
+can't change between the check and the send; at most one command waits, and it is dropped when old.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 from deploy.bundle.manifest import Manifest
 from policies.errors import UserError
 from real.contract.offer import Offer
-from real.contract.robot import Array, LinkDown, LinkStatus, Reading
+from real.contract.robot import Array, LinkDown, LinkStatus, RobotReading
 from real.robots.rosbridge_link import RosbridgeLink
 from real.robots.wire import MakeWire
 from real.ros import messages
@@ -50,7 +50,7 @@ class RosbridgeSettings(RosbridgeConnection):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        # Bounds from above too, so that no setting turns a check off or keeps the link from coming back.
+        # Upper bounds too, so that no setting turns a check off or keeps the link from reconnecting.
         for field, highest in (("max_age", 1.0), ("pairing_tolerance", 0.02), ("reconnect_delay", 10.0)):
             if not 0.0 < getattr(self, field) <= highest:
                 raise UserError(f"{field} is {getattr(self, field)} s, expected above 0 and up to {highest:g}")
@@ -75,7 +75,7 @@ class RosbridgeRobot:
         self._lock = threading.Lock()
         self._arrived = threading.Condition(self._lock)
         self._offset = ClockOffset()
-        self._reading: Reading | None = None
+        self._reading: RobotReading | None = None
         self._status: tuple[StatusSample, float] | None = None
         self._faults: Counter[str] = Counter()
         self._other_writers = 0
@@ -118,7 +118,7 @@ class RosbridgeRobot:
         """Ask the robot to obey commands again after its fail-safe; it grants this at rest on the ground only."""
         self._request("arm")
 
-    def read(self) -> Reading | None:
+    def read(self) -> RobotReading | None:
         """The newest reading, or None before the first."""
         return self._reading
 
@@ -130,7 +130,7 @@ class RosbridgeRobot:
             age, values, state = math.inf, {}, ""
             if status is not None:
                 values, state = status[0].values, status[0].state
-                # A status that was long under way is no fresh sign of life.
+                # A status that was delayed is no fresh sign of life.
                 age = max(now - status[1], self._offset.age(status[0].stamp * 1e-9, now))
             return LinkStatus(
                 connected=self._link is not None and self._link.connected,
@@ -145,15 +145,15 @@ class RosbridgeRobot:
                 cause=values.get("cause", ""),
             )
 
-    def write(self, command: Mapping[str, Array], reading: Reading) -> None:
+    def write(self, command: Mapping[str, Array], reading: RobotReading) -> None:
         """Send a command; raises LinkDown when the link is down, `reading` is older than `max_age`, or the robot
-        was told to stop before."""
+        was asked to stop before."""
         if self._link is None or not self._link.connected:
             raise LinkDown(f"not connected to {self._settings.url}")
         now = time.monotonic()
         with self._lock:
             if self._released:
-                raise LinkDown("the robot was told to stop; make a new driver to fly again")
+                raise LinkDown("the robot was asked to stop; make a new driver to run it again")
             age = self._offset.age(reading.stamp, now)
             if age > self._settings.max_age:
                 raise LinkDown(f"the reading is {age:.3f} s old, the limit is {self._settings.max_age} s")
@@ -166,11 +166,11 @@ class RosbridgeRobot:
             self._link.run(self._send_pending)
 
     def stop(self) -> None:
-        """Ask the robot for its own fail-safe; no command leaves any more, but the request only if the link is up."""
+        """Ask the robot for its own fail-safe, if the link is up; no command leaves after it."""
         self._release("stop")
 
     def emergency_stop(self) -> None:
-        """Ask the robot to cut its rotors; no command leaves any more, but the request only if the link is up."""
+        """Ask the robot to cut its actuators, if the link is up; no command leaves after it."""
         self._release("estop")
 
     def close(self) -> None:
@@ -183,7 +183,7 @@ class RosbridgeRobot:
 
     def _release(self, request: str) -> None:
         with self._lock:
-            # A command that still waits for its turn must not leave after the flight was given up.
+            # A command that still waits must not leave after the release.
             self._released, self._pending = True, None
         self._request(request)
 
@@ -201,11 +201,11 @@ class RosbridgeRobot:
         hint = f"dropped messages: {faults}" if faults else f"is the robot running ({self._wire.started_by})?"
         return f"connected to {self._settings.url}, but nothing usable on {missing} within {timeout:g} s: {hint}"
 
-    # What follows runs on roslibpy's event loop: store the newest, and no more.
+    # The callbacks below run on roslibpy's event loop: they store the newest message and return.
 
     def _callbacks(self) -> dict[str, Callable[[Any], None]]:
-        heard = {topic: partial(self._on_reading, topic, what) for topic, what in self._wire.heard.items()}
-        return {**heard, self._wire.status: self._on_status, self._wire.command: self._on_command}
+        subscribed = {topic: partial(self._on_reading, topic, what) for topic, what in self._wire.subscribed.items()}
+        return {**subscribed, self._wire.status: self._on_status, self._wire.command: self._on_command}
 
     def _send_pending(self) -> None:
         with self._lock:
@@ -226,7 +226,7 @@ class RosbridgeRobot:
             self._offset.observe(taken.stamp * 1e-9, received)
             if taken.sensors is not None:
                 sequence = 1 if self._reading is None else self._reading.sequence + 1
-                self._reading = Reading(taken.sensors, taken.stamp * 1e-9, received, sequence)
+                self._reading = RobotReading(taken.sensors, taken.stamp * 1e-9, received, sequence)
                 self._arrived.notify_all()
 
     def _on_status(self, message: Any) -> None:

@@ -1,4 +1,4 @@
-"""One connection of roslibpy, with what the library leaves to its user."""
+"""One connection of roslibpy, with the parts that the library leaves to its user."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from real.ros.version import RosVersion, type_name
 
 
 class LinkSettings(Protocol):
-    """What a connection needs of `RosbridgeSettings`."""
+    """The part of `RosbridgeSettings` that a connection needs."""
 
     @property
     def url(self) -> str: ...
@@ -37,7 +37,7 @@ class RosbridgeLink:
         from roslibpy.comm.comm_asyncio import AsyncioRosBridgeClientFactory
 
         if settings.ca_file:
-            os.environ["SSL_CERT_FILE"] = settings.ca_file  # The library's default TLS context honours this alone.
+            os.environ["SSL_CERT_FILE"] = settings.ca_file  # The library's default TLS context reads this alone.
         AsyncioRosBridgeClientFactory.set_initial_delay(settings.reconnect_delay)
         AsyncioRosBridgeClientFactory.set_max_delay(settings.max_reconnect_delay)
         headers = {"Authorization": f"Bearer {read_token(settings.token)}"} if settings.token else None
@@ -47,14 +47,14 @@ class RosbridgeLink:
         types = {name: type_name(kind, settings.ros_version) for name, kind in wire.types.items()}
 
         def topic(name: str, queue_length: int = 1) -> Any:
-            # The library's own way to subscribe again waits for a second and loses messages: done in `_subscribe`.
+            # The library's own resubscription waits a second and loses messages: `_subscribe` does it instead.
             return roslibpy.Topic(
                 self._ros, name, types[name], queue_size=1, queue_length=queue_length, reconnect_on_close=False
             )
 
         # A Topic that both publishes and subscribes receives nothing after a reconnect, so each has one task.
         self._publishers = {name: topic(name) for name in (wire.command, wire.stop)}
-        # Of readings only the newest counts; of commands each one, since they are listened to for foreign writers.
+        # Of readings only the newest counts; of commands each one, since foreign writers show there.
         self._subscribers = [
             (topic(name, 10 if name == wire.command else 1), callback) for name, callback in callbacks.items()
         ]
@@ -78,7 +78,7 @@ class RosbridgeLink:
             self.run(self._ros.close)
             self._closed.wait(0.5)
         self.connected = False
-        # The loop closes its sockets a few rounds later; stopped before, it would leak them.
+        # The loop closes its sockets a few iterations later; stopped earlier, it would leak them.
         settled = threading.Event()
         self._ros.call_later(0.02, settled.set)
         settled.wait(0.5)

@@ -1,7 +1,7 @@
 """A microcontroller that flies the policy itself, reached over a serial link: setpoints out, odometry and status in.
 
-The chip's watchdog must see a host that hangs. So nothing leaves here on its own: heartbeats go out only while the
-control loop keeps asking this driver for readings, and none after the chip was told to stop.
+The chip's watchdog must detect a host that hangs. So heartbeats are sent only while the control loop keeps asking this
+driver for readings, and none after the chip was asked to stop.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from real.contract.offer import (
     Offer,
     Signal,
 )
-from real.contract.robot import ESTOPPED, FAILSAFE, LANDED, RESTING, Array, LinkDown, LinkStatus, Reading
+from real.contract.robot import ESTOPPED, FAILSAFE, LANDED, RESTING, Array, LinkDown, LinkStatus, RobotReading
 from real.robots.serial_frames import (
     LINK_VERSION,
     Ask,
@@ -53,7 +53,7 @@ CHIP_COMMANDS = (POSITION_TARGET, VELOCITY_TARGET)
 HEARTBEAT_PERIOD = 0.04
 """Time in s between heartbeats."""
 LOOP_ALIVE = 0.1
-"""A control loop that has not asked for this long, in s, hangs: it gets no heartbeats."""
+"""A control loop that has not asked for this long, in s, counts as hanging: no heartbeats are sent."""
 _ODOMETRY = tuple(signal.name for signal in CHIP_SENSORS)
 _ASK_AGAIN = 0.2
 _HARMLESS = ChipFault.SETPOINT_REFUSED | ChipFault.RATE_LIMITED
@@ -114,7 +114,7 @@ class SerialRobot:
         self._clock = _ChipClock()
         self._offset = ClockOffset()
         self._info: Info | None = None
-        self._reading: Reading | None = None
+        self._reading: RobotReading | None = None
         self._status: tuple[Status, float, float] | None = None
         self._asked = -math.inf
         self._asked_info = -math.inf
@@ -142,7 +142,7 @@ class SerialRobot:
         if not self._released:
             self._send(Request(Ask.ARM))
 
-    def read(self) -> Reading | None:
+    def read(self) -> RobotReading | None:
         """The newest reading, or None before the first."""
         self._asked = time.monotonic()
         return self._reading
@@ -157,7 +157,7 @@ class SerialRobot:
             if known is None or link is None:
                 return LinkStatus(connected, math.inf, "", "", 0, 0)
             status, stamp, received = known
-            # A status that was long under way is no fresh sign of life.
+            # A status that was delayed is no fresh sign of life.
             age = max(now - received, self._offset.age(stamp, now))
             faults = link.faults
             if status.bad_frames:
@@ -174,13 +174,13 @@ class SerialRobot:
                 cause=_words(status.faults),
             )
 
-    def write(self, command: Mapping[str, Array], reading: Reading) -> None:
+    def write(self, command: Mapping[str, Array], reading: RobotReading) -> None:
         """Send a setpoint; raises LinkDown when the port is closed or full, `reading` is older than `max_age`, the
         values are not finite, the chip has not said since the port was opened that it flies the bundle's policy, or was
-        told to stop before."""
+        asked to stop before."""
         now = self._asked = time.monotonic()
         if self._released:
-            raise LinkDown("the chip was told to stop; make a new driver to fly again")
+            raise LinkDown("the chip was asked to stop; make a new driver to fly again")
         if not self._flies_ours:
             raise LinkDown("the chip has not said that it flies the bundle's policy")
         age = self._offset.age(reading.stamp, now)
@@ -191,22 +191,22 @@ class SerialRobot:
         )
         try:
             if not self._send(setpoint):
-                raise LinkDown(f"{self._settings.port} is closed or takes no more")
+                raise LinkDown(f"{self._settings.port} is closed or full")
         except FrameError as error:
             raise LinkDown(str(error)) from None
 
     def stop(self) -> None:
-        """Ask the chip for its own fail-safe; neither setpoints nor heartbeats leave any more."""
+        """Ask the chip for its own fail-safe; no setpoint or heartbeat leaves after it."""
         self._released = True
         self._send(Request(Ask.STOP))
 
     def emergency_stop(self) -> None:
-        """Ask the chip to cut its motors; neither setpoints nor heartbeats leave any more."""
+        """Ask the chip to cut its motors; no setpoint or heartbeat leaves after it."""
         self._released = True
         self._send(Request(Ask.EMERGENCY_STOP))
 
     def close(self) -> None:
-        """Close the port; the chip's watchdog sees the silence."""
+        """Close the port; the chip's watchdog detects the silence."""
         if self._link is not None:
             self._link.close()
 
@@ -247,12 +247,12 @@ class SerialRobot:
             )
         parts = (("info", self._info), ("status", self._status), ("odometry", self._reading))
         missing = " and ".join(name for name, value in parts if value is None)
-        return f"the chip at {port} sent no {missing} within {timeout:g} s; does its firmware speak this link?"
+        return f"the chip at {port} sent no {missing} within {timeout:g} s; does its firmware use this link?"
 
     def _mismatch(self, info: Info) -> str:
         """Why this chip must not be flown with the bundle; "" when it may."""
         if info.link_version != LINK_VERSION:
-            return f"the chip speaks version {info.link_version} of the link, this robo-rl version {LINK_VERSION}"
+            return f"the chip uses version {info.link_version} of the link, this robo-rl version {LINK_VERSION}"
         if info.model_word != self._model:
             return (
                 f"the chip flies policy {info.model_word:08x}, the bundle is {self._model:08x} "
@@ -271,7 +271,7 @@ class SerialRobot:
                     self._status = (message, stamp, received)
                 else:
                     sequence = 1 if self._reading is None else self._reading.sequence + 1
-                    self._reading = Reading(self._sensors(message), stamp, received, sequence)
+                    self._reading = RobotReading(self._sensors(message), stamp, received, sequence)
             self._arrived.notify_all()
 
     def _sensors(self, odometry: Odometry) -> dict[str, Array]:
@@ -290,13 +290,13 @@ class SerialRobot:
 
 
 class _ChipClock:
-    """The chip's microseconds, which start anew every 71 minutes, as seconds that go on."""
+    """The chip's microseconds, which wrap every 71 minutes, as unwrapped seconds."""
 
     def __init__(self) -> None:
         self._total: int | None = None
 
     def seconds(self, time_us: int) -> float:
-        """Messages may be up to half a turn apart, and come out of order by as much."""
+        """Messages may be up to half a wrap apart, and out of order by as much."""
         if self._total is None:
             self._total = time_us
         ahead = (time_us - self._total) & 0xFFFFFFFF
@@ -315,6 +315,6 @@ def _three(value: Array) -> tuple[float, float, float]:
 
 
 def _words(faults: int) -> str:
-    """What made the chip act on its own, in words, such as "watchdog, tilt"."""
+    """Why the chip acted on its own, in words, such as "watchdog, tilt"."""
     acting = (fault for fault in ChipFault if faults & fault and fault not in _HARMLESS)
     return ", ".join((fault.name or "").lower().replace("_", " ") for fault in acting)

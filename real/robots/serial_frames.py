@@ -43,7 +43,7 @@ class ChipState(IntEnum):
     ESTOPPED = 5
     """Safe outputs at once; needs to be armed."""
     REFUSED = 6
-    """The self-test at boot failed: safe outputs for ever."""
+    """The self-test at boot failed: safe outputs until the next boot."""
 
 
 class ChipFault(IntFlag):
@@ -70,7 +70,7 @@ class Ask(IntEnum):
 
 
 class Message(Protocol):
-    """A body with a type of its own."""
+    """A body of one type."""
 
     TYPE: ClassVar[int]
 
@@ -110,7 +110,7 @@ class Setpoint:
 
 @dataclass(frozen=True)
 class Request:
-    """Something to do at once, whatever the setpoint."""
+    """An action at once, independent of the setpoint."""
 
     TYPE: ClassVar[int] = 0x03
     what: Ask
@@ -131,7 +131,7 @@ class Hello:
 
 @dataclass(frozen=True)
 class Status:
-    """What the chip says of itself 20 times a second. `time_us` since its boot, modulo 2^32; `last_sequence` of the
+    """The chip's status, 20 times a second. `time_us` since its boot, modulo 2^32; `last_sequence` of the
     newest host frame accepted, `silence_ms` since then; counts modulo 2^16."""
 
     TYPE: ClassVar[int] = 0x81
@@ -152,7 +152,7 @@ class Status:
 
 @dataclass(frozen=True)
 class Odometry:
-    """Where the chip believes to be, and what it commands: m, w x y z, m/s (world), rad/s (body), the command's own
+    """The chip's state estimate and its command: m, w x y z, m/s (world), rad/s (body), the command's own
     unit. `time_us` as in `Status`."""
 
     TYPE: ClassVar[int] = 0x82
@@ -192,7 +192,7 @@ FromHost = Heartbeat | Setpoint | Request | Hello
 
 @dataclass(frozen=True)
 class Frame:
-    """A frame that came whole."""
+    """A complete frame."""
 
     type: int
     sequence: int
@@ -253,7 +253,7 @@ def cobs_encode(data: bytes) -> bytes:
 
 
 def cobs_decode(data: bytes) -> bytes:
-    """What `cobs_encode` was given. Raises FrameError for what it can't have returned."""
+    """The inverse of `cobs_encode`. Raises FrameError for bytes that it never returns."""
     decoded, at = bytearray(), 0
     while at < len(data):
         code = data[at]
@@ -282,7 +282,7 @@ def decode(encoded: bytes) -> Frame:
 
 
 class Decoder:
-    """Frames out of a stream that may begin anywhere and hold anything; it keeps a frame's length of bytes, no more."""
+    """Frames of a stream that may begin anywhere and hold anything; it keeps at most a frame's length of bytes."""
 
     def __init__(self) -> None:
         self.bad = 0

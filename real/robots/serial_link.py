@@ -1,4 +1,4 @@
-"""One serial port, or a socket in its place: frames out at once or not at all, messages in from a thread of its own."""
+"""One serial port, or a socket in its place: frames out at once or not at all, messages in from a separate thread."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class SerialLink:
 
     @property
     def faults(self) -> dict[str, int]:
-        """What was lost on the way here, counted by cause."""
+        """Losses on the way here, counted by cause."""
         return dict(self._counts)
 
     def is_ours(self, sequence: int) -> bool:
@@ -64,7 +64,7 @@ class SerialLink:
         return back < min(self._sent, 0x8000)
 
     def send(self, message: Message) -> bool:
-        """Hand `message` to the port now; whether it took it whole. Never waits, and never raises for the port's sake.
+        """Write `message` to the port now; whether all of it was taken. Never waits, and never raises for the port.
 
         Raises FrameError for a message that must not be sent.
         """
@@ -74,7 +74,7 @@ class SerialLink:
             self._sequence = (self._sequence + 1) & 0xFFFF
             self._sent += 1
             frame = encode(message, self._sequence)
-            # What is left of a torn frame would swallow this one: a zero ends it.
+            # The rest of a torn frame would swallow this one: a zero ends it.
             data = b"\0" + frame if self._torn else frame
             try:
                 written = os.write(self._port.fileno(), data)
@@ -115,13 +115,13 @@ class SerialLink:
                     self._counts["unknown frame"] += 1
                     continue
                 self._on_message(message, received)
-            # The first bad frame is the rest of one that was under way when the port was opened.
+            # The first bad frame is the rest of one that was being sent when the port was opened.
             if decoder.bad > before and last is not None:
                 self._counts["damaged frame"] += decoder.bad - before
             self._each_round()
 
     def _read(self, port: Any) -> bytes:
-        """What has come, after waiting for at most a round."""
+        """The bytes that have come, after waiting for at most a round."""
         try:
             ready, _, _ = select.select([port.fileno()], [], [], ROUND)
             data = os.read(port.fileno(), _FULL_CHUNK) if ready else None
@@ -149,7 +149,7 @@ class SerialLink:
         """Close the port; the caller holds the lock."""
         port, self._port = self._port, None
         if port is not None:
-            # pyserial forgets to close a socket whose other end has gone.
+            # pyserial does not close a socket whose other end has closed.
             raw = getattr(port, "_socket", None)
             with contextlib.suppress(OSError):
                 port.close()
@@ -166,10 +166,10 @@ def open_port(name: str, baud: int) -> Any:
     try:
         return serial.serial_for_url(name, baudrate=baud, timeout=0, write_timeout=0, **exclusive)
     except (OSError, ValueError) as error:
-        raise ConnectionError(_mend(name, error)) from None
+        raise ConnectionError(_hint(name, error)) from None
 
 
-def _mend(name: str, error: OSError | ValueError) -> str:
+def _hint(name: str, error: OSError | ValueError) -> str:
     if name.startswith("socket://"):
         return f"no connection to {name} ({error}); is the robot running there (robo-rl robot mcu-quad)?"
     code = getattr(error, "errno", None)

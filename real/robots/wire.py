@@ -25,7 +25,7 @@ class Wire(Protocol):
     """The sensors of its readings and the commands it takes."""
     types: Mapping[str, str]
     """Every topic -> `package/Type`."""
-    heard: Mapping[str, str]
+    subscribed: Mapping[str, str]
     """Topic -> name in fault counts, of the topics that `take` is given."""
     readings: tuple[str, ...]
     """Those among them without which there is no reading."""
@@ -38,7 +38,7 @@ class Wire(Protocol):
     """As `Robot.user_goal`."""
 
     def take(self, topic: str, message: object, received: float) -> Taken | None:
-        """Take in a message that came at `received` s of the host's clock; None when it has no part in a reading.
+        """Take in a message that came at `received` s of the host's clock; None when it is not part of a reading.
 
         Raises MalformedMessage, with a cause, for one that can't be used.
         """

@@ -1,7 +1,7 @@
-"""What a ROS server does with a published JSON message: it fills what is missing, and refuses what does not fit.
+"""How a ROS server handles a published JSON message: it fills missing fields, and refuses what does not fit the type.
 
-An unknown field, a wrong type or a null for a number makes the server drop the whole message without a word to the
-client. Here the refusal is an exception, so that a test or a log can see the cause.
+An unknown field, a wrong type or a null for a number makes the server drop the whole message silently. Here the refusal
+is an exception, so that a test or a log has the cause.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class MessageMismatch(ValueError):
 
 
 def conform(kind: str, message: object, version: RosVersion, now: int) -> dict[str, Any]:
-    """Return `message` as a ROS node would receive it: every field there, every number of its own type.
+    """`message` as a ROS node would receive it: every field present, every number of its type.
 
     `now` is the server's time in integer nanoseconds: a header without a stamp gets it, which makes a stale message
     look fresh. Not-a-number passes, as ROS lets it.

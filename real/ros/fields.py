@@ -1,4 +1,4 @@
-"""Fields of ROS messages as JSON: read with a cause for whatever does not fit, and written."""
+"""Fields of ROS messages as JSON: read, with a cause for what does not fit, and written."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def xyzw(q: Array) -> dict[str, float]:
 
 
 def at(message: object, *path: str) -> object:
-    """What `path` leads to in a message; raises MalformedMessage where there is nothing."""
+    """The value at `path` in a message; raises MalformedMessage where there is none."""
     value = message
     for name in path:
         if not isinstance(value, Mapping):

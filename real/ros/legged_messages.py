@@ -1,6 +1,6 @@
 """The messages between a legged robot and its host: built and parsed here and nowhere else.
 
-Joints go by name, in whatever order a message has them. ROS writes quaternions as x, y, z, w; inside they are
+Joints are identified by name, in any order. ROS writes quaternions as x, y, z, w; inside they are
 w, x, y, z. Ref: sensor_msgs/JointState, sensor_msgs/Imu, geometry_msgs/Twist, REP 103 and REP 145.
 """
 
@@ -52,7 +52,7 @@ class AttitudeSample:
 @dataclass(frozen=True)
 class JointCommand:
     """Joint targets. `stamp` ns is the echoed stamp of the joint state it was computed from; `values` rad in the order
-    of `names`, any value a float can have: whoever drives motors checks it."""
+    of `names`, any value a float can have: the robot checks it."""
 
     stamp: int
     writer: str

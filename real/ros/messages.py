@@ -51,7 +51,7 @@ class ImuSample:
 @dataclass(frozen=True)
 class ActuatorSample:
     """A rotor command. `stamp` ns is the echoed stamp of the odometry it was computed from; velocity [n] rad/s, any
-    value a float can have: whoever drives rotors checks it."""
+    value a float can have: the robot checks it."""
 
     stamp: int
     writer: str

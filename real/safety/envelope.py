@@ -22,7 +22,7 @@ from real.contract.offer import (
     POSITION_TARGET,
     Signal,
 )
-from real.contract.robot import Array, Reading
+from real.contract.robot import Array, RobotReading
 from real.contract.state_machine import State
 
 GROUND_MARGIN = 0.5
@@ -36,21 +36,21 @@ class Check:
     """
 
     demanded: tuple[Signal, ...] = ()
-    """What it needs of every reading, whatever the policy reads."""
+    """The signals it needs of every reading, even if the policy does not read them."""
 
-    def begin(self, reading: Reading, ground: float) -> Mapping[str, Array]:
+    def begin(self, reading: RobotReading, ground: float) -> Mapping[str, Array]:
         """Start at `reading`, with the ground at `ground` m; commands that the robot is at already, name -> [dim]."""
         return {}
 
-    def state_faults(self, reading: Reading) -> list[Fault]:
+    def state_faults(self, reading: RobotReading) -> list[Fault]:
         """Faults of the robot's own state, which end a run and keep one from starting."""
         return []
 
-    def position_faults(self, reading: Reading, state: State, goal: Goal) -> list[Fault]:
+    def position_faults(self, reading: RobotReading, state: State, goal: Goal) -> list[Fault]:
         """Position faults that end the run."""
         return []
 
-    def limit(self, entry: CommandSpec, value: Array, reading: Reading) -> tuple[Array, Fault | None]:
+    def limit(self, entry: CommandSpec, value: Array, reading: RobotReading) -> tuple[Array, Fault | None]:
         """`value` [dim], already within its limits, as the robot can follow it; and what was changed."""
         return value, None
 
@@ -63,7 +63,7 @@ class Tilt(Check):
     def __init__(self, limit: float) -> None:
         self._limit = limit
 
-    def state_faults(self, reading: Reading) -> list[Fault]:
+    def state_faults(self, reading: RobotReading) -> list[Fault]:
         _, x, y, _ = reading.sensors["orientation"] / np.linalg.norm(reading.sensors["orientation"])
         tilt = math.acos(min(1.0, max(-1.0, float(1.0 - 2.0 * (x * x + y * y)))))
         return [] if tilt <= self._limit else [Fault("tilt", tilt, self._limit)]
@@ -77,7 +77,7 @@ class Speed(Check):
     def __init__(self, limit: float) -> None:
         self._limit = limit
 
-    def state_faults(self, reading: Reading) -> list[Fault]:
+    def state_faults(self, reading: RobotReading) -> list[Fault]:
         speed = float(np.linalg.norm(reading.sensors["linear_velocity"]))
         return [] if speed <= self._limit else [Fault("speed", speed, self._limit)]
 
@@ -90,7 +90,7 @@ class PositionError(Check):
     def __init__(self, limit: float) -> None:
         self._limit = limit
 
-    def position_faults(self, reading: Reading, state: State, goal: Goal) -> list[Fault]:
+    def position_faults(self, reading: RobotReading, state: State, goal: Goal) -> list[Fault]:
         if not isinstance(goal, Target):
             return []
         error = float(np.abs(reading.sensors["position"] - goal.position).max())
@@ -107,12 +107,12 @@ class Geofence(Check):
         self._origin: Array | None = None
         self._ground = -math.inf
 
-    def begin(self, reading: Reading, ground: float) -> Mapping[str, Array]:
+    def begin(self, reading: RobotReading, ground: float) -> Mapping[str, Array]:
         """The origin is where the robot is."""
         self._origin, self._ground = reading.sensors["position"].copy(), ground
         return {}
 
-    def position_faults(self, reading: Reading, state: State, goal: Goal) -> list[Fault]:
+    def position_faults(self, reading: RobotReading, state: State, goal: Goal) -> list[Fault]:
         if self._origin is None:
             return []
         moved = reading.sensors["position"] - self._origin
@@ -127,7 +127,7 @@ class Geofence(Check):
         limit = low[axis] if moved[axis] < low[axis] else high[axis]
         return [Fault("geofence", float(moved[axis]), float(limit), "xyz"[axis])]
 
-    def limit(self, entry: CommandSpec, value: Array, reading: Reading) -> tuple[Array, Fault | None]:
+    def limit(self, entry: CommandSpec, value: Array, reading: RobotReading) -> tuple[Array, Fault | None]:
         """A commanded position stays where the robot may be, and above the lowest point of a landing."""
         if entry.name != POSITION_TARGET.name or self._origin is None:
             return value, None
@@ -141,8 +141,7 @@ class Geofence(Check):
 
 
 class JointTargets(Check):
-    """Joint targets start from where the joints are and, where the motors' gains are known, ask for no more torque than
-    they have.
+    """Joint targets start at the joints' positions and, where the motors' gains are known, stay within their torque.
 
     The predicted torque is stiffness * (target - q) - damping * qd, with the bundle's gains and the newest reading. A
     target that asks for more than the torque limit is moved towards q until it asks for the limit.
@@ -164,12 +163,12 @@ class JointTargets(Check):
             order = [joints.names.index(label) for label in entry.labels]
             self._motors = _Motors(joints.motors, order, order_of(manifest, "joint_velocity", entry.labels))
 
-    def begin(self, reading: Reading, ground: float) -> Mapping[str, Array]:
+    def begin(self, reading: RobotReading, ground: float) -> Mapping[str, Array]:
         """The first command may differ from where the joints are by the rate limit alone."""
         measured = reading.sensors["joint_position"][self._position]
         return {JOINT_COMMAND: np.clip(measured, self._low, self._high)}
 
-    def limit(self, entry: CommandSpec, value: Array, reading: Reading) -> tuple[Array, Fault | None]:
+    def limit(self, entry: CommandSpec, value: Array, reading: RobotReading) -> tuple[Array, Fault | None]:
         """The target whose predicted torque is within the torque limit, and within the limits of travel."""
         motors = self._motors
         if motors is None or entry.name != JOINT_COMMAND:
@@ -180,7 +179,7 @@ class JointTargets(Check):
         limited = np.clip(np.clip(value, low, high), self._low, self._high)
         torque = motors.stiffness * (value - q) - brake
         worst = int(np.argmax(np.abs(torque) - motors.torque))
-        # What rounding adds is no event.
+        # Rounding alone is not recorded.
         if abs(torque[worst]) <= motors.torque[worst] * (1.0 + 1e-6):
             return limited, None
         return limited, Fault("torque_clamped", float(torque[worst]), float(motors.torque[worst]), self._labels[worst])

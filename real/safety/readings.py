@@ -12,7 +12,7 @@ from policies.errors import UserError
 from policies.specs import SensorSpec
 from real.contract.events import Fault
 from real.contract.offer import Signal
-from real.contract.robot import Array, Reading
+from real.contract.robot import Array, RobotReading
 from real.timing.clock_offset import ClockOffset
 
 STAMP_JUMP = 1.0
@@ -32,13 +32,13 @@ class ReadingGate:
             known = self._limits.setdefault(signal.name, (dim, np.full(dim, -np.inf), np.full(dim, np.inf)))
             if known[0] != dim:
                 raise UserError(f"sensor {signal.name} has dim {known[0]}, the supervisor needs {dim}")
-        self.newest: Reading | None = None
+        self.newest: RobotReading | None = None
         self.reading_period = math.nan
         """The time in s between readings, smoothed; NaN before the second."""
         self._offset = ClockOffset()
         self._seen: tuple[float, int] | None = None
 
-    def admit(self, reading: Reading | None) -> Fault | None:
+    def admit(self, reading: RobotReading | None) -> Fault | None:
         """Check the robot's newest reading, each one once, and keep it as `newest` if it is good."""
         if reading is None or self._seen == (reading.stamp, reading.sequence):
             return None
@@ -52,14 +52,14 @@ class ReadingGate:
             if isinstance(value, Fault):
                 return value
             sensors[name] = value
-        self._keep(Reading(sensors, reading.stamp, reading.received, reading.sequence))
+        self._keep(RobotReading(sensors, reading.stamp, reading.received, reading.sequence))
         return None
 
     def age(self, now: float) -> float:
         """Age in s at the host's time `now` of the newest good reading; infinite when there is none."""
         return math.inf if self.newest is None else self._offset.age(self.newest.stamp, now)
 
-    def _order_fault(self, reading: Reading) -> Fault | None:
+    def _order_fault(self, reading: RobotReading) -> Fault | None:
         if not (math.isfinite(reading.stamp) and math.isfinite(reading.received)):
             return Fault("sensor_not_finite", detail="stamp")
         if self.newest is None:
@@ -71,7 +71,7 @@ class ReadingGate:
         ahead = (reading.stamp - self.newest.stamp) - (reading.received - self.newest.received)
         return Fault("stamp_jump", ahead, STAMP_JUMP) if ahead > STAMP_JUMP else None
 
-    def _sensor(self, name: str, reading: Reading) -> Array | Fault:
+    def _sensor(self, name: str, reading: RobotReading) -> Array | Fault:
         dim, low, high = self._limits[name]
         if name not in reading.sensors:
             return Fault("sensor_missing", detail=name)
@@ -91,7 +91,7 @@ class ReadingGate:
                 return Fault("orientation_norm", norm, 1.0)
         return value
 
-    def _keep(self, reading: Reading) -> None:
+    def _keep(self, reading: RobotReading) -> None:
         self._offset.observe(reading.stamp, reading.received)
         if self.newest is not None:
             period = (reading.stamp - self.newest.stamp) / (reading.sequence - self.newest.sequence)

@@ -20,7 +20,7 @@ from policies.errors import UserError
 from policies.specs import CommandSpec
 from real.contract.events import EventLog, Fault
 from real.contract.goal import Goal
-from real.contract.robot import NOT_OBEYING, Array, LinkStatus, Reading
+from real.contract.robot import NOT_OBEYING, Array, LinkStatus, RobotReading
 from real.contract.state_machine import ACTIVE, State, Trigger, strongest
 from real.safety.envelope import checks_of, demanded_by
 from real.safety.readings import ReadingGate, as_numbers
@@ -48,7 +48,7 @@ class SupervisorSettings:
 class Inspection:
     """The newest good reading if it is young enough for the policy, and the strongest trigger that fires."""
 
-    usable: Reading | None
+    usable: RobotReading | None
     trigger: Trigger | None
     cause: str
 
@@ -110,7 +110,7 @@ class Supervisor:
         self._boot = link.boot
         self._writers, self._rejected, self._dropped = link.other_writers, link.rejected, dict(link.faults)
 
-    def arming_faults(self, now: float, reading: Reading | None, link: LinkStatus) -> list[Fault]:
+    def arming_faults(self, now: float, reading: RobotReading | None, link: LinkStatus) -> list[Fault]:
         """Faults that keep a run from starting now; none is logged, since a robot may take a moment to be ready."""
         faults = [fault for fault in (self.gate.admit(reading),) if fault is not None]
         age = self.gate.age(now)
@@ -121,7 +121,9 @@ class Supervisor:
         faults += self._link_faults(now, link)
         return faults
 
-    def inspect(self, now: float, state: State, reading: Reading | None, link: LinkStatus, goal: Goal) -> Inspection:
+    def inspect(
+        self, now: float, state: State, reading: RobotReading | None, link: LinkStatus, goal: Goal
+    ) -> Inspection:
         """Check readings, link and envelope before the policy runs; a target is in the world frame."""
         rejected = self.gate.admit(reading)
         if rejected is not None:
@@ -179,7 +181,7 @@ class Supervisor:
     def _state_age(self, age: float) -> Fault:
         return Fault("state_age", age if math.isfinite(age) else None, self._envelope.max_input_age)
 
-    def _state_faults(self, reading: Reading) -> list[Fault]:
+    def _state_faults(self, reading: RobotReading) -> list[Fault]:
         return [fault for check in self._checks for fault in check.state_faults(reading)]
 
     def _fire(self, now: float, state: State, faults: list[Fault]) -> tuple[Trigger | None, str]:

@@ -1,4 +1,4 @@
-"""Which commands a robot obeys: every check in one place, in the robot's own clock, when the command is taken in."""
+"""Which commands a robot obeys: every check in one place, in the robot's own clock, when the command arrives."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class CommandGate:
         return now - self._accepted_at
 
     def admit(self, sample: Command, now: float) -> str:
-        """Judge a command at `now` s of the robot's clock; return "" and take note of it, or the cause of rejection."""
+        """Check a command at `now` s of the robot's clock; "" when it is accepted, or the cause of rejection."""
         cause = self._cause(sample, now)
         if cause:
             self.rejected[cause] += 1

@@ -42,8 +42,8 @@ class _Robot(BridgeProcess):
         self._sensors = NoisySensors(settings.seed, settings.noise)
         self._readings = 0
         topics = self._topics = FlightTopics(settings.namespace)
-        told = (topics.odometry, topics.imu)
-        super().__init__(STEP, settings, topics, told, self._vehicle.gate, f"robot ready {settings.parameters}")
+        published = (topics.odometry, topics.imu)
+        super().__init__(STEP, settings, topics, published, self._vehicle.gate, f"robot ready {settings.parameters}")
 
     def step(self, due: int, number: int) -> None:
         self._vehicle.step(self.clock.now() * 1e-9)

@@ -1,4 +1,4 @@
-"""A floor at height 0 that lets nothing through and nothing slide; a rotor craft stands up straight on it."""
+"""A floor at height 0 without sliding; a rotor craft stands upright on it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 from real.ros.messages import Array
 
 LANDED_SPEED = 0.05
-"""m/s below which what is on the floor stands on it."""
+"""Speed in m/s below which a vehicle on the floor stands on it."""
 
 
 class Touch(NamedTuple):

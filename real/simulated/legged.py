@@ -41,8 +41,8 @@ class _Process(BridgeProcess):
         self._body = LeggedBody(robot, settings, self._log)
         self._readings = 0
         topics = self._topics = LeggedTopics(settings.namespace)
-        told = (topics.joints, topics.imu)
-        super().__init__(1.0 / MOTOR_RATE, settings, topics, told, self._body.gate, f"robot ready {robot.name}")
+        published = (topics.joints, topics.imu)
+        super().__init__(1.0 / MOTOR_RATE, settings, topics, published, self._body.gate, f"robot ready {robot.name}")
 
     def step(self, due: int, number: int) -> None:
         self._body.step(self.clock.now() * 1e-9)

@@ -35,7 +35,7 @@ ground, as a humanoid can't: a gantry holds its base at first."""
 AT_REST = 0.5
 """Largest joint speed, in rad/s, of a robot at rest."""
 FIRST_STEP = 0.3
-"""Largest distance in rad from the joints to the first targets that a robot takes: it never jumps into a motion."""
+"""Largest distance in rad from the joints to the first targets that a robot accepts, so that it never jumps."""
 NEAR_LYING = 0.25
 """Largest distance in rad, averaged over the joints, to the lying pose of a robot that was stopped lying down."""
 POSITION_NOISE = 0.003  # rad; encoder. A guess of the order of published training noise, as are the next four.
@@ -175,7 +175,7 @@ class LeggedBody:
             return self.gate.reject("wrong length")
         by_name = dict(zip(sample.names, sample.values, strict=True))
         ordered = replace(sample, names=self.robot.joints, values=tuple(by_name[name] for name in self.robot.joints))
-        # Not-a-number is far from nothing, and left to the gate.
+        # Not-a-number compares as false here: the gate rejects it.
         if self.mode == READY and np.abs(ordered.values - self._data.qpos[self._q]).max() > FIRST_STEP:
             return self.gate.reject("far from the joints")
         cause = self.gate.admit(ordered, now)
@@ -214,7 +214,7 @@ class LeggedBody:
         self._data.qvel[self._twist : self._twist + 6] = 0.0
 
     def _put_down(self) -> None:
-        """Lay the robot down just above the ground, whatever its size."""
+        """Lay the robot down just above the ground."""
         mujoco.mj_resetData(self._model, self._data)
         data, pose = self._data, self._pose
         data.qpos[self._q] = self.robot.part(Legs).lying

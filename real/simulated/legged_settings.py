@@ -25,7 +25,7 @@ class RobotSettings(RosbridgeConnection):
     watchdog: float = 0.2
     """Time in s without an accepted command after which the robot damps its joints by itself."""
     stiffness_scale: float = 1.0
-    """Stiffness of the motors as a multiple of the robot's usual one; it is announced, and a policy may refuse it."""
+    """Stiffness of the motors as a multiple of the robot's usual one; the status reports it."""
     damping_scale: float = 1.0
     """Damping of the motors as a multiple of the robot's usual one."""
     passive_damping: float = 2.0

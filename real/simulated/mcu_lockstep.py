@@ -1,5 +1,5 @@
 """The firmware on an emulated microcontroller, one control step at a time: sensors and link bytes in, motor commands
-and link bytes out. No time passes for the chip but what an exchange says.
+and link bytes out. Time passes for the chip only as an exchange says.
 
 docs/firmware.md has the exchange's layout. The emulator is QEMU's netduinoplus2, an STM32F405, which counts
 instructions as time; it reaches us through two FIFOs that the firmware opens by semihosting.
@@ -39,7 +39,7 @@ Array = NDArray[np.float64]
 
 
 class ChipError(RuntimeError):
-    """The emulated chip ended, hangs, or answers what is no answer; in one line."""
+    """The emulated chip ended, hangs, or sends an invalid answer; in one line."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Chip:
         folder = Path(self._folder.name)
         for name in ("to_chip", "from_chip"):
             os.mkfifo(folder / name)
-        # Opened for both directions, a FIFO neither waits for its other end nor breaks when that is gone.
+        # Opened for both directions, a FIFO neither waits for its other end nor breaks when that is closed.
         self._to = os.open(folder / "to_chip", os.O_RDWR | os.O_NONBLOCK)
         self._from = os.open(folder / "from_chip", os.O_RDONLY | os.O_NONBLOCK)
         self._errors = (folder / "errors").open("w+b")
@@ -97,7 +97,7 @@ class Chip:
     def exchange(self, seconds: float, motion: Motion, link: bytes = b"") -> Answer:
         """One control step at `seconds` s of the chip's clock, with at most LINK_BYTES bytes from the host.
 
-        Raises ChipError, after which the chip is of no use any more.
+        Raises ChipError, after which the chip can't be used.
         """
         self.begin(seconds, motion, link)
         return self.finish()
@@ -120,7 +120,7 @@ class Chip:
         return Answer(np.array(rest[:4]), state, policy_status, self._read(size, deadline))
 
     def close(self) -> None:
-        """End the emulator, kindly if it listens. May be called again."""
+        """Ask the emulator to end, and kill it if it does not. May be called again."""
         if self._process.poll() is None:
             with contextlib.suppress(OSError):
                 os.write(self._to, struct.pack("<I", _EXIT))
@@ -180,5 +180,5 @@ class Chip:
 
 
 def _die_with_parent() -> None:
-    """In the emulator's process before it starts: whoever kills us with SIGKILL kills it, too."""
+    """Runs in the emulator's process before it starts: a SIGKILL of this process kills it, too."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -24,12 +24,12 @@ class ChipPort:
         return f"socket://127.0.0.1:{self._server.getsockname()[1]}"
 
     def wait(self, seconds: float) -> bool:
-        """Wait until somebody has connected or sent something, for at most `seconds` s; whether it came to that."""
+        """Wait until somebody has connected or sent something, for at most `seconds` s; whether that happened."""
         waited = [s for s in (self._server, self._host) if s is not None]
         return bool(select.select(waited, [], [], seconds)[0])
 
     def listen(self) -> None:
-        """Take in what has come."""
+        """Handle what has come."""
         if select.select([self._server], [], [], 0.0)[0]:
             self._admit(self._server.accept()[0])
         if self._host is None or not select.select([self._host], [], [], 0.0)[0]:
@@ -41,7 +41,7 @@ class ChipPort:
         if not data:
             self.hang_up()
             return
-        # As a serial port without flow control: what nobody takes in time is lost, the oldest first.
+        # As on a serial port without flow control, bytes that are not read in time are lost, the oldest first.
         self._received = (self._received + data)[-_BUFFER:]
 
     def take(self, most: int) -> bytes:
@@ -50,7 +50,7 @@ class ChipPort:
         return data
 
     def give(self, data: bytes) -> None:
-        """Send to the host now what it can take; the rest is lost."""
+        """Send to the host what it can take now; the rest is lost."""
         if self._host is None or not data:
             return
         try:
@@ -76,7 +76,7 @@ class ChipPort:
     def _admit(self, caller: socket.socket) -> None:
         if self._host is not None:
             caller.close()
-            print("robot: a second host was turned away; the port is for one at a time", file=sys.stderr, flush=True)
+            print("robot: a second host was refused; the port takes one at a time", file=sys.stderr, flush=True)
             return
         caller.setblocking(False)
         caller.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -28,7 +28,7 @@ STATES = ("idle", "ready", "flying", "failsafe", "landed", "estopped", "refused"
 """The chip's states by their number."""
 FLYING = 2
 DEAD = "dead"
-"""What stands for the state of a chip whose emulator has ended."""
+"""The state of a chip whose emulator has ended."""
 LONGEST_STEP = 0.0025
 """Longest step of the physics in s."""
 _FALL = 10.0
@@ -99,7 +99,7 @@ class Airframe:
 
 
 class McuQuad(RobotProcess):
-    """Chip, airframe and port. `ended` says why the chip is gone, None while it flies."""
+    """Chip, airframe and port. `ended` says why the chip has ended, None while it runs."""
 
     def __init__(self, firmware: Firmware, settings: McuQuadSettings) -> None:
         super().__init__(firmware.period)
@@ -123,11 +123,11 @@ class McuQuad(RobotProcess):
 
     @property
     def url(self) -> str:
-        """Where the chip's serial port is to be found."""
+        """The address of the chip's serial port."""
         return self._port.url
 
     def run(self, stopped: list[int], paced: bool = True) -> None:
-        """Fly until `stopped` has an entry, or until the chip is gone and the vehicle has come to rest."""
+        """Fly until `stopped` has an entry, or until the chip has ended and the vehicle has come to rest."""
         self._stopped = stopped
         super().run(stopped, paced)
 
@@ -145,8 +145,7 @@ class McuQuad(RobotProcess):
                 command = self._ask_chip(due, now)
             except ChipError as error:
                 self._lose_chip(error, now)
-        # A simulator must not hide what a motor would have been told: a wrong command stops it. The chip's limits are
-        # in single precision.
+        # A wrong command stops the simulator, which must not hide it. The chip's limits are in single precision.
         low, high = np.array(self._firmware.low, np.float32), np.array(self._firmware.high, np.float32)
         if self.ended is None and not (np.isfinite(command) & (command >= low) & (command <= high)).all():
             raise RuntimeError(f"the chip commands {command}, which is not within {low} and {high} rad/s")

@@ -1,7 +1,7 @@
 """The onboard controller: holds a point before the flight, and brings the vehicle down level when it is left alone.
 
-It is the cascade of `sim.controllers`, and is given the vehicle's own parameters, true state and rotor speeds: it
-knows the vehicle better than a real one knows itself.
+It is the cascade of `sim.controllers` with the vehicle's own parameters, true state and rotor speeds, which a real one
+has to estimate.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ DESCENT_SPEED = 0.4
 
 
 class OnboardController:
-    """One vehicle's controller, called with its state [17] as the physics orders it; it keeps none of its own."""
+    """One vehicle's controller, called with its state [17] as the physics orders it; it has no state."""
 
     def __init__(self, parameters: RotorParameters) -> None:
         self._cascade = Cascade(parameters, CascadeGains())
@@ -42,6 +42,6 @@ class OnboardController:
         command = self._cascade.rotor_speed(
             acceleration, row[:, 3:7], row[:, 10:13], row[:, 13:17], self._nothing, self._dynamics
         )
-        # Single precision may round the highest speed up, and no command outside limits is a promise to the last digit.
+        # Single precision may round the highest speed up; a command must not exceed its limits even by rounding.
         speeds: Array = np.minimum(command[0].numpy().astype(np.float64), self._highest)
         return speeds

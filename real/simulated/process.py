@@ -1,4 +1,4 @@
-"""What every simulated robot's process has: a clock of its own, an identity, and a way to end."""
+"""What every simulated robot's process has: its own clock, an identity, and a way to end."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import uuid
 from collections.abc import Iterator
 
 LONGEST_CATCH_UP = 0.1
-"""Time in s that the physics makes up for when the process was held up; what lies beyond it never happened."""
+"""Longest time in s that the physics catches up after a delay of the process; the rest is skipped."""
 TEST_STAND = "/test_stand"
-"""Simulation only: a topic of what a person does with a robot on a test stand."""
+"""Simulation only: the topic of what a person does with a robot on a test stand."""
 
 
 def keep_time() -> None:
-    """Ask for real-time scheduling, where the system grants it: a robot's motors don't wait for a busy computer.
+    """Use real-time scheduling, where the system grants it: a robot's motors don't wait for a busy computer.
 
     The priority is below that of a control loop on the same machine.
     """
@@ -25,7 +25,7 @@ def keep_time() -> None:
 
 
 def boot_identity() -> str:
-    """Another word for every start of a robot."""
+    """A new word for every start of a robot."""
     return uuid.uuid4().hex[:8]
 
 
@@ -45,7 +45,7 @@ def stop_requested() -> Iterator[list[int]]:
 
 
 class RobotClock:
-    """The robot's clock in ns: starts at the time of day, and then runs monotonically whatever happens to that."""
+    """The robot's clock in ns: starts at the time of day and runs monotonically from there."""
 
     def __init__(self) -> None:
         self._offset = time.time_ns() - time.monotonic_ns()

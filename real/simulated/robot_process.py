@@ -1,4 +1,4 @@
-"""What the simulated robots' processes share: steps in real time on an absolute schedule, and a place on a bridge."""
+"""The common part of the simulated robots' processes: steps in real time on an absolute schedule, and a bridge."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class RobotProcess(ABC):
             if paced:
                 late = self.clock.now() - due
                 if late > LONGEST_CATCH_UP * 1e9:
-                    due += late  # The process was frozen: the robot stood still meanwhile, its watchdog did not.
+                    due += late  # The process was frozen: the robot stood still, its watchdog did not.
                     print(f"robot: held up for {late * 1e-9:.2f} s", file=sys.stderr, flush=True)
                 self._listen_until(due)
             else:
@@ -48,14 +48,14 @@ class RobotProcess(ABC):
 
     @abstractmethod
     def listen(self) -> None:
-        """Take in what has come."""
+        """Handle what has come."""
 
     @abstractmethod
     def step(self, due: int, number: int) -> None:
         """Step number `number`, from 1, which was due at `due` ns of the robot's clock."""
 
     def _listen_until(self, due: int) -> None:
-        """Take in what comes as it arrives; it has its effect with the step at `due`."""
+        """Handle what arrives; it takes effect with the step at `due`."""
         while (rest := due - self.clock.now()) > 0:
             if self.wait(rest * 1e-9):
                 self.listen()
@@ -67,10 +67,9 @@ class BridgeProcess(RobotProcess):
 
     def __init__(
         self, period: float, settings: RosbridgeConnection, topics: FlightTopics | LeggedTopics,
-        told: tuple[str, ...], gate: CommandGate, ready: str,
+        published: tuple[str, ...], gate: CommandGate, ready: str,
     ) -> None:  # fmt: skip
-        """`told` are the topics of its own beside the status; `gate` judges its commands; `ready` is printed once the
-        bridge is connected."""
+        """`published`: its topics beside the status; `gate` checks its commands; `ready` is printed once connected."""
         super().__init__(period)
         self.version = settings.ros_version
         self.topics = topics
@@ -83,7 +82,7 @@ class BridgeProcess(RobotProcess):
             settings.url,
             settings.token,
             settings.ca_file,
-            advertised={name: types[name] for name in (*told, topics.status)},
+            advertised={name: types[name] for name in (*published, topics.status)},
             subscribed={name: types[name] for name in (topics.command, topics.stop, self._test_stand)},
             on_first_connection=lambda: print(ready, flush=True),
         )
@@ -98,7 +97,7 @@ class BridgeProcess(RobotProcess):
 
     @abstractmethod
     def handle(self, message: Any, now: float) -> None:
-        """Somebody did something to the robot on its test stand."""
+        """A person handles the robot on its test stand."""
 
     def publish(self, found: Mapping[str, Mapping[str, Any]]) -> None:
         """Send one message each on some topics."""

@@ -1,4 +1,4 @@
-"""What the vehicle measures of itself: the true state with the published noise."""
+"""The vehicle's measurements: the true state with the published noise."""
 
 from __future__ import annotations
 

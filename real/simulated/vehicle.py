@@ -1,4 +1,4 @@
-"""The vehicle: physics, ground, onboard controller, and the state machine that decides who drives the rotors.
+"""The vehicle: physics, ground, onboard controller, and the state machine that decides what drives the rotors.
 
 holding -> flying            an accepted command releases it from its start point
 flying  -> failsafe          no accepted command for 0.2 s, or a stop request: level descent, then rotors off
@@ -23,7 +23,7 @@ from sim.physics.rotor.physics import RotorPhysics
 from sim.robots.rotors import GRAVITY, RotorParameters
 
 WATCHDOG = 0.2
-"""Time in s without an accepted command after which a flying vehicle takes itself over."""
+"""Time in s without an accepted command after which a flying vehicle starts its own fail-safe."""
 HARD_IMPACT = 2.0
 """Speed in m/s beyond which touching the ground counts as a crash, as does a tilt above 60 degrees."""
 
@@ -72,11 +72,11 @@ class Vehicle:
         return bool(self._state[2] <= 1e-3) and float(np.linalg.norm(self._state[7:10])) < 0.05
 
     def command(self, sample: ActuatorSample, now: float) -> str:
-        """Take in a rotor command; the one way by which a host reaches the rotors. Returns the cause of a rejection."""
+        """Handle a rotor command, the only way for a host to reach the rotors. Returns the cause of a rejection."""
         if self.mode not in OBEYING:
             cause = self.gate.reject("not armed")
         else:
-            self._watch(now)  # A command that comes after the time-out comes too late, even in the same step.
+            self._watch(now)  # A command after the time-out is too late, even in the same step.
             cause = self.gate.admit(sample, now) if self.mode != FAILSAFE else self.gate.reject("not armed")
         if cause:
             self._log.rejected(now, sample, cause)
@@ -120,7 +120,7 @@ class Vehicle:
             self._state_word.enter(FAILSAFE, now, "no accepted command for 0.2 s")
 
     def _drive(self, now: float) -> None:
-        """Choose the rotor speeds of this step; a wrong one stops the process rather than reach the rotors."""
+        """Choose the rotor speeds of this step; a wrong one stops the process before it reaches the rotors."""
         state = self.state
         if self.mode == FLYING:
             source, speeds = "policy", self._command

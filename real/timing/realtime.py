@@ -1,4 +1,4 @@
-"""Keeps the interpreter and the system from disturbing the control loop while it flies."""
+"""Keeps the interpreter and the system from disturbing the control loop while it runs."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 SWITCH_INTERVAL = 0.0005
-"""How long, in s, the recorder's or the driver's thread may keep the interpreter from the control loop in flight."""
+"""How long, in s, the recorder's or the driver's thread may keep the interpreter while the control loop runs."""
 LOOP_PRIORITY = 2
 """Real-time priority of the calling thread; every other thread of the process gets the one below."""
 
 
 @contextlib.contextmanager
 def uncollected() -> Iterator[None]:
-    """No garbage collection, from one last one on: to begin before a robot is connected.
+    """No garbage collection after a last one; to be entered before a robot is connected.
 
-    A collection shows as milliseconds of jitter in a small process, and as more than a link's patience in a large one.
+    A collection causes milliseconds of jitter in a small process, and in a large one a pause longer than a link's
+    time-out.
     """
     collecting = gc.isenabled()
     gc.collect()
@@ -36,11 +37,11 @@ def uncollected() -> Iterator[None]:
 
 @contextlib.contextmanager
 def undisturbed(realtime: bool) -> Iterator[None]:
-    """Quick changes of thread and, if `realtime`, real-time scheduling where the system grants it.
+    """A short thread switch interval and, if `realtime`, real-time scheduling where the system grants it.
 
-    An unfortunate neighbour on the core shows as milliseconds of jitter. All threads of
-    the process are raised, not the caller's alone: a recorder that is put aside while it holds the interpreter's lock
-    would stop the control loop as well. Everything is put back at the end.
+    Another process on the same core causes milliseconds of jitter. All threads of the process get the priority, not
+    the caller's alone: a recorder that is preempted while it holds the interpreter's lock would stop the control loop
+    as well. Everything is restored at the end.
     """
     interval = sys.getswitchinterval()
     former = _raise_threads() if realtime else {}

@@ -36,7 +36,7 @@ class MonotonicClock:
 
 @dataclass(frozen=True)
 class Tick:
-    """One tick: when it was due and when it began, in s, how far past its due time the work before it went (0: it did
+    """One tick: when it was due and when it began, in s, how far the work before it overran its due time (0: it did
     not), and how many ticks before it were skipped for that."""
 
     due: float
@@ -50,8 +50,8 @@ class ScheduleStatistics:
     """How well the ticks kept to the grid; times in ms.
 
     Jitter is |interval between two ticks - period|, over all ticks; lateness is from the due time to the beginning.
-    `overruns` counts ticks whose work ended after the next tick was due, `skipped` the ticks left out for it, and
-    `longest_overrun_ms` how far past that due time the work went at most.
+    `overruns` counts ticks whose work ended after the next tick was due, `skipped` the ticks left out for it;
+    `longest_overrun_ms` is the largest time past that due time.
     """
 
     ticks: int
@@ -69,7 +69,7 @@ class Schedule:
     """Ticks every `period` s of `clock`, on a grid that starts with the first call of `wait`.
 
     The grid is absolute, so that neither the work nor an oversleep shifts the ticks after it. Work that runs past the
-    next tick is an overrun: the ticks it missed are skipped and counted, never made up for in a burst.
+    next tick is an overrun: the ticks it missed are skipped and counted, never repeated in a burst.
     """
 
     def __init__(self, period: float, clock: Clock, spin: float = 0.0002) -> None:
@@ -120,7 +120,7 @@ class Schedule:
         self._due += seconds
 
     def statistics(self) -> ScheduleStatistics:
-        """What was measured so far."""
+        """The figures so far."""
         jitter, lateness = np.array(self._jitter), np.array(self._lateness)
         return ScheduleStatistics(
             ticks=len(jitter) + (0 if math.isnan(self._began) else 1),
@@ -146,10 +146,10 @@ class PhaseAligner:
     """Shifts a schedule slowly so that its ticks begin shortly after readings arrive: fresh input without a faster
     loop.
 
-    A tick that finds a reading `age` s after its arrival should have begun `age - margin` s earlier. Since readings
-    come every `reading_period` s, that is the same as some time later, so the error is wrapped to the nearer side;
-    by the ticks' own period where that is shorter, for then any of them may be the one to begin in time. A small gain
-    and the bound of `largest` s a tick keep single late messages from moving the grid.
+    A tick that finds a reading `age` s after its arrival should have begun `age - margin` s earlier. Readings
+    come every `reading_period` s, so the error is wrapped to half of that either way, or to half of the ticks' own
+    period where that is shorter, since any of them may then be the one that begins in time. A small gain and the
+    bound of `largest` s a tick keep single late messages from moving the grid.
     """
 
     def __init__(self, margin: float = 0.001, gain: float = 0.05, largest: float = 0.0002) -> None:
@@ -162,7 +162,7 @@ class PhaseAligner:
     def correction(self, age: float, reading_period: float, period: float = math.inf) -> float:
         """The shift in s for a tick that began `age` s after its newest reading arrived; ticks are `period` s apart.
 
-        It is 0 while the period is unknown, and while readings are missing, whose arrival then says nothing.
+        It is 0 while the period is unknown, and while readings are missing.
         """
         if not (0.0 < reading_period < math.inf and 0.0 <= age <= 2.0 * reading_period < math.inf):
             return 0.0

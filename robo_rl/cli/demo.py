@@ -1,4 +1,4 @@
-"""`robo-rl demo`: the whole way in one go, as `make demo` runs it."""
+"""`robo-rl demo`: the whole chain in one command, as `make demo` runs it."""
 
 from __future__ import annotations
 

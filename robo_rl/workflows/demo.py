@@ -1,4 +1,4 @@
-"""The whole way in one go: train a quadrotor, export, verify, fly it through the bridge, and say how it went."""
+"""The whole chain in one command: train a quadrotor, export, verify, fly it through the bridge, and print figures."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ robot is another model than the one trained on, so this is twice the benchmark's
 
 @dataclass(frozen=True)
 class Demo:
-    """What the demo left behind; every path is inside the folder given. `held` decides the exit code."""
+    """The demo's results; every path is inside the folder given. `held` decides the exit code."""
 
     held: bool
     rows: list[tuple[str, str]]
     files: list[Path]
 
 
-def run(out: Path, seed: int, duration: float, tell: Callable[[str], None]) -> Demo:
-    """Run every part as the command a user would type; `tell` gets each command line.
+def run(out: Path, seed: int, duration: float, announce: Callable[[str], None]) -> Demo:
+    """Run every part as the command a user would type; `announce` gets each command line.
 
     Raises UserError when a part fails before the flight, naming it, and ProcessFailed when bridge or robot don't start.
     """
@@ -42,7 +42,7 @@ def run(out: Path, seed: int, duration: float, tell: Callable[[str], None]) -> D
 
     def do(*arguments: str | Path, quiet: bool = False) -> int:
         words = [str(word) for word in arguments]
-        tell(f"robo-rl {shlex.join(words)}")
+        announce(f"robo-rl {shlex.join(words)}")
         return call(words, quiet)
 
     for arguments in (
@@ -54,9 +54,9 @@ def run(out: Path, seed: int, duration: float, tell: Callable[[str], None]) -> D
         if code:
             raise UserError(f"robo-rl {arguments[0]} ended with exit code {code}; the demo stops here")
     bridge, robot = ("bridge", "--port", "0"), ("robot", "crazyflie", "--parameters", ROBOT)
-    tell(f"robo-rl {shlex.join(bridge)}")
+    announce(f"robo-rl {shlex.join(bridge)}")
     with running(bridge, "bridge ready", out / "bridge.log") as url:
-        tell(f"robo-rl {shlex.join([*robot, '--url', url])}")
+        announce(f"robo-rl {shlex.join([*robot, '--url', url])}")
         with running([*robot, "--url", url], "robot ready", out / "robot.log"):
             flown = do(
                 "deploy", bundle, "--url", url, "--duration", str(duration), "--setpoint", "step",

@@ -1,4 +1,4 @@
-"""A trained run as something to fly and to export."""
+"""From a trained run to a bundle."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from robo_rl.workflows.processes import call, running
 def rehearse(
     bundle: Path, out: Path, robot: str, side: float, speed: float, push: float, push_at: float
 ) -> dict[str, Any]:
-    """Walk a square of `side` m at `speed` m/s with a sideways push of `push` m/s; what the host and the robot say.
+    """Walk a square of `side` m at `speed` m/s with a sideways push of `push` m/s; figures from host and robot.
 
     The folder `out` takes logs, recording and report. The path is the robot's true one, in m relative to where it stood
     up. Raises UserError when there was no walk.
@@ -52,8 +52,8 @@ def rehearse(
 
 
 def path_figures(log: Path, side: float) -> dict[str, Any]:
-    """The path in a robot's log as figures: its corners, how far the end is from the beginning, and how far it strays
-    from the square of `side` m, the mean and the largest distance in m."""
+    """The path in a robot's log as figures: its corners, how far the end is from the beginning, and its mean
+    and largest distance in m from the square of `side` m."""
     _, poses, modes = read_path(log)
     walked = poses[[mode == "active" for mode in modes]]
     if not len(walked):

@@ -17,7 +17,7 @@ import numpy as np
 from deploy.bundle.manifest import SCHEMA_VERSION, Identity, Manifest, Timing
 from policies.specs import CommandSpec, SafetyEnvelope, SensorSpec
 from real.contract.offer import ANGULAR_VELOCITY, LINEAR_VELOCITY, ORIENTATION, POSITION, Offer, Signal
-from real.contract.robot import FAILSAFE, Array, LinkDown, LinkStatus, Reading, Robot
+from real.contract.robot import FAILSAFE, Array, LinkDown, LinkStatus, Robot, RobotReading
 from real.contract.stop_requests import StopRequests
 from real.control.session import Bundle, SessionSettings, run_session
 from real.missions.flight import Flight
@@ -139,8 +139,8 @@ class FakeRobot:
         self._time = clock.time
         self._sequence = 0
         self._beat = clock.time
-        self._on_the_way: list[Reading] = []
-        self._newest: Reading | None = None
+        self._on_the_way: list[RobotReading] = []
+        self._newest: RobotReading | None = None
         self._plans: list[tuple[float, Callable[[], None]]] = []
 
     def at(self, after: float, act: Callable[[], None]) -> None:
@@ -156,7 +156,7 @@ class FakeRobot:
         self.calls.append("arm")
         self.failsafe = self.failsafe and self.holds_latch
 
-    def read(self) -> Reading | None:
+    def read(self) -> RobotReading | None:
         self._advance()
         arrived = [r for r in self._on_the_way if r.received <= self.clock.time]
         if arrived:
@@ -178,7 +178,7 @@ class FakeRobot:
         }
         return LinkStatus(**self.spoil_link(values))
 
-    def write(self, command: Mapping[str, Array], reading: Reading) -> None:
+    def write(self, command: Mapping[str, Array], reading: RobotReading) -> None:
         self._advance()
         if self.refuse:
             raise LinkDown("the fake link is down")
@@ -226,7 +226,7 @@ class FakeRobot:
         }
         received = self._time + self.delay(self._sequence)
         stamp = self._time - CLOCK_OFFSET
-        self._on_the_way.append(Reading(self.spoil(sensors), stamp, received, self._sequence))
+        self._on_the_way.append(RobotReading(self.spoil(sensors), stamp, received, self._sequence))
 
 
 def fly(

@@ -45,7 +45,7 @@ class ChipStandIn:
         self.velocity = np.zeros(3)
         self.setpoints: list[Setpoint] = []
         self.requests: list[Ask] = []
-        self.heard: list[Message] = []
+        self.received: list[Message] = []
         self.command = command
         self.mute = False
         self._begun = time.monotonic()
@@ -119,7 +119,7 @@ class ChipStandIn:
             with contextlib.suppress(FrameError):
                 message = frame.from_host()
                 self._last, self._heard_at = frame.sequence, time.monotonic()
-                self.heard.append(message)
+                self.received.append(message)
                 self._obey(message)
 
     def _obey(self, message: Message) -> None:

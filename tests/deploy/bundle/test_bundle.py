@@ -1,4 +1,4 @@
-"""The reader refuses every bundle that does not hold, in one line that names the mend."""
+"""The reader refuses every bundle that does not hold, in one line that says how to fix it."""
 
 from __future__ import annotations
 

@@ -204,7 +204,7 @@ def _critic(truth: Truth) -> Tensor:
         (lambda: nn.Linear(3, 4), "only a PolicyGraph can be exported, got Linear"),
         (
             lambda: _critic,
-            "only a PolicyGraph can be exported, got function: critics, teachers and whatever reads Truth",
+            "only a PolicyGraph can be exported, got function: critics, teachers and all else that reads Truth",
         ),
         (_diverged, "weights are not all finite, training diverged; export an earlier checkpoint"),
         (_with(_Sneaky("position", 3)), "does not measure: no sensors named 'true_velocity'"),

@@ -12,7 +12,7 @@ from deploy.bundle.manifest import Manifest
 from real.contract.events import Fault
 from real.contract.goal import Goal
 from real.contract.offer import Offer
-from real.contract.robot import Array, LinkStatus, Reading
+from real.contract.robot import Array, LinkStatus, RobotReading
 from real.contract.state_machine import State, Trigger, transitions
 from real.missions.mission import Advance, Kind, OwnCommand
 from real.recording.report import FlightTrace, PositionError
@@ -50,7 +50,7 @@ class Errand:
     def refuses(self, link: LinkStatus) -> Fault | None:
         return None
 
-    def begin(self, now: float, reading: Reading) -> None:
+    def begin(self, now: float, reading: RobotReading) -> None:
         self._began = now
 
     def asked_to_end(self, now: float, state: State, requested: bool) -> Fault | None:
@@ -61,18 +61,18 @@ class Errand:
         return self._goal
 
     def advance(
-        self, now: float, state: State, goal: Goal, newest: Reading | None, usable: Reading | None
+        self, now: float, state: State, goal: Goal, newest: RobotReading | None, usable: RobotReading | None
     ) -> Sequence[Advance]:
         return []
 
-    def own_command(self, now: float, state: State, reading: Reading) -> OwnCommand | None:
+    def own_command(self, now: float, state: State, reading: RobotReading) -> OwnCommand | None:
         return OwnCommand(self._rest, quiet=True) if state == State.HALT else None
 
     def sent(self, now: float, state: State, command: Mapping[str, Array]) -> Advance | None:
         arrived = all(np.array_equal(command[name], value) for name, value in self._rest.items())
         return Advance(Trigger.DONE, "at rest") if state == State.HALT and arrived else None
 
-    def trace(self, trace: FlightTrace, now: float, state: State, goal: Goal, reading: Reading) -> None: ...
+    def trace(self, trace: FlightTrace, now: float, state: State, goal: Goal, reading: RobotReading) -> None: ...
 
     def after_step(self, trace: FlightTrace) -> PositionError | None:
         return None
@@ -113,18 +113,18 @@ class Device:
 
     def connect(self, timeout: float) -> None: ...
     def arm(self) -> None: ...
-    def read(self) -> Reading | None:
+    def read(self) -> RobotReading | None:
         while self._time + READING_PERIOD <= self.clock.time:
             self._time += READING_PERIOD
             self._sequence += 1
             if self.commands:
                 self.move(self.commands[-1], READING_PERIOD)
-        return Reading(self.sense(), self._time, self._time, self._sequence)
+        return RobotReading(self.sense(), self._time, self._time, self._sequence)
 
     def link(self) -> LinkStatus:
         return LinkStatus(True, 0.01, US if self.commands else "", "moving" if self.commands else "ready", 0, 0)
 
-    def write(self, command: Mapping[str, Array], reading: Reading) -> None:
+    def write(self, command: Mapping[str, Array], reading: RobotReading) -> None:
         self.commands.append({name: np.array(value) for name, value in command.items()})
 
     def stop(self) -> None:

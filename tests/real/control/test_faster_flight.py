@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from deploy.bundle.reader import Bundle, load_bundle
-from real.contract.robot import Reading
+from real.contract.robot import RobotReading
 from real.missions.setpoint import Step
 from real.recording.report import FlightReport
 from real.robots.flight_wire import FlightWire
@@ -54,7 +54,7 @@ class FakeQuadrotor(FakeRobot):
             self._beat = self._time
         names = ("position", "orientation", "linear_velocity", "angular_velocity")
         sensors = {name: self._physics.sensors()[name][0].numpy().astype(np.float64) for name in names}
-        self._on_the_way.append(Reading(sensors, self._time - CLOCK_OFFSET, self._time + DELAY, self._sequence))
+        self._on_the_way.append(RobotReading(sensors, self._time - CLOCK_OFFSET, self._time + DELAY, self._sequence))
 
 
 @pytest.fixture(scope="module")

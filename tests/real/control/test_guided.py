@@ -15,7 +15,7 @@ from deploy.bundle.manifest import Manifest
 from policies.errors import UserError
 from policies.specs import SensorSpec
 from real.contract.goal import Target
-from real.contract.robot import Array, Reading
+from real.contract.robot import Array, RobotReading
 from real.contract.stop_requests import StopRequests
 from real.control.guided import GuidedBundle, GuidedFlight, PassOn, guided_manifest
 from real.control.session import SessionSettings, run_session
@@ -116,7 +116,7 @@ def test_the_derived_manifest_keeps_the_bundles_envelope() -> None:
 def test_a_policy_of_another_number_of_motors_is_refused() -> None:
     own = make_manifest()
     command = replace(own.commands[0], dim=1, low=(0.0,), high=(1.0,), labels=("a",), safe=(0.0,))
-    with pytest.raises(UserError, match="four motor commands"):
+    with pytest.raises(UserError, match="exactly four motor commands"):
         guided_manifest(replace(own, commands=(command,)))
 
 
@@ -127,13 +127,13 @@ def test_a_policy_that_reads_what_the_chip_does_not_send_is_refused_before_the_c
     ranging = replace(own, sensors=(*own.sensors, SensorSpec("range", 1, "m", "body", 0.0, 4.0)))
     with pytest.raises(UserError, match=r"can't run on robot chip: sensor range \[1\] \(m, body\) is missing"):
         fly(chip, manifest=ranging)
-    assert chip.heard == []
+    assert chip.received == []
 
 
 def test_a_figure_beyond_the_fence_is_refused_before_the_chip_is_touched(chip: ChipStandIn) -> None:
     with pytest.raises(UserError, match="geofence"):
         fly(chip, setpoint=Lissajous(8.0, 2.5), duration=10.0)
-    assert chip.heard == []
+    assert chip.received == []
 
 
 def test_a_target_beyond_the_fence_is_moved_inside() -> None:
@@ -144,7 +144,7 @@ def test_a_target_beyond_the_fence_is_moved_inside() -> None:
     fence = Geofence(safety.geofence_low, safety.geofence_high)
     origin = np.array([5.0, 0.0, 1.0])
     sensors: dict[str, Array] = {"position": origin, "orientation": np.array([1.0, 0, 0, 0])}
-    reading = Reading(sensors, 0.0, 0.0, 1)
+    reading = RobotReading(sensors, 0.0, 0.0, 1)
     fence.begin(reading, 0.0)
     entry = guided.commands[0]
     inside, fault = fence.limit(entry, np.array([9.0, 0.0, 1.0]), reading)

@@ -169,7 +169,7 @@ def test_a_latched_robot_is_armed_again_and_flown() -> None:
         ({"rate": 150.0}, "150 Hz is no whole multiple of the policy's own 100 Hz; choose 100 or 200 Hz"),
         ({"rate": 50.0}, "50 Hz is no whole multiple of the policy's own 100 Hz; choose 100 or 200 Hz"),
         ({"rate": 0.0}, "0 Hz is no whole multiple"),
-        ({"rate": 1100.0}, "1100 Hz is more than this loop keeps, 1000 Hz"),
+        ({"rate": 1100.0}, "1100 Hz is above the highest that this loop keeps, 1000 Hz"),
         ({"ground": float("inf")}, "ground must be a height"),
         ({"record": Path("/proc/nowhere/flight.mcap")}, "can't record to"),
     ],

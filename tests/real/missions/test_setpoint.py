@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from policies.specs import SensorSpec
 from real.contract.goal import Target
-from real.contract.robot import Reading
+from real.contract.robot import RobotReading
 from real.control.policy_input import PolicyInput
 from real.missions.landing import Landing
 from real.missions.setpoint import STOPPING, Descend, Hold, Lissajous, Setpoint, Step
@@ -94,8 +94,10 @@ def test_a_setpoint_that_can_not_be_is_refused(make: object) -> None:
         make()
 
 
-def reading(z: float, climb: float) -> Reading:
-    return Reading({"position": np.array([0.0, 0.0, z]), "linear_velocity": np.array([0.0, 0.0, climb])}, 0.0, 0.0, 0)
+def reading(z: float, climb: float) -> RobotReading:
+    return RobotReading(
+        {"position": np.array([0.0, 0.0, z]), "linear_velocity": np.array([0.0, 0.0, climb])}, 0.0, 0.0, 0
+    )
 
 
 def landed_after(landing: Landing, heights: list[tuple[float, float]]) -> int | None:
@@ -140,7 +142,7 @@ def sensor(name: str, unit: str, relative_to: str = "") -> SensorSpec:
 
 
 def test_a_policy_reads_the_target_or_its_difference_to_the_target() -> None:
-    here = Reading({"position": np.array([1.0, 2.0, 3.0]), "linear_velocity": np.ones(3)}, 0.0, 0.0, 0)
+    here = RobotReading({"position": np.array([1.0, 2.0, 3.0]), "linear_velocity": np.ones(3)}, 0.0, 0.0, 0)
     target = Target(np.array([0.5, 0.0, 0.0]), np.array([0.0, 0.25, 0.0]))
     relative = PolicyInput((sensor("position", "m", "target"), sensor("linear_velocity", "m/s", "target")))
     assert relative(here, target)["position"] == pytest.approx([0.5, 2.0, 3.0])

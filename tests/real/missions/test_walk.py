@@ -15,7 +15,7 @@ from deploy.bundle.manifest import Manifest, Timing
 from policies.errors import UserError
 from policies.specs import CommandSpec, JointSpec, MotorSpec, SafetyEnvelope, SensorSpec
 from real.contract.offer import JOINT_COMMAND
-from real.contract.robot import Array, LinkDown, LinkStatus, Reading
+from real.contract.robot import Array, LinkDown, LinkStatus, RobotReading
 from real.control.session import SessionSettings, run_session
 from real.missions.velocity import CmdVel, Constant, Square, VelocityLimiter, VelocitySource
 from real.missions.walk import Walk, WalkTimes
@@ -99,7 +99,7 @@ class LegRobot:
     def arm(self) -> None:
         self.calls.append("arm")
 
-    def read(self) -> Reading | None:
+    def read(self) -> RobotReading | None:
         sequence = int(self.clock.time / 0.01)
         stamp = 0.01 * sequence
         sensors = {
@@ -107,13 +107,13 @@ class LegRobot:
             "joint_position": np.array([self.joints["knee"], self.joints["hip"]]),
             "joint_velocity": np.zeros(2),
         }
-        return Reading(sensors, stamp, stamp + 0.001, sequence)
+        return RobotReading(sensors, stamp, stamp + 0.001, sequence)
 
     def link(self) -> LinkStatus:
         owner = US if self.targets else ""
         return LinkStatus(True, 0.01, owner, "active" if self.targets else "ready", 0, 0, gains=self.gains)
 
-    def write(self, command: Mapping[str, Array], reading: Reading) -> None:
+    def write(self, command: Mapping[str, Array], reading: RobotReading) -> None:
         if not math.isfinite(self.clock.time):
             raise LinkDown("never")
         self.targets.append((self.clock.time, np.array(command[JOINT_COMMAND])))
@@ -177,7 +177,7 @@ def test_a_robot_that_can_not_stand_is_let_go() -> None:
 
 
 @pytest.mark.parametrize(
-    ("gains", "told"),
+    ("gains", "message"),
     [
         ({**GAINS, "knee": (20.0, 1.0)}, "gains_differ: 20 (limit 40), stiffness of knee"),
         ({**GAINS, "hip": (30.0, 5.0)}, "gains_differ: 5 (limit 0.5), damping of hip"),
@@ -185,12 +185,12 @@ def test_a_robot_that_can_not_stand_is_let_go() -> None:
         ({}, "it reports those of none"),
     ],
 )
-def test_gains_of_another_kind_are_refused_before_anything_moves(gains: dict[str, Any], told: str) -> None:
+def test_gains_of_another_kind_are_refused_before_anything_moves(gains: dict[str, Any], message: str) -> None:
     def prepare(robot: LegRobot, bundle: LegBundle) -> None:
         robot.gains = gains
 
     report, robot, _ = walk_fake(prepare=prepare)
-    assert told in report.outcome
+    assert message in report.outcome
     assert (report.exit_code, report.states, robot.targets, robot.calls) == (1, (), [], [])
 
 
@@ -209,11 +209,11 @@ def test_a_tilted_robot_is_let_go() -> None:
 def test_bundles_that_do_not_walk_are_refused_in_one_line() -> None:
     manifest = leg_manifest()
     scan = SensorSpec("height_scan", 9, "m", "body", (-1.0,) * 9, (1.0,) * 9, "", ())
-    for changes, told in (
+    for changes, message in (
         ({"sensors": (*manifest.sensors, scan)}, "can't run on robot leg: sensor height_scan .9. .m, body. is missing"),
         ({"sensors": manifest.sensors[1:]}, "it reads no velocity_command"),
     ):
-        with pytest.raises(UserError, match=told):
+        with pytest.raises(UserError, match=message):
             walk(LegBundle(leg_manifest(**changes)), LegRobot(FakeClock()))
 
 
@@ -229,7 +229,7 @@ def test_no_target_asks_for_more_torque_than_there_is(
     entry = manifest.commands[0]
     sensors = {"joint_position": np.array(q), "joint_velocity": np.array(qd)[::-1].copy()}
     wanted = np.clip(np.array(target), entry.low, entry.high)
-    limited, fault = JointTargets(manifest, manifest.joints).limit(entry, wanted, Reading(sensors, 0.0, 0.0, 0))
+    limited, fault = JointTargets(manifest, manifest.joints).limit(entry, wanted, RobotReading(sensors, 0.0, 0.0, 0))
     assert ((limited >= entry.low) & (limited <= entry.high)).all()
     stiffness, damping, torque = np.array([40.0, 30.0]), np.array([1.0, 0.5]), np.array([20.0, 15.0])
 
@@ -280,13 +280,13 @@ def test_a_square_walked_as_commanded_closes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("build", "told"),
+    ("build", "message"),
     [
         (lambda: Constant((math.nan, 0.0, 0.0)), "command must be 3 finite numbers"),
         (lambda: Square(0.0), "side of a square must be above 0 m"),
         (lambda: WalkTimes(stand=0.1), "the time to stand must lie within 0.5 and 30 s, got 0.1"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(build: Any, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_settings_that_make_no_sense_are_refused(build: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         build()

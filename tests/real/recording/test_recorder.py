@@ -11,7 +11,7 @@ import pytest
 from mcap.reader import make_reader
 
 from real.contract.goal import Target
-from real.contract.robot import LinkStatus, Reading
+from real.contract.robot import LinkStatus, RobotReading
 from real.recording.messages import SCHEMAS, TickRecord, log_message, read_recording, state_message
 from real.recording.recorder import Recorder
 from tests.real.fake_robot import fly_fake
@@ -25,7 +25,7 @@ def tick(i: int, **sensors: Any) -> TickRecord:
     values = {"position": np.array([0.1 * i, 0.0, 1.0]), "orientation": np.array([1.0, 0.0, 0.0, 0.0]), **sensors}
     command = {"rotor_speed": np.full(4, float(i))}
     return TickRecord(
-        0.01 * i, 0.0, 1e-4, 0, LINK, Target(np.zeros(3), np.zeros(3)), Reading(values, 0.01 * i, 0.01 * i, i),
+        0.01 * i, 0.0, 1e-4, 0, LINK, Target(np.zeros(3), np.zeros(3)), RobotReading(values, 0.01 * i, 0.01 * i, i),
         0.002, 0.003, command, command,
     )  # fmt: skip
 

@@ -133,7 +133,7 @@ def test_status_and_foreign_writers_are_seen(robot_and_puppet: tuple[RosbridgeRo
     robot, puppet = robot_and_puppet
     status = robot.link()
     assert (status.connected, status.owner, status.robot_state, status.rejected) == (True, "someone", "holding", 2)
-    puppet.publish("/rotor_command", messages.actuators_message(ActuatorSample(1, "stranger", 1, (1.0,)), 2))
+    puppet.publish("/rotor_command", messages.actuators_message(ActuatorSample(1, "second-writer", 1, (1.0,)), 2))
     puppet.publish("/rotor_command", {"velocity": [1.0]})
     eventually(lambda: robot.link().other_writers == 2)
 
@@ -161,7 +161,7 @@ def test_nothing_leaves_after_a_request_to_stop(
     robot._link.run(lambda: go_on.wait(5.0))
     robot.write(HOVER, reading)
     (robot.stop if word == "stop" else robot.emergency_stop)()
-    with pytest.raises(LinkDown, match="told to stop"):
+    with pytest.raises(LinkDown, match="was asked to stop"):
         robot.write(HOVER, reading)
     go_on.set()
     topics = [puppet.client.receive()["topic"], *[operation["topic"] for operation in puppet.client.settle()]]

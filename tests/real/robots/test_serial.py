@@ -101,7 +101,7 @@ def test_the_chips_clock_is_unwrapped_across_turns_and_bears_reordering() -> Non
 
 def test_heartbeats_leave_only_while_the_loop_asks(chip: ChipStandIn, robot: SerialRobot) -> None:
     def beats() -> int:
-        return sum(isinstance(message, Heartbeat) for message in chip.heard)
+        return sum(isinstance(message, Heartbeat) for message in chip.received)
 
     eventually(lambda: robot.link() and beats() > 5, "heartbeats flow while the loop asks")
     fly(robot)
@@ -110,7 +110,7 @@ def test_heartbeats_leave_only_while_the_loop_asks(chip: ChipStandIn, robot: Ser
     before = beats()
     time.sleep(0.3)
     assert beats() == before
-    eventually(lambda: robot.link().robot_state in NOT_OBEYING, "the driver tells")
+    eventually(lambda: robot.link().robot_state in NOT_OBEYING, "the driver reports it")
     assert robot.link().cause == "watchdog"
 
 
@@ -121,14 +121,14 @@ def test_after_a_stop_nothing_leaves_but_stops(
     fly(robot)
     getattr(robot, ask)()
     eventually(lambda: chip.requests[-1] == request_sent, "the request arrives")
-    heard = len(chip.heard)
-    with pytest.raises(LinkDown, match="told to stop"):
+    before = len(chip.received)
+    with pytest.raises(LinkDown, match="was asked to stop"):
         write(robot, (0.0, 0.0, 0.5))
     robot.arm()
     for _ in range(15):
         robot.link()
         time.sleep(0.01)
-    assert len(chip.heard) == heard
+    assert len(chip.received) == before
     assert robot.link().robot_state in (FAILSAFE, ESTOPPED)
 
 
@@ -152,7 +152,7 @@ def test_a_chip_that_is_exchanged_under_way_gets_no_setpoint_of_ours(chip: ChipS
     chip.info, chip.boot = Info(1, 3, 10000, 1), 2
     chip.hang_up()
     eventually(lambda: "reconnected" in robot.link().faults, "the driver connects again")
-    eventually(lambda: robot.link().boot == "00000002", "it tells of the other boot")
+    eventually(lambda: robot.link().boot == "00000002", "it reports the other boot")
     eventually(lambda: not robot.link().connected, "it does not call another policy's chip connected")
     with pytest.raises(LinkDown, match="has not said that it flies the bundle's policy"):
         write(robot, (0.1, 0.0, 0.5))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from real.contract.offer import LINEAR_VELOCITY, ORIENTATION, POSITION
-from real.contract.robot import Reading
+from real.contract.robot import RobotReading
 from real.safety.readings import ReadingGate
 from tests.real.fake_robot import make_manifest
 
@@ -24,7 +24,7 @@ def gate() -> ReadingGate:
     return ReadingGate(make_manifest().sensors, DEMANDED)
 
 
-def reading(measured: float, delay: float, sequence: int, **sensors: Any) -> Reading:
+def reading(measured: float, delay: float, sequence: int, **sensors: Any) -> RobotReading:
     """A reading measured at `measured` s on the host's clock that travelled `delay` s."""
     values: dict[str, Any] = {
         "position": np.zeros(3),
@@ -33,7 +33,7 @@ def reading(measured: float, delay: float, sequence: int, **sensors: Any) -> Rea
         "angular_velocity": np.zeros(3),
     }
     values.update(sensors)
-    return Reading(values, measured - OFFSET, measured + delay, sequence)
+    return RobotReading(values, measured - OFFSET, measured + delay, sequence)
 
 
 def cause(fault: Any) -> str | None:
@@ -64,7 +64,7 @@ def test_a_robot_clock_that_loses_50_ppm_does_not_age_its_readings() -> None:
     g = gate()
     for i in range(20_000):
         t = 0.05 * i
-        g.admit(Reading(reading(t, 0.0, i).sensors, t * (1.0 - 50e-6), t + 0.002, i))
+        g.admit(RobotReading(reading(t, 0.0, i).sensors, t * (1.0 - 50e-6), t + 0.002, i))
     assert g.age(t + 0.002) < 0.001
 
 
@@ -127,14 +127,14 @@ def test_a_bad_sensor_keeps_its_reading_out(sensors: dict[str, Any], expected: s
 def test_a_missing_sensor_keeps_its_reading_out(name: str) -> None:
     whole = reading(1.0, 0.002, 1)
     rest = {key: value for key, value in whole.sensors.items() if key != name}
-    fault = gate().admit(Reading(rest, whole.stamp, whole.received, 1))
+    fault = gate().admit(RobotReading(rest, whole.stamp, whole.received, 1))
     assert (cause(fault), fault and fault.detail) == ("sensor_missing", name)
 
 
 def test_the_envelope_gets_its_sensors_even_if_the_policy_reads_none_of_them() -> None:
     manifest = make_manifest()
     g = ReadingGate((s for s in manifest.sensors if s.name == "angular_velocity"), DEMANDED)
-    fault = g.admit(Reading({"angular_velocity": np.zeros(3)}, 0.0, 0.0, 1))
+    fault = g.admit(RobotReading({"angular_velocity": np.zeros(3)}, 0.0, 0.0, 1))
     assert cause(fault) == "sensor_missing"
 
 
@@ -142,7 +142,7 @@ def test_a_stamp_from_the_future_does_not_spoil_the_age_of_what_follows() -> Non
     g = gate()
     g.admit(reading(1.0, 0.002, 1))
     whole = reading(1.005, 0.002, 2)
-    assert cause(g.admit(Reading(whole.sensors, whole.stamp + 60.0, whole.received, 2))) == "stamp_jump"
+    assert cause(g.admit(RobotReading(whole.sensors, whole.stamp + 60.0, whole.received, 2))) == "stamp_jump"
     assert g.admit(reading(1.01, 0.002, 3)) is None
     assert g.age(1.012) == pytest.approx(0.0, abs=1e-6)
 

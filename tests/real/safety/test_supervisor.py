@@ -1,4 +1,4 @@
-"""The supervisor alone: nothing unsafe leaves it, whatever policy, robot or link come up with."""
+"""The supervisor alone: nothing unsafe leaves it, for any behaviour of policy, robot and link."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from real.contract.events import EventLog, Listener
 from real.contract.goal import Target
-from real.contract.robot import ESTOPPED, FAILSAFE, LANDED, LinkStatus, Reading
+from real.contract.robot import ESTOPPED, FAILSAFE, LANDED, LinkStatus, RobotReading
 from real.contract.state_machine import ACTIVE, State, Trigger
 from real.safety.supervisor import Inspection, Supervisor, SupervisorSettings
 from tests.real.fake_robot import HIGH, US, make_manifest
@@ -23,7 +23,7 @@ PERIOD = MANIFEST.timing.period
 HERE = Target(np.zeros(3), np.zeros(3))
 
 
-def reading(sequence: int, t: float, **sensors: Any) -> Reading:
+def reading(sequence: int, t: float, **sensors: Any) -> RobotReading:
     values: dict[str, Any] = {
         "position": np.zeros(3),
         "orientation": np.array([1.0, 0.0, 0.0, 0.0]),
@@ -31,7 +31,7 @@ def reading(sequence: int, t: float, **sensors: Any) -> Reading:
         "angular_velocity": np.zeros(3),
     }
     values.update({name: np.array(value) for name, value in sensors.items()})
-    return Reading(values, t, t, sequence)
+    return RobotReading(values, t, t, sequence)
 
 
 def link(**changes: Any) -> LinkStatus:
@@ -59,10 +59,10 @@ class Flight:
         )
 
     def send(self, values: Any, state: State = State.POLICY) -> Any:
-        verdict = self.supervisor.approve(self.now, state, {"rotor_speed": values})
-        if verdict.command is not None:
-            self.supervisor.sent(self.now, verdict.command)
-        return verdict
+        approval = self.supervisor.approve(self.now, state, {"rotor_speed": values})
+        if approval.command is not None:
+            self.supervisor.sent(self.now, approval.command)
+        return approval
 
     @property
     def causes(self) -> dict[str, int]:
@@ -82,11 +82,11 @@ def test_every_command_that_leaves_is_finite_within_limits_and_changes_slowly(ou
     previous: np.ndarray[Any, Any] | None = None
     for output, state in outputs:
         flight.tick(state)
-        verdict = flight.send(output, state)
-        if verdict.command is None:
-            assert verdict.trigger == Trigger.DAMP
+        approval = flight.send(output, state)
+        if approval.command is None:
+            assert approval.trigger == Trigger.DAMP
             break
-        command = verdict.command["rotor_speed"]
+        command = approval.command["rotor_speed"]
         assert command.shape == (4,)
         assert np.isfinite(command).all()
         assert ((command >= 0.0) & (command <= HIGH)).all()
@@ -110,9 +110,9 @@ def test_a_gap_allows_the_change_of_two_ticks_whatever_they_last(period: float |
 def test_nothing_leaves_outside_a_flight(output: Any, state: State) -> None:
     flight = Flight()
     flight.tick()
-    verdict = flight.supervisor.approve(flight.now, state, {"rotor_speed": output})
-    assert verdict.command is None
-    assert verdict.trigger is None
+    approval = flight.supervisor.approve(flight.now, state, {"rotor_speed": output})
+    assert approval.command is None
+    assert approval.trigger is None
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -122,16 +122,16 @@ def test_one_bad_channel_stops_the_whole_command(bad: float, channel: int) -> No
     flight.tick()
     command = np.full(4, 1000.0)
     command[channel] = bad
-    verdict = flight.send(command)
-    assert (verdict.command, verdict.trigger) == (None, Trigger.DAMP)
+    approval = flight.send(command)
+    assert (approval.command, approval.trigger) == (None, Trigger.DAMP)
     assert flight.causes == {"command_not_finite": 1}
 
 
 def test_a_missing_command_stops_the_flight() -> None:
     flight = Flight()
     flight.tick()
-    verdict = flight.supervisor.approve(flight.now, State.POLICY, {})
-    assert (verdict.command, verdict.trigger, verdict.cause) == (None, Trigger.DAMP, "command_malformed")
+    approval = flight.supervisor.approve(flight.now, State.POLICY, {})
+    assert (approval.command, approval.trigger, approval.cause) == (None, Trigger.DAMP, "command_malformed")
 
 
 def test_clamps_are_recorded_with_value_limit_and_channel() -> None:
@@ -151,7 +151,7 @@ def test_rounding_to_single_precision_is_no_clamp() -> None:
     assert flight.causes == {}
 
 
-def test_a_pause_gives_no_licence_to_jump() -> None:
+def test_after_a_pause_the_command_changes_by_two_ticks_at_most() -> None:
     flight = Flight()
     flight.tick()
     flight.send(np.zeros(4))
@@ -281,8 +281,8 @@ def test_a_command_that_is_ready_too_late_is_not_sent() -> None:
     flight = Flight()
     flight.tick()
     flight.now += 0.07
-    verdict = flight.send(np.full(4, 1000.0))
-    assert (verdict.command, verdict.trigger) == (None, None)
+    approval = flight.send(np.full(4, 1000.0))
+    assert (approval.command, approval.trigger) == (None, None)
     assert flight.causes == {"command_age": 1}
 
 
@@ -323,10 +323,10 @@ def test_no_time_out_can_be_set_out_of_effect(name: str, value: float) -> None:
 
 
 def test_repeated_findings_are_counted_and_told_once_a_second() -> None:
-    told: list[float] = []
-    flight = Flight(lambda time, fault, event: told.append(time))
+    reported: list[float] = []
+    flight = Flight(lambda time, fault, event: reported.append(time))
     for _ in range(250):
         flight.tick()
         flight.send(np.full(4, 2500.0))
     assert flight.causes == {"command_clamped": 250}
-    assert len(told) == 3
+    assert len(reported) == 3

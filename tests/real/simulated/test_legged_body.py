@@ -67,7 +67,7 @@ BAD = (
     ({"values": (2.0, *LEGS.lying[1:])}, "out of limits"),
     ({"stamp": round(99.8 * 1e9)}, "stale"),
     ({"stamp": round(100.5 * 1e9)}, "from the future"),
-    ({"writer": "stranger"}, "not the owner"),
+    ({"writer": "second-writer"}, "not the owner"),
     ({"sequence": 1}, "out of order"),
 )
 
@@ -175,7 +175,7 @@ def test_it_measures_itself_with_noise_that_can_be_switched_off() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"sensor_rate": 300.0}, "500 divided by a whole number"),
         ({"watchdog": 0.0}, "watchdog is 0.0 s"),
@@ -184,6 +184,6 @@ def test_it_measures_itself_with_noise_that_can_be_switched_off() -> None:
         ({"noise": -1.0}, "noise is -1.0"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(changes: dict[str, Any], told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_settings_that_make_no_sense_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         RobotSettings(**changes)

@@ -49,12 +49,12 @@ def chip(image: Path) -> Iterator[Chip]:
 def test_the_chip_tells_who_it_is_arms_flies_and_takes_over(chip: Chip) -> None:
     decoder = Decoder()
     answer = chip.exchange(0.0, REST, encode(Hello(), 1) + encode(Request(Ask.ARM), 2))
-    told = [frame.from_chip() for frame in decoder.feed(answer.link)]
+    sent = [frame.from_chip() for frame in decoder.feed(answer.link)]
     assert answer.state == ChipState.READY
     assert not answer.motor_command.any()
-    (info,) = (message for message in told if isinstance(message, Info))
+    (info,) = (message for message in sent if isinstance(message, Info))
     assert f"{info.model_word:08x}" == stand_in.SHA256[:8]
-    assert all(message.boot_id == 77 for message in told if isinstance(message, Status))
+    assert all(message.boot_id == 77 for message in sent if isinstance(message, Status))
     answer = chip.exchange(0.01, REST, encode(Setpoint((0.0, 0.0, 0.1), (0.0,) * 3, 0), 3))
     assert answer.state == ChipState.FLYING
     assert answer.motor_command.all()
