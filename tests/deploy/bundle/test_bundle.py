@@ -71,7 +71,7 @@ def test_a_truncated_file_is_refused(scratch: Path, name: str, place: float) -> 
 @pytest.mark.parametrize("name", FILES)
 def test_a_missing_file_is_named(bundle: Path, name: str) -> None:
     (bundle / name).unlink()
-    assert f"lacks {name}; copy the bundle anew" in _refusal(bundle)
+    assert f"lacks {name}; copy the bundle again" in _refusal(bundle)
 
 
 def test_a_path_that_is_no_folder_is_refused(bundle: Path, tmp_path: Path) -> None:
