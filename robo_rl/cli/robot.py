@@ -59,8 +59,10 @@ def run(argv: Sequence[str]) -> int:
             _crazyflie(argv[1:])
         elif name == "mcu-quad":
             _mcu_quad(argv[1:])
+        elif name in robots():
+            _legged(name, argv[1:])
         else:
-            _of_bundle(Path(name), argv[1:]) if name not in robots() else _legged(name, argv[1:])
+            _of_bundle(Path(name), argv[1:])
     except OSError as error:
         raise UserError(f"the robot can't run: {os_error(error)}") from None
     return 0
@@ -99,15 +101,18 @@ def _of_bundle(folder: Path, argv: Sequence[str]) -> None:
         raise UserError(f"there is no robot {str(folder)!r} and no such folder; robots: {', '.join(robots())}")
     from deploy.bundle.reader import load_bundle
     from robo_rl.training.tasks import task_of_bundle
+    from sim.robots.legs import Legs
 
     bundle = load_bundle(folder)
     robot = task_of_bundle(bundle).robot
-    if robot is not None:
+    if robot is not None and robot.has(Legs):
         _legged(str(folder), argv, robot)
     elif bundle.manifest.kind == "flight":
         _crazyflie(argv)
     else:
-        raise UserError(f"{folder} is of kind {bundle.manifest.kind} and its task names no robot to simulate")
+        raise UserError(
+            f"{folder} is of kind {bundle.manifest.kind}, and only robots with legs or rotors are simulated"
+        )
 
 
 def _mcu_quad(argv: Sequence[str]) -> None:
