@@ -17,7 +17,7 @@ from deploy.errors import BundleError
 from policies.specs import CommandSpec, SensorSpec, StateSpec
 from tests.real.fake_robot import make_manifest
 
-MEND = "; copy the bundle anew, or export the policy again"
+MEND = "; copy the bundle again, or export the policy again"
 STEPS = 5
 
 
