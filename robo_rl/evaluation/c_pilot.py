@@ -15,7 +15,7 @@ _STATE = "policy_state"
 class CPilot:
     """A policy in C for N robots (see robo_rl.evaluation.flying.BatchPolicy).
 
-    Each call is one `policy_step`: C generated for several calls a control period minds its states itself.
+    Each call is one `policy_step`: C generated for several calls per control period keeps its own states between them.
     """
 
     def __init__(self, library: BatchLibrary, manifest: Manifest) -> None:

@@ -1,4 +1,4 @@
-"""Evaluation on fixed held-out starts, with intervals: a policy graph in torch and a bundle in onnxruntime alike."""
+"""Evaluation from fixed held-out starts, with intervals: policy graphs in torch, bundles in onnxruntime, teachers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sim.controllers.teacher import Teacher
 from sim.task import Environment, Step, Task
 
 HELD_OUT_SEED = 40_000_003
-"""Seed of the evaluation's starts; trainings take seeds below 10 000 000 only, so none ever saw these
+"""Seed of the evaluation's starts; trainings take seeds below 10 000 000 only, so none has seen these
 starts. Of the flight trainer's settings only its two amounts of work, `iterations` and `warm_up_updates`, were chosen
 with a look at them."""
 SUCCESS_DISTANCE = 0.1
@@ -35,7 +35,7 @@ Signal = SensorSpec | CommandSpec
 
 
 class BatchPolicy(Protocol):
-    """A policy for N robots at once: what an evaluation flies."""
+    """A policy for N robots at once."""
 
     def initial_state(self, batch: int, device: str) -> State: ...
     def step(self, sensors: Sensors, state: State) -> tuple[Commands, State]: ...
@@ -198,7 +198,7 @@ def evaluated_pilot(policy: Evaluated, task: Task, calls: Calls = ONCE) -> Batch
 def pilot_for(policy: Policy, task: Task, calls: Calls = ONCE) -> BatchPolicy:
     """The policy as something to fly in `task`. Raises UserError when it was made for other sensors or commands.
 
-    What is neither graph nor bundle flies as it is, and minds its states between a period's calls itself.
+    What is neither graph nor bundle acts as it is, and keeps its own states between the calls of a period.
     """
     if not isinstance(policy, PolicyGraph | Bundle):
         return policy
@@ -209,8 +209,8 @@ def pilot_for(policy: Policy, task: Task, calls: Calls = ONCE) -> BatchPolicy:
 def make_world(
     task: Task, num_worlds: int, seed: int, device: str = "cpu", *, robot: str = "", imperfections: float = 1.0
 ) -> Environment:
-    """The environment that `task` is judged in. Raises UserError for a robot that the task does not know."""
-    # Only what differs from the task's own is said: a task need not know every variation.
+    """The environment that policies are evaluated in. Raises UserError for a robot that the task does not know."""
+    # Only what differs from the task's own is passed: a task need not know every variation.
     given: dict[str, Any] = {"robot": robot} if robot else {}
     if imperfections != 1.0:
         given["imperfections"] = imperfections

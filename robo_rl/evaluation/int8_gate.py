@@ -1,6 +1,6 @@
 """The gate of kernel int8: its C is written only if it flies the bundle's own task about as well as float32 does.
 
-Rounded weights move commands by about 1 % of their range. Whether that matters, no error of commands can tell, so both
+Rounded weights move commands by about 1 % of their range. Errors of commands don't show whether that matters, so both
 fly: the very C that would be written, compiled for this machine with the chip's bits, and the bundle on onnxruntime.
 Both live one episode from each of the same starts in the task that the bundle names.
 
@@ -44,7 +44,7 @@ def check(draft: Draft) -> str:
     """Fly the draft's C against its bundle; the one sentence that tells how both did.
 
     Raises UserError, one line, when int8 does worse, or when that can't be found out: the simulator or a C compiler is
-    missing, the task is unknown, or float32 fails so often that failing is no news.
+    missing, the task is unknown, or float32 fails so often that the gate can't tell them apart.
     """
     try:
         figures, starts = _try_both(draft)
@@ -114,7 +114,9 @@ def _shares(name: str, ours: float, theirs: float) -> str:
 
 
 def _hopeless(name: str, value: float) -> UserError:
-    return UserError(f"the policy itself fails in float32 ({name} {100.0 * value:.1f} %), so failing would be no news")
+    return UserError(
+        f"the policy itself fails in float32 ({name} {100.0 * value:.1f} %), so the gate can't tell them apart"
+    )
 
 
 def _untried(why: str) -> UserError:

@@ -38,7 +38,7 @@ class PpoConfig:
     gae_lambda: float = 0.95
     """Decay of generalised advantage estimation: 0 trusts the critic, 1 the rollout."""
     clip: float = 0.2
-    """Range of the probability ratio beyond which it earns nothing more."""
+    """Range of the probability ratio outside which the loss rewards no further change."""
     value_clip: float = 0.0
     """Range in which the value may move in one update, in spreads of the return; 0 leaves it free."""
     value_coefficient: float = 1.0
@@ -55,9 +55,9 @@ class PpoConfig:
     """Bound of the standard deviation from half of the iterations on, reached exponentially; 0 leaves
     it to the gradient. A policy that learns among large random actions compensates for them, and errs without them."""
     imitation: int = 0
-    """Iterations at the start that learn to act as the task's scripted guide would; the critic learns as ever."""
+    """Iterations at the start that learn to act as the task's scripted guide would; the critic learns as always."""
     imitation_minibatches: int = 32
-    """Minibatches of each pass while imitating: many small steps, for there is no policy gradient to be noisy."""
+    """Minibatches of each pass while imitating: many small steps, because no policy gradient makes them noisy."""
     imitation_coefficient: float = 10.0
     """Weight of the imitation loss, the mean squared difference of normalised actions."""
     symmetry: Literal["none", "augment", "loss"] = "none"
