@@ -29,17 +29,17 @@ ROBOTS = ("crazyflie", "crazyflie-2025")
 # What the search below found, each on both vehicles and all three figures, with a seed that no result uses.
 TUNED = PidGains(
     cascade=CascadeGains(
-        position=61.6,
-        velocity=9.52,
-        attitude=801.0,
-        rate=52.3,
-        yaw=17.7,
-        yaw_rate=3.52,
-        lead=0.0224,
-        max_acceleration=46.6,
+        position=91.6,
+        velocity=21.9,
+        attitude=1280.0,
+        rate=133.0,
+        yaw=18.9,
+        yaw_rate=3.73,
+        lead=0.00575,
+        max_acceleration=27.0,
     ),
-    integral=22.1,
-    max_integral=3.92,
+    integral=31.3,
+    max_integral=7.02,
 )
 TUNED_FEED_FORWARD = PidGains(
     cascade=CascadeGains(
