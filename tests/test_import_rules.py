@@ -293,7 +293,7 @@ def test_what_the_command_line_needs_at_once_is_light() -> None:
         ("websockets", ["bridge"], "robot"),
     ],
 )
-def test_a_missing_library_is_told_with_its_extra(absent: str, arguments: list[str], extra: str) -> None:
+def test_a_missing_library_is_named_with_its_extra(absent: str, arguments: list[str], extra: str) -> None:
     finished = run_without((absent,), f"from robo_rl.cli.main import main\nsys.exit(main({arguments}))")
     assert finished.returncode == 2
     assert finished.stderr == (

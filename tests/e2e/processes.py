@@ -1,4 +1,4 @@
-"""Real processes of `robo-rl` for the end-to-end tests: started, waited for, struck by signals, and always ended."""
+"""Real processes of `robo-rl` for the end-to-end tests: started, waited for, sent signals, and always ended."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def eventually(condition: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > deadline:
-            raise AssertionError(f"it never came to pass that {what}")
+            raise AssertionError(f"within {PATIENCE:.0f} s it did not happen that {what}")
         time.sleep(0.005)
 
 

@@ -88,16 +88,16 @@ def test_clicks_and_sliders_reach_the_simulation_and_the_canvas_shows_it(tmp_pat
         field.send_keys("\ue009a")  # Control-A
         field.send_keys("1.2\n")
 
-        def told() -> bool:
+        def commanded() -> bool:
             return abs(float(show.truth["velocity_command"][0, 0]) - 1.2) < 1e-5
 
-        eventually(told, "the command arrives")
+        eventually(commanded, "the command arrives")
         assert show.truth["velocity_command"][0, 1:].tolist() == [0.0, 0.0]
 
         before = show.restarts
         reset.click()
         eventually(lambda: show.restarts == before + 1, "the reset arrives")
-        eventually(told, "a new episode hears the slider, too")
+        eventually(commanded, "a new episode uses the slider, too")
 
         speeds: list[float] = []
         push = show.push
@@ -137,7 +137,7 @@ def test_ground_and_level_put_the_robot_there(tmp_path: Path) -> None:
         seen(driver, "//label[contains(., 'Ground')]/following::input[1]").click()
         seen(driver, "//*[@role='option'][contains(., 'stairs_up')]").click()
         eventually(lambda: stands_on() == ("stairs_up", 0), "the ground arrives")
-        eventually(lambda: web.show.restarts == before + 1, "and the robot starts anew there")
+        eventually(lambda: web.show.restarts == before + 1, "and the robot restarts there")
 
         level = seen(driver, "//label[contains(., 'Level')]/following::input[@inputmode='decimal'][1]")
         level.send_keys("\ue009a")  # Control-A
@@ -166,7 +166,7 @@ def test_a_taken_port_is_one_clear_line() -> None:
             Web(standing(find_task("crazyflie-hover")), port)
 
 
-def test_a_push_moves_the_robot_as_told() -> None:
+def test_a_push_moves_the_robot() -> None:
     for name in ("crazyflie-hover", "go1-velocity-flat"):
         calm, pushed = (standing(find_task(name)) for _ in range(2))
         pushed.push((0.0, 1.0, 0.0))

@@ -52,7 +52,7 @@ def test_a_full_disk_ends_the_recording_and_not_the_flight(stack: Stack, tmp_pat
     failed = report.causes["recorder_failed"]
     assert "No space left" in failed["detail"]
     assert failed["trigger"] is None
-    # Nothing can be told before the flight begins.
+    # Nothing can be recorded before the flight begins.
     begun = report.entered("POLICY")["time"] - report.values["begun"]
     assert failed["first"] <= max(begun, FLUSH_EVERY) + TICK + MARGIN
     assert "No space left" in report.output

@@ -55,7 +55,7 @@ def test_bridge_frozen_for_two_seconds(stack: Stack) -> None:
             rejected_before = len(stack.rotor.read("rejected"))
         finally:
             stack.bridge.send(signal.SIGCONT)
-        # The socket stays open: only the age of the readings and the missing heartbeat can tell.
+        # The socket stays open: only the age of the readings and the missing heartbeat show it.
         check_host(report, "DAMP", {"state_age"}, fault_at, within=BLIND)
         flight.touches_down()
         check_failsafe(stack.rotor, since=fault_at)

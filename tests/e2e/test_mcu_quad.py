@@ -96,7 +96,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, controller_bundle: Path) -> 
 
 @contextlib.contextmanager
 def poses(url: str, position: tuple[float, float, float]) -> Iterator[None]:
-    """Somebody who says on the bridge where to fly, 20 times a second."""
+    """Publish on the bridge where to fly, 20 times a second."""
     ended = threading.Event()
     x, y, z = position
     pose = {
@@ -104,14 +104,14 @@ def poses(url: str, position: tuple[float, float, float]) -> Iterator[None]:
         "pose": {"position": {"x": x, "y": y, "z": z}, "orientation": {"x": 0.0, "y": 0.0, "z": 0.0, "w": 1.0}},
     }
 
-    def tell() -> None:
+    def publish() -> None:
         client = BareClient(url)
         client.send({"op": "advertise", "topic": "/setpoint_pose", "type": "geometry_msgs/msg/PoseStamped"})
         while not ended.wait(0.05):
             client.send({"op": "publish", "topic": "/setpoint_pose", "msg": pose})
         client.close()
 
-    thread = threading.Thread(target=tell)
+    thread = threading.Thread(target=publish)
     thread.start()
     try:
         yield
@@ -121,7 +121,7 @@ def poses(url: str, position: tuple[float, float, float]) -> Iterator[None]:
 
 
 def ask(url: str, request: str) -> None:
-    """Ask on the bridge to stop, three times as a person does who means it."""
+    """Ask on the bridge to stop, three times, as an operator would."""
     client = BareClient(url)
     client.send({"op": "advertise", "topic": "/robot_stop", "type": "std_msgs/msg/String"})
     for _ in range(3):
@@ -194,7 +194,7 @@ def test_an_emergency_stop_on_the_bridge_stops_the_motors_at_once(stack: ChipSta
     check_motors(stack)
 
 
-def test_a_dead_emulator_is_told_and_the_motors_are_off(stack: ChipStack) -> None:
+def test_a_dead_emulator_is_reported_and_the_motors_are_off(stack: ChipStack) -> None:
     """The last test: there is no robot after it."""
     (emulator,) = stack.robot.children()
     emulator.kill()

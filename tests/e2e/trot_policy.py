@@ -2,7 +2,7 @@
 
 Diagonal legs swing together; a foot's way back and forth follows from the velocity command, as the foot of a rolling
 body would go, and its lift from the phase. The joints of the policy are in another order than the robot's, the sensors'
-in yet another, so that whoever maps joints by order falls.
+in yet another, so that a robot whose joints are mapped by order falls.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Several calls a control period on a robot: numpy's arithmetic is torch's, bit for bit, and rates are told apart."""
+"""Several calls a control period on a robot: numpy computes the bits of torch, and different rates are distinguished."""
 
 from __future__ import annotations
 

@@ -153,7 +153,7 @@ def test_a_policy_that_amplifies_its_own_rounding_over_time_is_still_exact_step_
     assert found.drift > 10 * TOLERANCE, "the test needs a policy that strays"
 
 
-def test_a_network_too_steep_for_float32_is_told_from_a_wrong_one(tmp_path: Path) -> None:
+def test_a_network_too_steep_for_float32_is_distinguished_from_a_wrong_one(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r"PyTorch itself is off by .* from float64: train smaller weights"):
         export(_amplified(50.0), tmp_path / "bundle")
 

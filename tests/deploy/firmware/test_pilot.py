@@ -196,7 +196,7 @@ def test_a_stop_is_accepted_even_out_of_order_and_an_arming_is_not(chip: Chip) -
     chip.sequence -= 10
     assert chip.step(Request(Ask.ARM)).state == ESTOPPED
     assert chip.status is not None
-    chip.step(Hello())  # Begins the count anew.
+    chip.step(Hello())  # Restarts the count.
     assert chip.step(Request(Ask.ARM)).state == READY
     faults(chip)
     assert chip.status.rejected == 2

@@ -83,7 +83,7 @@ def test_a_chip_takes_off_steps_and_lands(chip: ChipStandIn) -> None:
     assert chip.state == ChipState.LANDED
 
 
-def test_the_chips_own_failsafe_ends_the_flight_and_its_cause_is_told(chip: ChipStandIn) -> None:
+def test_the_chips_own_failsafe_ends_the_flight_and_its_cause_is_reported(chip: ChipStandIn) -> None:
     def go_wrong() -> None:
         chip.state, chip.faults = ChipState.FAILSAFE, 4
 
@@ -187,7 +187,7 @@ def test_a_pose_is_followed_smoothly_within_speed_and_fence() -> None:
     assert positions[:, 0].max() <= 1.7 + 1e-9
 
 
-def test_a_pose_that_grows_old_stops_the_target_and_is_told_once() -> None:
+def test_a_pose_that_grows_old_stops_the_target_and_is_reported_once() -> None:
     poses = Poses()
     follower = PoseFollower(make_manifest(), poses)
     follower.begin(0.0, np.array([0.0, 0.0, 1.0]), 0.0)

@@ -52,7 +52,7 @@ class Stand:
     def until(self, condition: Callable[[], object], what: str) -> None:
         deadline = time.monotonic() + 10.0
         while not condition():
-            assert time.monotonic() < deadline, f"it never came to pass that {what}"
+            assert time.monotonic() < deadline, f"it did not happen that {what}"
             self.robot.read()
             self.robot.link()
             time.sleep(0.005)
@@ -134,7 +134,7 @@ def test_a_stop_on_the_bridge_lands_however_often_it_is_sent_and_an_estop_stops(
     stand.until(lambda: stand.requests.count == 2, "the host is asked to stop at once")
 
 
-def test_a_bridge_that_is_not_there_is_told() -> None:
+def test_a_missing_bridge_is_reported() -> None:
     chip = ChipStandIn(model_word=0)
     inner = SerialRobot(SerialSettings(port=chip.url), make_manifest())
     robot = CompanionRobot(inner, RosbridgeConnection(url="ws://127.0.0.1:9"), StopRequests())

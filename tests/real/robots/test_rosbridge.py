@@ -202,7 +202,7 @@ def test_close_leaves_no_thread_and_a_later_driver_works(
     assert not robot.link().connected
 
 
-def test_a_missing_bridge_and_a_silent_robot_are_told_apart(address: str) -> None:
+def test_a_missing_bridge_and_a_silent_robot_are_distinguished(address: str) -> None:
     with pytest.raises(ConnectionError, match="robo-rl bridge"):
         flying(RosbridgeSettings(url="ws://127.0.0.1:1")).connect(0.2)
     with pytest.raises(ConnectionError, match=r"/silent/odom.*robo-rl robot"):

@@ -17,7 +17,7 @@ STATE: Array = np.array([1.0, 2.0, 3.0, 0.5, 0.5, 0.5, 0.5, 0.1, 0.2, 0.3, 0.4, 
 GRAVITY = np.array([0.0, 0.0, 9.81])
 
 
-def test_without_noise_they_tell_the_truth() -> None:
+def test_without_noise_they_are_exact() -> None:
     odometry, imu = NoisySensors(0, 0.0).measure(STATE, GRAVITY, 7)
     assert odometry.stamp == imu.stamp == 7
     np.testing.assert_allclose(odometry.position, STATE[0:3])

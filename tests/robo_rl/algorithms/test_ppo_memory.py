@@ -49,7 +49,7 @@ def test_it_imitates_a_guide_before_it_learns_by_itself(actor: Kind, parts: int)
     metrics = [trainer.iterate() for _ in range(config.imitation)]
     assert metrics[-1]["imitation"] < 0.1 * metrics[0]["imitation"]
     assert all(m["policy_loss"] == 0.0 for m in metrics)
-    # No surrogate: nothing has told the policy how widely to explore.
+    # No surrogate: nothing has set how widely the policy explores.
     assert torch.equal(trainer.log_std, spread)
     learning = trainer.iterate()
     assert "imitation" not in learning

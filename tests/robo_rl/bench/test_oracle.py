@@ -13,7 +13,7 @@ from sim.tasks.crazyflie import PERIOD
 
 
 def test_a_level_start_is_savable_and_one_beyond_physics_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    # A few plans and updates tell these starts apart.
+    # A few plans and updates distinguish these starts.
     monkeypatch.setattr(oracle, "PLANS", 4)
     monkeypatch.setattr(oracle, "UPDATES", 10)
     robot = PARAMETERS["crazyflie"]

@@ -72,7 +72,7 @@ def test_an_episode_s_last_observation_comes_with_the_first_of_the_next() -> Non
         for world in np.flatnonzero(done):
             assert infos["_final_obs"][world]
             last = infos["final_obs"][world]
-            # The pushed points leave at 2 m, with their last action in their history; they start anew within 1 m.
+            # The pushed points leave at 2 m, with their last action in their history; they restart within 1 m.
             assert terminated[world] == (last[0] > 1.9)
             assert last[1:].tolist() == [push[world, 0]] * 2
             assert abs(observation[world, 0]) < 1.1

@@ -32,7 +32,7 @@ STEPS = 25
 
 
 class Cart:
-    """N carts that move exactly as told, [forward, left, yaw rate]; every cart faster than 1.2 m/s falls.
+    """N carts that move exactly as commanded, [forward, left, yaw rate]; every cart faster than 1.2 m/s falls.
 
     Every fifth world stands on "stairs" of level 1, the others on "flat". Commands change after 12 steps.
     """
@@ -102,7 +102,7 @@ class Cart:
 
 
 def cart_task(finished: bool = False) -> Task:
-    """The task of moving as told; `finished` worlds need not be asked for their whole difficulty."""
+    """The task of moving as commanded; `finished` worlds need not be asked for their whole difficulty."""
 
     def world(
         task: Task,

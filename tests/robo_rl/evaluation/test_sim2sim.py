@@ -216,7 +216,7 @@ def test_only_walking_on_flat_ground_is_compared(task: str) -> None:
 
 
 def test_progress_reaches_the_end(standing: Bundle) -> None:
-    heard: dict[str, float] = {}
-    hear: Callable[[str, float], None] = heard.__setitem__
-    compare(standing, find_task(TASK), Settings(robots=1, seconds=1.0), hear)
-    assert heard == {"mujoco": 1.0, "pybullet": 1.0}
+    progress: dict[str, float] = {}
+    report: Callable[[str, float], None] = progress.__setitem__
+    compare(standing, find_task(TASK), Settings(robots=1, seconds=1.0), report)
+    assert progress == {"mujoco": 1.0, "pybullet": 1.0}

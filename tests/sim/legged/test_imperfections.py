@@ -185,13 +185,13 @@ def test_noise_bias_and_age_are_as_set_and_grow_with_the_factor() -> None:
         TASK.with_settings({"sensor_models": {"angular_velocity": {"bias": -1.0}}})
 
 
-def test_the_critic_is_told_what_was_drawn() -> None:
+def test_the_critic_observes_what_was_drawn() -> None:
     _, scenario = world({}, n=64)
-    told = scenario.truth()["parameters"]
-    assert told.shape == (64, len(PARAMETERS)) and float(told.abs().max()) <= 1.0
+    observed = scenario.truth()["parameters"]
+    assert observed.shape == (64, len(PARAMETERS)) and float(observed.abs().max()) <= 1.0
     foot = scenario.physics.model.geom("FR_foot").id
     friction = torch.from_numpy(of_worlds(scenario.physics, "geom_friction")[:, foot, 0].copy()).float()
-    assert float(torch.corrcoef(torch.stack((friction, told[:, PARAMETERS.index("friction")])))[0, 1]) > 0.99
+    assert float(torch.corrcoef(torch.stack((friction, observed[:, PARAMETERS.index("friction")])))[0, 1]) > 0.99
 
 
 def heavier_feet(plan: Plan, *, range: float = 0.2) -> None:

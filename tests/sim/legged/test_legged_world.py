@@ -59,11 +59,13 @@ def test_truth_is_what_the_robot_does(robot: Robot) -> None:
     down = torch.tensor([0.0, 0.0, -1.0]).expand(16, 3)
     torch.testing.assert_close(rotate(b["orientation"], b["gravity"]), down, atol=1e-5, rtol=0.0)
     torch.testing.assert_close(b["base_height"], b["base_position"][:, 2:])
-    told = environment.critic_observation(b)
-    assert told.shape == (16, flat_task(robot, TROT).critic_dim)
-    # Views of one row or signals apart, as those of a mirror image: the critic is told the same.
-    assert torch.equal(told, torch.cat([b[name].clone() for name in walking_privileged(robot)], -1))
-    assert torch.equal(told, environment.critic_observation(Truth({name: value.clone() for name, value in b.items()})))
+    observed = environment.critic_observation(b)
+    assert observed.shape == (16, flat_task(robot, TROT).critic_dim)
+    # Views of one row or signals apart, as those of a mirror image: the critic observes the same.
+    assert torch.equal(observed, torch.cat([b[name].clone() for name in walking_privileged(robot)], -1))
+    assert torch.equal(
+        observed, environment.critic_observation(Truth({name: value.clone() for name, value in b.items()}))
+    )
 
 
 def test_what_a_step_returned_is_not_changed_by_later_ones() -> None:
@@ -116,7 +118,7 @@ def test_a_world_that_explodes_ends_alone_and_is_counted() -> None:
     assert bool(torch.isfinite(step.reward).all())
 
 
-def test_whoever_asks_for_gradients_is_told_what_to_use_instead() -> None:
+def test_asking_for_gradients_is_refused_with_what_to_use_instead() -> None:
     environment, _ = world(2)
     with pytest.raises(UserError, match=r"go1 gives no gradients to train by.*use ppo"):
         environment.flow(stand(2))

@@ -63,13 +63,13 @@ def at_level(level: int) -> tuple[TerrainLevel, TerrainScenario]:
 @pytest.mark.parametrize(
     ("speed", "asked", "fell", "level"),
     [
-        (0.9, 1.0, False, 3),  # walked off its tile as told
+        (0.9, 1.0, False, 3),  # walked off its tile as commanded
         (0.5, 1.0, False, 2),  # came far, but slowly
         (0.3, 1.0, False, 1),  # fell short
-        (0.3, 0.35, False, 2),  # did as told without leaving its tile
+        (0.3, 0.35, False, 2),  # did as commanded without leaving its tile
         (0.3, 0.35, True, 1),  # fell on its tile
         (0.9, 1.0, True, 2),  # fell beyond it
-        (0.0, 0.0, False, 2),  # was told to stand
+        (0.0, 0.0, False, 2),  # was commanded to stand
     ],
 )
 def test_worlds_move_up_and_down_by_what_they_did(speed: float, asked: float, fell: bool, level: int) -> None:
@@ -161,20 +161,20 @@ def test_a_robot_that_leaves_its_tile_comes_back_at_the_opposite_edge() -> None:
     assert not bool(after.terminated.any())
 
 
-def test_a_robot_that_crosses_its_tile_as_told_goes_on_a_level_higher_at_the_opposite_edge() -> None:
+def test_a_robot_that_crosses_its_tile_as_commanded_goes_on_a_level_higher_at_the_opposite_edge() -> None:
     environment, scenario = small(imperfections=0.0)
     environment.reset()
     physics, tile, tiles = scenario.physics, TERRAIN.tile, scenario.tiles
     before, curriculum = tiles.levels.clone(), scenario.curriculum["terrain_level"]
     assert isinstance(curriculum, TerrainLevel)
-    told = torch.arange(6) % 2 == 0
+    commanded = torch.arange(6) % 2 == 0
     curriculum.walk(
-        torch.tensor([[1.0, 0.0]]).expand(6, 2), told[:, None] * torch.tensor([1.0, 0.0]), torch.zeros(6, 2), 5.0
+        torch.tensor([[1.0, 0.0]]).expand(6, 2), commanded[:, None] * torch.tensor([1.0, 0.0]), torch.zeros(6, 2), 5.0
     )
     physics.qpos[:, :2] = tiles.middles() + torch.tensor([tile / 2 + 0.01, 0.5])
     physics.qpos[:, 2] = 0.27
     step = environment.step(stand(environment))
-    assert (tiles.levels - before).tolist() == told.long().tolist()
+    assert (tiles.levels - before).tolist() == commanded.long().tolist()
     place = step.truth["base_position"][:, :2] - tiles.middles()
     assert place[:, 0] == pytest.approx(torch.full((6,), -tile / 2 + 0.01), abs=0.03)
     assert step.truth["base_height"].min() > 0.2
