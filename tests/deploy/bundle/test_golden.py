@@ -17,7 +17,7 @@ from deploy.errors import BundleError
 from policies.specs import CommandSpec, SensorSpec, StateSpec
 from tests.real.fake_robot import make_manifest
 
-MEND = "; copy the bundle again, or export the policy again"
+FIX = "; copy the bundle again, or export the policy again"
 STEPS = 5
 
 
@@ -133,7 +133,7 @@ def test_a_file_that_does_not_fit_is_refused(
 ) -> None:
     arrays = arrays_of(golden)
     change(arrays)
-    assert refusal(arrays, manifest) == f"golden.npz: {words}{MEND}"
+    assert refusal(arrays, manifest) == f"golden.npz: {words}{FIX}"
 
 
 def test_two_steps_are_enough_and_both_may_be_resets(golden: Golden, manifest: Manifest) -> None:
@@ -151,7 +151,7 @@ def test_a_damaged_file_is_refused_in_one_line(
 ) -> None:
     with pytest.raises(BundleError) as caught:
         Golden.from_bytes(damage(golden.to_bytes()), manifest)
-    assert re.fullmatch(rf"golden\.npz can't be read \([^\n(]+.*\){re.escape(MEND)}", str(caught.value))
+    assert re.fullmatch(rf"golden\.npz can't be read \([^\n(]+.*\){re.escape(FIX)}", str(caught.value))
 
 
 def test_objects_in_the_file_are_not_unpickled(golden: Golden, manifest: Manifest) -> None:

@@ -1,4 +1,4 @@
-"""Several calls a control period on a robot: numpy computes the bits of torch, and different rates are distinguished."""
+"""Several calls a control period on a robot: numpy computes the bits of torch, and different rates are kept apart."""
 
 from __future__ import annotations
 
