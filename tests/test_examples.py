@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
 
+from deploy.bundle.reader import load_bundle
+from policies.errors import UserError
 from policies.signals import Commands
+from real.contract.robot import LinkDown
+from real.control.session import SessionSettings, run_session
+from real.missions.options import WalkOptions
 from robo_rl.algorithms.registry import ALGORITHMS
 from robo_rl.cli.main import main
 from sim.physics.backends import BACKENDS, make_physics
@@ -19,6 +26,8 @@ from sim.physics.world import WorldSpec
 from sim.robots.go1 import GO1
 from sim.robots.legs import Legs
 from sim.tasks import TASKS, find_task
+from tests.datagram_robot import DatagramGo1
+from tests.e2e.standing_policy import export_stance
 from tests.robo_rl.tiny_environment import point_task
 
 ROOT = Path(__file__).parent.parent
@@ -119,3 +128,49 @@ def test_a_task_runs_in_the_backend(monkeypatch: pytest.MonkeyPatch) -> None:
     environment = task.make_environment(2, 0, imperfections=0.0, backend="serial")
     sensors, _ = environment.reset()
     assert float(sensors["orientation"].norm(dim=-1).max()) == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.mark.realtime
+def test_a_driver_lets_a_robot_stand_up_stand_and_lie_down(tmp_path: Path) -> None:
+    module = example("my_driver")
+    export_stance(tmp_path / "bundle", "go1-velocity-flat")
+    bundle = load_bundle(tmp_path / "bundle")
+    with DatagramGo1() as peer:
+        robot = module.DatagramRobot(peer.address, module.JOINTS)
+        mission = WalkOptions(command=(0.0, 0.0, 0.0)).mission(bundle.manifest, robot, 2.0)
+        report = run_session(bundle, robot, mission, SessionSettings())
+        assert report.success, report.outcome
+        assert report.commands_sent > 100
+        assert peer.body.lies
+
+
+@pytest.mark.realtime
+def test_a_driver_drops_commands_of_old_readings_and_after_a_stop() -> None:
+    module = example("my_driver")
+    with DatagramGo1() as peer:
+        robot = module.DatagramRobot(peer.address, module.JOINTS)
+        robot.connect(5.0)
+        old = robot.read()
+        command = {"joint_position_target": np.array(GO1.part(Legs).stance)}
+        robot.write(command, robot.read())
+        peer.silent = True
+        time.sleep(0.3)
+        assert robot.link().heartbeat_age > 0.2
+        with pytest.raises(LinkDown, match="too old"):
+            robot.write(command, old)
+        peer.silent = False
+        time.sleep(0.2)
+        robot.stop()
+        with pytest.raises(LinkDown, match="asked to stop"):
+            robot.write(command, robot.read())
+        robot.close()
+
+
+def test_a_driver_refuses_a_bundle_with_another_order_of_joints(tmp_path: Path) -> None:
+    export_stance(tmp_path / "bundle", "go1-velocity-flat")
+    bundle = load_bundle(tmp_path / "bundle")
+    robot = example("my_driver").DatagramRobot(("127.0.0.1", 9), tuple(reversed(GO1.joints)))
+    mission = WalkOptions(command=(0.0, 0.0, 0.0)).mission(bundle.manifest, robot, 2.0)
+    with pytest.raises(UserError, match="labels"):
+        run_session(bundle, robot, mission, SessionSettings())
+    robot.close()
