@@ -138,6 +138,8 @@ class Task:
     """What policies are commanded; `sensors` always holds the sensor of each."""
     curriculum: Mapping[str, Curriculum] = field(default_factory=dict)
     """What makes the task harder while it is learned."""
+    evaluated: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of worlds that are not randomized, whatever the task's own are: evaluations stay comparable."""
     sensor_models: Mapping[str, SensorModel] = field(default_factory=dict)
     """Noise, bias and age of the sensors, by the sensor's name; those without a model are exact."""
     joints: JointSpec | None = None
@@ -165,7 +167,7 @@ class Task:
 
     def __post_init__(self) -> None:
         given = {spec.name: spec for spec in self.sensors}
-        of_commands = {term.sensor.name: term.sensor for term in self.command_terms.values()}
+        of_commands = {spec.name: spec for term in self.command_terms.values() for spec in term.sensors}
         object.__setattr__(self, "sensors", tuple({**given, **of_commands}.values()))
 
     def make_environment(
@@ -191,8 +193,9 @@ class Task:
             raise UserError(f"{self.name} does not run in the physics backend {backend!r}; it runs in {backends}")
         world: Callable[..., Environment] = self.world
         chosen = {"backend": backend} if backend else {}
+        task = self if randomized else self.with_settings(self.evaluated)
         return world(
-            self, num_worlds, seed, device, robot=robot, randomized=randomized, imperfections=imperfections, **chosen
+            task, num_worlds, seed, device, robot=robot, randomized=randomized, imperfections=imperfections, **chosen
         )
 
     def policy_graph(self, network: nn.Module, normalizer: nn.Module | None = None) -> PolicyGraph:

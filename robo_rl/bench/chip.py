@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -32,12 +32,9 @@ from robo_rl.bench.registry import BENCHMARK_SEED
 from robo_rl.bench.saved_rows import Keep, Row, measure_now
 from robo_rl.evaluation.flying import SUCCESS_DISTANCE, BundlePolicy
 from sim.environment import VectorEnvironment
-from sim.quadrotor.figures import Figures
-from sim.quadrotor.starts import QuadrotorStart
-from sim.quadrotor.world import Flights, QuadrotorWorld
 from sim.task import Task
 from sim.tasks import crazyflie, find_task
-from sim.tasks.crazyflie_track import CALM
+from sim.tasks.crazyflie_track import flown
 
 MAX_START_TILT = 1.0
 """rad. The task's own starts go up to 1.57; the firmware arms nothing beyond the bundle's largest tilt, 1.4."""
@@ -128,11 +125,11 @@ def _fly_chips(bundle: Bundle, task: Task, settings: Settings) -> Row:
 
 def make_world(task: Task, starts: int, steps: int) -> VectorEnvironment:
     """The task's world with long episodes: one figure for a tracking task, else starts that a chip would arm at."""
-    assert isinstance(task.world, QuadrotorWorld)
-    flights = Flights(QuadrotorStart(angle=MAX_START_TILT))
-    if any(sensor.name == "target_position" for sensor in task.sensors):
-        flights = Flights(CALM, Figures(interval=(FIGURE_PERIOD, FIGURE_PERIOD)))
-    return replace(task.world, flights=replace(flights, steps=steps + 1))(task, starts, BENCHMARK_SEED)
+    tracks = "figure" in task.command_terms
+    settings = flown((FIGURE_PERIOD, FIGURE_PERIOD)) if tracks else {"events": {"start": {"angle": MAX_START_TILT}}}
+    world = task.changed(evaluated=settings, episode_steps=steps + 1).make_environment(starts, BENCHMARK_SEED)
+    assert isinstance(world, VectorEnvironment)
+    return world
 
 
 @torch.no_grad()

@@ -19,7 +19,7 @@ from sim.controllers.cascaded import CascadeGains
 from sim.controllers.pid import CascadedPid, PidGains
 from sim.robots.crazyflie import PARAMETERS
 from sim.tasks.crazyflie import PERIOD
-from sim.tasks.crazyflie_track import PERIODS, figure_environment
+from sim.tasks.crazyflie_track import CRAZYFLIE_TRACK, PERIODS, flown
 
 JOIN_STEPS = 200
 """Steps (2 s) in which a vehicle joins the figure; they are left out of its error."""
@@ -72,7 +72,7 @@ def fly_figure(
     steps: int = 1700,
 ) -> tuple[Tensor, Tensor]:
     """Per-flight position RMSE [N] in m at full speed, and which flights survived [N]; `interval` is a range in s."""
-    env = figure_environment(flights, seed, interval, robot=robot)
+    env = CRAZYFLIE_TRACK.changed(evaluated=flown(interval)).make_environment(flights, seed, robot=robot)
     sensors, _ = env.reset()
     controller = make_controller(flights)
     alive = torch.ones(flights, dtype=torch.bool)

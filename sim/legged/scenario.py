@@ -28,9 +28,8 @@ from sim.robots.legs import Legs
 from sim.robots.robot import Robot
 from sim.task import Task
 from sim.terms.compiled import CompiledRewards
-from sim.terms.events import Timers
-from sim.terms.outcome import Outcomes, StepOutcome
-from sim.terms.stateful import CommandTerm, curriculum_terms
+from sim.terms.outcome import StepOutcome
+from sim.terms.running import RunningTerms
 from sim.terms.terms import joined
 from sim.terms.view import View
 
@@ -89,27 +88,13 @@ class LeggedScenario:
         self.settings = settings
         self.scale = imperfections
         """What multiplies the ranges of all that is drawn."""
-        self._randomized = randomized and imperfections > 0.0
-        self._events = task.events
-        self.event_parameters = {name: dict(event.parameters) for name, event in task.events.items()}
-        """Parameters of the events that are called again and again; a curriculum may change them."""
-        self.command_terms: dict[str, CommandTerm] = {
-            name: term(n, EVENTS * period, device) for name, term in task.command_terms.items()
-        }
-        self._plain_commands = {
-            term.sensor.name: self.command_terms[name] for name, term in task.command_terms.items() if name != VELOCITY
-        }
-        self.commands = self._velocity()
-        self.randomization = Randomization(
-            task.events, physics, actuators, robot, imperfections if self._randomized else 0.0
-        )
-        self._timers = Timers(task.events if imperfections > 0.0 else {}, n, EVENTS * period, device)
+        scale = imperfections if randomized else 0.0
+        self.randomization = Randomization(task.events, physics, actuators, robot, scale)
         self._period = period
         self._stance = torch.tensor(robot.part(Legs).stance, device=device)
         self._per_scale = 1.0 / torch.tensor(robot.part(Legs).action_scale, device=device)
         self._middle = -self._stance * self._per_scale
         self._gait = Gait(settings.gait, settings.frequency, settings.duty, period).table.to(device)
-        self._followed = self.commands.values
         self._steps = torch.zeros(n, dtype=torch.int64, device=device)
         self._action = torch.zeros(n, joints, device=device)
         self._last_action = torch.zeros(n, joints, device=device)
@@ -119,9 +104,6 @@ class LeggedScenario:
         # Below the feet and the base; flat ground is at 0.
         self._below = torch.zeros(n, len(robot.part(Legs).feet) + 1, device=device)
         self._before = physics.values
-        # Its own, so that a snapshot restored elsewhere goes on with the same draws.
-        self._generator = torch.Generator(device)
-        self._seeded = False
         self._ticks = 0
         self._layout = Layout(physics, robot)
         self._columns = self._layout.columns
@@ -129,19 +111,17 @@ class LeggedScenario:
         self.twist = slice(self._at.velocity.start, self._at.rates.stop)
         """Columns of the base's velocity (world) and rates (body) in qvel."""
         self.starts = Starts(physics, robot)
-        self._prepare_terms(task)
-        self.curriculum = curriculum_terms(task.curriculum, self)
-        if not randomized:
-            self.finish_curriculum()
-
-    def _velocity(self) -> VelocityCommands:
-        """The commands that the robots follow."""
-        commands = self.command_terms.get(VELOCITY)
+        self.terms = self._prepare_terms(task, randomized)
+        commands = self.terms.commands.get(VELOCITY)
         if not isinstance(commands, VelocityCommands):
             raise UserError(f"walking needs a command term named {VELOCITY!r} that is made by VelocityCommands")
-        return commands
+        self.commands = commands
+        self._followed = commands.values
+        # Of velocities, what was followed is another truth than what comes next.
+        self._plain_commands = self.terms.commands_but(VelocityCommands)
+        self.terms.start_curriculum(task, self, randomized)
 
-    def _prepare_terms(self, task: Task) -> None:
+    def _prepare_terms(self, task: Task, randomized: bool) -> RunningTerms:
         """The passes over all worlds, and the constants of a view."""
         n, robot, device, period = self.num_worlds, self.robot, self.device, self._period
         limits = torch.tensor([robot.part(Legs).stance, robot.joint_low, robot.joint_high], device=device)
@@ -154,7 +134,6 @@ class LeggedScenario:
             task.rewards, kernels.COUNTERPARTS, kernels.StepInputs, {**clock, "rest": rest, "pose": limits}, n, period,
             device,
         )  # fmt: skip
-        self._outcomes = Outcomes(task.rewards, task.terminations, n, period, device, compiled)
         self._rows = PrivilegedRows(robot, clock, n, device)
         self._further = self._rows.further(task.privileged)
         self._privileged_terms = task.privileged
@@ -163,6 +142,7 @@ class LeggedScenario:
             "foot_rest_height": torch.full((1, 1), rest, device=device),
         }  # fmt: skip
         self._privileged = self._gravity = torch.empty(0)
+        return RunningTerms(task, n, device, self.scale, randomized, EVENTS * period, compiled)
 
     def _resting_height(self) -> float:
         """Height of the feet's centres above the ground in the stance, m."""
@@ -183,21 +163,14 @@ class LeggedScenario:
 
     def begin(self, ids: Tensor, generator: torch.Generator) -> None:
         """Start the worlds `ids` [K] anew: curricula, ground, bodies and motors, commands, then the start events."""
-        for term in self.curriculum.values():
-            term.restart(ids, generator)
-        # Interval events and commands are drawn between restarts, too.
-        if not self._seeded:
-            self._generator.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
-            self._seeded = True
+        self.terms.begin_curricula(ids, generator)
+        self.terms.seed(generator)
         self.starts.points = None if self.ground is None else self.ground.begin(ids, generator)
         self.randomization.draw(ids, generator)
-        self._timers.begin(ids, generator)
+        self.terms.timers.begin(ids, generator)
         changed = self._followed is not self.commands.values
-        for command in self.command_terms.values():
-            command.begin(ids, generator)
-        for name, event in self._events.items():
-            if event.when == "start" or (event.when == "restart" and self._randomized):
-                self._call(name, ids, generator)
+        self.terms.begin_commands(ids, generator)
+        self.terms.begin_events(self, ids, generator)
         stance = self._stance.expand(self.num_worlds, -1)
         self.physics.write(mask_of(ids, self.num_worlds), self.starts.qpos, self.starts.qvel, stance)
         # Nobody else holds these.
@@ -205,10 +178,6 @@ class LeggedScenario:
             own.index_fill_(0, ids, 0)
         self._followed = self._followed.index_fill(0, ids, 0.0) if changed else self.commands.values
         self._layout.set_zeros(self.randomization.joint_offset, ids)
-
-    def _call(self, name: str, ids: Tensor, generator: torch.Generator) -> None:
-        """Let an event happen in the worlds `ids` [K]."""
-        self._events[name].function(self, ids, generator, **self.event_parameters[name])
 
     def advance(self, commands: Commands, applied: Commands, differentiable: bool) -> None:
         """One control period of physics; UserError when asked for gradients, which it does not have."""
@@ -225,15 +194,13 @@ class LeggedScenario:
         due = self._ticks % EVENTS == 0
         self._ticks += 1
         if due:
-            self._timers.advance(lambda name, ids: self._call(name, ids, self._generator), self._generator)
+            self.terms.tick_events(self)
         self.physics.step(applied[TARGET])
         self._steps += 1
         if due:
             values = self.physics.values
             measured = {name: values[:, columns] for name, columns in self._columns.items()}
-            view = View(measured, self.num_worlds, self._period, self.device)
-            for command in self.command_terms.values():
-                command.advance(view, self._generator)
+            self.terms.tick(View(measured, self.num_worlds, self._period, self.device))
 
     def detach(self) -> None:
         """Nothing here carries gradients."""
@@ -292,11 +259,8 @@ class LeggedScenario:
 
     def outcome(self, truth: Truth, commands: Commands) -> StepOutcome:
         """Call it once a step: it adds up how well each episode goes."""
-        view = self.view(truth)
-        for term in self.curriculum.values():
-            term.step(view)
-        return self._outcomes(
-            view,
+        return self.terms.outcome(
+            self.view(truth),
             {
                 "values": self.physics.values, "before": self._before, "steps": self._steps,
                 "privileged": self._privileged, "below": self._below, "command": self._followed,
@@ -319,11 +283,7 @@ class LeggedScenario:
 
     def metrics(self) -> dict[str, float]:
         """What a trainer reports beside its own figures."""
-        return {
-            **self._outcomes.metrics(),
-            **{name: value for term in self.curriculum.values() for name, value in term.metrics().items()},
-            "failed_worlds": float(self.physics.failures),
-        }
+        return {**self.terms.metrics(), "failed_worlds": float(self.physics.failures)}
 
     def push(self, ids: Tensor, velocity: Tensor) -> None:
         """Kick the bases of the worlds `ids` [K]: their velocity changes by [K, 3] or [3] m/s in the world's frame."""
@@ -331,8 +291,7 @@ class LeggedScenario:
 
     def finish_curriculum(self) -> None:
         """Give every later episode the task's whole difficulty."""
-        for term in self.curriculum.values():
-            term.finish()
+        self.terms.finish_curriculum()
 
     def snapshot(self) -> dict[str, Tensor]:
         saved = {
@@ -342,14 +301,11 @@ class LeggedScenario:
             "followed": self._followed.clone(),
             "air": self._air_after.clone(),
             "ticks": torch.tensor(self._ticks),
-            "generator": self._generator.get_state(),
         }
         parts = {
             "physics": self.physics.snapshot(),
             "robot": self.randomization.snapshot(),
-            "timers": self._timers.snapshot(),
-            **{f"command {name}": term.snapshot() for name, term in self.command_terms.items()},
-            **{f"curriculum {name}": term.snapshot() for name, term in self.curriculum.items()},
+            "terms": self.terms.snapshot(),
             "ground": {} if self.ground is None else self.ground.snapshot(),
         }
         for prefix, part in parts.items():
@@ -366,15 +322,9 @@ class LeggedScenario:
         self._followed = snapshot["followed"].clone()
         self._air = self._air_after = snapshot["air"].clone()
         self._ticks = int(snapshot["ticks"])
-        self._generator.set_state(snapshot["generator"])
-        self._seeded = True
         self.physics.restore(part("physics."))
-        for name, term in self.command_terms.items():
-            term.restore(part(f"command {name}."))
-        for name, curriculum in self.curriculum.items():
-            curriculum.restore(part(f"curriculum {name}."))
+        self.terms.restore(part("terms."))
         self.randomization.restore(part("robot."))
         self._layout.set_zeros(self.randomization.joint_offset)
-        self._timers.restore(part("timers."))
         if self.ground is not None:
             self.ground.restore(part("ground."))

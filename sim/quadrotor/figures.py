@@ -6,41 +6,41 @@ vehicle at rest at the origin can join; the ramp is ours.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from math import log, pi
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
 
+from policies.specs import SensorSpec
+from sim.terms.parameters import Limits, Positive
+from sim.terms.stateful import CommandTerm
+from sim.terms.view import View
 
-@dataclass(frozen=True)
-class Figures:
-    """Which figures are flown: `interval` s and `scale` m are drawn log-uniformly from their ranges for each episode;
-    `random_phase` starts anywhere on the figure at full speed instead of at its centre from rest.
-    """
-
-    interval: tuple[float, float] = (3.5, 15.0)
-    scale: tuple[float, float] = (1.0, 1.0)
-    random_phase: bool = False
-    ramp: float = 2.0
-
-    def __post_init__(self) -> None:
-        for name in ("interval", "scale"):
-            low, high = getattr(self, name)
-            if not 0.0 < low <= high:
-                raise ValueError(f"Figures.{name} needs 0 < low <= high, got {(low, high)}")
-        if not self.ramp > 0.0:
-            raise ValueError(f"Figures.ramp must be above 0 s, got {self.ramp}")
+Span = Annotated[tuple[float, float], Limits(above=0.0, ordered=True)]
 
 
-class Targets:
+class Targets(CommandTerm):
     """The moving targets of N worlds: `position` [N, 3] m and `velocity` [N, 3] m/s, world frame; replaced, never
     changed.
+
+    `interval` s and `scale` m are drawn log-uniformly from their ranges for each episode; `random_phase` starts anywhere
+    on the figure at full speed instead of at its centre from rest.
     """
 
-    def __init__(self, figures: Figures, num_worlds: int, period: float, device: str) -> None:
-        self._figures = figures
+    def __init__(
+        self,
+        num_worlds: int,
+        period: float,
+        device: str = "cpu",
+        *,
+        interval: Span = (3.5, 15.0),
+        scale: Span = (1.0, 1.0),
+        random_phase: bool = False,
+        ramp: Positive = 2.0,
+    ) -> None:
+        self._ranges = (interval, scale)
+        self._random_phase, self._ramp = random_phase, ramp
         self._period = period
         self._interval = torch.ones(num_worlds, device=device)
         self._scale = torch.ones(num_worlds, device=device)
@@ -49,23 +49,30 @@ class Targets:
         self.position = torch.zeros(num_worlds, 3, device=device)
         self.velocity = torch.zeros(num_worlds, 3, device=device)
 
+    @staticmethod
+    def sensor(**parameters: Any) -> tuple[SensorSpec, SensorSpec]:
+        return (
+            SensorSpec("target_position", 3, "m", "world", -100.0, 100.0),
+            SensorSpec("target_velocity", 3, "m/s", "world", -30.0, 30.0),
+        )
+
     def begin(self, ids: Tensor, generator: torch.Generator) -> None:
         u = torch.rand(3, len(ids), generator=generator, device=self._phase.device)
-        f = self._figures
-        self._interval[ids] = torch.exp(log(f.interval[0]) + u[0] * (log(f.interval[1]) - log(f.interval[0])))
-        self._scale[ids] = torch.exp(log(f.scale[0]) + u[1] * (log(f.scale[1]) - log(f.scale[0])))
-        self._phase[ids] = u[2] if f.random_phase else 0.0
-        self._time[ids] = f.ramp if f.random_phase else 0.0
+        interval, scale = self._ranges
+        self._interval[ids] = torch.exp(log(interval[0]) + u[0] * (log(interval[1]) - log(interval[0])))
+        self._scale[ids] = torch.exp(log(scale[0]) + u[1] * (log(scale[1]) - log(scale[0])))
+        self._phase[ids] = u[2] if self._random_phase else 0.0
+        self._time[ids] = self._ramp if self._random_phase else 0.0
         self._refresh()
 
-    def advance(self) -> None:
+    def advance(self, view: View | None, generator: torch.Generator | None) -> None:
         """One control period on."""
         self._phase = self._phase + self._rate() * self._period
         self._time = self._time + self._period
         self._refresh()
 
     def _rate(self) -> Tensor:
-        return (self._time / self._figures.ramp).clamp(max=1.0) / self._interval
+        return (self._time / self._ramp).clamp(max=1.0) / self._interval
 
     def _refresh(self) -> None:
         angle = 2.0 * pi * self._phase + 0.5 * pi
@@ -74,12 +81,3 @@ class Targets:
         x, y = self._scale * torch.cos(angle), 0.5 * self._scale * torch.sin(2.0 * angle)
         self.position = torch.stack((x, y, zero), -1)
         self.velocity = torch.stack((-speed * torch.sin(angle), speed * torch.cos(2.0 * angle), zero), -1)
-
-    def snapshot(self) -> dict[str, Tensor]:
-        names = ("interval", "scale", "phase", "time")
-        return {f"figure_{name}": getattr(self, f"_{name}").clone() for name in names}
-
-    def restore(self, snapshot: Mapping[str, Tensor]) -> None:
-        for name in ("interval", "scale", "phase", "time"):
-            setattr(self, f"_{name}", snapshot[f"figure_{name}"].clone())
-        self._refresh()

@@ -1,6 +1,6 @@
 """The quadrotor scenario: hold a target or track a figure under disturbances, from the published initial distribution.
 
-Sources: arXiv 2311.13081 and its public code for the initial distribution and disturbances.
+Source: arXiv 2311.13081 and its public code.
 """
 
 from __future__ import annotations
@@ -10,16 +10,17 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from policies.errors import UserError
 from policies.signals import Commands, Truth
 from sim.physics.masks import mask_of
 from sim.physics.rotor.physics import RotorPhysics
-from sim.quadrotor.figures import Figures, Targets
-from sim.quadrotor.randomization import RotorRandomization
+from sim.quadrotor.figures import Targets
 from sim.quadrotor.rewards import FusedRewards
-from sim.quadrotor.starts import QuadrotorStart, StartPool
+from sim.quadrotor.starts import StartPool
 from sim.robots.rotors import RotorParameters
 from sim.task import Task
-from sim.terms.outcome import Outcomes, StepOutcome
+from sim.terms.outcome import StepOutcome
+from sim.terms.running import RunningTerms
 from sim.terms.terms import joined
 from sim.terms.view import View
 
@@ -34,23 +35,29 @@ class QuadrotorScenario:
         task: Task,
         physics: RotorPhysics,
         robot: RotorParameters,
-        start: QuadrotorStart,
-        figures: Figures | None,
-        randomization: RotorRandomization | None,
+        *,
+        imperfections: float,
+        randomized: bool,
     ) -> None:
         num_worlds, device, period = physics.num_worlds, physics.device, task.period
         self.physics = physics
-        self._starts = StartPool(start, self.physics.parameters[:1].clone(), randomization, num_worlds)
-        self._targets = None if figures is None else Targets(figures, num_worlds, period, device)
+        self.scale = imperfections
+        """What multiplies the ranges of all that is drawn."""
+        fused = FusedRewards(task.rewards, num_worlds, period, device)
+        self.terms = RunningTerms(task, num_worlds, device, imperfections, randomized, period, fused)
+        targets = [term for term in self.terms.commands.values() if isinstance(term, Targets)]
+        self._targets = targets[0] if targets else None
+        self._plain_commands = self.terms.commands_but(Targets)
+        self.starts = StartPool(physics.parameters[:1].clone(), num_worlds, self._draw_starts)
         # Where the worlds that restart begin; other rows are left from earlier.
         self._rows = torch.zeros_like(self.physics.state)
         self._keep_constants()
+        self._sensors = tuple(spec.name for spec in task.sensors)
         self._period = period
         self._hover = torch.full((1, 1), 2.0 * robot.hover_fraction - 1.0, device=device)
         self._actions_per_speed = 2.0 / robot.max_speed
-        fused = FusedRewards(task.rewards, num_worlds, period, device)
-        self._outcomes = Outcomes(task.rewards, task.terminations, num_worlds, period, device, fused)
         self._privileged = task.privileged
+        self.terms.start_curriculum(task, self, randomized)
 
     @property
     def num_worlds(self) -> int:
@@ -62,17 +69,25 @@ class QuadrotorScenario:
 
     def begin(self, ids: Tensor, generator: torch.Generator) -> None:
         """Draw start, disturbance, target and, where asked, dynamics for the worlds `ids` [K]."""
-        rows, wrench, parameters = self._starts.take(len(ids), generator)
+        self.terms.begin_curricula(ids, generator)
+        rows, wrench, parameters = self.starts.take(len(ids), generator)
         self.physics.parameters[ids] = parameters
         self.physics.wrench[ids] = wrench
+        if self.terms.timers.active:
+            self.terms.seed(generator)
+            self.terms.timers.begin(ids, generator)
+        self.terms.begin_commands(ids, generator)
         if self._targets is not None:
-            self._targets.begin(ids, generator)
             rows = rows.clone()
             rows[:, 0:3] += self._targets.position[ids]
             rows[:, 7:10] += self._targets.velocity[ids]
         self._rows.index_copy_(0, ids, rows)
         self._start(ids)
         self._keep_constants()
+
+    def _draw_starts(self, ids: Tensor, generator: torch.Generator) -> None:
+        """Let events write the rows `ids` of the starts that are drawn ahead."""
+        self.terms.begin_events(self, ids, generator)
 
     def _start(self, ids: Tensor) -> None:
         """Put the worlds `ids` [K] into the states that `_rows` has for them."""
@@ -89,9 +104,13 @@ class QuadrotorScenario:
         }
 
     def advance(self, commands: Commands, applied: Commands, differentiable: bool) -> None:
+        if self.terms.timers.active:
+            if differentiable:
+                raise UserError("interval events have no gradients to train by; take them out of the task, or use ppo")
+            self.terms.tick_events(self)
         (self.physics.flow if differentiable else self.physics.step)(applied["rotor_speed"])
-        if self._targets is not None:
-            self._targets.advance()
+        if self.terms.commands:
+            self.terms.tick(View(self.physics.sensors(), self.num_worlds, self._period, self.device))
 
     def push(self, ids: Tensor, velocity: Tensor) -> None:
         """Kick the worlds `ids` [K]: their velocity changes by [K, 3] or [3] m/s in the world's frame."""
@@ -103,6 +122,7 @@ class QuadrotorScenario:
 
     def truth(self) -> Truth:
         values = {**self.physics.sensors(), **self._constants}
+        values |= {name: term.values for name, term in self._plain_commands.items()}
         position, velocity = values["position"], values["linear_velocity"]
         if self._targets is None:
             return Truth({**values, "position_error": position, "linear_velocity_error": velocity})
@@ -118,11 +138,7 @@ class QuadrotorScenario:
         )
 
     def signals(self, truth: Truth) -> dict[str, Tensor]:
-        names = ["position", "orientation", "linear_velocity", "angular_velocity"]
-        return {
-            name: truth[name]
-            for name in names + ([] if self._targets is None else ["target_position", "target_velocity"])
-        }
+        return {name: truth[name] for name in self._sensors}
 
     def view(self, truth: Truth, commands: Commands) -> View:
         """What terms read: the truth, and what else the step that led to it is described by."""
@@ -134,22 +150,25 @@ class QuadrotorScenario:
         return View(tensors, self.num_worlds, self._period, self.device)
 
     def outcome(self, truth: Truth, commands: Commands) -> StepOutcome:
-        return self._outcomes(self.view(truth, commands))
+        return self.terms.outcome(self.view(truth, commands))
 
     def critic_observation(self, truth: Truth) -> Tensor:
         return joined(self._privileged, View(truth, self.num_worlds, self._period, self.device))
 
     def metrics(self) -> dict[str, float]:
-        """How much each term contributed, for whoever trains."""
-        return self._outcomes.metrics()
+        """How much each term contributed, and what curricula report."""
+        return self.terms.metrics()
+
+    def finish_curriculum(self) -> None:
+        """Give every later episode the task's whole difficulty."""
+        self.terms.finish_curriculum()
 
     def snapshot(self) -> dict[str, Tensor]:
-        saved = {**self.physics.snapshot(), **self._starts.snapshot()}
-        return saved if self._targets is None else {**saved, **self._targets.snapshot()}
+        own = {f"terms.{name}": value for name, value in self.terms.snapshot().items()}
+        return {**self.physics.snapshot(), **self.starts.snapshot(), **own}
 
     def restore(self, snapshot: Mapping[str, Tensor]) -> None:
         self.physics.restore(snapshot)
-        self._starts.restore(snapshot)
+        self.starts.restore(snapshot)
+        self.terms.restore({k.removeprefix("terms."): v for k, v in snapshot.items() if k.startswith("terms.")})
         self._keep_constants()
-        if self._targets is not None:
-            self._targets.restore(snapshot)

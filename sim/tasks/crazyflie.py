@@ -31,19 +31,12 @@ def teacher(device: str) -> CascadedTeacher:
 
 
 def sensors(tracking: bool) -> tuple[SensorSpec, ...]:
-    """The Crazyflie's sensors; when `tracking`, position is absolute and the target is a sensor of its own."""
-    own = (
+    """The Crazyflie's sensors; when `tracking`, position is absolute, and its command adds the sensors of the target."""
+    return (
         SensorSpec("position", 3, "m", "world", -100.0, 100.0, "" if tracking else "target"),
         SensorSpec("orientation", 4, "1", "body to world, w x y z", -1.01, 1.01),
         SensorSpec("linear_velocity", 3, "m/s", "world", -30.0, 30.0),
         SensorSpec("angular_velocity", 3, "rad/s", "body", -40.0, 40.0),
-    )
-    if not tracking:
-        return own
-    return (
-        *own,
-        SensorSpec("target_position", 3, "m", "world", -100.0, 100.0),
-        SensorSpec("target_velocity", 3, "m/s", "world", -30.0, 30.0),
     )
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from sim.physics.backends import ROTOR_BACKENDS
 from sim.quadrotor.privileged import FLIGHT_PRIVILEGED
+from sim.quadrotor.randomization import FLIGHT_RANDOMIZATION
 from sim.quadrotor.rewards import FLIGHT_REWARDS
+from sim.quadrotor.starts import FLIGHT_STARTS
 from sim.quadrotor.terminations import FLIGHT_TERMINATIONS
 from sim.quadrotor.world import QuadrotorWorld
 from sim.task import Task
@@ -22,10 +24,12 @@ CRAZYFLIE_HOVER = Task(
     backends=tuple(ROTOR_BACKENDS),
     episode_steps=500,
     safety=crazyflie.SAFETY,
-    world=QuadrotorWorld(crazyflie.ROBOT, crazyflie.NOISE),
+    world=QuadrotorWorld(crazyflie.ROBOT),
     rewards=FLIGHT_REWARDS,
     terminations=FLIGHT_TERMINATIONS,
     privileged=FLIGHT_PRIVILEGED,
+    events={**FLIGHT_RANDOMIZATION, **FLIGHT_STARTS},
+    sensor_models={model.sensor: model for model in crazyflie.NOISE},
     any_rate=True,
     teacher=crazyflie.teacher,
     recommended={

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
-from sim.environment import VectorEnvironment
-from sim.quadrotor.figures import Figures
-from sim.quadrotor.starts import QuadrotorStart
-from sim.quadrotor.world import Flights, QuadrotorWorld
+from sim.quadrotor.figures import Targets
+from sim.quadrotor.world import QuadrotorWorld
 from sim.tasks import crazyflie
 from sim.tasks.crazyflie_hover import CRAZYFLIE_HOVER
+from sim.terms.terms import Command
 
 PERIODS = (15.0, 5.5, 3.5)  # s, as published
-TRAINING_FIGURES = Figures(interval=(3.2, 18.0), scale=(0.6, 1.05), random_phase=True)
-# A tracked flight starts level and at rest at the figure's centre, a hand's breadth off.
-CALM = QuadrotorStart(0.0, 0.05, 0.1, 0.1, 0.1)
 
 
-WORLD = QuadrotorWorld(
-    crazyflie.ROBOT,
-    crazyflie.NOISE,
-    flights=Flights(CALM, Figures(interval=(PERIODS[-1], PERIODS[0]))),
-    training=Flights(figures=TRAINING_FIGURES, steps=500),
-)
-"""Training starts tumbling anywhere on any figure; otherwise figures are flown from rest: 2 s to join, then 15 s at
-full speed."""
+def flown(interval: tuple[float, float]) -> Mapping[str, Any]:
+    """Settings of an evaluation with figures whose periods lie within `interval` s: flown from rest, level and a hand's
+    breadth off the figure's centre, 2 s to join and then at full speed."""
+    calm = {"at_target": 0.0, "position": 0.05, "angle": 0.1, "linear_velocity": 0.1, "angular_velocity": 0.1}
+    figure = {"interval": interval, "scale": (1.0, 1.0), "random_phase": False}
+    return {"events": {"start": calm}, "commands": {"figure": figure}}
 
+
+# Training starts tumbling anywhere on any figure.
 CRAZYFLIE_TRACK = replace(
     CRAZYFLIE_HOVER,
     name="crazyflie-track",
@@ -33,13 +31,9 @@ CRAZYFLIE_TRACK = replace(
     sensors=crazyflie.sensors(tracking=True),
     observation=crazyflie.observation(tracking=True),
     episode_steps=1700,
-    world=WORLD,
+    world=QuadrotorWorld(crazyflie.ROBOT, training_steps=500),
+    command_terms={"figure": Command(Targets, {"interval": (3.2, 18.0), "scale": (0.6, 1.05), "random_phase": True})},
+    evaluated=flown((PERIODS[-1], PERIODS[0])),
     # Figures are tracked to millimetres: more iterations, and a price on small offsets and not on brisk actions.
     recommended={"flight": {"iterations": 900, "learning_rate": 8e-3, "precision": 1e-3, "change_weight": 3e-3}},
 )
-
-
-def figure_environment(num_worlds: int, seed: int, interval: tuple[float, float], robot: str = "") -> VectorEnvironment:
-    """The task's world with figures whose intervals lie within `interval` s."""
-    world = replace(WORLD, flights=Flights(CALM, Figures(interval=interval)))
-    return world(CRAZYFLIE_TRACK, num_worlds, seed, robot=robot)

@@ -18,6 +18,11 @@ class Timers:
         self._period = period
         self._left = {name: torch.full((num_worlds,), torch.inf, device=device) for name in self._events}
 
+    @property
+    def active(self) -> bool:
+        """Whether there are any interval events."""
+        return bool(self._events)
+
     def begin(self, ids: Tensor, generator: torch.Generator) -> None:
         """Draw the times of the next events of the worlds `ids` [K]."""
         for name in self._events:

@@ -36,7 +36,7 @@ class CommandTerm(Stateful):
 
     values: Tensor
 
-    sensor: ClassVar[Callable[..., SensorSpec]]
+    sensor: ClassVar[Callable[..., SensorSpec | tuple[SensorSpec, ...]]]
     """A static method: sensor(**parameters) is the sensor that a policy reads `values` by."""
 
     def begin(self, ids: Tensor, generator: Any) -> None:

@@ -131,16 +131,16 @@ class Event(Term):
 class Command(Term):
     """What a policy is commanded. `function` is a class like `sim.terms.stateful.CommandTerm`: called as
     function(num_worlds, period, device, **parameters) it makes the commands of N worlds, and its static method
-    `sensor(**parameters)` gives the sensor that a policy reads them by."""
+    `sensor(**parameters)` gives the sensor, or sensors, that a policy reads them by."""
 
     function: type
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def sensor(self) -> SensorSpec:
-        """The sensor that a policy reads the command by."""
-        spec: SensorSpec = self.function.sensor(**self.parameters)  # type: ignore[attr-defined]
-        return spec
+    def sensors(self) -> tuple[SensorSpec, ...]:
+        """The sensors that a policy reads the command by."""
+        found: SensorSpec | tuple[SensorSpec, ...] = self.function.sensor(**self.parameters)  # type: ignore[attr-defined]
+        return found if isinstance(found, tuple) else (found,)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from policies.errors import UserError
 from policies.networks.mlp import MLP
 from policies.signals import Commands, Sensors
 from sim.environment import VectorEnvironment
-from sim.quadrotor.figures import Figures, Targets
+from sim.quadrotor.figures import Targets
 from sim.robots.crazyflie import PARAMETERS
 from sim.robots.rotors import GRAVITY
 from sim.task import Step
@@ -188,11 +188,11 @@ def test_flowing_equals_stepping() -> None:
 
 @pytest.mark.parametrize("interval", PERIODS)
 def test_figures_move_as_their_velocity_says_and_start_at_rest(interval: float) -> None:
-    targets = Targets(Figures(interval=(interval, interval)), 1, 0.01, "cpu")
+    targets = Targets(1, 0.01, interval=(interval, interval))
     targets.begin(torch.tensor([0]), torch.Generator())
     places, speeds = [targets.position[0]], [targets.velocity[0]]
     for _ in range(800):
-        targets.advance()
+        targets.advance(None, None)
         places.append(targets.position[0])
         speeds.append(targets.velocity[0])
     place, speed = torch.stack(places), torch.stack(speeds)

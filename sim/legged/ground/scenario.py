@@ -79,7 +79,7 @@ class TerrainScenario(LeggedScenario):
 
     def _walkers(self) -> list[Walker]:
         """The curricula that follow how far robots have walked."""
-        return [term for term in self.curriculum.values() if isinstance(term, Walker)]
+        return [term for term in self.terms.curriculum.values() if isinstance(term, Walker)]
 
     def _horizontal(self) -> Tensor:
         """Positions [N, 2] of the bases in m: a copy."""
@@ -94,7 +94,7 @@ class TerrainScenario(LeggedScenario):
         ids = (jump.any(-1) & ~self.physics.failed).nonzero()[:, 0]
         if len(ids):
             for walker in self._walkers():
-                walker.cross(ids, self._generator)
+                walker.cross(ids, self.terms.generator)
             self.tiles.follow(ids)
             jump += self.tiles.middles() - middles
             place = self._at.position.start

@@ -14,7 +14,7 @@ from real.contract.robot import RobotReading
 from real.control.policy_input import PolicyInput
 from real.missions.landing import Landing
 from real.missions.setpoint import STOPPING, Descend, Hold, Lissajous, Setpoint, Step
-from sim.quadrotor.figures import Figures, Targets
+from sim.quadrotor.figures import Targets
 
 
 @pytest.mark.parametrize("setpoint", [Hold(), Step(1.0), Lissajous(5.5), Lissajous(3.5, 0.5)])
@@ -41,17 +41,16 @@ def test_the_figure_has_the_published_shape_and_period() -> None:
 @pytest.mark.parametrize("interval", [15.0, 5.5, 3.5])
 def test_the_figure_is_the_one_that_was_trained(interval: float) -> None:
     period = 0.01
-    figures = Figures((interval, interval))
-    trained = Targets(figures, 1, period, "cpu")
+    trained = Targets(1, period, interval=(interval, interval))
     trained.begin(torch.tensor([0]), torch.Generator())
-    flown = Lissajous(interval, ramp=figures.ramp)
+    flown = Lissajous(interval, ramp=2.0)
     for step in range(1000):
         target = flown.at(step * period)
         # Training adds the phase up in steps, which leaves it behind by at most half a period.
         apart = 0.5 * period * np.linalg.norm(target.velocity) * 1.5 + 1e-4
         assert np.linalg.norm(trained.position[0].numpy() - target.position) <= apart
         assert trained.velocity[0].numpy() == pytest.approx(target.velocity, abs=0.05)
-        trained.advance()
+        trained.advance(None, None)
 
 
 def test_the_figure_begins_at_rest() -> None:

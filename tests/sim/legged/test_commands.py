@@ -88,7 +88,7 @@ def test_the_ranges_grow_with_tracking_alone_up_to_the_full_ones() -> None:
     )
     environment = task.make_environment(8, 0, randomized=True)
     assert isinstance(environment, VectorEnvironment) and isinstance(environment.scenario, LeggedScenario)
-    commands, curriculum = environment.scenario.commands, environment.scenario.curriculum["command_range"]
+    commands, curriculum = environment.scenario.commands, environment.scenario.terms.curriculum["command_range"]
     assert isinstance(curriculum, CommandRange)
     curriculum.learn(torch.full((8,), 0.5))
     assert commands.range == 0.5

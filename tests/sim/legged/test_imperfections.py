@@ -246,8 +246,8 @@ def test_an_event_says_when_it_comes() -> None:
 
 def test_a_curriculum_of_a_users_own_is_a_function_of_the_scenario() -> None:
     def stronger_pushes(scenario: Any, ids: torch.Tensor, *, growth: float = 0.1) -> float:
-        speed = min(2.0, scenario.event_parameters["push"]["speed"] + growth)
-        scenario.event_parameters["push"]["speed"] = speed
+        speed = min(2.0, scenario.terms.event_parameters["push"]["speed"] + growth)
+        scenario.terms.event_parameters["push"]["speed"] = speed
         return float(speed)
 
     task = TASK.changed(curriculum={"stronger_pushes": Curriculum(stronger_pushes)}, episode_steps=2)

@@ -55,7 +55,7 @@ def finish(curriculum: TerrainLevel, scenario: TerrainScenario, fell: bool = Fal
 def at_level(level: int) -> tuple[TerrainLevel, TerrainScenario]:
     _, scenario = small()
     scenario.tiles.next_levels = torch.full((6,), level)
-    curriculum = scenario.curriculum["terrain_level"]
+    curriculum = scenario.terms.curriculum["terrain_level"]
     assert isinstance(curriculum, TerrainLevel)
     return curriculum, scenario
 
@@ -165,7 +165,7 @@ def test_a_robot_that_crosses_its_tile_as_commanded_goes_on_a_level_higher_at_th
     environment, scenario = small(imperfections=0.0)
     environment.reset()
     physics, tile, tiles = scenario.physics, TERRAIN.tile, scenario.tiles
-    before, curriculum = tiles.levels.clone(), scenario.curriculum["terrain_level"]
+    before, curriculum = tiles.levels.clone(), scenario.terms.curriculum["terrain_level"]
     assert isinstance(curriculum, TerrainLevel)
     commanded = torch.arange(6) % 2 == 0
     curriculum.walk(

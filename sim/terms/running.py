@@ -1,0 +1,131 @@
+"""The terms of a task at work in N worlds: what every family's scenario does with them alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sim.task import Task
+from sim.terms.events import Timers
+from sim.terms.outcome import Outcomes, RewardPass, StepOutcome
+from sim.terms.stateful import CommandTerm, CurriculumTerm, curriculum_terms
+from sim.terms.view import View
+
+
+class RunningTerms:
+    """Events, commands, curricula, rewards and terminations of a scenario.
+
+    `scale` is the environment's `imperfections`, `randomized` whether it draws the dynamics anew each episode; commands
+    and interval events are looked at every `tick` s. A scenario calls `begin_curricula`, `begin_timers`,
+    `begin_commands` and `begin_events`, in the order in which they draw, for worlds that restart; `tick` and
+    `tick_events` as often as it said; and `outcome` once a step.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        num_worlds: int,
+        device: str,
+        scale: float,
+        randomized: bool,
+        tick: float,
+        compiled: RewardPass | None = None,
+    ) -> None:
+        self._events = task.events
+        self._randomized = randomized and scale > 0.0
+        self.event_parameters = {name: dict(event.parameters) for name, event in task.events.items()}
+        """Parameters of the events that are called again and again; a curriculum may change them."""
+        self.timers = Timers(task.events if scale > 0.0 else {}, num_worlds, tick, device)
+        self.commands: dict[str, CommandTerm] = {
+            name: term(num_worlds, tick, device) for name, term in task.command_terms.items()
+        }
+        self._read_by = {name: term.sensors[0].name for name, term in task.command_terms.items()}
+        self.curriculum: dict[str, CurriculumTerm] = {}
+        self._outcomes = Outcomes(task.rewards, task.terminations, num_worlds, task.period, device, compiled)
+        self.generator = torch.Generator(device)
+        """Of what is drawn between restarts; its own, so that a snapshot restored elsewhere goes on alike."""
+        self._seeded = False
+
+    def commands_but(self, kind: type[CommandTerm]) -> dict[str, CommandTerm]:
+        """The commands that are not of a `kind` which a scenario knows, by the sensor that shows their values."""
+        return {self._read_by[name]: term for name, term in self.commands.items() if not isinstance(term, kind)}
+
+    def start_curriculum(self, task: Task, scenario: Any, randomized: bool) -> None:
+        """Make the curricula of a scenario that is complete otherwise; worlds that aren't randomized have finished
+        them."""
+        self.curriculum = curriculum_terms(task.curriculum, scenario)
+        if not randomized:
+            self.finish_curriculum()
+
+    def finish_curriculum(self) -> None:
+        """Give every later episode the task's whole difficulty."""
+        for term in self.curriculum.values():
+            term.finish()
+
+    def begin_curricula(self, ids: Tensor, generator: torch.Generator) -> None:
+        """The episodes of the worlds `ids` [K] have ended."""
+        for term in self.curriculum.values():
+            term.restart(ids, generator)
+
+    def seed(self, generator: torch.Generator) -> None:
+        """Draw the seed of what is drawn between restarts, once."""
+        if not self._seeded:
+            self.generator.manual_seed(int(torch.randint(2**62, (1,), generator=generator, device=generator.device)))
+            self._seeded = True
+
+    def begin_commands(self, ids: Tensor, generator: torch.Generator) -> None:
+        """New commands for the worlds `ids` [K]."""
+        for command in self.commands.values():
+            command.begin(ids, generator)
+
+    def begin_events(self, scenario: Any, ids: Tensor, generator: torch.Generator) -> None:
+        """Let start events happen in the worlds `ids` [K], and restart events if worlds are randomized."""
+        for name, event in self._events.items():
+            if event.when == "start" or (event.when == "restart" and self._randomized):
+                event.function(scenario, ids, generator, **self.event_parameters[name])
+
+    def tick_events(self, scenario: Any) -> None:
+        """Let the interval events happen that are due."""
+
+        def happen(name: str, ids: Tensor) -> None:
+            self._events[name].function(scenario, ids, self.generator, **self.event_parameters[name])
+
+        self.timers.advance(happen, self.generator)
+
+    def tick(self, view: View) -> None:
+        """Move the commands on; the view holds what the physics measures of the robots."""
+        for command in self.commands.values():
+            command.advance(view, self.generator)
+
+    def outcome(self, view: View, inputs: Mapping[str, Tensor] | None = None) -> StepOutcome:
+        """What the step that a view shows was worth; `inputs` are what compiled terms read, if not the view."""
+        for term in self.curriculum.values():
+            term.step(view)
+        return self._outcomes(view, inputs)
+
+    def metrics(self) -> dict[str, float]:
+        """Means of the terms since the last call, and what the curricula report."""
+        own = {name: value for term in self.curriculum.values() for name, value in term.metrics().items()}
+        return {**self._outcomes.metrics(), **own}
+
+    def snapshot(self) -> dict[str, Tensor]:
+        saved = {
+            f"{name}.{key}": value for name, part in self._parts().items() for key, value in part.snapshot().items()
+        }
+        return {**saved, "generator": self.generator.get_state(), "seeded": torch.tensor(self._seeded)}
+
+    def restore(self, snapshot: Mapping[str, Tensor]) -> None:
+        for name, part in self._parts().items():
+            prefix = f"{name}."
+            part.restore({key.removeprefix(prefix): v for key, v in snapshot.items() if key.startswith(prefix)})
+        self.generator.set_state(snapshot["generator"].cpu())
+        self._seeded = bool(snapshot["seeded"])
+
+    def _parts(self) -> dict[str, Any]:
+        """What has a state, by name."""
+        named = (("command", self.commands), ("curriculum", self.curriculum))
+        parts = {f"{kind} {name}": term for kind, terms in named for name, term in terms.items()}
+        return {"timers": self.timers, **parts}
