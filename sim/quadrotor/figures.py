@@ -24,8 +24,8 @@ class Targets(CommandTerm):
     """The moving targets of N worlds: `position` [N, 3] m and `velocity` [N, 3] m/s, world frame; replaced, never
     changed.
 
-    `interval` s and `scale` m are drawn log-uniformly from their ranges for each episode; `random_phase` starts anywhere
-    on the figure at full speed instead of at its centre from rest.
+    `interval` s and `scale` m are drawn log-uniformly from their ranges for each episode; `random_phase` starts
+    anywhere on the figure at full speed instead of at its centre from rest.
     """
 
     def __init__(

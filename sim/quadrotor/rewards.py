@@ -7,8 +7,6 @@ normalised to -1..1, `hover_action` [1, 1], that which the nominal vehicle hover
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
@@ -53,34 +51,3 @@ FLIGHT_REWARDS = {
     "action": Reward(action, -25.0),
 }
 """The terms of every Crazyflie task, with their weights."""
-
-# Columns of the joined errors that a term sums the squares of, their sign, and what it is at no error.
-_COLUMNS = {position: slice(0, 3), tilt: slice(3, 4), velocity: slice(4, 7), action: slice(7, 11), alive: slice(0, 0)}
-
-
-class FusedRewards:
-    """The terms above as one matrix product: at thousands of worlds the number of operations is what costs."""
-
-    def __init__(self, rewards: Mapping[str, Reward], num_worlds: int, period: float, device: str) -> None:
-        terms = {name: term for name, term in rewards.items() if term.weight != 0.0 and term.function in _COLUMNS}
-        self.names = tuple(terms)
-        self.sums = torch.zeros(num_worlds, len(terms), device=device)
-        matrix, offset = torch.zeros(11, len(terms)), torch.zeros(len(terms))
-        for column, term in enumerate(terms.values()):
-            matrix[_COLUMNS[term.function], column] = -1.0 if term.function is tilt else 1.0
-            offset[column] = 1.0 if term.function in (tilt, alive) else 0.0
-        weights = torch.tensor([term.weight * period for term in terms.values()])
-        self._matrix, self._offset = (matrix * weights).to(device), (offset * weights).to(device)
-
-    def __call__(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """The sum of the terms [N], weighted."""
-        errors = (
-            inputs["position_error"],
-            inputs["orientation"][:, :1],
-            inputs["linear_velocity_error"],
-            inputs["action"] - inputs["hover_action"],
-        )
-        each = torch.addmm(self._offset, torch.cat(errors, -1).square(), self._matrix)
-        each = torch.where(inputs["terminated"][:, None], 0.0, each)
-        self.sums += each
-        return each.sum(-1)

@@ -14,11 +14,12 @@ from policies.errors import UserError
 from policies.signals import Commands, Truth
 from sim.physics.masks import mask_of
 from sim.physics.rotor.physics import RotorPhysics
+from sim.quadrotor import kernels
 from sim.quadrotor.figures import Targets
-from sim.quadrotor.rewards import FusedRewards
 from sim.quadrotor.starts import StartPool
 from sim.robots.rotors import RotorParameters
 from sim.task import Task
+from sim.terms.compiled import CompiledRewards
 from sim.terms.outcome import StepOutcome
 from sim.terms.running import RunningTerms
 from sim.terms.terms import joined
@@ -43,8 +44,12 @@ class QuadrotorScenario:
         self.physics = physics
         self.scale = imperfections
         """What multiplies the ranges of all that is drawn."""
-        fused = FusedRewards(task.rewards, num_worlds, period, device)
-        self.terms = RunningTerms(task, num_worlds, device, imperfections, randomized, period, fused)
+        self._hover = torch.full((1, 1), 2.0 * robot.hover_fraction - 1.0, device=device)
+        compiled = CompiledRewards(
+            task.rewards, kernels.COUNTERPARTS, kernels.StepInputs, {"hover": float(self._hover)}, num_worlds, period,
+            device, contiguous=False,
+        )  # fmt: skip
+        self.terms = RunningTerms(task, num_worlds, device, imperfections, randomized, period, compiled)
         targets = [term for term in self.terms.commands.values() if isinstance(term, Targets)]
         self._targets = targets[0] if targets else None
         self._plain_commands = self.terms.commands_but(Targets)
@@ -54,7 +59,6 @@ class QuadrotorScenario:
         self._keep_constants()
         self._sensors = tuple(spec.name for spec in task.sensors)
         self._period = period
-        self._hover = torch.full((1, 1), 2.0 * robot.hover_fraction - 1.0, device=device)
         self._actions_per_speed = 2.0 / robot.max_speed
         self._privileged = task.privileged
         self.terms.start_curriculum(task, self, randomized)
@@ -110,7 +114,8 @@ class QuadrotorScenario:
             self.terms.tick_events(self)
         (self.physics.flow if differentiable else self.physics.step)(applied["rotor_speed"])
         if self.terms.commands:
-            self.terms.tick(View(self.physics.sensors(), self.num_worlds, self._period, self.device))
+            measured = self.physics.sensors() if self._plain_commands else {}
+            self.terms.tick(View(measured, self.num_worlds, self._period, self.device))
 
     def push(self, ids: Tensor, velocity: Tensor) -> None:
         """Kick the worlds `ids` [K]: their velocity changes by [K, 3] or [3] m/s in the world's frame."""
@@ -150,7 +155,9 @@ class QuadrotorScenario:
         return View(tensors, self.num_worlds, self._period, self.device)
 
     def outcome(self, truth: Truth, commands: Commands) -> StepOutcome:
-        return self.terms.outcome(self.view(truth, commands))
+        view = self.view(truth, commands)
+        names = ("position_error", "orientation", "linear_velocity_error", "action")
+        return self.terms.outcome(view, {name: view[name] for name in names})
 
     def critic_observation(self, truth: Truth) -> Tensor:
         return joined(self._privileged, View(truth, self.num_worlds, self._period, self.device))

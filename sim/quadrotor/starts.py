@@ -27,8 +27,8 @@ class StartPool:
     relative to the target, `wrench` [A, 6] N and Nm, `parameters` [A, 11].
 
     An event is called for the rows `ids` of the A that are drawn at once, with `scenario.starts` this pool. Before it
-    the rows are the nominal vehicle at rest on the target; `uniform` [A, 11] in 0..1 and `normal` [A, 9] are numbers that
-    have been drawn for them.
+    the rows are the nominal vehicle at rest on the target; `uniform` [A, 11] in 0..1 and `normal` [A, 9] are numbers
+    that have been drawn for them.
     """
 
     def __init__(self, nominal: Tensor, num_worlds: int, draw: Callable[[Tensor, torch.Generator], None]) -> None:
@@ -105,8 +105,8 @@ def disturbance(
     force: NonNegative = 1.0 / 20.0,
     torque: NonNegative = 1.0 / 1e4,
 ) -> None:
-    """A force and a torque that are constant for an episode: normal, with standard deviations of `force` m g and `torque`
-    m g x 1 m in each axis."""
+    """A force and a torque that are constant for an episode: normal, with standard deviations of `force` m g and
+    `torque` m g x 1 m in each axis."""
     starts = scenario.starts
     weight, normal = starts.parameters[ids, :1] * GRAVITY, starts.normal[ids]
     size = normal[:, 0:3] * (scenario.scale * force), normal[:, 3:6] * (scenario.scale * torque)

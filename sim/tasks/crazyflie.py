@@ -31,7 +31,7 @@ def teacher(device: str) -> CascadedTeacher:
 
 
 def sensors(tracking: bool) -> tuple[SensorSpec, ...]:
-    """The Crazyflie's sensors; when `tracking`, position is absolute, and its command adds the sensors of the target."""
+    """The Crazyflie's sensors; when `tracking`, position is absolute, and the command adds the target's sensors."""
     return (
         SensorSpec("position", 3, "m", "world", -100.0, 100.0, "" if tracking else "target"),
         SensorSpec("orientation", 4, "1", "body to world, w x y z", -1.01, 1.01),

@@ -24,7 +24,8 @@ class StructPass:
 
     The kernel's first argument is a wp.struct: `constant` gives the numbers and tensors in it that stay, `examples`
     tensors of the types and shapes of those that are given anew at each call. `others` are the kernel's further
-    arguments: tensors, of which those named in `results` are given anew at each call, too.
+    arguments: tensors, of which those named in `results` are given anew at each call, too. The kernel gets contiguous
+    tensors, unless it asks for the strides of the `examples` by `contiguous` False.
     """
 
     def __init__(
@@ -37,9 +38,12 @@ class StructPass:
         examples: Mapping[str, Tensor],
         others: Mapping[str, Tensor],
         results: tuple[str, ...],
+        contiguous: bool = True,
     ) -> None:
         start_warp()
         self._device = device
+        if contiguous:
+            examples = {name: example.contiguous() for name, example in examples.items()}
         given = struct()
         for name, value in {**constant, **examples}.items():
             setattr(given, name, wp.from_torch(value) if isinstance(value, Tensor) else value)
@@ -50,22 +54,25 @@ class StructPass:
         # The addresses in the recorded launch: writing them there takes a tenth of the time that telling Warp does.
         fields = given.__ctype__()
         self._launch.set_param_at_index_from_ctype(0, fields)
-        self._places: dict[str, tuple[Any, torch.dtype, torch.Size]] = {
-            name: (getattr(fields, name), example.dtype, example.shape) for name, example in examples.items()
+        self._places: dict[str, tuple[Any, torch.dtype, torch.Size, tuple[int, ...]]] = {
+            name: (getattr(fields, name), example.dtype, example.shape, example.stride())
+            for name, example in examples.items()
         }
         for index, (name, value) in enumerate(others.items(), 1):
             if name in results:
                 place = arrays[name].__ctype__()
                 self._launch.set_param_at_index_from_ctype(index, place)
-                self._places[name] = place, value.dtype, value.shape
+                self._places[name] = place, value.dtype, value.shape, value.stride()
 
     def __call__(self, tensors: Mapping[str, Tensor]) -> None:
         """Run with these tensors, one for each example and result. Raises ValueError for another type or shape: the
         kernel would read beyond it."""
         ready = []
-        for name, (place, dtype, shape) in self._places.items():
-            tensor = tensors[name].contiguous()
-            if tensor.dtype != dtype or tensor.shape != shape:
+        for name, (place, dtype, shape, strides) in self._places.items():
+            tensor = tensors[name]
+            if tensor.stride() != strides:
+                tensor = tensor.contiguous()
+            if tensor.dtype != dtype or tensor.shape != shape or tensor.stride() != strides:
                 raise ValueError(f"expected {dtype} {list(shape)}, got {tensor.dtype} {list(tensor.shape)}: {name}")
             place.data = tensor.data_ptr()
             # Alive until the kernel has run.
@@ -89,7 +96,9 @@ class CompiledRewards:
         num_worlds: int,
         period: float,
         device: str,
+        contiguous: bool = True,
     ) -> None:
+        self._contiguous = contiguous
         terms = {name: term for name, term in rewards.items() if term.weight != 0.0 and term.function in counterparts}
         self.names = tuple(terms)
         self.sums = torch.zeros(num_worlds, len(terms), device=device)
@@ -106,13 +115,15 @@ class CompiledRewards:
         self._pass: StructPass | None = None
 
     def __call__(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """The sum of the terms [N], weighted; `inputs` is everything in the struct that is not constant."""
+        """The sum of the terms [N], weighted; `inputs` has at least what is in the struct and not constant."""
         reward = torch.empty(len(self.sums), device=self._device)
         if self._pass is None:
+            examples = {name: inputs[name] for name in self._struct.vars if name not in self._constant}
             others = {"weights": self._weights, "sums": self.sums, "reward": reward}
             self._pass = StructPass(
-                self._kernel, self._struct, len(reward), self._device, self._constant, inputs, others, ("reward",)
-            )
+                self._kernel, self._struct, len(reward), self._device, self._constant, examples, others, ("reward",),
+                self._contiguous,
+            )  # fmt: skip
         self._pass({**inputs, "reward": reward})
         return reward
 

@@ -70,7 +70,8 @@ class Outcomes:
         self._ended = {name: zeros.clone() for name in self._terminations}
 
     def __call__(self, view: View, inputs: Mapping[str, Tensor] | None = None) -> StepOutcome:
-        """The outcome of the step that the view shows; `inputs` are what the compiled terms read, if not the view.
+        """The outcome of the step that the view shows; `inputs` are what the compiled terms read. They are 0 in worlds
+        that `inputs` call `failed`; without that, in those that end.
 
         UserError that names the term when it gives another shape or type than it should, or what is not finite.
         """
@@ -85,7 +86,7 @@ class Outcomes:
         view = view.adding(terminated=terminated)
         reward = self._zero
         if self._compiled is not None:
-            reward = self._compiled(view if inputs is None else {**inputs, "terminated": terminated})
+            reward = self._compiled({"failed": terminated, **(inputs or {}), "terminated": terminated})
         for name, term in self._rewards.items():
             reward = reward + self._contribution(name, term, view, failed)
         self._steps += 1

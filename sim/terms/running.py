@@ -101,7 +101,7 @@ class RunningTerms:
             command.advance(view, self.generator)
 
     def outcome(self, view: View, inputs: Mapping[str, Tensor] | None = None) -> StepOutcome:
-        """What the step that a view shows was worth; `inputs` are what compiled terms read, if not the view."""
+        """What the step that a view shows was worth; `inputs` are what compiled terms read."""
         for term in self.curriculum.values():
             term.step(view)
         return self._outcomes(view, inputs)
