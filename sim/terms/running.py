@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from sim.task import Task
 from sim.terms.events import Timers
 from sim.terms.outcome import Outcomes, RewardPass, StepOutcome
 from sim.terms.stateful import CommandTerm, CurriculumTerm, curriculum_terms
+from sim.terms.terms import Command, Curriculum, Event, Reward, Termination
 from sim.terms.view import View
+
+
+class NamedTerms(Protocol):
+    """What of a `sim.task.Task` runs in its worlds."""
+
+    @property
+    def rewards(self) -> Mapping[str, Reward]: ...
+    @property
+    def terminations(self) -> Mapping[str, Termination]: ...
+    @property
+    def events(self) -> Mapping[str, Event]: ...
+    @property
+    def command_terms(self) -> Mapping[str, Command]: ...
+    @property
+    def curriculum(self) -> Mapping[str, Curriculum]: ...
+    @property
+    def period(self) -> float: ...
 
 
 class RunningTerms:
@@ -26,7 +43,7 @@ class RunningTerms:
 
     def __init__(
         self,
-        task: Task,
+        task: NamedTerms,
         num_worlds: int,
         device: str,
         scale: float,
@@ -53,7 +70,7 @@ class RunningTerms:
         """The commands that are not of a `kind` which a scenario knows, by the sensor that shows their values."""
         return {self._read_by[name]: term for name, term in self.commands.items() if not isinstance(term, kind)}
 
-    def start_curriculum(self, task: Task, scenario: Any, randomized: bool) -> None:
+    def start_curriculum(self, task: NamedTerms, scenario: Any, randomized: bool) -> None:
         """Make the curricula of a scenario that is complete otherwise; worlds that aren't randomized have finished
         them."""
         self.curriculum = curriculum_terms(task.curriculum, scenario)
