@@ -39,8 +39,8 @@ test: $(STAMP) ## run the test suite (about a quarter of an hour on two cores)
 	$(BIN)/python -m pytest -m realtime $(PYTEST_ARGS); second=$$?; \
 	fine $$first && fine $$second
 
-# One process after the other: a mutant that hangs is told from others by its time. mutants/ keeps what is known, so an
-# interrupted run goes on where it was.
+# One process after the other, because a mutant that hangs is recognised by its time. mutants/ keeps finished results, so
+# an interrupted run continues where it stopped.
 MUTANTS := docs/results/mutants.txt
 mutants: $(STAMP) ## change what safety hangs on line by line, and list the changes that no test notices (two hours)
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[mutants]'

@@ -151,6 +151,22 @@ def test_no_file_knows_the_machine_it_was_written_on() -> None:
             assert not forbidden.search(path.read_text(encoding="utf-8")), path
 
 
+DATED = re.compile(
+    r"reckon|hair\'s breadth|\bmend(s|ed|ing)?\b|\bheed|\bof its day\b|\bto speak of\b|\bspeaks against\b"
+    r"|\bfor (it is|they are) dear\b|\bsave that\b|\bwhatever became\b|\btold\b|\bfelt\b",
+    re.IGNORECASE,
+)
+"""Words that have a plainer or more exact one: compute, fix, handle, observation, privileged, ..."""
+
+
+def test_pages_code_and_comments_use_present_day_words() -> None:
+    sources = (".py", ".md", ".c", ".h", ".cpp", ".hpp", ".toml")
+    for path in tracked():
+        if (path.suffix in sources or path.name == "Makefile") and path != Path(__file__).resolve():
+            found = [match[0] for match in DATED.finditer(path.read_text(encoding="utf-8"))]
+            assert found == [], f"{path.relative_to(ROOT)}: say it in present-day words"
+
+
 def test_links_in_the_documentation_lead_somewhere() -> None:
     for document in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
         for target in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text(encoding="utf-8")):

@@ -92,7 +92,7 @@ def compare_walks(ours: WalkingEvaluation, theirs: WalkingEvaluation) -> tuple[F
 
 def _try_both(draft: Draft) -> tuple[tuple[Figure, ...], str]:
     """How int8 and float32 did, and from which starts."""
-    # What simulates is imported here: a machine without it is told so, and still writes every other kernel.
+    # Imported here: a machine without a simulator gets an error only for this kernel, and can write all others.
     from deploy.mcu.batch import BatchLibrary
     from robo_rl.evaluation.c_pilot import CPilot
     from robo_rl.evaluation.flying import Calls, evaluate

@@ -22,7 +22,7 @@ class Gait:
         turn = torch.arange(turns.denominator, dtype=torch.float64) * turns.numerator / turns.denominator
         angle = 2.0 * math.pi * turn
         clock = torch.stack((torch.sin(angle), torch.cos(angle)), -1)
-        # A hair's breadth keeps rounding from choosing at the very edge.
+        # The epsilon of 1e-9 keeps rounding from deciding at the edges of a phase.
         phase = torch.remainder(turn[:, None] + torch.tensor(phases, dtype=torch.float64) + 1e-9, 1.0)
         swing = ((phase - duty) / (1.0 - duty)).clamp(0.0, 1.0)
         self.table = torch.cat((clock, phase < duty, torch.sin(math.pi * swing)), -1).float()

@@ -109,7 +109,7 @@ class ObservedGuide:
 
     def __call__(self, observation: Tensor) -> Tensor:
         command = observation[:, self._command] / self._command_scale
-        # Normalising and back leaves a standing command a hair's breadth from zero.
+        # Normalising and denormalising leaves a rounding error in a command of zero.
         command = torch.where(command.abs() < 1e-4, 0.0, command)
         return self._guide(command, observation[:, self._clock])
 

@@ -9,8 +9,8 @@ from sim.physics.protocol import JointedPhysics
 from sim.robots.legs import Legs
 from sim.robots.robot import Robot
 
-_FELT = ("orientation", "angular_velocity", "linear_acceleration", "joint_position", "joint_velocity")
-_SHOWN = tuple("measured_position" if name == "joint_position" else name for name in _FELT)
+_MEASURED = ("orientation", "angular_velocity", "linear_acceleration", "joint_position", "joint_velocity")
+_SHOWN = tuple("measured_position" if name == "joint_position" else name for name in _MEASURED)
 
 
 class Layout:
@@ -38,10 +38,10 @@ class Layout:
         self._names = tuple(groups)
         self._whole = physics.group([sensor for sensors in groups.values() for sensor in sensors])
         self._widths = [columns.stop - columns.start for columns in self.columns.values()]
-        self._felt = sum(self._widths[: len(_FELT)])
+        self._measured = sum(self._widths[: len(_MEASURED)])
         start = self.columns["joint_position"].start - self._whole.start
         self._joints = slice(start, start + len(joints))
-        self.zeros = torch.zeros(physics.num_worlds, self._felt, device=physics.device)
+        self.zeros = torch.zeros(physics.num_worlds, self._measured, device=physics.device)
 
     def set_zeros(self, offset: Tensor, ids: Tensor | None = None) -> None:
         """Take over the zero errors [N, joints] in rad of the worlds `ids` [K], or of all."""
@@ -51,12 +51,11 @@ class Layout:
         else:
             joints.index_copy_(0, ids, offset.index_select(0, ids))
 
-    def parts(self, values: Tensor, felt: Tensor) -> dict[str, Tensor]:
+    def parts(self, values: Tensor, measured: Tensor) -> dict[str, Tensor]:
         """The groups [N, .] of a physics' values [N, S], and `measured_position`: the joints' as the encoders show it.
 
-        All that the robot feels comes of `felt` [N, F], so that it is one tensor on its way through the sensors'
-        models.
+        All measured signals are slices of `measured` [N, F], so that the sensor models process one tensor.
         """
         parts = dict(zip(self._names, values[:, self._whole].split(self._widths, -1), strict=True))
-        parts.update(zip(_SHOWN, felt.split(self._widths[: len(_FELT)], -1), strict=True))
+        parts.update(zip(_SHOWN, measured.split(self._widths[: len(_MEASURED)], -1), strict=True))
         return parts

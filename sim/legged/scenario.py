@@ -65,7 +65,7 @@ class LeggedScenario:
     base's frame, gravity (its direction, base's frame), joint_position and joint_velocity as they are and as
     `measured_position` with the encoders' zero errors, joint_torque Nm, foot_contact (1 or 0), foot_height m above
     ground, foot_velocity m/s (world), base_height m above ground, velocity_command (followed in the step that has just
-    ended), next_command (what the policy is told now), gait_clock (sin, cos), last_action, and `parameters` (what was
+    ended), next_command (observed by the policy now), gait_clock (sin, cos), last_action, and `parameters` (what was
     drawn of friction, strength, mass and delay). What a `view` holds besides is said in `sim.legged.rewards`.
     """
 

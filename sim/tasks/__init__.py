@@ -21,7 +21,7 @@ TASKS: dict[str, Task] = {
 
 
 def is_task(name: str) -> bool:
-    """Whether `name` names a task, as far as can be told without reading files."""
+    """Whether `name` looks like the name of a task, without reading files."""
     return name in TASKS or is_file(name) or is_own(name) or name in offered()
 
 

@@ -1,4 +1,4 @@
-"""Which level of terrain each world walks on: up when it walks off its tile as told, down when it falls short."""
+"""The terrain level of each world: up when it leaves its tile as commanded, down when it falls short."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class TerrainLevel(CurriculumTerm):
         self._walked |= True
 
     def cross(self, ids: Tensor, generator: torch.Generator) -> None:
-        """The worlds `ids` [K] have walked off their tiles: those that did as told go on a level higher."""
+        """Move the worlds `ids` [K], which left their tiles: those that followed their commands go up a level."""
         up = (self._gone[ids] >= self._success * self._asked[ids]) & (not self._tiles.fixed)
         self._move(ids, up.long(), generator)
 

@@ -1,4 +1,4 @@
-"""What Bullet has to be told of a compiled MjModel: trees of links, each with its frame, joint, inertia and shapes.
+"""The description of a compiled MjModel for Bullet: trees of links, each with its frame, joint, inertia and shapes.
 
 A link is a body as Bullet has it: one joint, its frame at the joint's anchor. A body with several joints becomes a
 chain of links, all but the last without mass; a shape that needs its own friction or whose contacts are asked for gets

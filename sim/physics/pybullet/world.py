@@ -225,8 +225,8 @@ class BulletWorld:
         if named != [f"link{i + 1}" for i in range(len(links))]:
             raise RuntimeError(f"Bullet numbers the links in another order than they were given in: {named}")
         for index, link in enumerate(tree.links):
-            # createMultiBody takes the inertia from the shapes, and Bullet damps what moves unless told not to. One
-            # setting a call: pybullet drops the inertia when it comes with a damping or a highest speed.
+            # createMultiBody computes the inertia from the shapes, and Bullet damps motion by default. One setting per
+            # call: pybullet ignores the inertia when it is set together with a damping or a largest speed.
             settings: dict[str, Any] = {
                 "linearDamping": 0.0,
                 "angularDamping": 0.0,
