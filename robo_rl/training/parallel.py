@@ -18,7 +18,7 @@ from torch import Tensor
 
 from policies.errors import UserError
 
-_PATIENCE = 2.0
+_PATIENCE = 20.0
 """Seconds within which the process that failed first is found, and the others are ended."""
 
 
