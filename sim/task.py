@@ -20,7 +20,7 @@ from sim.controllers.teacher import Teacher
 from sim.robots.robot import Robot
 from sim.sensors import SensorModel
 from sim.terms.parameters import near
-from sim.terms.settings import settings_of, with_changes, with_settings
+from sim.terms.settings import Adjustable, Observed, remembered, settings_of, with_changes, with_settings
 from sim.terms.terms import Command, Curriculum, Event, Privileged, Reward, Termination
 
 
@@ -89,6 +89,7 @@ class World(Protocol):
 
 
 GROUPS = {
+    "observation": "observation",
     "rewards": "rewards",
     "terminations": "terminations",
     "events": "events",
@@ -119,7 +120,8 @@ class Task:
     kind: str
     sensors: tuple[SensorSpec, ...]
     commands: tuple[CommandSpec, ...]
-    observation: tuple[ObservationTerm, ...]
+    observation: Mapping[str, ObservationTerm]
+    """What the policy sees, side by side in this order."""
     action: ActionTerm
     period: float
     episode_steps: int
@@ -169,6 +171,9 @@ class Task:
         given = {spec.name: spec for spec in self.sensors}
         of_commands = {spec.name: spec for term in self.command_terms.values() for spec in term.sensors}
         object.__setattr__(self, "sensors", tuple({**given, **of_commands}.values()))
+        observing = getattr(self.guide, "observing", None)
+        if observing is not None:
+            object.__setattr__(self, "guide", observing(self.observation_terms))
 
     def make_environment(
         self,
@@ -200,11 +205,18 @@ class Task:
 
     def policy_graph(self, network: nn.Module, normalizer: nn.Module | None = None) -> PolicyGraph:
         """The policy graph of this task around a network [N, observation_dim] -> [N, action.dim]."""
-        return PolicyGraph(self.sensors, self.commands, self.observation, self.action, network, self.period, normalizer)
+        return PolicyGraph(
+            self.sensors, self.commands, self.observation_terms, self.action, network, self.period, normalizer
+        )
+
+    @property
+    def observation_terms(self) -> tuple[ObservationTerm, ...]:
+        """The observation terms in their order."""
+        return tuple(self.observation.values())
 
     @property
     def observation_dim(self) -> int:
-        return sum(term.dim for term in self.observation)
+        return sum(term.dim for term in self.observation_terms)
 
     @property
     def critic_dim(self) -> int:
@@ -214,18 +226,34 @@ class Task:
     def changed(self, **changes: Any) -> Task:
         """This task with other terms or other fields.
 
-        A group of terms (`rewards`, `terminations`, `privileged`, `events`, `command_terms`, `curriculum`,
-        `sensor_models`) is given by name: those given are added or take the place of their namesakes; None takes one
-        out. Any other field is replaced. UserError for a term to take out that the task does not have.
+        A group of terms (`observation`, `rewards`, `terminations`, `privileged`, `events`, `command_terms`,
+        `curriculum`, `sensor_models`) is given by name: those given are added or replace their namesakes; None takes
+        one out. Any other field is replaced. UserError for an unknown field, and for a term to take out that the task
+        does not have.
         """
+        for name in changes:
+            if name not in self.__dataclass_fields__:
+                raise UserError(f"a task has no field {name!r}{near(name, self.__dataclass_fields__)}")
         for group in GROUPS.values():
             if group in changes:
                 changes[group] = with_changes(getattr(self, group), changes[group], group)
+        return self._replaced(changes)
+
+    def _replaced(self, changes: dict[str, Any]) -> Task:
+        if "observation" in changes:
+            changes["observation"] = remembered(changes["observation"], self.observation)
         return replace(self, **changes)
+
+    def adjustable(self) -> dict[str, dict[str, Adjustable]]:
+        """What has settings: group, term's name, term."""
+        found: dict[str, dict[str, Adjustable]] = {
+            group: dict(getattr(self, name)) for group, name in GROUPS.items() if group != "observation"
+        }
+        return {"observation": {name: Observed(term) for name, term in self.observation.items()}, **found}
 
     def settings(self) -> dict[str, Any]:
         """Every weight and parameter of the task's terms: group, term's name, setting's name, value."""
-        return {group: settings_of(getattr(self, name)) for group, name in GROUPS.items()}
+        return {group: settings_of(terms) for group, terms in self.adjustable().items()}
 
     def with_settings(self, data: Mapping[str, Any]) -> Task:
         """This task with other values for some of its `settings`, or all; what is left out stays as it is.
@@ -237,8 +265,9 @@ class Task:
         for group, own in data.items():
             if group not in GROUPS:
                 raise UserError(f"there are no settings {group!r} in a task{near(group, GROUPS)}")
-            changes[GROUPS[group]] = with_settings(getattr(self, GROUPS[group]), own, group)
-        return replace(self, **changes)
+            terms = with_settings(self.adjustable()[group], own, group)
+            changes[GROUPS[group]] = {n: t.term if isinstance(t, Observed) else t for n, t in terms.items()}
+        return self._replaced(changes)
 
     def stepped(self, substeps: int) -> Task:
         """The same world stepped `substeps` times a control period, to fly policies of this one in: its `period` and

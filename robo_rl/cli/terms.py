@@ -23,9 +23,7 @@ def flags_of(task: Task) -> tuple[type[Any], Any]:
 
     Every group of terms is a nested dataclass, so that --help shows it as a section of its own.
     """
-    from sim.task import GROUPS
-
-    terms = {group: getattr(task, name) for group, name in GROUPS.items()}
+    terms = task.adjustable()
     groups = {name: _group(name, own) for name, own in terms.items() if any(term.adjustable for term in own.values())}
     kind = make_dataclass("Terms", [(name, type(values)) for name, values in groups.items()], frozen=True)
     kind.__doc__ = "Terms of the task."

@@ -96,7 +96,7 @@ class RslRlEnv(VecEnv):
         if mirror is None:
             raise UserError(f"{task.name} has no mirror: its robot has no equal sides")
         return {
-            "policy": observation_mirror(task.sensors, task.observation, task.action, mirror),
+            "policy": observation_mirror(task.sensors, task.observation_terms, task.action, mirror),
             "critic": truth_mirror(self._environment.critic_observation, self._driver.truth, mirror),
             "action": mirror.action,
         }

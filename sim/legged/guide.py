@@ -92,6 +92,9 @@ class ObservedGuide:
         observation: Sequence[ObservationTerm],
     ) -> None:
         self._made_of = (robot, settings, own)
+        self._clock: slice | None = None
+        self._command: slice | None = None
+        self._command_scale = 1.0
         start = 0
         for term in observation:
             columns = slice(start, start + term.dim)
@@ -100,6 +103,11 @@ class ObservedGuide:
             if isinstance(term, GaitClock):
                 self._clock = columns
             start = columns.stop
+
+    def observing(self, observation: Sequence[ObservationTerm]) -> ObservedGuide | None:
+        """The guide for another observation; None for one without a velocity command or a gait clock."""
+        guide = ObservedGuide(*self._made_of, observation)
+        return None if guide._clock is None or guide._command is None else guide
 
     @cached_property
     def _guide(self) -> GaitGuide:

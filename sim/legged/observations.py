@@ -59,26 +59,24 @@ def commands(robot: Robot) -> tuple[CommandSpec, ...]:
     )
 
 
-def observation(
-    robot: Robot, settings: LeggedSettings, scan: ScanSettings | None = None
-) -> tuple[ObservationTerm, ...]:
+def observation(robot: Robot, settings: LeggedSettings, scan: ScanSettings | None = None) -> dict[str, ObservationTerm]:
     """Gravity, rates, joints, command, the last actions and the gait's clock, with a few steps of history; and with a
     `scan` the heights of the ground."""
     n = len(robot.joints)
-    own: tuple[ObservationTerm, ...] = (
-        ProjectedGravity(),
-        Reading("angular_velocity", 3, 0.25),
-        Deviation("joint_position", robot.part(Legs).stance),
-        Reading("joint_velocity", n, 0.05),
-    )
-    terms: tuple[ObservationTerm, ...] = (
-        *own,
-        Reading("velocity_command", 3),
-        History(own, HISTORY),
-        ActionHistory(HISTORY, n),
-        GaitClock(settings.frequency, PERIOD),
-    )
-    return terms if scan is None else (*terms, Reading("height_scan", len(scan.grid), 2.0))
+    own: dict[str, ObservationTerm] = {
+        "gravity": ProjectedGravity(),
+        "angular_velocity": Reading("angular_velocity", 3, 0.25),
+        "joint_position": Deviation("joint_position", robot.part(Legs).stance),
+        "joint_velocity": Reading("joint_velocity", n, 0.05),
+    }
+    terms: dict[str, ObservationTerm] = {
+        **own,
+        "velocity_command": Reading("velocity_command", 3),
+        "history": History(tuple(own.values()), HISTORY),
+        "action_history": ActionHistory(HISTORY, n),
+        "gait_clock": GaitClock(settings.frequency, PERIOD),
+    }
+    return terms if scan is None else {**terms, "height_scan": Reading("height_scan", len(scan.grid), 2.0)}
 
 
 def action(robot: Robot) -> PoseCommand:

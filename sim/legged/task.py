@@ -64,7 +64,7 @@ def flat_task(
         joints=joint_spec(robot),
         robot=robot,
         mirror=observations.mirror(robot),
-        guide=None if guide is None else ObservedGuide(robot, settings, guide, observation),
+        guide=None if guide is None else ObservedGuide(robot, settings, guide, tuple(observation.values())),
         evaluate_randomized=True,
         evaluation="walking",
         backends=tuple(BACKENDS),
@@ -94,5 +94,5 @@ def rough_task(
         curriculum={**flat.curriculum, **TERRAIN_CURRICULUM},
         sensor_models=observations.sensor_models(scan),
         mirror=observations.mirror(robot, scan),
-        guide=None if guide is None else ObservedGuide(robot, settings, guide, observation),
+        guide=None if guide is None else ObservedGuide(robot, settings, guide, tuple(observation.values())),
     )

@@ -40,25 +40,25 @@ def sensors(tracking: bool) -> tuple[SensorSpec, ...]:
     )
 
 
-def observation(tracking: bool) -> tuple[ObservationTerm, ...]:
+def observation(tracking: bool) -> dict[str, ObservationTerm]:
     """146 values: position error 3, rotation matrix 9, velocity error 3, body rates 3, the last 32 actions 128.
 
     When `tracking`, 6 more: the integral of the position error, and the target's acceleration.
     """
-    terms: tuple[ObservationTerm, ...] = (
-        ClippedError("position", 0.6, "target_position" if tracking else ""),
-        RotationMatrix(),
-        ClippedError("linear_velocity", 2.0, "target_velocity" if tracking else ""),
-        Reading("angular_velocity", 3),
-        ActionHistory(HISTORY, 4),
-    )
+    terms: dict[str, ObservationTerm] = {
+        "position_error": ClippedError("position", 0.6, "target_position" if tracking else ""),
+        "rotation": RotationMatrix(),
+        "velocity_error": ClippedError("linear_velocity", 2.0, "target_velocity" if tracking else ""),
+        "angular_velocity": Reading("angular_velocity", 3),
+        "action_history": ActionHistory(HISTORY, 4),
+    }
     if not tracking:
         return terms
-    return (
-        *terms,
-        ErrorIntegral("position", "target_position", limit=0.15, scale=20.0, period=PERIOD),
-        RateOfChange("target_velocity", limit=15.0, scale=0.1, period=PERIOD),
-    )
+    return {
+        **terms,
+        "error_integral": ErrorIntegral("position", "target_position", limit=0.15, scale=20.0, period=PERIOD),
+        "target_acceleration": RateOfChange("target_velocity", limit=15.0, scale=0.1, period=PERIOD),
+    }
 
 
 # Published noise (arXiv 2311.13081, public code); there the orientation's acts on the entries of the rotation matrix.

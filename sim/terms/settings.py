@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol, Self, TypeVar
 
 from policies.errors import UserError
@@ -24,10 +24,47 @@ class Adjustable(Protocol):
 
 
 S = TypeVar("S", bound=Adjustable)
+_AGREED = ("period", "frequency")
+"""Fields of observation terms that must agree with the world and so are no settings."""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """An observation term's numbers as settings: the fields that are floats, such as scales and limits."""
+
+    term: Any
+
+    @property
+    def function(self) -> type:
+        """What documents the term."""
+        return type(self.term)
+
+    @property
+    def adjustable(self) -> Mapping[str, Parameter]:
+        values = {field.name: getattr(self.term, field.name) for field in fields(self.term) if field.init}
+        return {n: Parameter(n, v) for n, v in values.items() if isinstance(v, float) and n not in _AGREED}
+
+    def settings(self) -> dict[str, Any]:
+        return {name: getattr(self.term, name) for name in self.adjustable}
+
+    def with_settings(self, changes: Mapping[str, Any]) -> Self:
+        return replace(self, term=replace(self.term, **{n: self.adjustable[n].checked(v) for n, v in changes.items()}))
+
+
+def remembered(terms: Mapping[str, T], before: Mapping[str, T]) -> dict[str, T]:
+    """Observation `terms`, where histories of terms that were others `before` follow them."""
+    new = {id(old): terms[name] for name, old in before.items() if name in terms}
+
+    def follow(term: Any) -> Any:
+        parts = getattr(term, "terms", None)
+        return term if parts is None else replace(term, terms=tuple(new.get(id(part), part) for part in parts))
+
+    return {name: follow(term) for name, term in terms.items()}
 
 
 def with_changes(terms: Mapping[str, T], changes: Mapping[str, T | None], group: str) -> dict[str, T]:
     """`terms` with others added or put in their place; None takes one out. UserError for one that isn't there."""
+    check(isinstance(changes, Mapping), f"{group} must hold terms by name, got {changes!r}")
     result = dict(terms)
     for name, term in changes.items():
         if not name.isidentifier():

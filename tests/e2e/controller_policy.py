@@ -133,7 +133,7 @@ def export_controller(out: Path, task_name: str = "crazyflie-hover") -> None:
     half = 0.5 * command.high[0]
     hovers = task_name == "crazyflie-hover"
     action = (FailingRotorSpeed if hovers else ScaledCommand)(command.name, command.dim, half, half)
-    graph = PolicyGraph(task.sensors, task.commands, task.observation, action, CascadedController(), task.period)
+    graph = PolicyGraph(task.sensors, task.commands, task.observation_terms, action, CascadedController(), task.period)
     provenance = {"algorithm": "cascaded controller, not learned"}
     export_bundle(
         graph, visited_states([s.name for s in task.sensors]), out, name="controller", task=task.name,

@@ -106,7 +106,7 @@ def find_mirrors(task: Task, environment: Environment, truth: Truth) -> Mirrors:
     """
     if task.mirror is None:
         raise UserError(f"{task.name} has no mirror symmetry; train it with symmetry none")
-    observation = observation_mirror(task.sensors, task.observation, task.action, task.mirror)
+    observation = observation_mirror(task.sensors, task.observation_terms, task.action, task.mirror)
     with torch.no_grad():
         critic = truth_mirror(environment.critic_observation, truth, task.mirror)
     return Mirrors(observation, critic, task.mirror.action)

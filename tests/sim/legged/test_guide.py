@@ -162,7 +162,7 @@ def test_a_robot_s_targets_do_not_depend_on_the_others(plain: GaitGuide) -> None
 
 
 def test_it_finds_command_and_clock_in_an_observation(model: mujoco.MjModel) -> None:
-    terms, own = GO1_VELOCITY_FLAT.observation, GaitSettings(drift=0.0)
+    terms, own = GO1_VELOCITY_FLAT.observation_terms, GaitSettings(drift=0.0)
     observed = ObservedGuide(GO1, SETTINGS, own, terms)
     generator = torch.Generator().manual_seed(3)
     commands, clocks = 0.5 * torch.randn(8, 3, generator=generator), clock(torch.rand(8, generator=generator))

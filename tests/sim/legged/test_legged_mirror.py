@@ -93,12 +93,12 @@ def test_mirrored_starts_and_commands_give_mirrored_truth_and_the_same_reward(na
 @pytest.mark.parametrize("name", [*WALKING, "go1-velocity-rough"])
 def test_observations_of_policy_and_critic_are_mirrored(name: str) -> None:
     task: Any = TASKS[name]
-    found = observation_mirror(task.sensors, task.observation, task.action, task.mirror)
+    found = observation_mirror(task.sensors, task.observation_terms, task.action, task.mirror)
     assert found.dim == task.observation_dim
     assert found.is_involution()
     # The clock of legs that take turns is half a stride off.
-    kinds = [type(term) for term in task.observation]
-    start = sum(term.dim for term in task.observation[: kinds.index(GaitClock)])
+    kinds = [type(term) for term in task.observation_terms]
+    start = sum(term.dim for term in task.observation_terms[: kinds.index(GaitClock)])
     assert found.source[start : start + 2] == (start, start + 1)
     assert found.sign[start : start + 2] == (-1.0, -1.0)
     environment = task.make_environment(4, 1)

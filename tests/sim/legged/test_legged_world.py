@@ -189,7 +189,7 @@ def test_joints_go_by_name_whatever_order_they_are_listed_in() -> None:
 @pytest.mark.parametrize("name", ["go1-velocity-flat", "h1-velocity-flat"])
 def test_a_task_lets_its_policy_see_only_what_a_robot_has(name: str) -> None:
     task = find_task(name)
-    read = {sensor for term in task.observation for sensor in term.sensors}
+    read = {sensor for term in task.observation_terms for sensor in term.sensors}
     assert read == {"orientation", "angular_velocity", "joint_position", "joint_velocity", "velocity_command"}
     assert next(s for s in task.sensors if s.name == "joint_position").labels == task.commands[0].labels
     assert task.mirror is not None and task.joints is not None and task.evaluate_randomized

@@ -235,7 +235,7 @@ def test_an_environment_continues_bit_for_bit_from_its_snapshot() -> None:
 def test_the_observation_has_a_mirror_image_with_the_scan_turned_round() -> None:
     task = GO1_VELOCITY_ROUGH
     assert task.mirror is not None
-    found = observation_mirror(task.sensors, task.observation, task.action, task.mirror)
+    found = observation_mirror(task.sensors, task.observation_terms, task.action, task.mirror)
     assert found.is_involution() and found.dim == task.observation_dim
     grid = ScanSettings().grid
     turned = task.mirror.sensors["height_scan"]

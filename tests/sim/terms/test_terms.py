@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from policies.errors import UserError
+from policies.terms.stateful import History
 from sim.tasks import TASKS, find_task
 from sim.terms.parameters import Limits, NonNegative, Positive, Range, parameters_of
 from sim.terms.terms import Reward, Termination
@@ -104,6 +105,8 @@ def test_a_task_is_changed_term_by_term() -> None:
     assert changed.changed(rewards={"drag": Reward(drag, 2.0)}).rewards["drag"].weight == 2.0
     with pytest.raises(UserError, match=r"rewards has no 'torqe' to take out; did you mean torque?"):
         GO1.changed(rewards={"torqe": None})
+    with pytest.raises(UserError, match=r"a task has no field 'rewads'; did you mean rewards"):
+        GO1.changed(rewads={})
     with pytest.raises(UserError, match=r"a term's name is made of letters, digits and _, got 'a.b'"):
         GO1.changed(rewards={"a.b": Reward(drag, 1.0)})
 
@@ -143,3 +146,31 @@ def test_settings_change_weights_and_parameters() -> None:
 def test_a_wrong_setting_is_refused_by_its_whole_name(data: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         GO1.with_settings(data)
+
+
+def test_observation_terms_have_names_and_settings_that_their_history_follows() -> None:
+    assert list(GO1.observation)[:2] == ["gravity", "angular_velocity"]
+    changed = GO1.with_settings({"observation": {"angular_velocity": {"scale": 0.5}}})
+    history = changed.observation["history"]
+    assert isinstance(history, History)
+    assert history.terms[1] is changed.observation["angular_velocity"]
+    assert changed.settings()["observation"]["angular_velocity"] == {"scale": 0.5}
+    # What must agree with the world or with the robot is no setting.
+    assert "gait_clock" not in GO1.settings()["observation"]
+    with pytest.raises(UserError, match=r"observation.angular_velocity.scale must be a finite number, got 'x'"):
+        GO1.with_settings({"observation": {"angular_velocity": {"scale": "x"}}})
+    with pytest.raises(UserError, match="observation must hold terms by name"):
+        GO1.changed(observation=tuple(GO1.observation.values()))
+
+
+def test_a_guide_finds_its_columns_in_whatever_is_observed() -> None:
+    assert GO1.guide is not None
+    row = torch.zeros(1, GO1.observation_dim)
+    shorter = GO1.changed(observation={"gravity": None})
+    assert shorter.guide is not None and shorter.observation_dim == GO1.observation_dim - 3
+    start = sum(term.dim for term in GO1.observation_terms[:4])
+    row[:, start] = 1.0
+    row[:, -1] = 1.0
+    assert bool(GO1.guide(row).any())
+    torch.testing.assert_close(shorter.guide(row[:, 3:]), GO1.guide(row))
+    assert GO1.changed(observation={"gait_clock": None}).guide is None
