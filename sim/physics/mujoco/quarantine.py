@@ -43,7 +43,6 @@ class Quarantine:
         self.folder = folder
         self._batch = batch
         self._substeps = substeps
-        self._warning = batch.warning
         self._reported: dict[int, str] = {}
         self._history: deque[Array] = deque(maxlen=HISTORY)
 
@@ -74,16 +73,13 @@ class Quarantine:
     def collect(self, sound: Tensor, commands: Tensor) -> bool:
         """Find, count and dump the worlds that failed in the step just made; whether there are any (see `failed`).
 
-        `sound` [N] bool: which worlds have sane values; `commands` [N, nu] or [N, substeps, nu] are those of the step.
-        MuJoCo's warnings count from here, and end once the world is reset.
+        `sound` [N] bool: the worlds whose values are sane, without warnings; `commands` [N, nu] or [N, substeps, nu]
+        are those of the step. Warnings count from here, and end once the world is reset.
         """
-        # MuJoCo writes which warnings it raised and how often: all is zero, and quickly checked, until it does.
-        warned, good = self._warning.any(), sound.numpy()
-        if good.all() and not warned and not self._reported and not self._some_failed:
+        good = sound.numpy()
+        if good.all() and not self._reported and not self._some_failed:
             return False
         bad: NDArray[np.bool_] = ~good
-        if warned:
-            bad |= self._warning[:, list(map(int, _WARNINGS)), 1].any(1)
         if self._reported:
             bad[list(self._reported)] = True
         ids = np.flatnonzero(bad)

@@ -63,7 +63,7 @@ class StateSensors:
         self._shape = (int(batch.nsim), int(model.nsensordata))
         fixed = [
             _live(batch.bind("sensordata")), _live(batch.state), _table(_runs(copies)), _table(velocities),
-            self._speeds, model.nv, SPEED_LIMIT, _ENORMOUS,
+            self._speeds, model.nv, _live(batch.warning.reshape(self._shape[0], -1), int), SPEED_LIMIT, _ENORMOUS,
         ]  # fmt: skip
         self._read = Pass(kernels.read_worlds, self._shape[0], fixed, self._results())
 
@@ -71,9 +71,10 @@ class StateSensors:
         return torch.empty(self._shape), torch.empty(self._shape[0], dtype=torch.bool)
 
     def read(self) -> tuple[Tensor, Tensor]:
-        """All sensors [N, nsensordata] float32, those that follow from the state up to it; and which worlds are sane.
+        """All sensors [N, nsensordata] float32, those that follow from the state up to it; and which worlds are sound.
 
-        A world is sane when all of its sensors are finite and no speed is beyond SPEED_LIMIT: [N] bool.
+        A world is sound [N] bool when all of its sensors are finite, no speed is beyond SPEED_LIMIT and MuJoCo has not
+        warned.
         """
         values, sound = self._results()
         self._read(values, sound)
@@ -115,9 +116,9 @@ def _offset(batch: Batch, field: str) -> int:
     return bytes_before // int(batch.state.itemsize)
 
 
-def _live(values: Array) -> Any:
+def _live(values: NDArray[Any], dtype: Any = wp.float64) -> Any:
     """A batch's array [N, K] as Warp's: the same memory."""
-    return wp.array(ptr=values.ctypes.data, shape=values.shape, dtype=wp.float64, device="cpu")
+    return wp.array(ptr=values.ctypes.data, shape=values.shape, dtype=dtype, device="cpu")
 
 
 def _table(rows: list[tuple[int, int, int]]) -> Any:
