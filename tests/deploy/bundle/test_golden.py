@@ -25,7 +25,7 @@ STEPS = 5
 def manifest() -> Manifest:
     sensors = (SensorSpec("range", 1, "m", "none", 0.0, 4.0), SensorSpec("position", 3, "m", "world", -9.0, 9.0))
     commands = (CommandSpec("thrust", 2, "N", 0.0, 3.0, 50.0, ("left", "right")),)
-    states = (StateSpec("history", 2, (0.25, -1.0), between="first"), StateSpec("count", 1, 0.0, between="mean"))
+    states = (StateSpec("history", 2, (0.1, -1.0), between="first"), StateSpec("count", 1, 0.0, between="mean"))
     return make_manifest(sensors=sensors, commands=commands, states=states)
 
 
@@ -38,7 +38,7 @@ def golden() -> Golden:
 
     reset = np.array([True, False, False, True, False])
     states = {"history": floats(2), "count": floats(1)}
-    states["history"][reset], states["count"][reset] = (0.25, -1.0), 0.0
+    states["history"][reset], states["count"][reset] = (0.1, -1.0), 0.0
     return Golden(reset, {"range": floats(1), "position": floats(3)}, states, {"thrust": floats(2)})
 
 
@@ -58,6 +58,7 @@ def refusal(arrays: dict[str, Any], manifest: Manifest) -> str:
 def test_what_is_written_is_read_back(golden: Golden, manifest: Manifest) -> None:
     back = Golden.from_bytes(golden.to_bytes(), manifest)
     assert len(back) == len(golden) == STEPS
+    assert back.reset.dtype == np.bool_
     np.testing.assert_array_equal(back.reset, golden.reset)
     for ours, theirs in (
         (back.sensors, golden.sensors),
