@@ -151,7 +151,7 @@ def evaluate(
             recent = torch.where(alive, torch.cat((recent[1:], distance[None])), recent)
 
     survived = first_episodes(pilot, task, environment, environment.reset(), note)
-    return _summarise(task, seed, survived, total / calls.substeps, (squares / length).sqrt(), recent.nanmean(0))
+    return _summarise(task, seed, survived, total, (squares / length).sqrt(), recent.nanmean(0))
 
 
 @torch.no_grad()

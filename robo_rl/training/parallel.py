@@ -117,6 +117,10 @@ def joined(device: str, size: int) -> Iterator[Processes]:
         # process that ends first and ends the others: the one that died, or the first one, whose output is shown.
         if dist.get_rank() > 0 or isinstance(error, RuntimeError):
             time.sleep(_PATIENCE)
+        if any(library in str(error).lower() for library in ("gloo", "nccl")):
+            raise UserError(
+                "the connection to another process of this training broke; go on from the last checkpoint with --resume"
+            ) from None
         raise
     dist.destroy_process_group()
     _groups.clear()
