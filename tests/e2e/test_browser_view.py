@@ -187,8 +187,8 @@ def test_the_command_prints_its_address_and_ends_with_control_c(tmp_path: Path) 
     assert train.exit_code() == 0, train.output
     view = Process(("play", run_dir, "--web", "--port", str(free_port())))
     try:
-        line = view.wait_for("look at it at ")
-        url = line.split("look at it at ")[1].partition(";")[0]
+        line = view.wait_for("open http")
+        url = line.split("open ")[1].split()[0]
         with urllib.request.urlopen(url, timeout=10.0) as page:
             assert page.status == 200
         view.send(signal.SIGINT)
