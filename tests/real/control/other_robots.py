@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -93,7 +94,7 @@ class FollowGoal:
         return {self.manifest.commands[0].name: sensors[self._goal]}
 
 
-class Device:
+class Device(ABC):
     """A robot that is read every 5 ms: a subclass says what it senses and how the newest command moves it."""
 
     writer = US
@@ -105,14 +106,18 @@ class Device:
         self.calls: list[str] = []
         self._time, self._sequence = clock.time, 0
 
-    def sense(self) -> dict[str, Array]:
-        raise NotImplementedError
+    @abstractmethod
+    def sense(self) -> dict[str, Array]: ...
 
-    def move(self, command: Mapping[str, Array], dt: float) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def move(self, command: Mapping[str, Array], dt: float) -> None: ...
 
-    def connect(self, timeout: float) -> None: ...
-    def arm(self) -> None: ...
+    def connect(self, timeout: float) -> None:
+        return
+
+    def arm(self) -> None:
+        return
+
     def read(self) -> RobotReading | None:
         while self._time + READING_PERIOD <= self.clock.time:
             self._time += READING_PERIOD
@@ -133,4 +138,5 @@ class Device:
     def emergency_stop(self) -> None:
         self.calls.append("emergency_stop")
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        return
