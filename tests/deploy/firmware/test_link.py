@@ -238,6 +238,10 @@ def test_a_body_that_is_too_long_is_not_encoded(link: ctypes.CDLL) -> None:
 
 
 @given(last=st.integers(0, 65535), ahead=st.integers(0, 65535))
+@example(last=65535, ahead=0)
+@example(last=65535, ahead=1)
+@example(last=40000, ahead=32767)
+@example(last=40000, ahead=32768)
 def test_a_sequence_is_newer_when_it_is_up_to_half_the_count_ahead(link: ctypes.CDLL, last: int, ahead: int) -> None:
     assert link.link_newer((last + ahead) % 65536, last) == (0 < ahead < 32768)
 

@@ -33,6 +33,12 @@ def test_what_is_missing_is_exactly_what_is_needed_and_not_offered(needed: set[S
     assert all(line.endswith("is missing") for line in found)
 
 
+def test_a_signal_is_named_with_its_size_unit_and_frame() -> None:
+    assert str(POSITION) == "position [3] (m, world)"
+    assert str(JOINT_POSITION) == "joint_position [n] (rad, joint)"
+    assert str(Signal("charge", 1, "V", "")) == "charge [1] (V)"
+
+
 def test_one_call_names_everything_that_is_wrong() -> None:
     needed = Offer(
         (replace(POSITION, unit="cm"), Signal("height_scan", 187, "m", "heading, from the base")),

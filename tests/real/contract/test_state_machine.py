@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from real.contract.state_machine import FLIGHT, LATCHED, WALK, State, StateMachine, Table, Trigger, strongest
+from real.contract.state_machine import (
+    FLIGHT,
+    LATCHED,
+    WALK,
+    State,
+    StateMachine,
+    Table,
+    Trigger,
+    strongest,
+    transitions,
+)
 
 triggers = st.lists(st.sampled_from(Trigger), max_size=30)
 tables = st.sampled_from([FLIGHT, WALK])
@@ -25,6 +35,21 @@ def test_the_tables_have_a_cell_for_every_state_and_trigger() -> None:
     for table in (FLIGHT, WALK):
         assert all(set(row) == set(Trigger) for row in table.values())
         assert {state for row in table.values() for state in row.values()} <= set(table)
+
+
+def test_a_table_is_made_of_its_steps_and_can_not_be_changed() -> None:
+    table = transitions({State.IDLE: {Trigger.ARM: State.READY}, State.READY: {Trigger.END: State.IDLE}})
+    stays = {state: dict.fromkeys(Trigger, state) for state in (State.IDLE, State.READY, State.DAMP, State.ESTOP)}
+    stopped = {Trigger.DAMP: State.DAMP, Trigger.ESTOP: State.ESTOP}
+    assert {state: dict(row) for state, row in table.items()} == {
+        State.IDLE: stays[State.IDLE] | stopped | {Trigger.ARM: State.READY},
+        State.READY: stays[State.READY] | stopped | {Trigger.END: State.IDLE},
+        State.DAMP: stays[State.DAMP] | stopped,
+        State.ESTOP: stays[State.ESTOP],
+    }
+    for frozen in (table, table[State.IDLE]):
+        with pytest.raises(TypeError):
+            frozen[State.IDLE] = State.POLICY  # type: ignore[index]
 
 
 @pytest.mark.parametrize(("table", "state"), CELLS)

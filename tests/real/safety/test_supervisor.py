@@ -303,10 +303,11 @@ def test_refusals_of_the_driver_end_the_flight_when_they_last() -> None:
         flight.supervisor.refused(flight.now, State.POLICY, "the socket is closed")
     assert triggers[:14] == [None] * 14
     assert triggers[-1] == Trigger.DAMP
-    assert set(flight.causes) == {"link_refused"}
+    (event,) = flight.log.events
+    assert (event.cause, event.state, event.detail) == ("link_refused", State.POLICY, "the socket is closed")
 
 
-def test_before_a_flight_every_check_speaks_against_arming_and_none_is_logged() -> None:
+def test_before_a_flight_every_check_keeps_it_from_arming_and_none_is_logged() -> None:
     log = EventLog()
     supervisor = Supervisor(MANIFEST, US, log)
     bad = reading(0, 0.0, orientation=tilted(1.5), linear_velocity=[4.0, 0.0, 0.0])
