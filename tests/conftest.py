@@ -6,8 +6,14 @@ import signal
 import threading
 
 import pytest
+from hypothesis import Phase, settings
 
 from tests.repeats import Repeats
+
+# For `make mutants`: the same examples for every mutant, and a failure is enough, not its smallest example.
+settings.register_profile(
+    "mutants", deadline=None, derandomize=True, database=None, phases=(Phase.explicit, Phase.generate)
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -53,6 +53,12 @@ def test_an_event_keeps_its_first_finding_and_counts_the_others() -> None:
     )
 
 
+def test_an_event_may_fire_at_once() -> None:
+    log = EventLog()
+    log.record(1.0, State.POLICY, Fault("tilt"), Trigger.DAMP)
+    assert log.events[0].trigger == Trigger.DAMP
+
+
 def test_equal_findings_may_be_recorded_together_from_the_first() -> None:
     log = EventLog()
     log.record(1.0, State.POLICY, Fault("command_rejected"), count=4)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policies.specs import CommandSpec, SensorSpec
 from real.contract.offer import (
     ANGULAR_VELOCITY,
     JOINT_POSITION,
@@ -37,6 +38,13 @@ def test_a_signal_is_named_with_its_size_unit_and_frame() -> None:
     assert str(POSITION) == "position [3] (m, world)"
     assert str(JOINT_POSITION) == "joint_position [n] (rad, joint)"
     assert str(Signal("charge", 1, "V", "")) == "charge [1] (V)"
+
+
+def test_the_signal_of_a_sensor_or_command_is_what_the_manifest_says() -> None:
+    sensor = SensorSpec("wheel", 2, "rad", "wheel", -1.0, 1.0, labels=("left", "right"))
+    command = CommandSpec("push", 2, "N", -1.0, 1.0, 5.0, ("x", "y"), frame="body")
+    assert Signal.of(sensor) == Signal("wheel", 2, "rad", "wheel", ("left", "right"))
+    assert Signal.of(command) == Signal("push", 2, "N", "body", ("x", "y"))
 
 
 def test_one_call_names_everything_that_is_wrong() -> None:

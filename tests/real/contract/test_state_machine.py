@@ -13,6 +13,7 @@ from real.contract.state_machine import (
     State,
     StateMachine,
     Table,
+    Transition,
     Trigger,
     strongest,
     transitions,
@@ -104,6 +105,18 @@ def test_a_walk_begins_and_ends_in_the_stance_and_lies_down() -> None:
     sequence = [Trigger.ARM, Trigger.START, Trigger.START, Trigger.END, Trigger.END, Trigger.END, Trigger.DONE]
     machine = run(sequence, WALK)
     assert [entry.target for entry in machine.history] == ["READY", "STAND", "POLICY", "HALT", "STAND", "LIE", "IDLE"]
+
+
+def test_a_change_of_state_is_reported_and_written_down_with_its_time_and_cause() -> None:
+    machine = StateMachine()
+    assert machine.fire(Trigger.ARM, 1.5, "ready")
+    assert not machine.fire(Trigger.ARM, 2.0, "again")
+    assert machine.fire(Trigger.DAMP, 2.5, "tilt")
+    assert not machine.fire(Trigger.END, 3.0, "late")
+    assert machine.history == [
+        Transition(1.5, State.IDLE, Trigger.ARM, State.READY, "ready"),
+        Transition(2.5, State.READY, Trigger.DAMP, State.DAMP, "tilt"),
+    ]
 
 
 def test_of_several_triggers_the_most_drastic_counts() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -24,6 +25,16 @@ class SetClock:
 
     def sleep(self, seconds: float) -> None:
         self.time += seconds
+
+
+@pytest.fixture(autouse=True)
+def unhandled() -> Iterator[list[int]]:
+    """Signals that nobody else handled, in place of handlers that would end the test run."""
+    seen: list[int] = []
+    before = [signal.signal(number, lambda number, frame: seen.append(number)) for number in SIGNALS]
+    yield seen
+    for number, handler in zip(SIGNALS, before, strict=True):
+        signal.signal(number, handler)
 
 
 def requests_at(*times: float) -> int:
@@ -47,8 +58,18 @@ def requests_at(*times: float) -> int:
         ((0.0, 0.15, 0.36, 0.5, 0.8), 3),
     ],
 )
-def test_signals_close_together_are_one_request(times: tuple[float, ...], count: int) -> None:
+def test_signals_close_together_are_one_request(times: tuple[float, ...], count: int, unhandled: list[int]) -> None:
     assert requests_at(*times) == count
+    assert unhandled == []
+
+
+def test_the_clock_is_the_monotonic_one_unless_another_is_given(unhandled: list[int]) -> None:
+    with StopRequests() as requests:
+        for number in SIGNALS:
+            os.kill(os.getpid(), number)
+        assert requests.count == 1
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert (requests.count, unhandled) == (1, [signal.SIGTERM])
 
 
 def test_asking_counts_whenever_it_happens() -> None:
