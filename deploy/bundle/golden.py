@@ -114,7 +114,7 @@ def largest_difference(values: Floats, reference: NDArray[np.floating], span: Se
     """max|values - reference| / span over every row [N, dim] and channel; not-a-number counts as infinite."""
     difference = np.abs(values.astype(np.float64) - reference) / np.asarray(span)
     worst = float(difference.max(initial=0.0))
-    return worst if np.isfinite(worst) else float("inf")
+    return worst if np.isfinite(worst) else np.inf
 
 
 def _read_npz(data: bytes) -> dict[str, NDArray[np.generic]]:
