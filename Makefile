@@ -39,14 +39,16 @@ test: $(STAMP) ## run the test suite (about a quarter of an hour on two cores)
 	$(BIN)/python -m pytest -m realtime $(PYTEST_ARGS); second=$$?; \
 	fine $$first && fine $$second
 
-# One process after the other, because a mutant that hangs is recognised by its time. mutants/ keeps finished results, so
-# an interrupted run continues where it stopped.
+# From a fresh copy each time, since mutmut keeps results even when tests have changed. One process after the other, since
+# a change that hangs is recognised by its time.
 MUTANTS := docs/results/mutants.txt
-mutants: $(STAMP) ## change what safety hangs on line by line, and list the changes that no test notices (two hours)
+mutants: $(STAMP) ## change what safety depends on, one change at a time, and list those that no test notices (TIME)
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[mutants]'
-	@echo "== changing real/safety, real/contract, the link's frames and golden episodes; survivors go to $(MUTANTS)"
+	@echo "== changing real/safety, real/contract, the link's frames and golden episodes; the report goes to $(MUTANTS)"
+	@rm -rf mutants
 	@OMP_NUM_THREADS=1 nice $(BIN)/mutmut run --max-children 1
-	@$(BIN)/mutmut results | sed -n 's/^ *\(.*\): survived$$/\1/p' | xargs -n 1 $(BIN)/mutmut show > $(MUTANTS)
+	@MUTMUT=$(BIN)/mutmut bash .ci/mutants-report > mutants/report
+	@cp mutants/report $(MUTANTS)
 
 lint: $(STAMP) ## ruff check, ruff format --check and mypy --strict
 	@echo "== checking style (ruff) and types (mypy --strict) of $(ROOMS) tests"
@@ -107,5 +109,5 @@ mcu-tools: ## install what generated C is compiled, emulated and checked with (D
 	fi
 
 clean: ## remove caches and builds; .venv, runs and results stay
-	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	@rm -rf build dist mutants .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 	@find $(ROOMS) tests -name __pycache__ -type d -prune -exec rm -rf {} +

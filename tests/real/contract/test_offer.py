@@ -71,6 +71,8 @@ def test_one_call_names_everything_that_is_wrong() -> None:
 )
 def test_a_signal_of_the_same_name_must_be_the_same_signal(change: dict[str, object], words: str) -> None:
     assert differences(Offer((replace(POSITION, **change),)), Offer((POSITION,))) == [f"sensor position has {words}"]  # type: ignore[arg-type]
+    (found,) = differences(Offer((POSITION,)), Offer((replace(POSITION, frame=""),)))
+    assert found == "sensor position has frame world, the robot's is none"
 
 
 def test_a_driver_that_finds_channels_by_name_takes_any_number_of_named_ones() -> None:

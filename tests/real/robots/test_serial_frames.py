@@ -189,7 +189,7 @@ def test_a_frame_of_any_length_is_read(size: int, filling: bytes) -> None:
         (payload(b"1234", length=5), "the length does not hold"),
     ],
 )
-def test_what_is_wrong_with_a_frame_is_said(damaged: bytes, words: str) -> None:
+def test_a_frame_is_refused_with_what_is_wrong_with_it(damaged: bytes, words: str) -> None:
     with pytest.raises(FrameError, match=f"^{words}$"):
         frames.decode(frames.cobs_encode(damaged))
     decoder = Decoder()
@@ -198,7 +198,7 @@ def test_what_is_wrong_with_a_frame_is_said(damaged: bytes, words: str) -> None:
     assert decoder.bad == 1
 
 
-def test_the_chip_sends_all_it_says_and_nothing_after_it() -> None:
+def test_a_message_of_the_chip_is_read_whole_and_refused_with_a_byte_more() -> None:
     odometry = Odometry(1, (2.0, 3.0, 4.0), (5.0, 6.0, 7.0, 8.0), (9.0, 10.0, 11.0), (12.0, 13.0, 14.0), (15.0,) * 4)
     (frame,) = Decoder().feed(frames.encode(odometry, 0))
     assert frame.from_chip() == odometry
