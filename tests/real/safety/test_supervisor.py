@@ -111,8 +111,8 @@ def test_nothing_leaves_outside_a_flight(output: Any, state: State) -> None:
     flight = Flight()
     flight.tick()
     approval = flight.supervisor.approve(flight.now, state, {"rotor_speed": output})
-    assert approval.command is None
-    assert approval.trigger is None
+    assert (approval.command, approval.trigger, approval.cause) == (None, None, "")
+    assert flight.log.events == ()
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
