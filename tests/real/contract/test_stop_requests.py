@@ -95,7 +95,8 @@ def test_the_handlers_are_put_back_even_after_an_error() -> None:
 
 
 def test_another_thread_leaves_the_handlers_alone() -> None:
-    before, seen = [signal.getsignal(number) for number in SIGNALS], []
+    before = [signal.getsignal(number) for number in SIGNALS]
+    seen: list[object] = []
 
     def enter() -> None:
         with StopRequests(SetClock()) as requests:
