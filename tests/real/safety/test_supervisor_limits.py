@@ -250,6 +250,21 @@ def test_a_silence_that_lasts_ends_the_run_by_its_own_cause() -> None:
     assert run.inspect(late + late).cause == "loop_stall"
 
 
+def test_a_run_that_never_began_ends_in_its_first_tick() -> None:
+    log = EventLog()
+    supervisor = Supervisor(MANIFEST, US, log, SETTINGS)
+    status = link(other_writers=1, rejected=1, faults={"imu: late": 1})
+    inspection = supervisor.inspect(0.0, State.POLICY, reading(0.0), status, HERE)
+    assert (inspection.trigger, inspection.cause) == (Trigger.DAMP, "loop_stall")
+    # Nothing is known of the link before, so all that it reports is new.
+    assert {e.cause: e.value for e in log.events if e.cause != "loop_stall"} == {
+        "second_writer": 1,
+        "command_rejected": 1,
+        "reading_dropped": None,
+    }
+    assert supervisor.approve(0.0, State.POLICY, {"push": STAY}).command is not None
+
+
 def test_a_slow_policy_may_be_silent_for_two_and_a_half_of_its_ticks() -> None:
     run = Run(period=0.25)
     assert run.inspect(0.625).trigger is None
