@@ -146,14 +146,6 @@ def test_a_command_changes_by_no_more_than_its_rate(command: Any, limited: Any, 
             assert found == event(Fault("command_rate_clamped", found.value, TICK, label), TICK)
 
 
-@pytest.mark.parametrize(("gap", "change"), [(TICK / 2, TICK / 2), (2 * TICK, 2 * TICK), (3 * TICK, 2 * TICK)])
-def test_after_a_gap_a_command_changes_by_two_ticks_at_most(gap: float, change: float) -> None:
-    run = Run()
-    run.inspect(0.25)
-    run.sent(0.25)
-    assert run.approved(0.25 + gap, [3.0, 0.75]) == [1.0 + change, 0.75]
-
-
 def test_the_first_command_may_be_any_and_so_may_that_of_a_new_run() -> None:
     run = Run()
     assert run.approved(0.0, [3.0, 1.0]) == [3.0, 1.0]
