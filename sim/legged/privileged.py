@@ -10,9 +10,9 @@ from torch import Tensor
 
 from sim.legged import kernels
 from sim.legged.plan import PARAMETERS
+from sim.physics.passes import StructPass
 from sim.robots.legs import Legs
 from sim.robots.robot import Robot
-from sim.terms.compiled import StructPass
 from sim.terms.terms import Privileged, Signal
 
 

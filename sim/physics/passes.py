@@ -2,51 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
+import torch
 import warp as wp
 from torch import Tensor
 
 from sim.physics.runtime import launch, start_warp
 
 
-class Pass:
-    """A launch of `kernel` over `count` worlds, on the device of its tensors.
+class StructPass:
+    """A recorded launch of `kernel`, one thread for each of `count` worlds, replayed each step with new tensors.
 
-    `fixed` are the kernel's first arguments: numbers, and arrays or tensors that stay where they are. The tensors that
-    follow are given at each call, of the same types and shapes as the `examples`; what is written must be contiguous.
+    The kernel's first argument is a wp.struct: `constant` gives the numbers and tensors in it that stay, `examples`
+    tensors of the types and shapes of those that each call gives. `others` are the kernel's further arguments: tensors,
+    of which each call gives those named in `results`, too. The kernel gets contiguous tensors; with `contiguous` False
+    it gets the strides of the `examples`.
     """
 
-    def __init__(self, kernel: Any, count: int, fixed: Sequence[Any], examples: Sequence[Tensor]) -> None:
+    def __init__(
+        self,
+        kernel: Any,
+        struct: Any,
+        count: int,
+        device: str,
+        constant: Mapping[str, Any],
+        examples: Mapping[str, Tensor],
+        others: Mapping[str, Tensor],
+        results: tuple[str, ...],
+        contiguous: bool = True,
+    ) -> None:
         start_warp()
+        self._device = device
+        if contiguous:
+            examples = {name: example.contiguous() for name, example in examples.items()}
+        given = struct()
+        for name, value in {**constant, **examples}.items():
+            setattr(given, name, wp.from_torch(value) if isinstance(value, Tensor) else value)
+        arrays = {name: wp.from_torch(value) for name, value in others.items()}
         # Kept, because Warp holds no reference to the memory.
-        self._kept = [_array(value) for value in fixed]
-        self._wanted = [(example.dtype, example.shape) for example in examples]
-        self._device = str(examples[0].device)
-        self._launch = wp.launch(
-            kernel,
-            dim=count,
-            inputs=[*self._kept, *map(wp.from_torch, examples)],
-            device=self._device,
-            record_cmd=True,
-        )
-        # Where each tensor's address is in the recorded launch: writing it there takes a tenth of the time of passing
-        # the tensor through Warp.
-        self._places: list[Any] = [wp.from_torch(example, return_ctype=True) for example in examples]
-        for index, place in enumerate(self._places, len(fixed)):
-            self._launch.set_param_at_index_from_ctype(index, place)
+        self._kept = [given, arrays, constant, examples, others]
+        self._launch = wp.launch(kernel, dim=count, inputs=[given, *arrays.values()], device=device, record_cmd=True)
+        # The addresses in the recorded launch: writing them there takes a tenth of the time that telling Warp does.
+        fields = given.__ctype__()
+        self._launch.set_param_at_index_from_ctype(0, fields)
+        self._places: dict[str, tuple[Any, torch.dtype, torch.Size, tuple[int, ...]]] = {
+            name: (getattr(fields, name), example.dtype, example.shape, example.stride())
+            for name, example in examples.items()
+        }
+        for index, (name, value) in enumerate(others.items(), 1):
+            if name in results:
+                place = arrays[name].__ctype__()
+                self._launch.set_param_at_index_from_ctype(index, place)
+                self._places[name] = place, value.dtype, value.shape, value.stride()
 
-    def __call__(self, *tensors: Tensor) -> None:
-        """Raises ValueError for a tensor of another type or shape: the kernel would read beyond it."""
-        # Contiguous rows, and alive until the kernel has run.
-        ready = [tensor.contiguous() for tensor in tensors]
-        for tensor, place, wanted in zip(ready, self._places, self._wanted, strict=True):
-            if (tensor.dtype, tensor.shape) != wanted:
-                raise ValueError(f"expected {wanted[0]} {list(wanted[1])}, got {tensor.dtype} {list(tensor.shape)}")
+    def __call__(self, tensors: Mapping[str, Tensor]) -> None:
+        """Run with these tensors, one for each example and result. Raises ValueError for another type or shape: the
+        kernel would read beyond it."""
+        ready = []
+        for name, (place, dtype, shape, strides) in self._places.items():
+            tensor = tensors[name]
+            if tensor.stride() != strides:
+                tensor = tensor.contiguous()
+            if tensor.dtype != dtype or tensor.shape != shape or tensor.stride() != strides:
+                raise ValueError(f"expected {dtype} {list(shape)}, got {tensor.dtype} {list(tensor.shape)}: {name}")
             place.data = tensor.data_ptr()
+            # Alive until the kernel has run.
+            ready.append(tensor)
         launch(self._launch, self._device)
-
-
-def _array(value: Any) -> Any:
-    return wp.from_torch(value) if isinstance(value, Tensor) else value

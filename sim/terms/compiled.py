@@ -11,73 +11,11 @@ from functools import cache
 from typing import Any
 
 import torch
-import warp as wp
 from torch import Tensor
 
-from sim.physics.runtime import launch, start_warp
+from sim.physics.passes import StructPass
 from sim.terms.kernels import reward_kernel
 from sim.terms.terms import Reward
-
-
-class StructPass:
-    """A recorded launch of `kernel`, one thread for each of `count` worlds, replayed each step with new tensors.
-
-    The kernel's first argument is a wp.struct: `constant` gives the numbers and tensors in it that stay, `examples`
-    tensors of the types and shapes of those that are given anew at each call. `others` are the kernel's further
-    arguments: tensors, of which those named in `results` are given anew at each call, too. The kernel gets contiguous
-    tensors, unless it asks for the strides of the `examples` by `contiguous` False.
-    """
-
-    def __init__(
-        self,
-        kernel: Any,
-        struct: Any,
-        count: int,
-        device: str,
-        constant: Mapping[str, Any],
-        examples: Mapping[str, Tensor],
-        others: Mapping[str, Tensor],
-        results: tuple[str, ...],
-        contiguous: bool = True,
-    ) -> None:
-        start_warp()
-        self._device = device
-        if contiguous:
-            examples = {name: example.contiguous() for name, example in examples.items()}
-        given = struct()
-        for name, value in {**constant, **examples}.items():
-            setattr(given, name, wp.from_torch(value) if isinstance(value, Tensor) else value)
-        arrays = {name: wp.from_torch(value) for name, value in others.items()}
-        # Kept, because Warp holds no reference to the memory.
-        self._kept = [given, arrays, constant, examples, others]
-        self._launch = wp.launch(kernel, dim=count, inputs=[given, *arrays.values()], device=device, record_cmd=True)
-        # The addresses in the recorded launch: writing them there takes a tenth of the time that telling Warp does.
-        fields = given.__ctype__()
-        self._launch.set_param_at_index_from_ctype(0, fields)
-        self._places: dict[str, tuple[Any, torch.dtype, torch.Size, tuple[int, ...]]] = {
-            name: (getattr(fields, name), example.dtype, example.shape, example.stride())
-            for name, example in examples.items()
-        }
-        for index, (name, value) in enumerate(others.items(), 1):
-            if name in results:
-                place = arrays[name].__ctype__()
-                self._launch.set_param_at_index_from_ctype(index, place)
-                self._places[name] = place, value.dtype, value.shape, value.stride()
-
-    def __call__(self, tensors: Mapping[str, Tensor]) -> None:
-        """Run with these tensors, one for each example and result. Raises ValueError for another type or shape: the
-        kernel would read beyond it."""
-        ready = []
-        for name, (place, dtype, shape, strides) in self._places.items():
-            tensor = tensors[name]
-            if tensor.stride() != strides:
-                tensor = tensor.contiguous()
-            if tensor.dtype != dtype or tensor.shape != shape or tensor.stride() != strides:
-                raise ValueError(f"expected {dtype} {list(shape)}, got {tensor.dtype} {list(tensor.shape)}: {name}")
-            place.data = tensor.data_ptr()
-            # Alive until the kernel has run.
-            ready.append(tensor)
-        launch(self._launch, self._device)
 
 
 class CompiledRewards:

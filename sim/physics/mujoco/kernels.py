@@ -9,16 +9,40 @@ saves a third of the time.
 import warp as wp
 
 
+@wp.struct
+class BatchRows:
+    """A batch of N worlds, and where its sensors come from."""
+
+    data: wp.array2d(dtype=wp.float64)
+    """MuJoCo's own sensors [N, S]."""
+    state: wp.array2d(dtype=wp.float64)
+    """Its states [N, K], which are newer."""
+    copies: wp.array2d(dtype=int)
+    """Sensors that are in the state: rows of (first column to write, first column of the state, how many)."""
+    velocities: wp.array2d(dtype=int)
+    """Velocities in a body's frame: rows of (first column to write, its quaternion and velocity in the state)."""
+    speeds: int
+    """First column of the speeds in the state."""
+    count: int
+    """How many speeds there are."""
+    warnings: wp.array2d(dtype=int)
+    """Pairs of (detail, count) of each kind of MuJoCo's warnings [N, 2 W], the first of which is about inertias."""
+    speed_limit: float
+    enormous: float
+
+
 @wp.func_native("""
-    const double* of = data.data + size_t(i) * width;
-    const double* now = state.data + size_t(i) * state.shape[1];
-    const int* alarm = warnings.data + size_t(i) * warnings.shape[1];
+    const int width = values.shape[1], speeds = s.speeds, count = s.count;
+    const auto &copies = s.copies, &velocities = s.velocities;
+    const double* of = s.data.data + size_t(i) * width;
+    const double* now = s.state.data + size_t(i) * s.state.shape[1];
+    const int* alarm = s.warnings.data + size_t(i) * s.warnings.shape[1];
     float* __restrict out = values.data + size_t(i) * width;
 #ifndef __CUDACC_RTC__
     const int ahead = 4;
     if (i + ahead < values.shape[0]) {
         for (int k = 0; k < width; k += 8) __builtin_prefetch(of + size_t(ahead) * width + k);
-        for (int k = 0; k < speeds + count; k += 8) __builtin_prefetch(now + size_t(ahead) * state.shape[1] + k);
+        for (int k = 0; k < speeds + count; k += 8) __builtin_prefetch(now + size_t(ahead) * s.state.shape[1] + k);
         for (int k = 0; k < width; k += 16) __builtin_prefetch(out + size_t(ahead) * width + k, 1);
     }
 #endif
@@ -41,51 +65,19 @@ import warp as wp
     for (int k = width & ~7; k < width; ++k) sums[0] += out[k];
     float total = 0.0f;
     for (int j = 0; j < 8; ++j) total += sums[j];
-    bool good = total < enormous && -total < enormous;
-    for (int k = 0; k < count; ++k) good &= now[speeds + k] < speed_limit && -now[speeds + k] < speed_limit;
-    // Pairs of (detail, count), the first of which is about inertias.
-    for (int k = 3; k < warnings.shape[1]; k += 2) good &= alarm[k] == 0;
+    bool good = total < s.enormous && -total < s.enormous;
+    for (int k = 0; k < count; ++k) good &= now[speeds + k] < s.speed_limit && -now[speeds + k] < s.speed_limit;
+    for (int k = 3; k < s.warnings.shape[1]; k += 2) good &= alarm[k] == 0;
     sound.data[i] = good;
 """)
-def read_world(
-    i: int,
-    width: int,
-    data: wp.array2d(dtype=wp.float64),
-    state: wp.array2d(dtype=wp.float64),
-    copies: wp.array2d(dtype=int),
-    velocities: wp.array2d(dtype=int),
-    speeds: int,
-    count: int,
-    warnings: wp.array2d(dtype=int),
-    speed_limit: float,
-    enormous: float,
-    values: wp.array2d(dtype=float),
-    sound: wp.array(dtype=bool),
-): ...
+def read_world(s: BatchRows, i: int, values: wp.array2d(dtype=float), sound: wp.array(dtype=bool)): ...
 
 
 @wp.kernel(enable_backward=False)
-def read_worlds(
-    data: wp.array2d(dtype=wp.float64),
-    state: wp.array2d(dtype=wp.float64),
-    copies: wp.array2d(dtype=int),
-    velocities: wp.array2d(dtype=int),
-    speeds: int,
-    count: int,
-    warnings: wp.array2d(dtype=int),
-    speed_limit: float,
-    enormous: float,
-    values: wp.array2d(dtype=float),
-    sound: wp.array(dtype=bool),
-):
-    """Sensors `values` [N, S] from MuJoCo's own `data` [N, S] and from its `state` [N, K], which is newer.
+def read_worlds(s: BatchRows, values: wp.array2d(dtype=float), sound: wp.array(dtype=bool)):
+    """Sensors `values` [N, S] float32 of all worlds, one world a thread.
 
-    Each row of `copies` is (first column to write, first column of the state, how many); of `velocities` (first column
-    to write, the body's quaternion in the state, its velocity in the world). A world is `sound` [N] if the sum of its
-    sensors is finite and below `enormous`, each of `count` speeds, from the state's column `speeds` on, below
-    `speed_limit`, and MuJoCo has counted no warning in `warnings` [N, 2 W] but of inertias.
+    A world is `sound` [N] if the sum of its sensors is finite and below `enormous`, each of its speeds below
+    `speed_limit`, and MuJoCo has counted no warning but of inertias.
     """
-    read_world(
-        wp.tid(), values.shape[1], data, state, copies, velocities, speeds, count, warnings, speed_limit, enormous,
-        values, sound,
-    )  # fmt: skip
+    read_world(s, wp.tid(), values, sound)

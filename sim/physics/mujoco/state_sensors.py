@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sim.physics.mujoco import kernels
-from sim.physics.passes import Pass
+from sim.physics.passes import StructPass
 from sim.physics.runtime import start_warp
 
 Array = NDArray[np.float64]
@@ -61,14 +61,19 @@ class StateSensors:
                     velocities.append((start, qpos + 3, qvel))
         start_warp()
         self._shape = (int(batch.nsim), int(model.nsensordata))
-        fixed = [
-            _live(batch.bind("sensordata")), _live(batch.state), _table(_runs(copies)), _table(velocities),
-            self._speeds, model.nv, _live(batch.warning.reshape(self._shape[0], -1), int), SPEED_LIMIT, _ENORMOUS,
-        ]  # fmt: skip
-        self._read = Pass(kernels.read_worlds, self._shape[0], fixed, self._results())
+        constant = {
+            "data": _live(batch.bind("sensordata")), "state": _live(batch.state), "copies": _table(_runs(copies)),
+            "velocities": _table(velocities), "speeds": self._speeds, "count": int(model.nv),
+            "warnings": _live(batch.warning.reshape(self._shape[0], -1), int), "speed_limit": SPEED_LIMIT,
+            "enormous": _ENORMOUS,
+        }  # fmt: skip
+        results = self._results()
+        self._read = StructPass(
+            kernels.read_worlds, kernels.BatchRows, self._shape[0], "cpu", constant, {}, results, tuple(results)
+        )
 
-    def _results(self) -> tuple[Tensor, Tensor]:
-        return torch.empty(self._shape), torch.empty(self._shape[0], dtype=torch.bool)
+    def _results(self) -> dict[str, Tensor]:
+        return {"values": torch.empty(self._shape), "sound": torch.empty(self._shape[0], dtype=torch.bool)}
 
     def read(self) -> tuple[Tensor, Tensor]:
         """All sensors [N, nsensordata] float32, those that follow from the state up to it; and which worlds are sound.
@@ -76,9 +81,9 @@ class StateSensors:
         A world is sound [N] bool when all of its sensors are finite, no speed is beyond SPEED_LIMIT and MuJoCo has not
         warned.
         """
-        values, sound = self._results()
-        self._read(values, sound)
-        return values, sound
+        results = self._results()
+        self._read(results)
+        return results["values"], results["sound"]
 
 
 _OF_A_SITE = (
