@@ -1,4 +1,4 @@
-"""Actuator models: what stands between a policy's commands and physics: zero error, rate limit, then transport delay.
+"""Actuator models, between a policy's commands and physics: zero error, rate limit, then transport delay.
 
 The delay is counted in substeps of the physics, so that a command may arrive in the middle of a control period: physics
 is then given one command for each substep.

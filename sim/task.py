@@ -29,7 +29,7 @@ class Step:
     """What one environment step returns; N worlds, every mask [N] bool, reward [N].
 
     `sensors` and `truth` are what follows the automatic reset of finished worlds; `terminal_sensors` and
-    `terminal_truth` are what stood before it (equal elsewhere): a truncated episode bootstraps from those.
+    `terminal_truth` are those before it (equal in other worlds): a truncated episode bootstraps from them.
     `terminated` is a true end (a crash), `truncated` a time limit; never both.
     """
 
@@ -50,7 +50,7 @@ class Environment(Protocol):
     @property
     def device(self) -> str: ...
     def reset(self) -> tuple[Sensors, Truth]:
-        """Start every world anew; the draw goes on from the environment's own generator."""
+        """Start every world anew, with the next draws of the environment's own generator."""
         ...
 
     def step(self, commands: Commands) -> Step: ...
@@ -70,7 +70,7 @@ class Environment(Protocol):
 class World(Protocol):
     """What makes the environments of a task, from its terms and what else the family's worlds are made of.
 
-    See `Task.make_environment` for the arguments. A world of a task with `any_rate` takes `substeps` besides: its
+    See `Task.make_environment` for the arguments. A world of a task with `any_rate` also takes `substeps`: its
     environment is then stepped so many times a control period. One of a task with `backends` takes `backend`.
     """
 

@@ -2,7 +2,7 @@
 
 A policy that only walks in the engine it was trained in has learnt that engine. The other engine is built from the same
 compiled model (sim.physics.pybullet), so what differs is what engines differ in: contacts, friction, solver and
-integrator. It is no robot; a bundle that passes has passed sim2sim and no more.
+integrator. A bundle that passes has passed sim2sim, not a test on a robot.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Measure:
-    """One row of the comparison: its name, unit and what it says."""
+    """One row of the comparison: its name, unit and meaning."""
 
     name: str
     unit: str
@@ -110,7 +110,7 @@ class Comparison:
     other: Walk
 
     def ratio(self, name: str) -> float:
-        """The measure in the other engine over that in MuJoCo; nan where MuJoCo's is nought."""
+        """The measure in the other engine over that in MuJoCo; nan where MuJoCo's is 0."""
         base = self.mujoco.mean(name)
         return self.other.mean(name) / base if base else math.nan
 
@@ -156,12 +156,12 @@ class Comparison:
 
 
 def compare(bundle: Bundle, task: Task, settings: Settings, progress: Callable[[str, float], None]) -> Comparison:
-    """Walk the bundle in MuJoCo and in the other engine; `progress` hears the engine and the share that is done.
+    """Walk the bundle in MuJoCo and in the other engine; `progress` gets the engine and the share that is done.
 
-    Raises UserError when the task is not one of walking, the bundle was made for other signals or the other engine has
-    not what the model uses; ModuleNotFoundError when it is not installed.
+    Raises UserError when the task is not one of walking, the bundle was made for other signals or the other engine does
+    not support the model; ModuleNotFoundError when it is not installed.
     """
-    # The other engine first: what is missing there is said before anybody has waited.
+    # The other engine first: what it does not support is reported before anybody has waited.
     other = _walk(bundle, task, settings, settings.backend, progress)
     own = _walk(bundle, task, settings, OWN, progress)
     return Comparison(task.name, settings, own, other)
@@ -211,7 +211,7 @@ def _walk(bundle: Bundle, task: Task, settings: Settings, backend: str, progress
     tally = _Tally(settings.robots, task.period)
     for t, command in enumerate(schedule[1:]):
         commands, state = pilot.step(sensors, state)
-        # Held through every restart; a restarted robot no longer counts.
+        # Held through every restart; a robot that has restarted no longer counts.
         scenario.commands.hold(everyone, command)
         step = environment.step(commands)
         tally.add(step.terminal_truth, commands, step.terminated)
@@ -255,7 +255,7 @@ class _Tally:
             "contact_moving": contact.mean(-1) * moving,
         }
         for name, row in rows.items():
-            # What a robot does from its fall on may be anything, not finite even: it is left out, not multiplied by 0.
+            # After its fall a robot's values may be anything, even non-finite: left out, not multiplied by 0.
             self._sums[name] = self._sums.get(name, 0.0) + torch.where(alive, row.double(), 0.0)
         self._steps += alive
         self._moving += alive & moving

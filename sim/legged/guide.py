@@ -1,7 +1,7 @@
-"""A scripted gait that knows the robot's geometry and nothing of balance: where learning to walk may start from.
+"""A scripted gait that uses the robot's geometry and has no balance: learning to walk may start from it.
 
-A foot on the ground goes back as the ground under a body of the commanded velocity would, a foot in the air comes
-forward in an arc; the robot's Jacobian in its stance turns the feet's ways into joint angles.
+A foot on the ground moves backward at the commanded velocity, a foot in the air moves forward in an arc; the robot's
+Jacobian in its stance turns the feet's displacements into joint angles.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ class GaitSettings:
     lift: float = 0.08
     """Height in m of a swinging foot's arc."""
     press: float = 0.0
-    """Way in m that a standing foot is pushed into the ground, against the weight on it."""
+    """Distance in m by which a standing foot is pushed into the ground, against the weight on it."""
     lead: float = 1.0
-    """Angle in rad of the gait's turn by which the motors lag behind their targets."""
+    """Phase in rad by which the gait runs ahead of the clock, because motors lag behind their targets."""
     gain: float = 1.25
-    """How much faster the feet go than the command, for motors that fall short."""
+    """Ratio of the feet's speed to the commanded one, because motors fall short of their targets."""
     turn_gain: float = 1.5
-    """How much faster they go around than the commanded yaw rate."""
+    """The same for the yaw rate."""
     drift: float = 0.2
-    """Speed in m/s that trotting on the spot goes backwards by."""
+    """Speed in m/s at which a robot that trots on the spot moves backward, to be compensated."""
 
 
 class GaitGuide:
@@ -55,7 +55,7 @@ class GaitGuide:
         self._own = own or GaitSettings()
         feet, jacobian = _at_stance(robot, model)
         self._feet = torch.tensor(feet, dtype=torch.float32)
-        # One damped inverse for each foot: few joints can't follow every way of a foot.
+        # One damped inverse for each foot: few joints can't follow every displacement of a foot.
         inverse = [j.T @ np.linalg.inv(j @ j.T + 1e-4 * np.eye(3)) for j in jacobian]
         self._inverse = torch.tensor(np.concatenate(inverse, 1), dtype=torch.float32)
         self._scale = torch.tensor(robot.part(Legs).action_scale)
@@ -67,7 +67,7 @@ class GaitGuide:
         phase = torch.remainder(turn * (0.5 / math.pi) + self._gait, 1.0)
         swing = (phase - s.duty) * (1.0 / (1.0 - s.duty))
         down = phase < s.duty
-        # From +1/2 to -1/2 of a step's way on the ground, back in the air with no speed at both ends.
+        # From +1/2 to -1/2 of a step's length on the ground, back in the air with no speed at both ends.
         way = torch.where(down, 0.5 - phase / s.duty, -0.5 * torch.cos(math.pi * swing))
         height = torch.where(
             down, -own.press * torch.sin(math.pi * phase / s.duty), own.lift * torch.sin(math.pi * swing)

@@ -16,7 +16,8 @@ _SHOWN = tuple("measured_position" if name == "joint_position" else name for nam
 class Layout:
     """`columns`: the slice of each named group of sensors in the physics' values [N, S].
 
-    `zeros` [N, F] are the encoders' zero errors in rad among all that the robot feels; 0 for what is no joint angle.
+    `zeros` [N, F] are the encoders' zero errors in rad among all measured signals, 0 for those that are no joint
+    angles.
     """
 
     def __init__(self, physics: JointedPhysics, robot: Robot) -> None:

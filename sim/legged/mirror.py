@@ -1,4 +1,4 @@
-"""The mirror of a legged robot's signals, from its joints' mirror and from what kind each signal is."""
+"""The mirror of a legged robot's signals, from its joints' mirror and the kind of each signal."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from sim.robots.legs import Legs, Mirror
 from sim.robots.robot import Robot
 
 Kind = Literal["same", "vector", "axial", "quaternion", "planar", "joints", "joint_sizes", "feet", "feet_vectors"]
-"""What a signal is, seen in a mirror at the x-z plane:
+"""How a signal looks in a mirror at the x-z plane:
 
-same          it stays as it is: a mass, a height, a friction
-vector        x, y, z of a velocity, force or position: y turns round
-axial         x, y, z of an angular velocity or torque: x and z turn round
-quaternion    w, x, y, z of an orientation: x and z turn round
-planar        forward, left, yaw of a command: left and yaw turn round
+same          unchanged: a mass, a height, a friction
+vector        x, y, z of a velocity, force or position: y changes its sign
+axial         x, y, z of an angular velocity or torque: x and z change their signs
+quaternion    w, x, y, z of an orientation: x and z change their signs
+planar        forward, left, yaw of a command: left and yaw change their signs
 joints        an angle, speed or torque of each joint
 joint_sizes   a size of each joint that has no direction, as a motor's strength
 feet          a number for each foot

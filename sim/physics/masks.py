@@ -1,4 +1,4 @@
-"""Masks of worlds, for backends on the CPU, where finding out which they are costs nothing."""
+"""Masks of worlds, for backends on the CPU, where listing the chosen worlds needs no synchronisation."""
 
 from __future__ import annotations
 

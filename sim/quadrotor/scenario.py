@@ -146,7 +146,7 @@ class QuadrotorScenario:
         return {name: truth[name] for name in self._sensors}
 
     def view(self, truth: Truth, commands: Commands) -> View:
-        """What terms read: the truth, and what else the step that led to it is described by."""
+        """What terms read: the truth, and further tensors that describe the step that led to it."""
         tensors = {
             **truth,
             "action": commands["rotor_speed"] * self._actions_per_speed - 1.0,

@@ -1,4 +1,4 @@
-"""What legs add to a robot: feet, the poses it stands and lies in, and its mirror symmetry."""
+"""What legs add to a robot: feet, its poses when standing and lying, and its mirror symmetry."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Mirror:
     """Reflection of the robot in its sagittal (x-z) plane, as joint order and signs.
 
     `joint_from[i]` is the joint whose value, times `joint_sign[i]`, joint i takes in the mirrored robot; likewise
-    `foot_from` for the feet. Both must be involutions: mirrored twice is as it was.
+    `foot_from` for the feet. Both must be involutions: mirroring twice changes nothing.
     """
 
     joint_from: tuple[int, ...]

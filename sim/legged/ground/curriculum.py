@@ -15,7 +15,7 @@ class TerrainLevel(CurriculumTerm):
     """A world moves up when it has gone the share `success` of the commanded way without a fall, down when it fell or
     went less than the share `failure`. Worlds start on the first `first_levels` levels, spread evenly.
 
-    A world keeps its kind of ground. One that passes the last level goes on at a random one, so that none is forgotten.
+    A world keeps its kind of ground. One that passes the last level continues at a random one, so that all stay in use.
     """
 
     def __init__(

@@ -87,7 +87,7 @@ class TerrainScenario(LeggedScenario):
         return self.physics.qpos[:, place : place + 2].to(torch.float32, copy=True)
 
     def _come_back(self, position: Tensor) -> None:
-        """Move robots that left their tile to the opposite edge of the one they go on on."""
+        """Move robots that left their tile to the opposite edge of the tile they continue on."""
         tile, middles = self.tiles.terrain.tile, self.tiles.middles()
         off = position - middles
         jump = -tile * (off > tile / 2).float() + tile * (off < -tile / 2).float()

@@ -95,7 +95,7 @@ class TerrainGround:
         return points
 
     def follow(self, ids: Tensor) -> None:
-        """The worlds `ids` [K] go on on their next level, unless that was fixed for the next episodes."""
+        """Move the worlds `ids` [K] to their next level, unless that was fixed for the next episodes."""
         if not self.fixed:
             self._take_over(ids)
 

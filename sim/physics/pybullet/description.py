@@ -58,7 +58,7 @@ class Tree:
 
 
 def describe(model: mujoco.MjModel) -> tuple[Tree, ...]:
-    """The trees of everything in `model` that moves; a UserError names what Bullet can't be given."""
+    """The trees of everything in `model` that moves; a UserError names what Bullet does not support."""
     _check(model)
     roots = [
         b for b in range(1, model.nbody) if model.body_parentid[b] == 0 and model.body_dofnum[_subtree(model, b)].any()
@@ -137,7 +137,7 @@ def _tree(model: mujoco.MjModel, root: int) -> Tree:
 
 
 def _chain(model: mujoco.MjModel, body: int, links: list[Link], last: dict[int, int]) -> None:
-    """Append the links of `body`: one per joint, or one that is welded on."""
+    """Append the links of `body`: one per joint, or one welded link."""
     parent = last[int(model.body_parentid[body])]
     first, count = int(model.body_jntadr[body]), int(model.body_jntnum[body])
     anchor = np.zeros(3)
@@ -158,7 +158,7 @@ def _chain(model: mujoco.MjModel, body: int, links: list[Link], last: dict[int, 
 def _massive(model: mujoco.MjModel, body: int, link: Link) -> Link:
     """`link` with the mass and the shapes of `body`."""
     first = int(model.body_geomadr[body])
-    # What is welded to the world touches as a static geom.
+    # A geom welded to the world is a static geom.
     moves = model.body_weldid[body] != 0
     return replace(
         link,
@@ -171,11 +171,11 @@ def _massive(model: mujoco.MjModel, body: int, link: Link) -> Link:
 
 
 def _split_shapes(model: mujoco.MjModel, links: list[Link]) -> None:
-    """Give shapes with friction, filter or watcher of their own a link of their own."""
+    """Give shapes whose friction, filter or contact sensor differs a link of their own."""
     watched = set(watched_geoms(model).values())
 
     def key(geom: int) -> tuple[object, ...]:
-        # A geom that is watched is a group of its own; what it shares with others does not matter then.
+        # A geom with a contact sensor is a group of its own, whatever it shares with others.
         own = geom if geom in watched else -1
         kind = (int(model.geom_contype[geom]), int(model.geom_conaffinity[geom]), int(model.geom_condim[geom]))
         return (own, *kind, *map(float, model.geom_friction[geom]))

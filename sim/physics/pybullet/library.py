@@ -25,7 +25,7 @@ def load() -> Any:
             os.dup2(silence, stream)
         return import_module("pybullet")
     finally:
-        # What C has buffered would come out later.
+        # What C has buffered would be printed later.
         libc.fflush(None)
         for stream, original in zip((1, 2), kept, strict=True):
             os.dup2(original, stream)

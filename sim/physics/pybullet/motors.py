@@ -1,4 +1,4 @@
-"""Joint forces of an MjModel's actuators, springs, dampers and limits, for an engine that takes forces alone."""
+"""Joint forces of an MjModel's actuators, springs, dampers and limits, for an engine that takes only forces."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 LIMIT_STEPS = 4.0
-"""Time constant of a joint limit's spring in Bullet's steps: what an explicit integrator bears."""
+"""Time constant of a joint limit's spring in Bullet's steps: the stiffest that an explicit integrator keeps stable."""
 
 
 class Motors:
@@ -69,7 +69,7 @@ class Motors:
         if beyond.any():
             v = qvel[self._limited_dof]
             push = -self._limit_stiffness * beyond - self._limit_damping * v
-            # A limit pushes back into the range and never pulls.
+            # A limit pushes back into the range; it never pulls.
             force[self._limited_dof] += np.where(beyond > 0.0, np.minimum(push, 0.0), 0.0)
             force[self._limited_dof] += np.where(beyond < 0.0, np.maximum(push, 0.0), 0.0)
         return force

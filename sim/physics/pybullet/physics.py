@@ -36,8 +36,8 @@ class PybulletPhysics:
     `JointedPhysics`.
 
     Worlds are all alike (`fields` is None), and the past of a world is more than its state, which Bullet keeps to
-    itself: there are no snapshots. Raises UserError for what Bullet does not have, ModuleNotFoundError without
-    pybullet.
+    itself: there are no snapshots. Raises UserError for what Bullet does not support, ModuleNotFoundError
+    without pybullet.
     """
 
     fields = None
@@ -137,11 +137,11 @@ class PybulletPhysics:
         self.values = torch.from_numpy(self._sensed).to(torch.float32)
 
     def snapshot(self) -> dict[str, Tensor]:
-        """Raises UserError: see the class."""
+        """Raises UserError: there are none."""
         raise UserError("the pybullet backend has no snapshots; use the mujoco backend")
 
     def restore(self, snapshot: Mapping[str, Tensor]) -> None:
-        """Raises UserError: see the class."""
+        """Raises UserError: there are no snapshots."""
         raise UserError("the pybullet backend has no snapshots; use the mujoco backend")
 
     def _advance(self, row: int, command: Array) -> None:
@@ -180,7 +180,7 @@ class PybulletPhysics:
         self._sensed[row] = values
 
     def _quarantine(self) -> None:
-        """Put worlds back to the default state that are no longer finite or faster than anything real."""
+        """Put worlds that are not finite, or faster than anything real, back to the default state."""
         fast = np.abs(self._qvel).max(1, initial=0.0)
         good = np.isfinite(self._qpos).all(1) & np.isfinite(self._sensed).all(1) & (fast < SPEED_LIMIT)
         self.failed = torch.from_numpy(~good)

@@ -1,7 +1,7 @@
 """Rotor inertia (MuJoCo's armature), which Bullet does not have, as a joint torque.
 
-A geared rotor adds its inertia A to the diagonal of the mass matrix M: (M + A) a = tau + r, where r is all that
-gravity, contacts and joint limits do. Bullet solves M a = tau' + r, so tau' = tau - A a gives it the right
+A geared rotor adds its inertia A to the diagonal of the mass matrix M: (M + A) a = tau + r, where r is the sum of
+gravity, contacts and joint limits. Bullet solves M a = tau' + r, so tau' = tau - A a gives it the right
 acceleration. What r was in the last step follows from what Bullet did then, r = M a_last - tau'_last, and with it
 a = (M + A)^-1 (tau + M a_last - tau'_last): the rotor's torque is one step of Bullet late in r, and in nothing else.
 
@@ -34,7 +34,7 @@ class Rotors:
         self._fresh = True
 
     def restart(self) -> None:
-        """Forget the last step: the state was set anew."""
+        """Forget the last step, because the state has been set."""
         self._fresh = True
 
     def correct(self, qpos: Array, qvel: Array, force: Array) -> Array:
@@ -48,7 +48,7 @@ class Rotors:
         mujoco.mj_crb(model, data)
         mujoco.mj_factorM(model, data)
         if self._fresh:
-            # There was no last step: gravity and what velocity does are known, contacts are not.
+            # There was no last step: gravity and velocity-dependent forces are known, contact forces are not.
             data.qvel[:] = qvel
             mujoco.mj_comVel(model, data)
             mujoco.mj_rne(model, data, 0, rest)

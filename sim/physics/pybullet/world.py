@@ -22,7 +22,7 @@ from sim.physics.pybullet.description import Tree, describe, may_touch, rotate, 
 Array = NDArray[np.float64]
 SOLVER_ITERATIONS = 50
 UNLIMITED = 1e4
-"""Joint speed in rad/s that Bullet clips at: none that a robot reaches."""
+"""Joint speed in rad/s at which Bullet clips: faster than any robot."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class BulletWorld:
             self.client = -1
 
     def write(self, qpos: Array, qvel: Array) -> None:
-        """Set the state: qpos [nq] and qvel [nv] as MuJoCo has them."""
+        """Set the state: qpos [nq] and qvel [nv] in MuJoCo's order."""
         bullet = self._bullet
         for body in self.bodies:
             if body.tree.free >= 0:
@@ -90,7 +90,7 @@ class BulletWorld:
                 qvel[body.dofs] = [state[1] for state in states]
 
     def step(self, force: Array, wrench: Array | None = None) -> None:
-        """One step of `dt` under generalised forces [nv], of which those of hinges and slides act.
+        """One step of `dt` under generalised forces [nv], of which only those of hinges and slides act.
 
         `wrench` [6]: force N and torque Nm in the world on the free bases, at their centres of mass.
         """
@@ -153,7 +153,7 @@ class BulletWorld:
         bullet.resetBaseVelocity(body.number, list(velocity), list(turning), physicsClientId=self.client)
 
     def _read_base(self, body: _Body, qpos: Array, qvel: Array) -> None:
-        # Plain numbers: numpy's calls take longer than this arithmetic on three of them, and it is done every step.
+        # Plain numbers: calls of numpy take longer than this arithmetic, which every step needs.
         base, address, dof = body.tree.links[0], body.tree.free, body.free_dof
         bullet = self._bullet
         centre, xyzw = bullet.getBasePositionAndOrientation(body.number, physicsClientId=self.client)
@@ -168,7 +168,7 @@ class BulletWorld:
 
     def _push(self, body: _Body, wrench: Array) -> None:
         bullet = self._bullet
-        # Forces in the world frame still act at the point that is given.
+        # A force in the world frame acts at the given point, too.
         centre, _ = bullet.getBasePositionAndOrientation(body.number, physicsClientId=self.client)
         bullet.applyExternalForce(
             body.number, -1, list(wrench[:3]), centre, bullet.WORLD_FRAME, physicsClientId=self.client
