@@ -187,7 +187,6 @@ class Info:
 
 
 FromChip = Status | Odometry | Info
-FromHost = Heartbeat | Setpoint | Request | Hello
 
 
 @dataclass(frozen=True)
@@ -200,33 +199,15 @@ class Frame:
 
     def from_chip(self) -> FromChip:
         """The chip's message in it. Raises FrameError for another type or length."""
-        body = self._sized({kind.TYPE: kind.FORMAT.size for kind in (Status, Odometry, Info)})
-        if self.type == Status.TYPE:
-            return Status(*Status.FORMAT.unpack(body))
-        if self.type == Info.TYPE:
-            return Info(*Info.FORMAT.unpack(body))
-        time_us, *v = Odometry.FORMAT.unpack(body)
-        return Odometry(time_us, *(tuple(v[a:b]) for a, b in ((0, 3), (3, 7), (7, 10), (10, 13), (13, 17))))
-
-    def from_host(self) -> FromHost:
-        """The host's message in it. Raises FrameError for another type, length or request."""
-        body = self._sized({Heartbeat.TYPE: 4, Setpoint.TYPE: 28, Request.TYPE: 1, Hello.TYPE: 0})
-        if self.type == Heartbeat.TYPE:
-            return Heartbeat(*struct.unpack("<I", body))
-        if self.type == Setpoint.TYPE:
-            x, y, z, vx, vy, vz, host_ms = struct.unpack("<6fI", body)
-            return Setpoint((x, y, z), (vx, vy, vz), host_ms)
-        if self.type == Hello.TYPE:
-            return Hello()
-        if body[0] not in tuple(Ask):
-            raise FrameError(f"request {body[0]} is unknown")
-        return Request(Ask(body[0]))
-
-    def _sized(self, sizes: dict[int, int]) -> bytes:
-        size = sizes.get(self.type)
+        size = {kind.TYPE: kind.FORMAT.size for kind in (Status, Odometry, Info)}.get(self.type)
         if size != len(self.body):
             raise FrameError(f"type 0x{self.type:02x} with a body of {len(self.body)} bytes, expected {size}")
-        return self.body
+        if self.type == Status.TYPE:
+            return Status(*Status.FORMAT.unpack(self.body))
+        if self.type == Info.TYPE:
+            return Info(*Info.FORMAT.unpack(self.body))
+        time_us, *v = Odometry.FORMAT.unpack(self.body)
+        return Odometry(time_us, *(tuple(v[a:b]) for a, b in ((0, 3), (3, 7), (7, 10), (10, 13), (13, 17))))
 
 
 def encode(message: Message, sequence: int) -> bytes:

@@ -41,7 +41,7 @@ class SerialLink:
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._torn = False
-        self._first = self._sequence = random.randrange(0x10000)
+        self._sequence = random.randrange(0x10000)
         self._sent = 0
         self._counts: Counter[str] = Counter()
         self._port: Any = open_port(port, baud)

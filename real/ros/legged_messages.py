@@ -116,12 +116,6 @@ def parse_attitude(message: object, version: RosVersion) -> AttitudeSample:
     )
 
 
-def twist_message(velocity: Sequence[float]) -> dict[str, Any]:
-    """geometry_msgs/Twist of forward m/s, left m/s and yaw rad/s."""
-    forward, left, yaw = (float(v) for v in velocity)
-    return {"linear": {"x": forward, "y": left, "z": 0.0}, "angular": {"x": 0.0, "y": 0.0, "z": yaw}}
-
-
 def parse_twist(message: object) -> Array:
     """[3] forward m/s, left m/s and yaw rad/s of a geometry_msgs/Twist; raises MalformedMessage with a cause."""
     linear, angular = vector(at(message, "linear"), "linear"), vector(at(message, "angular"), "angular")

@@ -27,6 +27,7 @@ from real.robots.serial_frames import (
     Status,
     encode,
 )  # fmt: skip
+from tests.real.host_messages import from_host
 
 WATCHDOG = 0.2
 TICK = 0.01
@@ -117,7 +118,7 @@ class ChipStandIn:
             self.hang_up()
         for frame in self._decoder.feed(data):
             with contextlib.suppress(FrameError):
-                message = frame.from_host()
+                message = from_host(frame)
                 self._last, self._heard_at = frame.sequence, time.monotonic()
                 self.received.append(message)
                 self._obey(message)

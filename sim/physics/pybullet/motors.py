@@ -29,7 +29,6 @@ class Motors:
         self._control = _range(model.actuator_ctrllimited, model.actuator_ctrlrange)
         self._force = _range(model.actuator_forcelimited, model.actuator_forcerange)
         self._damping: Array = model.dof_damping.copy()
-        self._nv = int(model.nv)
         self._springs(model)
         self._limits(model, dt)
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import IO
 
 from deploy.firmware.build import WARNINGS, policy_in_c, target_files
-from real.robots.serial_frames import Decoder, FromChip, FromHost, Setpoint, Status, encode
+from real.robots.serial_frames import Decoder, FromChip, Setpoint, Status, encode
+from tests.real.host_messages import FromHost
 
 BOOT = 77
 SANITIZERS = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")

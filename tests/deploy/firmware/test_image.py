@@ -20,7 +20,6 @@ from real.robots.serial_frames import (
     ChipFault,
     Decoder,
     FromChip,
-    FromHost,
     Heartbeat,
     Hello,
     Info,
@@ -48,6 +47,7 @@ from tests.deploy.firmware.chip import (
     qemu,
 )
 from tests.mcu_tools import needs_arm, needs_gcc, needs_qemu
+from tests.real.host_messages import FromHost
 
 pytestmark = [needs_arm, needs_qemu]
 

@@ -16,6 +16,7 @@ from real.robots.serial import SerialRobot, SerialSettings, _ChipClock
 from real.robots.serial_frames import Ask, ChipState, Heartbeat, Info, Setpoint, encode
 from real.robots.serial_link import open_port
 from tests.real.fake_robot import make_manifest
+from tests.real.host_messages import from_host
 from tests.real.serial_chip_stand_in import ChipStandIn
 
 pytestmark = pytest.mark.realtime
@@ -259,7 +260,7 @@ def test_a_torn_frame_does_not_swallow_the_next() -> None:
 
         decoder = Decoder()
         found = decoder.feed(received)
-        assert found[-1].from_host() == setpoint
+        assert from_host(found[-1]) == setpoint
         assert decoder.bad <= 1
         link.close()
     finally:

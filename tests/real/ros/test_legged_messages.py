@@ -19,6 +19,7 @@ from real.ros.legged_messages import JointCommand, JointSample
 
 NAMES = ("hip", "knee", "ankle")
 SAMPLE = JointSample(1_500_000_001, NAMES, np.array([0.1, -0.2, 0.3]), np.array([1.0, 2.0, 3.0]))
+TWIST = {"linear": {"x": 1.0, "y": 2.0, "z": 0.0}, "angular": {"x": 0.0, "y": 0.0, "z": 3.0}}
 
 
 @given(st.permutations(range(3)))
@@ -37,11 +38,11 @@ def test_a_ros_server_takes_the_messages_as_they_are(version: Literal[1, 2]) -> 
     state = legged.joint_state_message(SAMPLE, np.zeros(3), version, 7)
     command = legged.joint_command_message(JointCommand(5, "us", 3, NAMES, (0.1, 0.2, 0.3)), version)
     for kind, message in (
-        (legged.JOINT_STATE, state), (legged.JOINT_STATE, command), (legged.TWIST, legged.twist_message((1, 2, 3))),
+        (legged.JOINT_STATE, state), (legged.JOINT_STATE, command), (legged.TWIST, TWIST),
     ):  # fmt: skip
         conform(kind, message, version, 0)
     assert legged.parse_joint_command(command, version) == JointCommand(5, "us", 3, NAMES, (0.1, 0.2, 0.3))
-    assert legged.parse_twist(legged.twist_message((1.0, 2.0, 3.0))).tolist() == [1.0, 2.0, 3.0]
+    assert legged.parse_twist(TWIST).tolist() == [1.0, 2.0, 3.0]
 
 
 def test_the_quaternion_is_x_y_z_w_on_the_wire_and_w_x_y_z_inside() -> None:
