@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -18,7 +17,7 @@ from policies.terms.actions import ActionTerm
 from policies.terms.observations import ObservationTerm
 from sim.controllers.teacher import Teacher
 from sim.robots.robot import Robot
-from sim.sensors import SensorModel
+from sim.sensors import SensorModel, SensorModels
 from sim.terms.parameters import near
 from sim.terms.settings import Adjustable, Observed, remembered, settings_of, with_changes, with_settings
 from sim.terms.terms import Command, Curriculum, Event, Privileged, Reward, Termination
@@ -70,22 +69,10 @@ class Environment(Protocol):
 class World(Protocol):
     """What makes the environments of a task, from its terms and what else the family's worlds are made of.
 
-    See `Task.make_environment` for the arguments. A world of a task with `any_rate` also takes `substeps`: its
-    environment is then stepped so many times a control period. One of a task with `backends` takes `backend`.
+    Raises UserError when no such world can be made, for an unknown robot too. See `Task.substeps` and `Variation`.
     """
 
-    def __call__(
-        self,
-        task: Task,
-        num_worlds: int,
-        seed: int,
-        device: str = "cpu",
-        /,
-        *,
-        robot: str = "",
-        randomized: bool = False,
-        imperfections: float = 1.0,
-    ) -> Environment: ...
+    def __call__(self, task: Task, num_worlds: int, seed: int, device: str, variation: Variation, /) -> Environment: ...
 
 
 GROUPS = {
@@ -99,6 +86,21 @@ GROUPS = {
     "sensor_models": "sensor_models",
 }
 """The first part of a setting's name, and the field of `Task` that holds the terms of that group by name."""
+
+
+@dataclass(frozen=True)
+class Variation:
+    """How some worlds of a task differ from its own.
+
+    `robot` names a parameter set other than the task's own; `randomized` draws dynamics anew each episode.
+    `imperfections` scales the ranges of noise, disturbance, delay and randomization: 0 is the nominal world, 1 the
+    task's own, more is harder. `backend` is the physics to use instead of the task's default.
+    """
+
+    robot: str = ""
+    randomized: bool = False
+    imperfections: float = 1.0
+    backend: str = ""
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,8 @@ class Task:
     sides."""
     any_rate: bool = False
     """Whether the task's physics can be stepped several times a control period."""
+    substeps: int = 1
+    """Steps of the environment in a control period; see `stepped`."""
     backends: tuple[str, ...] = ()
     """The physics backends (see sim.physics.backends) that the task's world can be made in, the default first; none for
     a world that has no choice."""
@@ -186,22 +190,20 @@ class Task:
         imperfections: float = 1.0,
         backend: str = "",
     ) -> Environment:
-        """N worlds of the task.
+        """N worlds of the task, which differ from its own as `Variation` says.
 
-        `robot` names a parameter set other than the task's own; `randomized` draws dynamics anew each episode.
-        `imperfections` scales the ranges of noise, disturbance, delay and randomization: 0 is the nominal world, 1 the
-        task's own, more is harder. `backend` is the physics to use instead of the task's default; UserError for one
-        that the task does not have.
+        UserError for a robot or a backend that the task does not have.
         """
         if backend and backend not in self.backends:
             backends = ", ".join(self.backends) or "its own physics only"
             raise UserError(f"{self.name} does not run in the physics backend {backend!r}; it runs in {backends}")
-        world: Callable[..., Environment] = self.world
-        chosen = {"backend": backend} if backend else {}
         task = self if randomized else self.with_settings(self.evaluated)
-        return world(
-            task, num_worlds, seed, device, robot=robot, randomized=randomized, imperfections=imperfections, **chosen
-        )
+        return self.world(task, num_worlds, seed, device, Variation(robot, randomized, imperfections, backend))
+
+    def sensing(self, num_worlds: int, device: str, imperfections: float) -> SensorModels:
+        """The sensors of N worlds, with noise, bias and delay `imperfections` times the task's own."""
+        models = tuple(model.scaled(imperfections) for model in self.sensor_models.values())
+        return SensorModels(models, {spec.name: spec.dim for spec in self.sensors}, num_worlds, device)
 
     def policy_graph(self, network: nn.Module, normalizer: nn.Module | None = None) -> PolicyGraph:
         """The policy graph of this task around a network [N, observation_dim] -> [N, action.dim]."""
@@ -279,10 +281,5 @@ class Task:
                 f"{self.name} is stepped at its own {1.0 / self.period:g} Hz only: its physics moves in whole control "
                 "periods; leave out --rate, or take a quadrotor task"
             )
-        world: Callable[..., Environment] = self.world
-        return replace(
-            self,
-            period=self.period / substeps,
-            episode_steps=self.episode_steps * substeps,
-            world=partial(world, substeps=substeps),
-        )
+        steps = self.episode_steps * substeps
+        return replace(self, period=self.period / substeps, episode_steps=steps, substeps=substeps)

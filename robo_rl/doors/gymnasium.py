@@ -159,9 +159,7 @@ class _Worlds:
         self.task = find_task(task) if isinstance(task, str) else task
         self._num_worlds = num_worlds
         self._device = device
-        self._settings: dict[str, Any] = {"randomized": randomized, "imperfections": imperfections}
-        if robot:
-            self._settings["robot"] = robot
+        self._settings: dict[str, Any] = {"robot": robot, "randomized": randomized, "imperfections": imperfections}
         self._driver: Driver | None = None
 
     @property

@@ -51,9 +51,8 @@ class RslRlEnv(VecEnv):
     ) -> None:
         """Raises UserError for an unknown task or an environment without episode ages (`init_at_random_ep_len`)."""
         self.task = find_task(task) if isinstance(task, str) else task
-        given: dict[str, Any] = {"robot": robot} if robot else {}
         environment = self.task.make_environment(
-            num_worlds, seed, device, randomized=randomized, imperfections=imperfections, **given
+            num_worlds, seed, device, robot=robot, randomized=randomized, imperfections=imperfections
         )
         if not isinstance(environment, VectorEnvironment):
             raise UserError(f"the environment of {self.task.name} keeps no episode ages, which rsl_rl sets")

@@ -131,10 +131,7 @@ def evaluate(
     Raises UserError when the policy was made for other sensors or commands than the task's, the task can't be stepped
     so, or `episodes` is below 1.
     """
-    if episodes < 1:
-        raise UserError(f"episodes must be at least 1, got {episodes}")
-    pilot, task = evaluated_pilot(policy, task, calls), task.stepped(calls.substeps)
-    environment = make_world(task, episodes, seed, device, robot=robot, imperfections=imperfections)
+    pilot, task, environment = prepared(policy, task, episodes, seed, device, robot, imperfections, calls)
     total = torch.zeros(episodes, device=device)
     squares = torch.zeros(episodes, device=device)
     length = torch.zeros(episodes, device=device)
@@ -186,13 +183,28 @@ def first_episodes(
     raise RuntimeError(f"{task.name}: {int(alive.sum())} episodes went on after {task.episode_steps} steps")
 
 
-def evaluated_pilot(policy: Evaluated, task: Task, calls: Calls = ONCE) -> BatchPolicy | Teacher:
-    """As `pilot_for`; a teacher acts as it is, once a control period."""
-    if not isinstance(policy, Teacher):
-        return pilot_for(policy, task, calls)
-    if calls.substeps != 1:
+def prepared(
+    policy: Evaluated,
+    task: Task,
+    episodes: int,
+    seed: int,
+    device: str,
+    robot: str,
+    imperfections: float,
+    calls: Calls,
+) -> tuple[BatchPolicy | Teacher, Task, Environment]:
+    """What acts, the task as it is stepped for `calls`, and a world of it for each episode; arguments and errors as
+    those of `evaluate`. A teacher acts as it is, once a control period."""
+    if episodes < 1:
+        raise UserError(f"episodes must be at least 1, got {episodes}")
+    if isinstance(policy, Teacher) and calls.substeps != 1:
         raise UserError("a teacher acts once a control period; leave --rate out")
-    return policy
+    pilot = policy if isinstance(policy, Teacher) else pilot_for(policy, task, calls)
+    task = task.stepped(calls.substeps)
+    world = task.make_environment(
+        episodes, seed, device, robot=robot, randomized=task.evaluate_randomized, imperfections=imperfections
+    )
+    return pilot, task, world
 
 
 def pilot_for(policy: Policy, task: Task, calls: Calls = ONCE) -> BatchPolicy:
@@ -204,22 +216,6 @@ def pilot_for(policy: Policy, task: Task, calls: Calls = ONCE) -> BatchPolicy:
         return policy
     pilot = BundlePolicy(policy, task) if isinstance(policy, Bundle) else GraphPolicy(policy, task)
     return MultiRate(pilot.step, pilot.states, calls.substeps) if calls.keeps_states else pilot
-
-
-def make_world(
-    task: Task, num_worlds: int, seed: int, device: str = "cpu", *, robot: str = "", imperfections: float = 1.0
-) -> Environment:
-    """The environment that policies are evaluated in. Raises UserError for a robot that the task does not know."""
-    # Only what differs from the task's own is passed: a task need not know every variation.
-    given: dict[str, Any] = {"robot": robot} if robot else {}
-    if imperfections != 1.0:
-        given["imperfections"] = imperfections
-    if task.evaluate_randomized:
-        given["randomized"] = True
-    try:
-        return task.make_environment(num_worlds, seed, device, **given)
-    except KeyError:
-        raise UserError(f"{task.name} knows no robot {robot!r}; leave it out for the task's own") from None
 
 
 def _summarise(

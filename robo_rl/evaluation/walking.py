@@ -33,9 +33,8 @@ from robo_rl.evaluation.flying import (
     Floats,
     Interval,
     bootstrap_mean,
-    evaluated_pilot,
     first_episodes,
-    make_world,
+    prepared,
     wilson,
 )
 from robo_rl.output.results import plain
@@ -146,10 +145,7 @@ def evaluate_walking(
     """
     if not any(sensor.name == COMMAND for sensor in task.sensors):
         raise UserError(f"{task.name} is no task of walking: it has no sensor {COMMAND}")
-    if worlds < 1:
-        raise UserError(f"episodes must be at least 1, got {worlds}")
-    pilot, task = evaluated_pilot(policy, task, calls), task.stepped(calls.substeps)
-    environment = make_world(task, worlds, seed, device, robot=robot, imperfections=imperfections)
+    pilot, task, environment = prepared(policy, task, worlds, seed, device, robot, imperfections, calls)
     if isinstance(environment, WithCurriculum):
         environment.finish_curriculum()
     return walk(pilot, task, environment, seed, imperfections)

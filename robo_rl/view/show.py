@@ -11,7 +11,7 @@ from deploy.bundle.reader import Bundle
 from policies.errors import UserError
 from policies.graph.policy_graph import PolicyGraph
 from policies.signals import Sensors, State, Truth
-from robo_rl.evaluation.flying import HELD_OUT_SEED, make_world, pilot_for
+from robo_rl.evaluation.flying import HELD_OUT_SEED, pilot_for
 from robo_rl.evaluation.walking import WithCurriculum, WithTerrain
 from sim.task import Task
 
@@ -35,7 +35,9 @@ class Show:
     ) -> None:
         self.task = task
         self._pilot = pilot_for(policy, task)
-        self.environment = make_world(task, worlds, seed, imperfections=imperfections)
+        self.environment = task.make_environment(
+            worlds, seed, randomized=task.evaluate_randomized, imperfections=imperfections
+        )
         if isinstance(self.environment, WithCurriculum):
             self.environment.finish_curriculum()
         elif isinstance(self._scenario, WithCurriculum):

@@ -22,8 +22,7 @@ from sim.physics.protocol import JointedPhysics
 from sim.physics.world import WorldSpec
 from sim.robots.legs import Legs
 from sim.robots.robot import Robot
-from sim.sensors import SensorModels
-from sim.task import Task
+from sim.task import Task, Variation
 from sim.terrain.terrain import TerrainSettings, build_terrain
 
 
@@ -37,24 +36,15 @@ class LeggedWorld:
     scan: ScanSettings = ScanSettings()
 
     def __call__(
-        self,
-        task: Task,
-        num_worlds: int,
-        seed: int,
-        device: str = "cpu",
-        /,
-        *,
-        robot: str = "",
-        randomized: bool = False,
-        imperfections: float = 1.0,
-        backend: str = "mujoco",
+        self, task: Task, num_worlds: int, seed: int, device: str, variation: Variation, /
     ) -> VectorEnvironment:
         """`randomized` draws each episode's body and motors and lets the curricula run; `imperfections` 0 is the model
-        itself. UserError when no such world can be made; KeyError when `robot` names another robot."""
-        self._check(robot, imperfections)
+        itself. UserError when no such world can be made."""
+        randomized, imperfections = variation.randomized, variation.imperfections
+        self._check(task, variation)
         ground = None if self.terrain is None else build_terrain(self.terrain)
         spec = WorldSpec(self.robot, task.period, self.settings.solver, ground)
-        physics = make_physics(backend, spec, num_worlds, device)
+        physics = make_physics(variation.backend or "mujoco", spec, num_worlds, device)
         actuators = self._actuators(task, physics, imperfections if randomized else 0.0)
         given = task, physics, actuators, self.robot, self.settings
         if self.terrain is None or ground is None:
@@ -62,15 +52,13 @@ class LeggedWorld:
         else:
             tiles = TerrainGround(ground, self.scan, num_worlds, imperfections, physics.device)
             scenario = TerrainScenario(*given, tiles, randomized=randomized, imperfections=imperfections)
-        models = tuple(model.scaled(imperfections) for model in task.sensor_models.values())
-        dims = {spec.name: spec.dim for spec in task.sensors}
-        seen = SensorModels(models, dims, num_worlds, scenario.device)
+        seen = task.sensing(num_worlds, scenario.device, imperfections)
         return VectorEnvironment(scenario, seen, actuators, task.episode_steps, seed)
 
-    def _check(self, robot: str, imperfections: float) -> None:
-        of, settings = self.robot, self.settings
-        if robot not in ("", of.name):
-            raise KeyError(robot)
+    def _check(self, task: Task, variation: Variation) -> None:
+        of, settings, imperfections = self.robot, self.settings, variation.imperfections
+        if variation.robot not in ("", of.name):
+            raise UserError(f"{task.name} has no robot {variation.robot!r}, only {of.name}")
         check(0.0 <= imperfections < math.inf, f"imperfections must be at least 0 and finite, got {imperfections}")
         if len(settings.gait) != len(of.part(Legs).feet):
             raise UserError(

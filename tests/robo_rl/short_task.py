@@ -12,8 +12,8 @@ from sim.task import Environment, Task
 def shorter(task: Task, steps: int) -> Task:
     """`task` with episodes of `steps` control periods, in its worlds as well."""
 
-    def world(changed: Task, *arguments: Any, **settings: Any) -> Environment:
-        environment = task.world(changed, *arguments, **settings)
+    def world(changed: Task, *arguments: Any) -> Environment:
+        environment = task.world(changed, *arguments)
         assert isinstance(environment, VectorEnvironment)
         environment.episode_steps = steps
         return environment

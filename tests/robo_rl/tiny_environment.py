@@ -17,7 +17,7 @@ from policies.specs import CommandSpec, SafetyEnvelope, SensorSpec
 from policies.terms.actions import ScaledCommand
 from policies.terms.observations import Reading
 from policies.terms.stateful import ActionHistory
-from sim.task import Environment, Step, Task
+from sim.task import Environment, Step, Task, Variation
 from sim.terms.terms import Privileged, Signal
 
 _TURNED = SignedPermutation((0,), (-1.0,))
@@ -100,16 +100,7 @@ class BrokenWorld(PointEnvironment):
 def point_task(make: Callable[[int, int, str], Environment] = PointEnvironment) -> Task:
     """The task of pushing a point to the origin."""
 
-    def world(
-        task: Task,
-        num_worlds: int,
-        seed: int,
-        device: str = "cpu",
-        *,
-        robot: str = "",
-        randomized: bool = False,
-        imperfections: float = 1.0,
-    ) -> Environment:
+    def world(task: Task, num_worlds: int, seed: int, device: str, variation: Variation, /) -> Environment:
         return make(num_worlds, seed, device)
 
     return Task(

@@ -25,7 +25,7 @@ from robo_rl.evaluation.c_pilot import CPilot
 from robo_rl.evaluation.flying import Calls, Evaluation, Interval, evaluate, wilson
 from robo_rl.evaluation.walking import WalkingEvaluation
 from robo_rl.workflows.export import visit
-from sim.task import Step, Task
+from sim.task import Step, Task, Variation
 from tests.mcu_tools import needs_gcc
 from tests.robo_rl.tiny_environment import EPISODE_STEPS, PointEnvironment, point_task
 
@@ -179,11 +179,9 @@ def test_a_policy_that_fails_in_float32_can_not_be_compared(
         run(bundle, tmp_path / "c", "--kernel", "int8")
 
 
-def stepped_points(
-    task: Task, num_worlds: int, seed: int, device: str = "cpu", *, substeps: int = 1, **others: object
-) -> PointEnvironment:
+def stepped_points(task: Task, num_worlds: int, seed: int, device: str, variation: Variation, /) -> PointEnvironment:
     """A point that moves by a whole step at each call, for as many times the calls."""
-    return PointEnvironment(num_worlds, seed, device, EPISODE_STEPS * substeps)
+    return PointEnvironment(num_worlds, seed, device, EPISODE_STEPS * task.substeps)
 
 
 @needs_gcc

@@ -24,7 +24,7 @@ from robo_rl.evaluation.flying import evaluate
 from robo_rl.evaluation.registry import evaluate_policy, evaluation_tables
 from robo_rl.evaluation.walking import evaluate_walking
 from robo_rl.workflows.export import visit
-from sim.task import Environment, Step, Task
+from sim.task import Environment, Step, Task, Variation
 from sim.terms.terms import Privileged, Signal
 from tests.robo_rl.tiny_environment import point_task
 
@@ -104,19 +104,10 @@ class Cart:
 def cart_task(finished: bool = False) -> Task:
     """The task of moving as commanded; `finished` worlds need not be asked for their whole difficulty."""
 
-    def world(
-        task: Task,
-        num_worlds: int,
-        seed: int,
-        device: str = "cpu",
-        *,
-        robot: str = "",
-        randomized: bool = False,
-        imperfections: float = 1.0,
-    ) -> Environment:
-        cart = Cart(num_worlds, seed, imperfections)
+    def world(task: Task, num_worlds: int, seed: int, device: str, variation: Variation, /) -> Environment:
+        cart = Cart(num_worlds, seed, variation.imperfections)
         cart.finished = finished
-        assert randomized or finished
+        assert variation.randomized or finished
         return cart
 
     return Task(
