@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,12 +20,9 @@ from policies.networks.mlp import MLP, Activation
 from policies.networks.normalizer import RunningNormalizer
 from policies.signals import State
 from policies.validation import require, require_choice, require_widths
-from robo_rl.algorithms.acting import ActingWorlds
-from robo_rl.algorithms.blocks import WorldBlocks
 from robo_rl.algorithms.descent import Descent
-from robo_rl.algorithms.registry import Algorithm, TrainingDiverged
-from robo_rl.algorithms.replay import Replay
-from robo_rl.training import parallel
+from robo_rl.algorithms.registry import TrainingDiverged
+from robo_rl.algorithms.replay_trainer import ReplayTrainer
 from sim.controllers.teacher import Teacher
 from sim.task import Task
 
@@ -80,32 +76,28 @@ def make_policy(config: ImitateConfig, task: Task) -> PolicyGraph:
     return task.policy_graph(network, RunningNormalizer(task.observation_dim))
 
 
-class ImitateTrainer(Algorithm):
+class ImitateTrainer(ReplayTrainer):
     """Imitation on one task. Bit-reproducible from (config, task, seed) on one CPU, also after a resume.
 
     Raises UserError for a task with neither teacher nor guide.
     """
 
     def __init__(self, config: ImitateConfig, task: Task, seed: int, device: str = "cpu") -> None:
-        self.config, self.device = config, device
-        self.total_iterations = config.iterations
+        self.config = config
         self._teacher: Teacher | None = None if task.teacher is None else task.teacher(device)
         self._guide = task.guide
         if self._teacher is None and self._guide is None:
             raise UserError(f"{task.name} has neither a teacher nor a guide to imitate; use --algorithm ppo")
-        self._processes = parallel.current()
-        self._blocks = WorldBlocks(task, config.num_worlds, 1, seed, device, config.randomized, self._processes)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.graph = make_policy(config, task).to(device)
+        widths = {"observation": task.observation_dim, "label": task.action.dim}
+        super().__init__(config, task, seed, device, widths)
         self._descent: Descent[dict[str, Tensor]] = Descent(
             self.graph.parameters(), config.learning_rate, self._processes
         )
-        self._random = torch.Generator().manual_seed(seed)
-        self._worlds = ActingWorlds(self._blocks, self._blocks.reset(), self.graph)
-        self._teacher_state = self._restarted_teacher()
-        widths = {"observation": task.observation_dim, "label": task.action.dim}
-        self.replay = Replay(config.num_worlds, config.capacity, widths)
+        n = config.num_worlds
+        self._teacher_state = State({}) if self._teacher is None else self._teacher.initial_state(n, device)
+
+    def build(self, task: Task) -> PolicyGraph:
+        return make_policy(self.config, task).to(self.device)
 
     def iterate(self) -> dict[str, float]:
         """One iteration; returns its metrics. Raises TrainingDiverged when no gradient step was finite."""
@@ -171,10 +163,6 @@ class ImitateTrainer(Algorithm):
         label, self._teacher_state = self._teacher.label(self._worlds.sensors, self._worlds.truth, self._teacher_state)
         return label.clamp(-1.0, 1.0)
 
-    def _restarted_teacher(self) -> State:
-        n = self.config.num_worlds
-        return State({}) if self._teacher is None else self._teacher.initial_state(n, self.device)
-
     def _rows(self) -> dict[str, Tensor]:
         steps, worlds = self.replay.draw(self.config.batch, self._random)
         rows = {**self.replay.read(steps, worlds), "finite": self.replay.finite(steps, worlds).float()}
@@ -182,28 +170,14 @@ class ImitateTrainer(Algorithm):
 
     # ---- checkpoints ------------------------------------------------------------------------------------------------
 
-    def enter(self, run_dir: Path) -> None:
-        self._blocks.keep_failures(run_dir)
-        self.replay.open(run_dir)
-
     def state_dict(self) -> dict[str, Any]:
         return {
-            "iteration": self.iteration,
-            "steps": self.steps,
-            "graph": self.graph.state_dict(),
+            **super().state_dict(),
             "optimizer": self._descent.optimizer.state_dict(),
             "blocks": self._worlds.snapshot({"teacher": self._teacher_state}),
-            "replay": self.replay.state(),
-            "random": self._random.get_state(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.iteration, self.steps = state["iteration"], state["steps"]
-        self.graph.load_state_dict(state["graph"])
+        super().load_state_dict(state)
         self._descent.optimizer.load_state_dict(state["optimizer"])
         self._teacher_state = State(self._worlds.restore(state["blocks"], ("teacher",))["teacher"])
-        self.replay.restore(state["replay"])
-        self._random.set_state(state["random"])
-
-    def saved(self) -> None:
-        self.replay.saved()

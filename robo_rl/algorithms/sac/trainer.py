@@ -13,7 +13,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,34 +21,29 @@ from torch import Tensor, nn
 from policies.graph.policy_graph import PolicyGraph
 from policies.networks.normalizer import RunningNormalizer
 from policies.signals import Sensors, State, Truth
-from robo_rl.algorithms.acting import ActingWorlds
-from robo_rl.algorithms.blocks import WorldBlocks
 from robo_rl.algorithms.descent import Descent, flatten
-from robo_rl.algorithms.registry import Algorithm, TrainingDiverged
-from robo_rl.algorithms.replay import Replay
+from robo_rl.algorithms.registry import TrainingDiverged
+from robo_rl.algorithms.replay_trainer import ReplayTrainer
 from robo_rl.algorithms.sac.config import SacConfig as SacConfig
 from robo_rl.algorithms.sac.networks import Critics, SacActor
 from robo_rl.algorithms.sac.networks import make_policy as make_policy
-from robo_rl.training import parallel
 from sim.task import Task
 
 Rows = dict[str, Tensor]
 """Rows of the replay by column, and what followed them."""
 
 
-class SacTrainer(Algorithm):
+class SacTrainer(ReplayTrainer):
     """SAC on one task. Bit-reproducible from (config, task, seed) on one CPU, also after a resume."""
 
     def __init__(self, config: SacConfig, task: Task, seed: int, device: str = "cpu") -> None:
-        self.config, self.device = config, torch.device(device)
-        self.total_iterations = config.iterations
-        self._processes = parallel.current()
-        self._blocks = WorldBlocks(task, config.num_worlds, 1, seed, device, config.randomized, self._processes)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self._actor = SacActor(config, task).to(device)
-            inputs = task.critic_dim + task.action.dim
-            self.critics = Critics(inputs, config.critic_hidden, config.critics, config.layer_norm).to(device)
+        self.config = config
+        d, k = task.observation_dim, task.critic_dim
+        widths = {
+            "observation": d, "critic_observation": k, "action": task.action.dim, "reward": 1, "terminated": 1,
+            "truncated": 1, "next_observation": d, "next_critic_observation": k,
+        }  # fmt: skip
+        super().__init__(config, task, seed, device, widths)
         self._critic_normalizer = RunningNormalizer(task.critic_dim).to(device)
         self._targets = copy.deepcopy(self.critics)
         self._target_weights = flatten(list(self._targets.parameters()))
@@ -57,14 +51,13 @@ class SacTrainer(Algorithm):
         self._critic_descent: Descent[Rows] = Descent(self.critics.parameters(), config.critic_rate, self._processes)
         trained = [*self._actor.parameters(), self.log_temperature]
         self._actor_descent: Descent[Rows] = Descent(trained, config.actor_rate, self._processes)
-        self._random = torch.Generator().manual_seed(seed)
-        self._worlds = ActingWorlds(self._blocks, self._blocks.reset(), self.graph)
-        d, k = task.observation_dim, task.critic_dim
-        widths = {
-            "observation": d, "critic_observation": k, "action": task.action.dim, "reward": 1, "terminated": 1,
-            "truncated": 1, "next_observation": d, "next_critic_observation": k,
-        }  # fmt: skip
-        self.replay = Replay(config.num_worlds, config.capacity, widths)
+
+    def build(self, task: Task) -> PolicyGraph:
+        c = self.config
+        self._actor = SacActor(c, task).to(self.device)
+        inputs = task.critic_dim + task.action.dim
+        self.critics = Critics(inputs, c.critic_hidden, c.critics, c.layer_norm).to(self.device)
+        return self._actor.graph
 
     def iterate(self) -> dict[str, float]:
         """One iteration of SAC; returns its metrics. Raises TrainingDiverged when no gradient step was finite."""
@@ -184,20 +177,9 @@ class SacTrainer(Algorithm):
 
     # ---- checkpoints ------------------------------------------------------------------------------------------------
 
-    @property
-    def graph(self) -> PolicyGraph:
-        """The policy that is trained."""
-        return self._actor.graph
-
-    def enter(self, run_dir: Path) -> None:
-        self._blocks.keep_failures(run_dir)
-        self.replay.open(run_dir)
-
     def state_dict(self) -> dict[str, Any]:
         return {
-            "iteration": self.iteration,
-            "steps": self.steps,
-            "graph": self.graph.state_dict(),
+            **super().state_dict(),
             "spread": self._actor.spread.state_dict(),
             "critics": self.critics.state_dict(),
             "targets": self._targets.state_dict(),
@@ -205,13 +187,10 @@ class SacTrainer(Algorithm):
             "log_temperature": self.log_temperature.detach().clone(),
             "optimizers": [descent.optimizer.state_dict() for descent in (self._actor_descent, self._critic_descent)],
             "blocks": self._worlds.snapshot(),
-            "replay": self.replay.state(),
-            "random": self._random.get_state(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.iteration, self.steps = state["iteration"], state["steps"]
-        self.graph.load_state_dict(state["graph"])
+        super().load_state_dict(state)
         self._actor.spread.load_state_dict(state["spread"])
         self.critics.load_state_dict(state["critics"])
         self._targets.load_state_dict(state["targets"])
@@ -221,8 +200,3 @@ class SacTrainer(Algorithm):
         for descent, saved in zip((self._actor_descent, self._critic_descent), state["optimizers"], strict=True):
             descent.optimizer.load_state_dict(saved)
         self._worlds.restore(state["blocks"])
-        self.replay.restore(state["replay"])
-        self._random.set_state(state["random"])
-
-    def saved(self) -> None:
-        self.replay.saved()
