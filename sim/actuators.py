@@ -48,7 +48,7 @@ class Actuator:
         # Commands of the last periods [H, N, dim], newest last.
         self._past = rest.repeat(1 + -(-model.delay // substeps), num_worlds, 1)
         late = torch.arange(model.delay + 1)[:, None] - torch.arange(substeps)
-        # A command given `late` substeps ago was given so many whole periods ago, rounded up.
+        # A command of `late` substeps ago is this many periods old, rounded up.
         age = (late + substeps - 1).div(substeps, rounding_mode="floor").clamp_min(0)
         # For each delay, which of the H N rows of the past arrive in each substep at world 0 [delay + 1, substeps].
         self._rows = ((len(self._past) - 1 - age) * num_worlds).to(rest.device)

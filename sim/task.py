@@ -67,7 +67,7 @@ class Environment(Protocol):
 
 
 class World(Protocol):
-    """What makes the environments of a task, from its terms and what else the family's worlds are made of.
+    """Makes the environments of a task, from its terms and the family's own settings.
 
     Raises UserError when no such world can be made, for an unknown robot too. See `Task.substeps` and `Variation`.
     """
@@ -110,11 +110,11 @@ class Task:
     A task is data: `changed` makes another task with other terms, and `settings` lists every weight and parameter as
     plain nested data, {"rewards": {"track_yaw": {"weight": 0.75, "width": 0.25}}, "terminations": {"fall": {...}},
     ...}, from which `with_settings` makes a task again. The command line's flags (`--rewards.track_yaw 1.5`,
-    `--rewards.track_yaw.width 0.3`) and a run's `config.yaml` are made of the two.
+    `--rewards.track_yaw.width 0.3`) and a run's `config.yaml` use the two.
 
     `kind` names the mission that a deployed policy of this task runs, such as "flight" or "velocity": the bundle
-    carries it, and the robot's side has an entry for each. `joints` is what a robot with position-controlled joints
-    says of them; None for a robot without.
+    carries it, and the robot's side has an entry for each. `joints` is for a robot with position-controlled joints;
+    None for a robot without.
     """
 
     name: str
@@ -123,48 +123,47 @@ class Task:
     sensors: tuple[SensorSpec, ...]
     commands: tuple[CommandSpec, ...]
     observation: Mapping[str, ObservationTerm]
-    """What the policy sees, side by side in this order."""
+    """Observation terms, joined in this order."""
     action: ActionTerm
     period: float
     episode_steps: int
     safety: SafetyEnvelope
     world: World
-    """What makes the task's environments; call `make_environment`."""
+    """Makes the task's environments; call `make_environment`."""
     rewards: Mapping[str, Reward] = field(default_factory=dict)
-    """What is learned from: the reward is the weighted sum of these terms."""
+    """Reward terms: the reward is their weighted sum."""
     terminations: Mapping[str, Termination] = field(default_factory=dict)
-    """What ends an episode before its time."""
+    """Termination terms: what ends an episode before its time limit."""
     privileged: Mapping[str, Privileged] = field(default_factory=dict)
-    """What a critic sees, side by side in this order."""
+    """Terms of the critic's observation, joined in this order."""
     events: Mapping[str, Event] = field(default_factory=dict)
-    """What is drawn at random: where episodes start, what differs between worlds, disturbances."""
+    """Random draws: starts, randomized parameters, disturbances."""
     command_terms: Mapping[str, Command] = field(default_factory=dict)
-    """What policies are commanded; `sensors` always holds the sensor of each."""
+    """Command terms; `sensors` always holds the sensor of each."""
     curriculum: Mapping[str, Curriculum] = field(default_factory=dict)
-    """What makes the task harder while it is learned."""
+    """Curriculum terms, which make the task harder during training."""
     evaluated: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of worlds that are not randomized, whatever the task's own are: evaluations stay comparable."""
+    """Settings of worlds that are not randomized; they replace the task's own, so that evaluations stay comparable."""
     sensor_models: Mapping[str, SensorModel] = field(default_factory=dict)
-    """Noise, bias and age of the sensors, by the sensor's name; those without a model are exact."""
+    """Noise, bias and age of the sensors, by name; sensors without a model are exact."""
     joints: JointSpec | None = None
     robot: Robot | None = None
     """The robot of the task, which `robo-rl robot` can simulate in real time; None for one known by its parameters."""
     guide: Callable[[Tensor], Tensor] | None = None
     """A scripted controller that learning may start from: observations [N, D] to normalised actions [N, A]."""
     teacher: Callable[[str], Teacher] | None = None
-    """What makes, for a device, a controller that reads the truth: learning may imitate it."""
+    """Makes, for a device, a controller that reads the truth; learning may imitate it."""
     evaluate_randomized: bool = False
     """Whether evaluations, too, draw the dynamics anew each episode."""
     mirror: SignalMirror | None = None
-    """How the robot's signals look in a mirror (sim.legged.mirror.legged_mirror); None for a robot without equal
-    sides."""
+    """The mirror of the robot's signals (sim.legged.mirror.legged_mirror); None for a robot without equal sides."""
     any_rate: bool = False
     """Whether the task's physics can be stepped several times a control period."""
     substeps: int = 1
     """Steps of the environment in a control period; see `stepped`."""
     backends: tuple[str, ...] = ()
-    """The physics backends (see sim.physics.backends) that the task's world can be made in, the default first; none for
-    a world that has no choice."""
+    """The physics backends (see sim.physics.backends) that the task's world can be made in, the default first; empty
+    for a world with a single one."""
     evaluation: str = "flying"
     """How a policy is evaluated: a name in robo_rl.evaluation.registry."""
     recommended: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -247,7 +246,7 @@ class Task:
         return replace(self, **changes)
 
     def adjustable(self) -> dict[str, dict[str, Adjustable]]:
-        """What has settings: group, term's name, term."""
+        """The terms that have settings: group, term's name, term."""
         found: dict[str, dict[str, Adjustable]] = {
             group: dict(getattr(self, name)) for group, name in GROUPS.items() if group != "observation"
         }

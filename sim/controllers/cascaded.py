@@ -22,7 +22,7 @@ from sim.robots.rotors import GRAVITY, RotorParameters
 @dataclass(frozen=True)
 class CascadeGains:
     """`position` 1/s^2, `velocity` 1/s; `attitude` 1/s^2, `rate` 1/s for roll and pitch; `yaw`, `yaw_rate` likewise;
-    `lead` s: the time constant that the rotor lag is replaced with; `max_acceleration` m/s^2 asked of feedback.
+    `lead` s: the time constant that replaces the rotor lag; `max_acceleration` m/s^2 asked of feedback.
     """
 
     position: float = 8.41
@@ -46,8 +46,8 @@ class Mixer:
     def thrusts(self, total: Tensor, torque: Tensor, k_m: Tensor, limit: Tensor) -> Tensor:
         """Rotor thrusts [N, 4] in N, within 0..limit [N, 1], for total thrust [N], torque [N, 3] and k_m [N, 1].
 
-        The geometry is a symmetric cross, so its inverse is its transpose scaled. Torque goes before thrust: rotors
-        that would have to pull are lifted to zero together with the others.
+        The geometry is a symmetric cross, so its inverse is its transpose scaled. Torque takes precedence over thrust:
+        if a rotor would have to pull, all thrusts are raised until that one is zero.
         """
         arm = self._x.abs()[0]
         parts = (
@@ -87,7 +87,8 @@ class Cascade:
         self._up = torch.tensor([0.0, 0.0, GRAVITY], device=device)
 
     def acceleration(self, position_error: Tensor, velocity_error: Tensor, extra: Tensor) -> Tensor:
-        """Wanted acceleration [N, 3] m/s^2, gravity made up for; `extra` [N, 3] joins the feedback before its limit."""
+        """Wanted acceleration [N, 3] m/s^2, gravity compensated; `extra` [N, 3] is added to the feedback before its
+        limit."""
         g = self.gains
         feedback = extra - g.position * position_error - g.velocity * velocity_error
         limited = feedback * (g.max_acceleration / feedback.norm(dim=-1, keepdim=True).clamp_min(g.max_acceleration))
@@ -100,7 +101,7 @@ class Cascade:
         """Rotor speed commands [N, 4] rad/s that turn the vehicle to `acceleration` [N, 3].
 
         `speed` [N, 4] rad/s are the rotors' speeds now, `torque` [N, 3] N m a disturbance to cancel, `dynamics` the
-        parameter rows [N, 11] that the controller believes in.
+        parameter rows [N, 11] that the controller assumes.
         """
         g, d = self.gains, dynamics
         mass, inertia = d[:, 0:1], d[:, 1:4]

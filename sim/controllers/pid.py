@@ -1,7 +1,7 @@
 """A cascaded PID on a quadrotor's own sensors: the baseline that a learned controller has to beat.
 
-It adds to the cascade what it needs without privileged knowledge: an integral of the position error against constant
-disturbances, and an estimate of the rotor speeds from its own commands. It believes in the nominal vehicle.
+It adds to the cascade what replaces privileged knowledge: an integral of the position error against constant
+disturbances, and an estimate of the rotor speeds from its own commands. It assumes the nominal vehicle.
 """
 
 from __future__ import annotations

@@ -24,20 +24,20 @@ class Teacher(ABC):
     action: ActionTerm
 
     def initial_state(self, batch: int, device: str = "cpu") -> State:
-        """What the teacher remembers after a restart, for `batch` robots; nothing unless it says so."""
+        """The teacher's state after a restart, for `batch` robots; empty by default."""
         return State({})
 
     def reset_where(self, state: State, mask: Tensor) -> State:
-        """`state` with the rows of the robots that restarted, where `mask` [N] is true, as after a restart."""
+        """`state` with the rows where `mask` [N] is true set to those after a restart."""
         fresh = self.initial_state(len(mask), str(mask.device)) if state else state
         return State({name: torch.where(mask[:, None], fresh[name], value) for name, value in state.items()})
 
     @abstractmethod
     def label(self, sensors: Sensors, truth: Truth, state: State) -> tuple[Tensor, State]:
-        """The normalised action [N, A] that it would take, and what it remembers next."""
+        """The normalised action [N, A] that it would take, and its next state."""
 
     def step(self, sensors: Sensors, truth: Truth, state: State) -> tuple[Commands, State]:
-        """Its commands for one control period, and what it remembers next."""
+        """Its commands for one control period, and its next state."""
         action, following = self.label(sensors, truth, state)
         return self.action(self.action.bound(action), sensors), following
 

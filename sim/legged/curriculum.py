@@ -14,7 +14,7 @@ from sim.terms.view import View
 
 
 class CommandRange(CurriculumTerm):
-    """Commanded speeds start at the share `start` of the whole ones. Once as many episodes as there are worlds have
+    """Commanded speeds start at the share `start` of the full ones. Once as many episodes as there are worlds have
     ended, they grow by `growth` if the mean of track_velocity over these episodes, with `width`, was above `promotion`.
     """
 
@@ -33,7 +33,7 @@ class CommandRange(CurriculumTerm):
         self._commands.range = start
         self._steps = torch.zeros(n, device=device)
         self._tracked = torch.zeros(n, device=device)
-        # Episodes that have ended since the range was last looked at, and the sum of their means.
+        # Episodes that have ended since the range was last checked, and the sum of their means.
         self._ended, self._sum = 0, 0.0
 
     def step(self, view: View) -> None:

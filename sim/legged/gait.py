@@ -8,7 +8,7 @@ from fractions import Fraction
 import torch
 
 _LONGEST = 5000
-"""Steps at most until the table repeats; frequencies are rounded to what that allows."""
+"""Most steps until the table repeats; frequencies are rounded to fit."""
 
 
 class Gait:
@@ -26,7 +26,7 @@ class Gait:
         phase = torch.remainder(turn[:, None] + torch.tensor(phases, dtype=torch.float64) + 1e-9, 1.0)
         swing = ((phase - duty) / (1.0 - duty)).clamp(0.0, 1.0)
         self.table = torch.cat((clock, phase < duty, torch.sin(math.pi * swing)), -1).float()
-        """What the clock asks for in each step since the restart, then over again: [length, 2 + 2 F].
+        """The clock's values in each step since the restart, repeated after `length` steps: [length, 2 + 2 F].
 
         First (sin, cos) of the phase; then 1 for each foot that should be on the ground, 0 for the others; then how
         high each foot should be as a share of the height in mid-swing: half a sine while in the air.

@@ -111,7 +111,7 @@ class ObservedGuide:
 
     @cached_property
     def _guide(self) -> GaitGuide:
-        # The model is compiled when it is first asked for: not whenever tasks are listed.
+        # The model is compiled at its first use, because listing the tasks must not wait for it.
         robot, settings, own = self._made_of
         return GaitGuide(robot, build_model(robot), settings, own)
 

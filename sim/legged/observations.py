@@ -1,4 +1,4 @@
-"""What walking robots measure and are commanded by, what their policies see of it, and how it looks in a mirror."""
+"""The sensors, commands and observations of walking robots, and their mirror images."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ from sim.sensors import SensorModel
 
 PERIOD = 0.02
 HISTORY = 4
-"""Steps of joints, rates and gravity that the policy remembers, beside the current one."""
+"""Past steps of joints, rates and gravity that the policy observes, besides the current one."""
 
 
 def sensors(robot: Robot, scan: ScanSettings | None = None) -> tuple[SensorSpec, ...]:
-    """What a legged robot measures of itself, and with a `scan` the heights of the ground around it.
-
-    The sensors that commands are read by are their terms'.
+    """The sensors of a legged robot and, with a `scan`, the heights of the ground around it. Command terms add their
+    own.
     """
     n = len(robot.joints)
     low = tuple(value - 0.2 for value in robot.joint_low)
@@ -84,8 +83,8 @@ def action(robot: Robot) -> PoseCommand:
 
 
 def mirror(robot: Robot, scan: ScanSettings | None = None) -> SignalMirror:
-    """How the robot's signals look in a mirror. The clock of a gait with legs in turns is half a stride off in it; the
-    scan's left and right change places."""
+    """How the robot's signals look in a mirror. For a gait with alternating legs the mirrored clock is half a stride
+    ahead; the scan's left and right are swapped."""
     clock = SignedPermutation((0, 1), (-1.0, -1.0))
     flat = legged_mirror(
         robot,
@@ -107,7 +106,7 @@ def mirror(robot: Robot, scan: ScanSettings | None = None) -> SignalMirror:
 
 
 def sensor_models(scan: ScanSettings | None = None) -> dict[str, SensorModel]:
-    """The noise, bias and age of each sensor; ages of up to 0.01 s are half a control period."""
+    """The noise, bias and age of each sensor; an age of 0.01 s is half a control period."""
     age = 0.01 / PERIOD
     models: tuple[SensorModel, ...] = (
         SensorModel("orientation", 0.01, 0.01, rotation=True, lag=age),

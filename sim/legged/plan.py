@@ -1,7 +1,8 @@
-"""What is drawn of walking robots at their restarts and which model parameters it changes, all in one draw.
+"""The random parameters of walking robots, drawn at their restarts in one draw, and the model fields that they change.
 
-Always from stored nominal values, so that nothing accumulates. With a few worlds that restart, the number of operations
-is what costs: so events say once, on a `Plan`, what is drawn and where it goes, and it is drawn and written together.
+Always from stored nominal values, so that nothing accumulates. When few worlds restart, the time depends on the number
+of operations. So events state once, on a `Plan`, what is drawn and which field it changes, and everything is drawn and
+written together.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ _DEPTH = 2
 
 
 class Plan:
-    """What is drawn of each world, side by side, and where it goes. Draws are uniform, numbers of columns [k].
+    """The numbers drawn for each world, side by side, and the fields that they change. Draws are uniform, numbers of
+    columns [k].
 
     `scale` is the environment's `imperfections`, by which every half range is multiplied.
     """
@@ -50,7 +52,7 @@ class Plan:
         self.multiplied: dict[str, list[Tensor]] = {}
         """For each field, up to `_DEPTH` tensors of its shape: the column that multiplies each entry, or -1."""
         self.added: list[tuple[str, int, Tensor]] = []
-        # Columns of the delay, the zero errors and the chance of another body, if any are drawn.
+        # Columns of the delay, the zero errors and the probability of another body, if they are drawn.
         self.delay = self.zero = self.renewal = torch.empty(0, dtype=torch.int64)
         self.longest = 0
         self.share = 1.0
@@ -137,7 +139,7 @@ class Randomization:
         fresh = ~self._has_body.index_select(0, ids)
         fresh |= (drawn.index_select(1, plan.renewal) < plan.share).any(1) if len(plan.renewal) else True
         observed = u.index_select(1, self._observed).float() * self._known
-        # A body that stays keeps its mass.
+        # A world that keeps its body keeps its mass, too.
         new = fresh[:, None] | self._not_mass
         self.parameters.index_copy_(0, ids, torch.where(new, observed, self.parameters.index_select(0, ids)))
         if len(plan.delay):

@@ -28,11 +28,11 @@ def walking_privileged(robot: Robot) -> dict[str, Privileged]:
 
 
 class PrivilegedRows:
-    """`constant` is what `sim.legged.kernels.RowInputs` holds of a robot and its gait for good."""
+    """`constant` holds the fields of `sim.legged.kernels.RowInputs` that a robot and its gait fix."""
 
     def __init__(self, robot: Robot, constant: Mapping[str, Any], num_worlds: int, device: str) -> None:
         self.terms = walking_privileged(robot)
-        """The terms that a row holds, in their order."""
+        """The terms that a row holds, in order."""
         self._widths = [term.dim for term in self.terms.values()]
         self._constant = constant
         self._count = num_worlds
@@ -65,6 +65,6 @@ class PrivilegedRows:
         return dict(zip(self.terms, rows.split(self._widths, -1), strict=True))
 
     def further(self, terms: Mapping[str, Privileged]) -> dict[str, Privileged] | None:
-        """What of the `terms` comes after those that a row holds; None when they don't begin with these."""
+        """The `terms` after those that a row holds; None when they don't begin with these."""
         own = len(self.terms)
         return dict(list(terms.items())[own:]) if list(terms.items())[:own] == list(self.terms.items()) else None

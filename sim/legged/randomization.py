@@ -1,4 +1,4 @@
-"""What differs between walking robots of one kind and from the model: the events of a walking task.
+"""How walking robots differ from each other and from the model: the events of a walking task.
 
 Most are noted on a plan once (see `sim.legged.plan`); ranges are half-widths around the nominal value, and a world's
 `imperfections` scale them.

@@ -124,7 +124,7 @@ def clearance(view: View, *, height: Positive = 0.09) -> Tensor:
 
 def swing(view: View, *, height: Positive = 0.09) -> Tensor:
     """Sum over feet of (height above the ground - the clock's)^2, m^2: half a sine up to `height` in each swing, the
-    ground otherwise. Unlike `clearance` it asks a robot that stands to step."""
+    ground otherwise. Unlike `clearance` it makes a standing robot step."""
     rest = view["foot_rest_height"]
     wanted = rest + view["gait_swing"] * (height - rest) * ~_stands(view)[:, None]
     return (view["foot_height"] - wanted).square().sum(-1)
@@ -143,7 +143,7 @@ def fall(view: View) -> Tensor:
 
 
 def walking_rewards(robot: Robot, clearance_height: float = 0.09) -> dict[str, Reward]:
-    """The terms of every walking task with weights to start from; many are 0, to be set where a robot needs them.
+    """The terms of every walking task with weights to start from; many are 0, for robots that need them.
 
     `clearance_height` m is that of a foot's centre in mid-swing.
     """

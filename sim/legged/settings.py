@@ -1,4 +1,4 @@
-"""What a walking world is made of, beside its robot and its terms."""
+"""The settings of a walking world, besides its robot and its terms."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from sim.physics.world import Solver
 
 @dataclass(frozen=True)
 class LeggedSettings:
-    """A whole walking world. `gait` is the phase of each foot in turns; a foot is down while its phase is below
-    `duty`."""
+    """A walking world. `gait` is the phase of each foot in turns; a foot is down while its phase is below `duty`."""
 
     gait: tuple[float, ...]
     frequency: float = 2.5

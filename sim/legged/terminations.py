@@ -1,4 +1,4 @@
-"""What ends a walking episode before its time: functions of a view (see `sim.legged.rewards`), [N] bool."""
+"""Terminations of a walking episode: functions of a view (see `sim.legged.rewards`), [N] bool."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def fall(
     view: View, *, tilt: Annotated[float, Limits(above=0.0, below=math.pi)] = 1.2, height: NonNegative = 0.1
 ) -> Tensor:
     """Robots tilted by more than `tilt` rad, or whose base is lower than `height` m above the ground."""
-    # What is not finite compares as false.
+    # A comparison with NaN is false.
     upright = view["gravity"][:, 2] <= -math.cos(tilt)
     return ~(upright & (view["base_height"][:, 0] >= height))
 

@@ -66,7 +66,7 @@ class LeggedWorld:
             )
 
     def _actuators(self, task: Task, physics: JointedPhysics, scale: float) -> ActuatorModels:
-        """The motors' imperfections, `scale` times what the task says; each world's own are drawn at its restarts."""
+        """The motors' imperfections, `scale` times the task's; each world draws its own at its restarts."""
         event = task.events.get("delay")
         delay = 0 if event is None else longest_delay(event.parameters["longest"], scale, physics.dt)
         models = (ActuatorModel(TARGET, delay=delay),) if scale > 0.0 else ()

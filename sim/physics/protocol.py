@@ -76,8 +76,8 @@ class ModelFields(Protocol):
     """Model parameters that may differ between worlds, by MuJoCo's names."""
 
     def nominal(self, field: str) -> Tensor:
-        """The model's own values [...], whatever has been written since; not to be written. UserError for a field that
-        the model does not have."""
+        """The model's own values [...], as before any write; read-only. UserError for a field that the model does not
+        have."""
         ...
 
     def expand(self, field: str) -> Tensor:
@@ -93,7 +93,7 @@ class JointedPhysics(Physics, Protocol):
     """Robots with joints and contacts, built from one MuJoCo model and in its coordinates."""
 
     values: Tensor
-    """As `Physics` says; may be replaced, by what a scenario knows better, and is never written into."""
+    """As in `Physics`; a scenario may replace it with better values, and never writes into it."""
 
     @property
     def model(self) -> mujoco.MjModel:

@@ -16,7 +16,7 @@ CONES = ("pyramidal", "elliptic")
 
 @dataclass(frozen=True)
 class Solver:
-    """How the equations of motion are solved; it belongs to a task's world, and what a robot's MJCF says is not used.
+    """How the equations of motion are solved. It belongs to a task's world; the options in a robot's MJCF are not used.
 
     The defaults suit robots on feet: `implicitfast` treats the damping of motors implicitly, and a few Newton steps
     suffice for feet on the ground.
@@ -28,16 +28,16 @@ class Solver:
     cone: Literal["pyramidal", "elliptic"] = "pyramidal"
     """Shape of the friction cones."""
     iterations: int = 10
-    """Steps of the constraint solver at most."""
+    """Most steps of the constraint solver."""
     line_search: int = 20
-    """Steps of its line search at most."""
+    """Most steps of its line search."""
     impratio: float = 1.0
-    """Stiffness of friction over that of normal forces: the larger, the less contacts creep."""
+    """Ratio of the stiffness of friction to that of normal forces; with a larger one contacts creep less."""
     contact: tuple[float, float] | None = None
     """Time constant in s and damping ratio of all contacts; None for those of each geom."""
     islands: bool = False
-    """Whether to solve groups of bodies that do not touch each other one by one. A robot is one group, so that looking
-    for more takes 8 % of a step and changes no bit."""
+    """Whether to solve groups of bodies that do not touch each other one by one. A robot is one group: searching for
+    more takes 8 % of a step and does not change the result."""
 
     def __post_init__(self) -> None:
         for name in ("timestep", "impratio"):
@@ -50,7 +50,7 @@ class Solver:
 
 @dataclass(frozen=True)
 class WorldSpec:
-    """A robot on `terrain`, or on a plane where it is None; a step of it is a control period of `period` s.
+    """A robot on `terrain`, or on a plane if that is None; a step is a control period of `period` s.
 
     Raises UserError when the solver's timestep does not divide the control period.
     """

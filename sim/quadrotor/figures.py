@@ -66,7 +66,7 @@ class Targets(CommandTerm):
         self._refresh()
 
     def advance(self, view: View | None, generator: torch.Generator | None) -> None:
-        """One control period on."""
+        """Advance by one control period."""
         self._phase = self._phase + self._rate() * self._period
         self._time = self._time + self._period
         self._refresh()

@@ -43,7 +43,7 @@ class QuadrotorScenario:
         num_worlds, device, period = physics.num_worlds, physics.device, task.period
         self.physics = physics
         self.scale = imperfections
-        """What multiplies the ranges of all that is drawn."""
+        """Factor on the ranges of all random draws."""
         self._hover = torch.full((1, 1), 2.0 * robot.hover_fraction - 1.0, device=device)
         compiled = CompiledRewards(
             task.rewards, kernels.COUNTERPARTS, kernels.StepInputs, {"hover": float(self._hover)}, num_worlds, period,
@@ -54,7 +54,7 @@ class QuadrotorScenario:
         self._targets = targets[0] if targets else None
         self._plain_commands = self.terms.commands_but(Targets)
         self.starts = StartPool(physics.parameters[:1].clone(), num_worlds, self._draw_starts)
-        # Where the worlds that restart begin; other rows are left from earlier.
+        # Where the worlds that restart begin; other rows are out of date.
         self._rows = torch.zeros_like(self.physics.state)
         self._keep_constants()
         self._sensors = tuple(spec.name for spec in task.sensors)
@@ -90,7 +90,7 @@ class QuadrotorScenario:
         self._keep_constants()
 
     def _draw_starts(self, ids: Tensor, generator: torch.Generator) -> None:
-        """Let events write the rows `ids` of the starts that are drawn ahead."""
+        """Let events write the rows `ids` of the starts drawn in advance."""
         self.terms.begin_events(self, ids, generator)
 
     def _start(self, ids: Tensor) -> None:
@@ -99,7 +99,7 @@ class QuadrotorScenario:
         self.physics.write(mask_of(ids, self.num_worlds), qpos, qvel, rotor_speed)
 
     def _keep_constants(self) -> None:
-        """Copy what holds for a whole episode, so that a Truth taken now outlives the next restart."""
+        """Copy what is constant in an episode, so that a Truth stays valid after the next restart."""
         wrench = self.physics.wrench.clone()
         self._constants = {
             "force": wrench[:, 0:3],

@@ -26,13 +26,13 @@ class StartPool:
     """Starts drawn ahead, as rows (see sim.physics.rotor.kernels) that start and restart events write: `state` [A, 17]
     relative to the target, `wrench` [A, 6] N and Nm, `parameters` [A, 11].
 
-    An event is called for the rows `ids` of the A that are drawn at once, with `scenario.starts` this pool. Before it
-    the rows are the nominal vehicle at rest on the target; `uniform` [A, 11] in 0..1 and `normal` [A, 9] are numbers
-    that have been drawn for them.
+    An event is called for the rows `ids` of the A that are drawn at once; `scenario.starts` is then this pool. Before
+    it, the rows hold the nominal vehicle at rest at the target; `uniform` [A, 11] in 0..1 and `normal` [A, 9] are
+    numbers that have been drawn for them.
     """
 
     def __init__(self, nominal: Tensor, num_worlds: int, draw: Callable[[Tensor, torch.Generator], None]) -> None:
-        """`nominal` is the parameter row [1, 11] of the vehicle; `draw` lets the events happen in rows `ids`."""
+        """`nominal` is the parameter row [1, 11] of the vehicle; `draw` calls the events for the rows `ids`."""
         self._nominal = nominal
         self._draw_events = draw
         self._ahead = max(_FEWEST_AHEAD, num_worlds // 4)

@@ -1,4 +1,4 @@
-"""What ends a flight before its time: functions of a view (see `sim.quadrotor.rewards`), [N] bool."""
+"""Terminations of a flight: functions of a view (see `sim.quadrotor.rewards`), [N] bool."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an MJCF itself says of a legged robot: joints, limits, motors, feet, poses and which side mirrors which."""
+"""Derives a legged robot's joints, limits, motors, feet, poses and mirror symmetry from its MJCF."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SAME_LEVEL = 0.03
 
 @dataclass(frozen=True)
 class Motor:
-    """What the MJCF's actuator of a joint says; None where it does not."""
+    """Values of the MJCF's actuator of a joint; None where it has none."""
 
     stiffness: float | None = None
     damping: float | None = None
@@ -104,7 +104,7 @@ def lowest_point(model: mujoco.MjModel, data: mujoco.MjData, geom: int) -> float
 
 
 def find_feet(model: mujoco.MjModel, data: mujoco.MjData) -> list[int]:
-    """The lowest touching geom of each body at the end of a chain, where that is as low as the robot gets."""
+    """The lowest touching geom of each body at the end of a chain, where that is the robot's lowest point."""
     parents = {int(p) for p in model.body_parentid[1:]}
     lowest: dict[int, tuple[float, int]] = {}
     for geom in range(model.ngeom):
@@ -120,7 +120,7 @@ def find_feet(model: mujoco.MjModel, data: mujoco.MjData) -> list[int]:
 
 
 def find_mirror(model: mujoco.MjModel, joints: Sequence[str], feet: Sequence[int], base: str, what: str) -> Mirror:
-    """Which joint and foot is whose image in the base's x-z plane, by place and axis with all joints at 0.
+    """The mirror image of each joint and foot in the base's x-z plane, by place and axis with all joints at 0.
 
     A turn by q about an axis a looks in the mirror like one by q about (-a_x, a_y, -a_z); whether the joint there
     turns about that axis or its opposite is the sign.

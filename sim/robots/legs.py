@@ -102,7 +102,7 @@ class Legs(Part):
 
 
 def joint_spec(robot: Robot) -> JointSpec:
-    """What a bundle says of a legged robot's joints."""
+    """The joints' specification in a legged robot's bundle."""
     legs = robot.part(Legs)
     motors = MotorSpec(robot.stiffness, robot.damping, robot.torque_limit)
     return JointSpec(robot.joints, robot.joint_low, robot.joint_high, motors, legs.stance, legs.lying)

@@ -51,10 +51,11 @@ class _Text:
 
 
 def load_robot(mjcf: str = "", spec: str = "") -> OwnRobot:
-    """The robot of an MJCF file, or of menagerie:NAME, and of a YAML spec; either may be left out if the other does.
+    """The robot of an MJCF file, or of menagerie:NAME, and of a YAML spec; either may be omitted if the other is
+    sufficient.
 
     Raises UserError, one line, for files that can't be read, malformed MJCF or YAML, names the MJCF does not have, and
-    for what neither of them says.
+    values that neither file gives.
     """
     given = _read_spec(Path(spec)) if spec else {}
     source = mjcf or _beside(spec, given)

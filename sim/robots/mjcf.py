@@ -69,7 +69,7 @@ def body(name: str, position: Vector, parts: Sequence[str]) -> str:
 
 
 def paint(red: float, green: float, blue: float, collides: bool = True) -> str:
-    """A geom's colour; one that does not collide is for the eye alone, and no geom adds mass."""
+    """A geom's colour; one that does not collide is only visible, and no geom adds mass."""
     kind = 'contype="0" conaffinity="1" group="0"' if collides else 'contype="0" conaffinity="0" group="2"'
     return f'rgba="{red:g} {green:g} {blue:g} 1" mass="0" {kind}'
 

@@ -92,7 +92,7 @@ class Robot:
 
     name: str
     mjcf: Callable[[], str]
-    """The robot alone, as MJCF text: no floor, no light; built when it is asked for."""
+    """The robot alone, as MJCF text: no floor, no light; built at its first use."""
     base: str
     """The body that the robot is built on. Where it has a free joint, it has an IMU: at the site "imu", or in the
     body's own frame."""
@@ -111,9 +111,9 @@ class Robot:
     """Largest joint speeds in rad/s."""
     parts: tuple[Part, ...] = ()
     contacts: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = ()
-    """Pairs of groups of geoms that may touch each other. Besides, whatever touches in the MJCF touches the ground."""
+    """Pairs of groups of geoms that may touch each other. All geoms that touch in the MJCF touch the ground, too."""
     friction: tuple[tuple[str, float], ...] = ()
-    """Sliding friction of the geoms where it is not that of the ground: (geom, coefficient)."""
+    """Sliding friction of the geoms that differ from the ground: (geom, coefficient)."""
 
     def __post_init__(self) -> None:
         check_names(self, "joints", self.joints)

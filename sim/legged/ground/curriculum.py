@@ -63,7 +63,7 @@ class TerrainLevel(CurriculumTerm):
             sums[ids] = 0
 
     def finish(self) -> None:
-        """Spread the worlds evenly over all levels for good."""
+        """Spread the worlds evenly over all levels, and keep them there."""
         self._tiles.spread()
 
 

@@ -128,7 +128,8 @@ class TerrainScenario(LeggedScenario):
         return report
 
     def fix_level(self, level: int, kind: str = "") -> None:
-        """Put every world on one level, and one kind of ground if it is named, from its next episode on for good."""
+        """Put every world on one level, and on one kind of ground if it is named, from its next episode on, and keep it
+        there."""
         kinds = self.tiles.terrain.kinds
         if kind and kind not in kinds:
             raise UserError(f"there is no ground {kind!r} here; there is {', '.join(dict.fromkeys(kinds))}")

@@ -72,7 +72,7 @@ class TerrainGround:
     ) -> None:
         self.terrain = terrain
         self.rows, columns = len(terrain.origins), len(terrain.kinds)
-        """How many levels there are."""
+        """Number of levels."""
         self.columns = torch.arange(num_worlds, device=device) % columns
         """Column [N] of each world's tile, whose kind of ground it has."""
         self.spread()
@@ -103,14 +103,14 @@ class TerrainGround:
         self.levels = self.levels.index_copy(0, ids, self.next_levels[ids])
 
     def spread(self, levels: int = 0) -> None:
-        """Spread the worlds evenly over the first `levels` levels (0: all), from their next episodes on, and leave them
+        """Spread the worlds evenly over the first `levels` levels (0: all), from their next episodes on, and keep them
         there."""
         worlds = torch.arange(len(self.columns), device=self.columns.device)
         self.next_levels = (worlds // len(self.terrain.kinds)) % (levels or self.rows)
         self.fixed = True
 
     def fix(self, level: int) -> None:
-        """Put every world on `level` from its next episode on, and leave it there."""
+        """Put every world on `level` from its next episode on, and keep it there."""
         if not 0 <= level < self.rows:
             raise UserError(f"terrain level must be at least 0 and at most {self.rows - 1}, got {level}")
         self.next_levels = torch.full_like(self.next_levels, level)

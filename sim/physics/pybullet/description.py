@@ -1,8 +1,8 @@
 """The description of a compiled MjModel for Bullet: trees of links, each with its frame, joint, inertia and shapes.
 
 A link is a body as Bullet has it: one joint, its frame at the joint's anchor. A body with several joints becomes a
-chain of links, all but the last without mass; a shape that needs its own friction or whose contacts are asked for gets
-a massless link of its own, welded to its body's.
+chain of links, all but the last without mass; a shape with its own friction or with a contact sensor gets a massless
+link of its own, welded to its body's.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Tree:
-    """A base, link 0 of `links`, and what hangs on it: parents are indices in `links`, the base's is -1.
+    """A base, link 0 of `links`, and its descendants: parents are indices in `links`, the base's is -1.
 
     `free` is the address of the base's free joint, or -1 where the base is welded to the world.
     """

@@ -35,9 +35,8 @@ class PybulletPhysics:
     """N worlds of `model`; a step is `substeps` of `model.opt.timestep`, each as many of Bullet as `STEP` asks for; see
     `JointedPhysics`.
 
-    Worlds are all alike (`fields` is None), and the past of a world is more than its state, which Bullet keeps to
-    itself: there are no snapshots. Raises UserError for what Bullet does not support, ModuleNotFoundError
-    without pybullet.
+    All worlds are equal (`fields` is None). Bullet has hidden state, so there are no snapshots. Raises UserError for
+    what Bullet does not support, ModuleNotFoundError without pybullet.
     """
 
     fields = None
@@ -93,7 +92,7 @@ class PybulletPhysics:
             world.close()
 
     def keep_failures(self, folder: Path) -> None:
-        """Failed worlds are counted, not written: Bullet keeps a part of their states to itself."""
+        """Failed worlds are counted, not written, because Bullet has hidden state."""
 
     def write(self, worlds: Tensor, qpos: Tensor, qvel: Tensor, command: Tensor | None = None) -> None:
         """Start the masked `worlds` [N] from positions [N, nq] and velocities [N, nv] under `command` [N, nu]."""

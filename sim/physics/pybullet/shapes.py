@@ -95,7 +95,7 @@ def _primitive(bullet: Any, model: mujoco.MjModel, geom: int) -> tuple[int, floa
 
 
 def _height_field(bullet: Any, client: int, model: mujoco.MjModel, geom: int) -> tuple[int, float]:
-    """The shape and how far its frame, in the middle of its heights, lies above MuJoCo's, at height 0; m."""
+    """The shape, and the height in m of its frame, in the middle of its heights, above MuJoCo's frame, at height 0."""
     field = int(model.geom_dataid[geom])
     rows, columns = int(model.hfield_nrow[field]), int(model.hfield_ncol[field])
     first = int(model.hfield_adr[field])

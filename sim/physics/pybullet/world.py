@@ -42,7 +42,7 @@ class _Body:
 
 
 class BulletWorld:
-    """One world; `dt` s is Bullet's step. Joint forces act for the one step after they were given."""
+    """One world; `dt` s is Bullet's step. Joint forces act for one step."""
 
     def __init__(self, model: mujoco.MjModel, dt: float) -> None:
         self.model = model

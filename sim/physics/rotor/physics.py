@@ -24,7 +24,7 @@ COLUMNS = {
     "rotor_speed": slice(13, 17),
 }
 
-# Below this many worlds a thread's start costs more than its share of the work.
+# Below this many worlds, starting a thread takes longer than its share of the work.
 _WORLDS_PER_THREAD = 1024
 
 
