@@ -1,4 +1,4 @@
-"""Worlds under a policy graph: what they sense, what the policy carries, and what became of their episodes."""
+"""Worlds under a policy graph: their sensors, the policy's state, and the figures of their episodes."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from sim.task import Step
 
 
 class ActingWorlds:
-    """The worlds of `blocks` under way, from what their reset returned (`first`), as `graph` sees them.
+    """The worlds of `blocks` under the policy `graph`; `first` is what their reset returned.
 
-    `sensors` and `truth` are those of the step to come, `state` is the policy's.
+    `sensors` and `truth` are those before the next step, `state` is the policy's.
     """
 
     def __init__(self, blocks: WorldBlocks, first: tuple[Sensors, Truth], graph: PolicyGraph) -> None:
@@ -32,8 +32,8 @@ class ActingWorlds:
         self._ended = torch.zeros(4, dtype=torch.float64, device=device)
 
     def settle(self, step: Step, following: State) -> None:
-        """Go on after a `step` of the blocks: the policy's state becomes `following`, whose rows are reset where an
-        episode ended."""
+        """Take over the result of a `step` of the blocks: the policy's state becomes `following`, whose rows are reset
+        where an episode ended."""
         done = step.terminated | step.truncated
         self._return += step.reward
         self._length += 1.0
@@ -49,7 +49,7 @@ class ActingWorlds:
 
     def metrics(self, reward: Tensor, processes: Processes) -> dict[str, float]:
         """The mean reward per step, the episodes that ended since the last call, and what the environments report, over
-        all processes; `reward` is the mean of this one's."""
+        all processes; `reward` is the mean of this process's worlds."""
         worlds = self.blocks.metrics()
         blocks = len(self.blocks.environments)
         own = torch.tensor([float(blocks), *worlds.values()], dtype=torch.float64, device=self._ended.device)
@@ -78,7 +78,7 @@ class ActingWorlds:
         )
 
     def restore(self, blocks: Sequence[Mapping[str, Any]], extra: Sequence[str] = ()) -> dict[str, dict[str, Tensor]]:
-        """Go on from the snapshots of this process's blocks; returns the `extra` tensors."""
+        """Continue from the snapshots of this process's blocks; returns the `extra` tensors."""
         held = self.blocks.restore(blocks, ("sensors", "truth", "policy_state", "episode", *extra))
         self.sensors, self.truth = Sensors(held["sensors"]), Truth(held["truth"])
         self.state = State(held["policy_state"])

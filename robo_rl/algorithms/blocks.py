@@ -22,7 +22,7 @@ MOST_BLOCKS = 64
 FAILED = "failed"
 """Folder of the last states of worlds that failed in the physics; made when one fails."""
 _SEEDS_OF_LATER_BLOCKS = 1_000_000_000
-"""Seeds from here on are those of the blocks after the first: no training and no evaluation is given such a seed."""
+"""The blocks after the first have seeds from here on: no training and no evaluation has such a seed."""
 
 
 class WorldBlocks:

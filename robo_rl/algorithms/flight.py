@@ -4,10 +4,10 @@
    regresses the labels. A stabilised vehicle has contracting dynamics, so gradients through time stay
    bounded.
 2. Descent: unroll the policy through the differentiable physics for `horizon` steps, sum a cost, back-propagate through
-   all of it (analytic policy gradient), step Adam. Worlds go on from where they stopped; those that left the task's
-   bounds, or whose time is up, start anew.
+   all of it (analytic policy gradient), step Adam. Worlds continue from where they stopped; those that left the task's
+   bounds, or reached the time limit, restart.
 
-What else was tried, and why this won, is in docs/flight-training.md.
+docs/flight-training.md says what else was tried, and why this was chosen.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from sim.task import Task
 
 @dataclass(frozen=True)
 class FlightConfig:
-    """Settings of the flight trainer; defaults are the measured ones of docs/flight-training.md."""
+    """Settings of the flight trainer; docs/flight-training.md says how the defaults were chosen."""
 
     hidden: tuple[int, ...] = (64, 64)
     """Units of the policy's hidden layers (tanh)."""
@@ -90,7 +90,7 @@ def make_policy(config: FlightConfig, task: Task) -> PolicyGraph:
     """The policy graph to train, its weights freshly drawn from torch's global generator."""
     network = MLP(task.observation_dim, config.hidden, task.action.dim, "tanh", squash=True, output_gain=0.5)
     with torch.no_grad():
-        # Positions are a tenth of the other inputs in size; started equal, their gain is the last thing learned.
+        # Positions are a tenth of the other inputs in size; with equal initial gains, theirs would be learned last.
         next(network.parameters())[:, :3] *= 4.0
     return task.policy_graph(network)
 
@@ -225,9 +225,9 @@ class FlightTrainer(Algorithm):
         return self._cost(truths, torch.stack(actions))
 
     def _cost(self, truths: list[Truth], actions: Tensor) -> tuple[Tensor, Tensor]:
-        """Distance to the target plus small terms, until a world fails; a failure's barrier has been paid by then.
+        """Distance to the target plus small terms, until a world fails; by then the barrier has been added.
 
-        The distance enters as sqrt(|p|^2 + precision^2), not squared: small offsets keep their price.
+        The distance enters as sqrt(|p|^2 + precision^2), not squared, so that small offsets still matter.
         """
         c = self.config
         position = torch.stack([t["position_error"] for t in truths])

@@ -1,8 +1,8 @@
 """Imitation of the task's teacher or guide: DAgger (Ross et al., arXiv 1011.0686), behaviour cloning with a share of 1.
 
-The student acts, and the teacher in a share of the worlds that falls to none; the teacher labels every state that is
-visited, also where the student acted; the student regresses the labels of all states so far. A teacher reads the truth
-(sim.controllers.teacher), a guide what the policy observes.
+The student acts, except in a share of the worlds, which falls to none, where the teacher does; the teacher labels every
+visited state, also where the student acted; the student regresses the labels of all states so far. A teacher reads the
+truth (sim.controllers.teacher), a guide what the policy observes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class ImitateConfig:
     num_worlds: int = 256
     """Simulated robots that act at once."""
     randomized: bool = True
-    """Draw the robot's dynamics anew for every episode, where the task knows how."""
+    """Draw the robot's dynamics anew for every episode, if the task randomizes them."""
     iterations: int = 60
     """Rounds of acting and regressing until training ends."""
     steps: int = 20
@@ -44,9 +44,9 @@ class ImitateConfig:
     batch: int = 1024
     """Labelled states that each gradient step learns from."""
     capacity: int = 400_000
-    """Labelled states that are remembered, in a file of the run; the oldest are forgotten first."""
+    """Labelled states that are kept, in a file of the run; the oldest are overwritten first."""
     learning_rate: float = 3e-3
-    """Adam's step size at the start; it falls linearly to none."""
+    """Adam's step size at the start; it falls linearly to 0."""
     max_gradient_norm: float = 10.0
     """Largest norm of the gradient of all weights together."""
     teacher_share: float = 1.0

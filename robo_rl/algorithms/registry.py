@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class TrainingDiverged(RuntimeError):
-    """Training produces nothing finite any more: going on would learn nothing. The message names the fix."""
+    """Training produces only non-finite values. The message names the fix."""
 
 
 class AlgorithmConfig(Protocol):
@@ -29,10 +29,10 @@ class AlgorithmConfig(Protocol):
 
 
 class Algorithm(ABC):
-    """A training under way.
+    """A training in progress.
 
     The runner calls `iterate` until `iteration` reaches `total_iterations`. Everything that decides the future goes
-    through `state_dict`: a new object of the same config, loaded from it, goes on bit for bit (CPU, same threads).
+    through `state_dict`: a new object of the same config, loaded from it, continues bit for bit (CPU, same threads).
     """
 
     iteration: int = 0
@@ -42,8 +42,8 @@ class Algorithm(ABC):
     total_iterations: int
 
     def enter(self, run_dir: Path) -> None:
-        """Called once, before a checkpoint is loaded: `run_dir` takes what is too large for a checkpoint, and the last
-        states of worlds that fail in the physics. Nothing is written there otherwise."""
+        """Called once, before a checkpoint is loaded: `run_dir` is the folder for data that is too large for a
+        checkpoint, and for the last states of worlds that fail in the physics."""
         return
 
     @abstractmethod
@@ -54,13 +54,13 @@ class Algorithm(ABC):
     def state_dict(self) -> dict[str, Any]:
         """Weights, optimisers, normalisers, environment, policy state and random states.
 
-        Under "graph" stands the `state_dict` of the policy, under "iteration" and "steps" those numbers.
-        Only tensors, numbers, strings, None, lists and dicts, so that loading runs no foreign code.
+        "graph" holds the `state_dict` of the policy, "iteration" and "steps" those numbers. Only tensors, numbers,
+        strings, None, lists and dicts, so that loading runs no foreign code.
         """
 
     @abstractmethod
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on exactly where `state` was taken, on whichever device this training runs."""
+        """Continue exactly from `state`, on the device of this training."""
 
     def saved(self) -> None:
         """Called when the last `state_dict` is on disk: from now on the training is resumed from there."""
@@ -71,8 +71,8 @@ class Algorithm(ABC):
 class AlgorithmEntry:
     """Where an algorithm lives: `module`, and in it the dataclass of its settings and its trainer.
 
-    The module has a function `make_policy(config, task)` besides: the policy graph that its trainer trains, or the
-    learned teacher.
+    The module also has a function `make_policy(config, task)`: the policy graph that its trainer trains, or the learned
+    teacher.
     """
 
     module: str
@@ -86,7 +86,7 @@ class AlgorithmEntry:
         return found
 
     def make_policy(self, config: AlgorithmConfig, task: Task) -> PolicyGraph | LearnedTeacher:
-        """What a training with `config` trains, of fresh weights, on the CPU; no world is built."""
+        """The policy or teacher that a training with `config` trains, with new weights, on the CPU; builds no world."""
         policy: PolicyGraph | LearnedTeacher = import_module(self.module).make_policy(config, task)
         return policy
 
@@ -112,14 +112,14 @@ def find_algorithm(name: str) -> AlgorithmEntry:
 
 
 def default_algorithm(task: Task | None) -> str:
-    """The algorithm to train `task` with when none is named: the first that it recommends, else ppo."""
+    """The default algorithm for `task`: the first that it recommends, else ppo."""
     return next(iter(task.recommended if task else ()), "ppo")
 
 
 def recommended_config(name: str, task: Task | None) -> AlgorithmConfig:
-    """The settings of the algorithm `name` to start from: its defaults with what `task` recommends instead.
+    """The default settings of the algorithm `name`, with those that `task` recommends.
 
-    Raises UserError for an unknown algorithm, and for a recommendation that its settings can't be.
+    Raises UserError for an unknown algorithm, and for a recommendation that its settings refuse.
     """
     given = task.recommended.get(name, {}) if task else {}
     source = f"what {task.name if task else 'no task'} recommends for {name}"

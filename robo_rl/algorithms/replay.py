@@ -1,9 +1,9 @@
-"""The replay memory: what N worlds did in their last steps, in a memory-mapped file beside the checkpoint.
+"""The replay memory: the last steps of N worlds, in a memory-mapped file beside the checkpoint.
 
-The file is a ring of slots, one step of every world each. A checkpoint holds no rows but their number, so the file must
-not lose what the last checkpoint counts on: a slot that is about to be overwritten and belongs to it is first appended
-to a second file, from which a training that was killed puts it back. A killed process loses nothing that it wrote
-(the operating system has it); a machine that loses its power may.
+The file is a ring of slots, one step of every world each. A checkpoint holds only the number of rows, so the file must
+keep the rows of the last checkpoint: before a slot of that checkpoint is overwritten, it is appended to a second file,
+from which a resumed training restores it. A killed process loses nothing that it wrote (the operating system has it); a
+power failure may lose rows.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _FINITE = "finite"
 
 @dataclass(frozen=True)
 class Ahead:
-    """What followed B steps over a few steps more: the `reward` [B] of these together, the `last` of them [B], the
-    discount [B] of what comes after it, and whether [B] every row that it was made of is finite."""
+    """A few steps from each of B steps on: the sum of their `reward` [B], the `last` of them [B], the discount [B] of
+    the value after it, and whether [B] all their rows are finite."""
 
     reward: Tensor
     last: Tensor
@@ -39,8 +39,8 @@ class Ahead:
 class Replay:
     """The last `capacity` steps of N `worlds` together; `widths` names the columns of a row, all float32.
 
-    Steps are counted from 0 through the whole training; a row is named by step and world. Rows are on the CPU. They are
-    in memory until `open` gives them a file. Values that are not finite are stored as 0, and their row is marked.
+    Steps are counted from 0 through the whole training; a row is named by step and world. Rows are on the CPU, in
+    memory until `open` gives them a file. Values that are not finite are stored as 0, and their row is marked.
     """
 
     def __init__(self, worlds: int, capacity: int, widths: Mapping[str, int]) -> None:
@@ -68,7 +68,7 @@ class Replay:
             self._fresh = path.stat().st_size != size
             if self._fresh:
                 file.truncate(0)
-                # All of it now: a mapped file that finds the disk full later ends the process.
+                # Allocate everything now: a mapped file on a full disk would end the process later.
                 getattr(os, "posix_fallocate", lambda handle, _, size: os.ftruncate(handle, size))(
                     file.fileno(), 0, size
                 )
@@ -78,7 +78,7 @@ class Replay:
 
     @property
     def oldest(self) -> int:
-        """The oldest step that is still there."""
+        """The oldest step that is stored."""
         return max(0, self.count - self.slots)
 
     @torch.no_grad()
@@ -98,12 +98,12 @@ class Replay:
         self.count += 1
 
     def draw(self, rows: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """`rows` steps and worlds, each drawn alike from all that are there."""
+        """`rows` steps and worlds, drawn uniformly from all that are stored."""
         steps = torch.randint(self.oldest, self.count, (rows,), generator=generator)
         return steps, torch.randint(0, self._shape[1], (rows,), generator=generator)
 
     def read(self, steps: Tensor, worlds: Tensor) -> dict[str, Tensor]:
-        """The columns [B, width] of rows that are there."""
+        """The columns [B, width] of stored rows."""
         rows = self._table[steps % self.slots, worlds]
         return {name: rows[:, part] for name, part in self._columns.items() if name != _FINITE}
 
@@ -112,7 +112,8 @@ class Replay:
         return self._table[steps % self.slots, worlds, self._columns[_FINITE].start] > 0.5
 
     def ahead(self, steps: Tensor, worlds: Tensor, length: int, discount: float, ends: tuple[str, ...]) -> Ahead:
-        """What followed over `length` steps, fewer where one of the columns `ends` is set or nothing newer is there.
+        """What followed over `length` steps, or fewer where one of the columns `ends` is set or no newer step is
+        stored.
 
         The row of each step has a column `reward`.
         """
@@ -134,14 +135,14 @@ class Replay:
     # ---- checkpoints ------------------------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds: the number of steps, and the rows themselves where they are in no file."""
+        """The state for a checkpoint: the number of steps and, unless a file holds them, the rows."""
         if self._map is None:
             return {"count": self.count, "shape": list(self._shape), "table": self._table.clone()}
         self._map.flush()
         return {"count": self.count, "shape": list(self._shape), "table": None}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state`. ValueError when it is that of other rows, or its rows are not here."""
+        """Continue from `state`. ValueError when it is that of other rows, or its rows are missing."""
         if tuple(state["shape"]) != self._shape:
             raise ValueError(f"replay of shape {state['shape']}, not {list(self._shape)}")
         if state["table"] is not None:
@@ -154,14 +155,14 @@ class Replay:
         self.saved()
 
     def saved(self) -> None:
-        """The last `state` is on disk, so nothing older has to be put back any more."""
+        """The last `state` is on disk, so no older row needs to be restored."""
         self._saved = self.count
         if self._undo is not None:
             self._undo.write_bytes(struct.pack("<q", self.count))
 
     def _put_back(self, undo: Path) -> None:
-        """Put back what was overwritten since the checkpoint, if the file is about that one; half a slot at its end was
-        never overwritten."""
+        """Restore the slots overwritten since the checkpoint, if the file belongs to it; an incomplete slot at its end
+        was not overwritten."""
         with undo.open("rb") as file:
             if file.read(8) != struct.pack("<q", self.count):
                 return

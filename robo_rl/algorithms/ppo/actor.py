@@ -1,4 +1,4 @@
-"""The policy while it learns: its graph, the spread of its actions, and how both look in the mirror."""
+"""The policy in training: its graph, the spread of its actions, and the mirror images of both."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Actor:
         return normalizer
 
     def latent(self, seen: Tensor, memory: Mapping[str, Tensor]) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """The Gaussians' means [N, A] for normalised observations, and what the network remembers next."""
+        """The Gaussians' means [N, A] for normalised observations, and the network's next memory."""
         if not memory:
             mean: Tensor = self.network.latent(seen)
             return mean, {}
@@ -70,8 +70,8 @@ class Actor:
         return self.latent(seen, {self.network.STATE: past} if past.shape[-1] else {})[0]
 
     def bound_std(self) -> None:
-        """Keep the spread of the actions within sense: below e^-5 the policy is deterministic, above 2 every action is
-        cut off."""
+        """Keep the spread of the actions within useful bounds: below e^-5 the policy is deterministic, above 2 every
+        action is cut off."""
         with torch.no_grad():
             self.log_std.clamp_(-5.0, math.log(2.0))
 
@@ -100,7 +100,7 @@ class Mirrors:
 
 
 def find_mirrors(task: Task, environment: Environment, truth: Truth) -> Mirrors:
-    """The mirrors of a task, derived from its own; `truth` is any that its environment gave.
+    """The mirrors of a task, derived from its own; `truth` is any one of its environment.
 
     Raises UserError when the task has none, or its observations are not the same in the mirror.
     """

@@ -1,4 +1,4 @@
-"""Advantages of what was done over what the critic expected."""
+"""Advantages: how much better the actions were than the critic expected."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def generalised_advantages(
     difference = reward + discount * next_value - value
     carried = discount * decay * (~done).to(reward.dtype)
     for t in range(reward.shape[0] - 1, -1, -1):
-        # A world whose value is not finite may not reach across its own reset: 0 times infinity is no number.
+        # A world with a non-finite value must not affect the steps before its reset: 0 times infinity is NaN.
         following = difference[t] + torch.where(done[t], 0.0, carried[t] * following)
         advantage[t] = following
     return advantage

@@ -17,10 +17,10 @@ class PpoConfig:
     num_worlds: int = 1024
     """Simulated robots that act at once, over all processes together."""
     blocks: int = 1
-    """Equal blocks of worlds, each with random draws of its own: processes share the training by whole blocks, and the
-    result does not depend on how many there are."""
+    """Equal blocks of worlds, each with its own random draws. Processes share the training by whole blocks, and the
+    result does not depend on the number of processes."""
     randomized: bool = True
-    """Draw the robot's dynamics anew for every episode, where the task knows how."""
+    """Draw the robot's dynamics anew for every episode, if the task randomizes them."""
     iterations: int = 300
     """Rollouts with updates until training ends."""
     rollout_steps: int = 32
@@ -52,17 +52,17 @@ class PpoConfig:
     initial_std: float = 0.5
     """Standard deviation of the normalised action at the start."""
     final_std: float = 0.0
-    """Bound of the standard deviation from half of the iterations on, reached exponentially; 0 leaves
-    it to the gradient. A policy that learns among large random actions compensates for them, and errs without them."""
+    """Bound of the standard deviation from half of the iterations on, reached exponentially; 0 leaves it to the
+    gradient. A policy that learns with large random actions compensates for them, and errs without them."""
     imitation: int = 0
-    """Iterations at the start that learn to act as the task's scripted guide would; the critic learns as always."""
+    """Iterations at the start that learn to act as the task's scripted guide would; the critic learns as usual."""
     imitation_minibatches: int = 32
     """Minibatches of each pass while imitating: many small steps, because no policy gradient makes them noisy."""
     imitation_coefficient: float = 10.0
     """Weight of the imitation loss, the mean squared difference of normalised actions."""
     symmetry: Literal["none", "augment", "loss"] = "none"
-    """Whether the robot's mirror symmetry is learned from: not, from mirror images in place of half of all samples, or
-    by a loss on what differs in the mirror."""
+    """How the robot's mirror symmetry is used: not at all, by mirror images in place of half of all samples, or by a
+    loss on the difference between the policy and its mirror image."""
     symmetry_coefficient: float = 1.0
     """Weight of the symmetry loss."""
     actor: Literal["mlp", "gru", "history"] = "mlp"
@@ -72,7 +72,7 @@ class PpoConfig:
     history: int = 10
     """Past observations that a history policy remembers."""
     history_code: int = 32
-    """Numbers that a history policy encodes them in."""
+    """Numbers that a history policy encodes the past observations in."""
     update_threads: int = 1
     """Threads that share each minibatch; results differ in the last bits with another number."""
     actor_hidden: tuple[int, ...] = (64, 64)

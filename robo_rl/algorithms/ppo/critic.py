@@ -1,4 +1,4 @@
-"""The critic: the value of what a simulator knows, in the returns' own scale."""
+"""The critic: the value of the privileged observation, in the scale of the returns."""
 
 from __future__ import annotations
 
@@ -44,9 +44,8 @@ class Critic(nn.Module):
 
     @torch.no_grad()
     def rescale(self, count: Tensor, mean: Tensor, spread: Tensor) -> None:
-        """Follow the returns' mean and spread (a tenth of the way each time) and leave every value as it was.
-
-        All are scalars; a `count` of returns below 2 says nothing and changes nothing.
+        """Follow the returns' mean and spread (a tenth of the way each time) without changing any value. All are
+        scalars; a `count` of returns below 2 changes nothing.
         """
         if float(count) < 2.0:
             return

@@ -45,13 +45,13 @@ class Minibatch:
 def minibatches(
     config: PpoConfig, rollout: Rollout, actor: Actor, blocks: WorldBlocks, processes: Processes, count: int
 ) -> Iterator[tuple[list[Minibatch], str]]:
-    """`count` minibatches of each epoch, in random order: the parts of each, or no part and the name of what is not
-    finite in one of its rows, in any process."""
+    """`count` minibatches of each epoch, in random order: the parts of each; or no part, and the name of a value that
+    is not finite in one of its rows, in any process."""
     per_world = 1 if actor.recurrent else rollout.done.shape[0]
     coins: Tensor | None = None
     for _ in range(config.epochs):
         if rollout.mirrored:
-            # Of a row and its mirror image each epoch takes one, the next epoch the other.
+            # Each epoch takes a row or its mirror image, the next epoch the other one.
             coins = blocks.coins(per_world) if coins is None else 1 - coins
         for picked in blocks.shuffled(per_world, count):
             fault = _fault(rollout, picked, actor.recurrent, processes)

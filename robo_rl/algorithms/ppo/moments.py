@@ -1,4 +1,4 @@
-"""Means and variances over every process's samples, with broken rows left out and a mirror's symmetry kept."""
+"""Means and variances over every process's samples, without non-finite rows, and symmetric under a mirror."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def mean_and_spread(values: Tensor, processes: Processes) -> tuple[Tensor, Tenso
     """Count, mean and standard deviation, float64 scalars, of the finite `values` of all processes."""
     finite = torch.isfinite(values)
     kept = torch.where(finite, values, 0.0).double()
-    # About a rough middle that all processes share, so that squares of large means take away no digits.
+    # Relative to a rough mean that all processes share, so that squares of large means cost no digits.
     first = processes.sum(torch.stack((finite.sum().double(), kept.sum())))
     middle = first[1] / first[0].clamp_min(1.0)
     squares = processes.sum(torch.where(finite, kept - middle, 0.0).square().sum())
@@ -31,7 +31,7 @@ def update_normalizer(
 ) -> None:
     """Merge observations `x` [T, N, D] of all processes, and their mirror images, into a normaliser's moments.
 
-    `good` [T, N] leaves rows out. With the mirror images in, normalising and mirroring can change places.
+    `good` [T, N] leaves rows out. With the mirror images, the order of normalising and mirroring does not matter.
     """
     shifted = x - normalizer.mean.to(x.dtype)
     count = torch.tensor(float(x.shape[0] * x.shape[1]), dtype=torch.float64, device=x.device)

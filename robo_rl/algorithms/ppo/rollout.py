@@ -1,7 +1,7 @@
-"""PPO's rollout: worlds act, and what the updates need is laid out in one table of rows.
+"""PPO's rollout: worlds act, and one table of rows holds everything that the updates need.
 
-A row of the table is one step of one world, its columns are what the networks see (already normalised) and what was
-done and came of it. A minibatch is then one selection of rows, whatever it holds.
+A row of the table is one step of one world, its columns are the networks' inputs (already normalised), the action and
+its results. A minibatch is then one selection of rows.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from robo_rl.algorithms.ppo.moments import mean_and_spread, update_normalizer
 from robo_rl.training.parallel import Processes
 
 FAULTS = ("", "returns", "advantage", "critic_observation", "observation")
-"""What may not be finite in a row, the first cause last."""
+"""What may be non-finite in a row, the first cause last."""
 _NUMBERS = ("log_probability", "advantage", "target", "value", "original")
 
 
@@ -33,8 +33,8 @@ class Rollout:
 
     `columns` names the table's columns; `reward` and `done` [T, N] are what the steps paid and where episodes ended;
     `timeouts` holds step, worlds [K] and critic observation [K, D] before the restart of the episodes that ran out of
-    time; `memory` [M, H] is what a recurrent network remembered before the first step; `log_std` [A] is that of the
-    policy that acted. `fault` [T, N] is the index in FAULTS of what is not finite, None for nowhere.
+    time; `memory` [M, H] is a recurrent network's memory before the first step; `log_std` [A] is that of the policy
+    that acted. `fault` [T, N] is the index in FAULTS of what is not finite, None for nowhere.
     """
 
     table: Tensor
@@ -58,7 +58,7 @@ class Rollout:
 
 
 class Collector:
-    """The worlds under way, which go on from `first`, and the memory that their rollouts are written to."""
+    """The acting worlds, which continue from `first`, and the memory that their rollouts are written to."""
 
     def __init__(
         self,
@@ -141,9 +141,8 @@ class Collector:
 
     @torch.no_grad()
     def values(self, rollout: Rollout) -> tuple[Tensor, Tensor]:
-        """The critic's value of what each step began with, and of what followed it: [T, N] each.
-
-        What follows an end is worth 0, what follows a time-out the observation before the restart.
+        """The critic's value before and after each step: [T, N] each. After a true end it is 0, after a time-out that
+        of the observation before the restart.
         """
         critic = self.critic
         seen = critic.normalizer(self._critic_observation)
@@ -159,7 +158,8 @@ class Collector:
 
     @torch.no_grad()
     def complete(self, rollout: Rollout, value: Tensor, advantage: Tensor) -> None:
-        """Fill in what the losses compare, in the critic's scale, and the mirror images; find what is not finite."""
+        """Fill in the columns that the losses compare, in the critic's scale, and the mirror images; find non-finite
+        values."""
         worlds, c, critic = rollout.worlds, self.columns, self.critic
         worlds[..., c["target"]] = critic.renormalised(advantage + value)[..., None]
         worlds[..., c["value"]] = critic.renormalised(value)[..., None]
@@ -173,11 +173,11 @@ class Collector:
             images[..., c["original"]] = 0.0
 
     def metrics(self, rollout: Rollout) -> dict[str, float]:
-        """What came of the rollout, over all processes."""
+        """Metrics of the rollout, over all processes."""
         return self._acting.metrics(rollout.reward.double().mean(), self._processes)
 
     def update_normalizers(self, fault: Tensor | None) -> None:
-        """Merge what the last rollout saw; only after the update, which has to see what the policy saw."""
+        """Merge the last rollout's observations, after the update, which must use the policy's own normalisation."""
         mirrors = self.mirrors
         codes = (
             None if fault is None else [fault != FAULTS.index(name) for name in ("observation", "critic_observation")]
@@ -197,7 +197,8 @@ class Collector:
         return torch.cat(parts).clone()
 
     def _find_faults(self, advantage: Tensor, worlds: Tensor) -> Tensor | None:
-        """The index in FAULTS [T, N] of what is not finite in a row; None when all rows of all processes are fine."""
+        """The index in FAULTS [T, N] of the non-finite value in a row; None when all rows of all processes are
+        finite."""
         checked = {
             "returns": worlds[..., self.columns["target"].start],
             "advantage": advantage,
@@ -217,5 +218,5 @@ class Collector:
         return self._acting.snapshot({"mirrored_memory": self._mirrored})
 
     def restore(self, blocks: Sequence[Mapping[str, Any]]) -> None:
-        """Go on from the snapshots of this process's blocks."""
+        """Continue from the snapshots of this process's blocks."""
         self._mirrored = self._acting.restore(blocks, ("mirrored_memory",))["mirrored_memory"]

@@ -105,7 +105,7 @@ class PpoTrainer(Algorithm):
         metrics = self._collector.metrics(rollout)
 
         def loss(batch: Minibatch) -> tuple[Tensor, dict[str, Tensor]]:
-            """The loss of some rows, and what it is made of."""
+            """The loss of some rows, and its parts by name."""
             found: dict[str, Tensor] = {}
             means = actor.means(batch.observation, batch.past, batch.memory, batch.done)
             distribution = actor.distribution(means)
@@ -138,7 +138,7 @@ class PpoTrainer(Algorithm):
             found |= {"entropy": entropy, "kl": (kl * batch.original).mean(), "originals": batch.original.mean()}
             return total, {name: value.detach() for name, value in found.items()}
 
-        # A few epochs of minibatches: a gradient step each, whose size follows how far the policy moved.
+        # A few epochs of minibatches, with one gradient step each; the step size follows how far the policy moved.
         sums: dict[str, float] = {}
         skipped: Counter[str] = Counter()
         done = 0
@@ -240,7 +240,7 @@ class PpoTrainer(Algorithm):
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state`, whose blocks may have been held by another number of processes."""
+        """Continue from `state`, whose blocks may come from another number of processes."""
         self.iteration, self.steps = state["iteration"], state["steps"]
         self.graph.load_state_dict(state["graph"])
         self.critic.load_state_dict(state["critic"])

@@ -15,7 +15,7 @@ class SacConfig:
     num_worlds: int = 64
     """Simulated robots that act at once."""
     randomized: bool = True
-    """Draw the robot's dynamics anew for every episode, where the task knows how."""
+    """Draw the robot's dynamics anew for every episode, if the task randomizes them."""
     iterations: int = 1000
     """Rounds of acting and learning until training ends."""
     steps: int = 4
@@ -23,17 +23,17 @@ class SacConfig:
     updates: int = 16
     """Gradient steps in an iteration."""
     warm_up: int = 8192
-    """Environment steps that act at random before the first gradient step."""
+    """Environment steps with random actions before the first gradient step."""
     capacity: int = 400_000
     """Environment steps that the replay memory holds, in a file of the run."""
     batch: int = 256
-    """Steps that each gradient step learns from."""
+    """Environment steps in the batch of each gradient step."""
     lookahead: int = 1
     """Steps whose rewards are taken from the replay before the critic's value of what follows."""
     discount: float = 0.99
     """Discount factor per step."""
     reward_scale: float = 1.0
-    """What rewards are multiplied by: values far above 10 learn slowly."""
+    """Factor on the rewards: values far above 10 learn slowly."""
     actor_rate: float = 1e-3
     """Adam's step size of the policy and of the temperature."""
     critic_rate: float = 1e-3
@@ -41,11 +41,11 @@ class SacConfig:
     max_gradient_norm: float = 10.0
     """Largest norm of the gradient of a network's weights."""
     target_rate: float = 0.005
-    """How much of the way the target critics follow the critics after each gradient step."""
+    """Share of the way that the target critics move towards the critics after each gradient step."""
     critics: int = 2
-    """Critics, the lowest of which counts."""
+    """Number of critics; the lowest value counts."""
     layer_norm: bool = True
-    """Normalise the critics' hidden layers, which keeps values of actions never tried from running away."""
+    """Normalise the critics' hidden layers, which keeps the values of untried actions bounded."""
     initial_temperature: float = 0.1
     """Weight of the entropy against the reward at the start."""
     target_entropy: float = -1.0

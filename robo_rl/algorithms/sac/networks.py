@@ -47,7 +47,8 @@ class SacActor(nn.Module):
 
 
 class Critics(nn.Module):
-    """K values [K, B] of privileged observations [B, D] and actions [B, A]: K networks in one product a layer."""
+    """K values [K, B] of privileged observations [B, D] and actions [B, A]: K networks, with one product for each
+    layer."""
 
     def __init__(self, inputs: int, hidden: tuple[int, ...], count: int, layer_norm: bool) -> None:
         super().__init__()

@@ -4,7 +4,7 @@
 
 - The critics read the privileged observation, the policy its sensors only, so nothing privileged can reach a robot.
 - A time-out is no end of the task: the value of the observation before the restart follows it.
-- Observations are normalised with the moments of all that was seen; the replay memory holds them as they were.
+- Observations are normalised with the moments of all observations; the replay memory holds them unnormalised.
 - Critics may have layer normalisation (Ball et al., arXiv 2302.02948), which keeps values in bounds.
 """
 
@@ -64,7 +64,7 @@ class SacTrainer(ReplayTrainer):
         c, actor, critics, targets = self.config, self._actor, self.critics, self._targets
         see = self._critic_normalizer
 
-        # Every world acts for some steps, with actions drawn from the policy; the replay remembers them.
+        # Every world acts for some steps, with actions drawn from the policy; the replay stores them.
         reward = self._act()
         metrics = self._worlds.metrics(reward, self._processes)
         self.iteration += 1
@@ -72,7 +72,7 @@ class SacTrainer(ReplayTrainer):
             return metrics
 
         def critic_loss(rows: Rows) -> tuple[Tensor, Rows]:
-            """How far the critics are from what was earned and, from there on, their targets expect."""
+            """The critics' squared error from the rewards earned and the target critics' value after them."""
             with torch.no_grad():
                 distribution = actor(rows["next_observation"])
                 action, latent = distribution.sample(noise=rows["next_noise"])
@@ -84,7 +84,7 @@ class SacTrainer(ReplayTrainer):
             return loss, {"critic_loss": loss.detach(), "value": value.detach().mean()}
 
         def actor_loss(rows: Rows) -> tuple[Tensor, Rows]:
-            """Actions of high value and of high entropy; the temperature that keeps the entropy where it should be."""
+            """Actions of high value and of high entropy; the temperature that keeps the entropy at its target."""
             distribution = actor(rows["observation"])
             action, latent = distribution.sample(noise=rows["noise"])
             log_probability = distribution.log_prob(action, latent)
@@ -134,13 +134,13 @@ class SacTrainer(ReplayTrainer):
             self._critic_normalizer.update(privileged)
             noise = blocks.normal(n, graph.action.dim)
             if self.steps < c.warm_up:
-                # The normal distribution's own function makes uniform numbers of normal ones.
+                # The error function turns normal numbers into uniform ones.
                 action = torch.erf(noise / math.sqrt(2.0))
             else:
                 action, _ = self._actor(observation).sample(noise=noise)
             commands, following = graph.apply_action(action, worlds.sensors, worlds.state)
             step = blocks.step(commands)
-            # What followed the action, also where the next step begins with a restart.
+            # The observation after the action, also where the next step begins with a restart.
             after, after_privileged = self._observe(step.terminal_sensors, step.terminal_truth, following)
             self.replay.add(
                 observation=observation, critic_observation=privileged, action=action,
@@ -157,7 +157,7 @@ class SacTrainer(ReplayTrainer):
         return total / c.steps
 
     def _observe(self, sensors: Sensors, truth: Truth, state: State) -> tuple[Tensor, Tensor]:
-        """What the policy observes [N, D] and what the critics do [N, K], before the normalisers."""
+        """The observations of the policy [N, D] and of the critics [N, K], before the normalisers."""
         return self.graph.observe(sensors, state), self._blocks.critic_observation(truth)
 
     def _rows(self) -> Rows:
