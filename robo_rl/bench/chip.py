@@ -43,7 +43,7 @@ SETTLED = 2.0
 """Time in s of a flight that does not count in its errors: the vehicle recovers from its start, or joins the figure."""
 
 ACTION_HISTORY = "action_history"
-"""The state of the Crazyflie's policies that holds their last actions, the newest at its end."""
+"""The state of the Crazyflie's policies that holds their last actions, the newest last."""
 
 Floats = NDArray[np.float64]
 
@@ -59,7 +59,7 @@ class Settings:
     kernel: str = "c"
     """Which code computes the dense layers on the chip, as in `robo-rl codegen`."""
     starts: int = 20
-    """Held-out starts a bundle."""
+    """Held-out starts for each bundle."""
     seconds: float = 60.0
     """Time in s of each flight."""
     seed: int = 0
@@ -77,7 +77,7 @@ Measure = Callable[[Bundle, Task, Settings], Row]
 
 
 def run(settings: Settings, keep: Keep = measure_now) -> dict[str, Any]:
-    """One row a bundle and pilot."""
+    """One row for each bundle and pilot."""
     pilots: dict[str, Measure] = {"onnxruntime": _fly_runtime, "emulated chip": _fly_chips}
     with tempfile.TemporaryDirectory(prefix="robo-rl-chip-") as name:
         folder = Path(name)
@@ -207,7 +207,7 @@ class ChipPilot:
         return given
 
     def left(self) -> list[str]:
-        """The chips that are no longer flying, each with its state and its faults."""
+        """The chips that no longer fly, each with its state and its faults."""
         return [
             f"start {k}: {ChipState(state).name.lower()} for {ChipFault(faults)!s}"
             for k, (state, faults) in enumerate(zip(self._state, self._faults, strict=True))

@@ -1,7 +1,7 @@
 """`bench env`: a full environment step of go1-velocity-flat as a share of the bare physics below it, and its memory.
 
-The full step is all that a trainer calls but its network: observation terms, action term, actuator and sensor models,
-physics, reward, termination, restarts with randomization, pushes and commands. The bare physics is
+The full step is everything that a trainer calls except its network: observation terms, action term, actuator and sensor
+models, physics, reward, termination, restarts with randomization, pushes and commands. The bare physics is
 `mujoco.batch.Batch.step` on the same model with as many substeps and threads, from the same states, under the same
 commands. Both take turns in one process, so that other load on the machine affects both; the share is the median of the
 turns' ratios. Every number of worlds has a process of its own, whose memory is its peak before the bare physics is
@@ -32,7 +32,7 @@ TASK = "go1-velocity-flat"
 ACTION_SPREAD = 0.3
 """Standard deviation of the random actions: enough to stumble, and sometimes to fall, as a learning robot does."""
 PREPARED = 16
-"""Actions drawn in advance and used in turn, because drawing them is the trainer's work."""
+"""Actions drawn in advance and used in turn, because drawing them is not part of the environment."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def measure(count: int, settings: Settings) -> Row:
     task = find_task(TASK)
     environment = task.make_environment(count, settings.seed, randomized=True)
     full = FullStep(task, environment, settings.seed)
-    # Without it all episodes would end together, and one turn would hold all restarts.
+    # Without it all episodes would end together, and one turn would contain all restarts.
     environment.spread_ages()  # type: ignore[attr-defined]
     _seconds(full, settings.steps)
     memory = peak_memory_mb()

@@ -8,7 +8,8 @@ from robo_rl.bench.markdown import Result, markdown_table, percent
 
 
 def hover(result: Result) -> str:
-    """One row a seed, then the median and the worst of all seeds; below them what can be saved, and the start-up."""
+    """One row for each seed, then the median and the worst of all seeds; below them the savable share, and the start-up
+    time."""
     seeds = result["seeds"]
     shares = ("survival", "success_at_0.1", "share_of_savable")
     rows = [(str(s["seed"]), f"{s['train_seconds']:.1f}", *(percent(s[key]) for key in shares)) for s in seeds]
@@ -27,9 +28,8 @@ def hover(result: Result) -> str:
 
 
 def track(result: Result) -> str:
-    """One row a robot and figure, one column a controller: position RMSE, and survival where it is not complete.
-
-    Below it stands where the first controller, the learned one, is not the best.
+    """One row for each robot and figure, one column for each controller: position RMSE, and survival where it is not
+    complete. The line below names the rows in which the first controller, the learned one, is not the best.
     """
     controllers = list(dict.fromkeys(row["controller"] for row in result["rows"]))
     cells = {(row["robot"], row["period"], row["controller"]): row for row in result["rows"]}
@@ -66,7 +66,7 @@ def _rmse(row: Result | None) -> str:
 
 
 def rotor(result: Result) -> str:
-    """The throughputs, in millions a second."""
+    """The throughputs, in millions per second."""
     cores = f"{result['cores']} core" + ("s" if result["cores"] > 1 else "")
     rows = [
         (what, f"{result[key] / 1e6:.1f}")
@@ -81,8 +81,8 @@ def rotor(result: Result) -> str:
 
 
 def loop(result: Result) -> str:
-    """One row a control rate: age of a command when it reaches the robot, period jitter, overruns, and the longest
-    pause of the whole machine meanwhile, which no control loop can undercut.
+    """One row for each control rate: age of a command when it reaches the robot, period jitter, overruns, and the
+    longest pause of the whole machine meanwhile, which limits every control loop.
     """
     rows = [
         (
@@ -109,8 +109,8 @@ def loop(result: Result) -> str:
 
 
 def chip(result: Result) -> str:
-    """One row a task and pilot: flights that lasted, success, and distance to the target; below it how far apart the
-    two pilots' commands are.
+    """One row for each task and pilot: flights that lasted, success, and distance to the target; below it the
+    difference between the two pilots' commands.
     """
     rows = [
         (
@@ -147,5 +147,5 @@ def _metres(value: float | None) -> str:
 
 
 def _milliseconds(value: float | None) -> str:
-    """A flight that never began has no age and no jitter."""
+    """A flight that did not begin has no age and no jitter."""
     return "none" if value is None else f"{value:.2f}"

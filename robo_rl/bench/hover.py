@@ -56,7 +56,7 @@ class Settings:
 
 
 def run(settings: Settings, keep: Keep = measure_now) -> dict[str, Any]:
-    """Train, evaluate, and compare success with the share of starts that can be saved at all; one row a seed."""
+    """Train, evaluate, and compare success with the share of starts that can be saved at all; one row for each seed."""
     before = torch.get_num_threads()
     torch.set_num_threads(settings.threads)
     try:

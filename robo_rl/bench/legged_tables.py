@@ -24,7 +24,7 @@ def env(result: Result) -> str:
 
 
 def walk(result: Result) -> str:
-    """One row a seed, then the median and the worst of all seeds."""
+    """One row for each seed, then the median and the worst of all seeds."""
     seeds = result["seeds"]
     rows = [
         (
@@ -56,7 +56,7 @@ def walk(result: Result) -> str:
 
 
 def ppo(result: Result) -> str:
-    """One row a trainer, and how much faster ours reaches the same return."""
+    """One row for each trainer, and how much faster ours reaches the same return."""
     rows = [
         (
             row["trainer"], f"{row['samples_per_second']:,.0f}", seconds(row["seconds_to_return"]),
@@ -77,7 +77,7 @@ def ppo(result: Result) -> str:
 
 
 def rough(result: Result) -> str:
-    """One row a kind of terrain; below it what the bar asks for."""
+    """One row for each kind of terrain; below it the success at the bar's levels."""
     rows = [
         (
             row["kind"].replace("_", " "),
@@ -115,11 +115,11 @@ SIM2SIM = {
     "torque_rms": "torque, root mean square (Nm)", "power": "mechanical power (W)",
     "action_rate": "speed of the commanded joints (rad/s)", "duty_factor": "share of time a foot is on the ground",
 }  # fmt: skip
-"""The measures worth a row, and what the table calls them."""
+"""The measures in the table, and their names there."""
 
 
 def sim2sim(result: Result) -> str:
-    """One row a measure, one column an engine; below it what the bar asks for."""
+    """One row for each measure, one column for each engine; below it the limits and whether they hold."""
     other = result["backend"]
     rows = [
         (title, *(_figure(result[column][name]) for column in ("mujoco", other, "ratio")))
@@ -144,5 +144,5 @@ def _holds(holds: bool) -> str:
 
 
 def seconds(value: float | None, unit: str = "") -> str:
-    """A time that may never have been reached."""
+    """A time, or "not reached"."""
     return "not reached" if value is None else f"{value:.0f}{unit}"

@@ -27,7 +27,7 @@ from robo_rl.workflows.processes import call, running
 
 @dataclass(frozen=True)
 class Settings:
-    """How long to fly which policy at which rates."""
+    """The policy, the rates and the length of the flights."""
 
     bundle: Path | None = None
     """Bundle to fly; without one, crazyflie-hover is trained first (half a minute) and exported."""
@@ -48,7 +48,7 @@ class Settings:
 
 
 def run(settings: Settings, keep: Keep = measure_now) -> dict[str, Any]:
-    """Fly at every rate, one row each."""
+    """Fly at every rate; one row for each."""
     if settings.bundle is not None:
         load_bundle(settings.bundle)
     with tempfile.TemporaryDirectory(prefix="robo-rl-loop-") as name:
@@ -73,7 +73,7 @@ def run(settings: Settings, keep: Keep = measure_now) -> dict[str, Any]:
 
 
 def train_bundle(folder: Path, task: str, seed: int) -> Path:
-    """Train `task` below `folder` by the commands that a user would type; the bundle's folder."""
+    """Train `task` below `folder` by the commands that a user would type; returns the bundle's folder."""
     run_dir, bundle = folder / f"{task}-run", folder / f"{task}-bundle"
     for arguments in (
         ["train", task, "--seed", str(seed), "--run-dir", str(run_dir)],

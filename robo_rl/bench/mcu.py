@@ -65,10 +65,10 @@ class Settings:
     seed: int = 0
     """Seed of the networks' weights and inputs."""
     hover: Path | None = None
-    """Bundle of a hover policy for the row of a whole step; one that has not learnt when not given."""
+    """Bundle of a hover policy for the row of a whole step; an untrained one when not given."""
     flown: tuple[Path, ...] = ()
-    """Bundles whose whole recorded flights are compared bit by bit beside hover's; without any, policies of
-    crazyflie-track and go1-velocity-flat that have not learnt."""
+    """Bundles whose whole recorded flights are compared bit by bit beside hover's; without any, untrained policies of
+    crazyflie-track and go1-velocity-flat."""
     timing_turns: int = 200
     """Turns over all steps for the time on this machine; the median counts."""
 
@@ -82,7 +82,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class _Program:
-    """C to measure, and what it should answer."""
+    """C to measure, with the expected outputs."""
 
     sources: dict[str, str]
     measured: str

@@ -29,7 +29,7 @@ HOVER_TASK = "crazyflie-hover"
 
 @dataclass(frozen=True)
 class Network:
-    """A network of the benchmark: what the table calls it, and the layers of an MLP for peers that know no more."""
+    """A network of the benchmark: its name in the table, and the layers of an MLP for peers that support only those."""
 
     name: str
     module: nn.Module
@@ -64,7 +64,7 @@ def write_bundle(network: Network, out: Path, seed: int) -> Path:
 
 
 def write_untrained(task_name: str, out: Path, seed: int) -> Path:
-    """A bundle of a task's graph around a network that has not learnt: its steps cost what others cost."""
+    """A bundle of a task's graph around an untrained network: its steps cost as much as those of a trained one."""
     task = find_task(task_name)
     torch.manual_seed(seed)
     network = MLP(task.observation_dim, (64, 64), task.action.dim, "tanh", squash=True, output_gain=0.5)

@@ -6,8 +6,8 @@ from robo_rl.bench.markdown import Result, markdown_table
 
 
 def mcu(result: Result) -> str:
-    """One row a network and code; below it which peers are missing, what is measured and what is modelled, and whole
-    flights bit by bit on both machines.
+    """One row for each network and kind of code; below it which peers are missing, what is measured and what is
+    modelled, and whole flights bit by bit on both machines.
     """
     rows = [
         (
@@ -49,7 +49,7 @@ def mcu(result: Result) -> str:
 
 
 def _bits(flights: list[Result]) -> str:
-    """One row a policy and kernel; nothing for a result of before flights were compared."""
+    """One row for each policy and kernel; nothing for older results, which do not compare flights."""
     if not flights:
         return ""
     counts = ("steps", "resets", "equal")

@@ -60,7 +60,8 @@ def savable(truth: Truth, period: float, seed: int = 0) -> Tensor:
 
 
 def _first_plan(truth: Truth, period: float, seed: int) -> Tensor:
-    """Rotor commands [STEPS, N, 4], as shares of full speed, of the teacher with gains of its own; seed 0: as tuned."""
+    """Rotor commands [STEPS, N, 4], as shares of full speed, of the teacher with other gains for each plan; seed 0: as
+    tuned."""
     random = np.random.default_rng(seed)
     spread = GAIN_SPREAD if seed else 0.0
     gains = CascadeGains(**{k: v * float(np.exp(random.normal(0.0, spread))) for k, v in vars(CascadeGains()).items()})

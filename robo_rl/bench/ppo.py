@@ -182,7 +182,7 @@ def rsl_rl_settings(config: PpoConfig, mirrored: bool = False) -> dict[str, Any]
 
 
 def run(settings: Settings, keep: Keep = measure_now) -> dict[str, Any]:
-    """One row a trainer; ratios are of rows from one machine only."""
+    """One row for each trainer; ratios are of rows from one machine only."""
     task = find_task(TASK)
     before = torch.get_num_threads()
     try:

@@ -1,8 +1,8 @@
 """The benchmarks by name: what each measures, and how long it takes.
 
-A benchmark is a module, imported when it is run, with a frozen `Settings`, which holds every seed, and
-`run(settings, keep)`. `keep(name, measure)` gives the row of that name: saved before, or measured now. `run` returns
-the result's JSON keys; a non-empty list under "failures" says, in words, what did not work at all.
+A benchmark is a module, imported when it is run, with a frozen `Settings`, which holds every seed, and `run(settings,
+keep)`. `keep(name, measure)` gives the row of that name: saved before, or measured now. `run` returns the result's JSON
+keys; a non-empty list under "failures" says, in words, what failed.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ BENCHMARKS = {
 OTHERS = {
     "sim2sim": Benchmark("an exported bundle in two physics engines", ("policies", "sim", "robo_rl/evaluation")),
 }
-"""What has a table and is measured by a command of its own."""
+"""Tables that are measured by another command than `bench`."""
 
 
 def find_benchmark(name: str) -> Any:

@@ -26,7 +26,7 @@ Stall = tuple[float, float]
 
 
 class Witness:
-    """One process a core that notes when it wakes late, from construction to `close`."""
+    """One process on each core that records when it wakes late, from construction to `close`."""
 
     def __init__(self) -> None:
         command = [sys.executable, "-m", "robo_rl.bench.stalls"]
@@ -81,7 +81,7 @@ def main(core: int) -> None:
     stopped: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _frame: stopped.append(number))
     os.sched_setaffinity(0, {core})
-    with contextlib.suppress(PermissionError):  # Without the right to it, the witness is a weaker one.
+    with contextlib.suppress(PermissionError):  # Without real-time priority, the witness is less reliable.
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
     print("ready", flush=True)
     due = time.monotonic()

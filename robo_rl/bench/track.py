@@ -45,7 +45,7 @@ def run(settings: Settings, keep: Keep = measure_now) -> dict[str, Any]:
 
     @cache
     def trained() -> Controllers:
-        # Only where a row of it is missing: rows that were saved before need no training.
+        # Only when one of its rows is missing: saved rows need no training.
         trainer = FlightTrainer(settings.algorithm, find_task(TASK), settings.seed)
         while trainer.iteration < trainer.total_iterations:
             trainer.iterate()

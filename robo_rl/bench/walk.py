@@ -71,7 +71,7 @@ class Settings:
 
 
 def run(settings: Settings, keep: Keep = measure_now) -> dict[str, Any]:
-    """One row a seed."""
+    """One row for each seed."""
     before = torch.get_num_threads()
     torch.set_num_threads(settings.threads)
     try:

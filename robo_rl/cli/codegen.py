@@ -20,7 +20,7 @@ class Arguments:
     kernel: Kernel = "c"
     """How dense layers are computed (docs/codegen.md). int8 must do as well as float32 in simulation."""
     rate: OptionalRate = None
-    """Rate at which the firmware calls the policy, a whole multiple of the policy's own; None: its own."""
+    """Rate in Hz at which the firmware calls the policy, a whole multiple of the policy's own; None: its own."""
     ungated: bool = False
     """With --kernel int8: skip the comparison with float32 in simulation; the README then says so."""
 

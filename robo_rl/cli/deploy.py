@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from real.recording.report import FlightReport
 
 CHIP_TAKEOFF = 0.5
-"""Height in m that a chip rises to when nothing else is said."""
+"""Height in m that a chip rises to by default."""
 DESCRIPTION = """Run a bundle on a robot, bring it to rest, and report. A second Ctrl-C or SIGTERM cuts the actuators.
 
 The first one lands a flying robot, and lets a legged one halt, stand and lie down. Exit code 0 when the robot came to
@@ -31,20 +31,20 @@ rest as asked for, 1 when a safety event ended the run or it never began.
 
 @dataclass(frozen=True)
 class Arguments:
-    """What every mission has; the options of each kind stand beside it (`with_missions`)."""
+    """The options of every mission; `with_missions` adds those of each kind."""
 
     bundle: BundleFolder
     """Folder that `robo-rl export` wrote."""
     duration: float | None = None
-    """Time in s under the policy before the robot is brought to rest; a square takes its own time."""
+    """Time in s under the policy before the robot is brought to rest; None: 20 s. A square takes its own time."""
     serial: str | None = None
     """Serial port, or socket://HOST:PORT, of a chip that runs the bundle itself and gets setpoints."""
     baud: int = 921600
-    """Bits a second of the serial port, as in the firmware; a USB port takes any."""
+    """Baud rate of the serial port, bit/s, as in the firmware; a USB port accepts any."""
     bridge: str | None = None
     """With a serial port: address of a rosbridge server that shows the chip, and where poses and stops come from."""
     rate: OptionalRate = None
-    """Control rate in Hz: a whole multiple of the policy's own, which it is when not given."""
+    """Control rate in Hz, a whole multiple of the policy's own; None: the policy's own."""
     record: OptionalFile = None
     """File for a recording in MCAP, which Foxglove opens."""
     connect_timeout: float = 10.0

@@ -18,7 +18,7 @@ class Arguments:
     """Write firmware with a bundle: an image for an STM32F405, or a folder for another build system."""
 
     bundle: BundleFolder
-    """Folder that `robo-rl export` wrote, or one that `robo-rl codegen` wrote with the bundle's manifest.json in it."""
+    """Folder that `robo-rl export` wrote, or one of `robo-rl codegen` with the bundle's manifest.json added."""
     out: OutFolder
     """Folder for the firmware; earlier firmware is replaced as a whole, a folder with other files is refused."""
     target: Literal["stm32f405", "crazyflie", "cmake", "zephyr", "px4"] = "stm32f405"
@@ -28,7 +28,7 @@ class Arguments:
     kernel: Kernel = "c"
     """How dense layers are computed (docs/codegen.md). int8 must do as well as float32 in simulation."""
     rate: OptionalRate = None
-    """Rate at which the policy is called, a whole multiple of its own; None: 500 for crazyflie, else its own."""
+    """Rate in Hz at which the policy is called, a whole multiple of its own; None: 500 for crazyflie, else its own."""
     ungated: bool = False
     """With --kernel int8: skip the comparison with float32 in simulation; the README then says so."""
     thrust: tuple[float, float, float] = (0.0, 0.0, 1.0)

@@ -52,7 +52,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Subcommand(Protocol):
-    """A module of this package, which parses its own arguments and returns the exit code."""
+    """A module of this package: it parses its own arguments and returns the exit code."""
 
     def run(self, argv: Sequence[str]) -> int: ...
 

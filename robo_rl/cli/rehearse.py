@@ -1,5 +1,4 @@
-"""`robo-rl rehearse BUNDLE`: walk a legged robot's bundle through the whole chain, with nothing but processes of this
-machine."""
+"""`robo-rl rehearse BUNDLE`: walk a legged robot's bundle through the whole chain, with processes on this machine."""
 
 from __future__ import annotations
 
@@ -30,7 +29,7 @@ class Arguments:
     out: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = Path("runs/rehearsal")
     """Folder for logs, recording and figures."""
     robot: Annotated[str | None, tyro.conf.arg(metavar="NAME|BUNDLE")] = None
-    """Simulated robot, as `robo-rl robot` takes it; the bundle's own when not given."""
+    """Simulated robot, a name or a bundle as for `robo-rl robot`; None: the bundle's own."""
     side: float = 1.0
     """Side of the square in m."""
     speed: float = 0.5

@@ -19,7 +19,7 @@ class Arguments:
     run: RunFolder
     """Folder that `robo-rl train` wrote."""
     out: OptionalFile = None
-    """Page to write; report.html in the run's folder by default."""
+    """Page to write; None: report.html in the run's folder."""
     episodes: int = 500
     """Held-out starts of the evaluation."""
     seconds: float = 10.0

@@ -41,8 +41,7 @@ class McuQuadArguments:
     kernel: Kernel = "c"
     """Which code computes the dense layers, as in `robo-rl codegen`."""
     rate: OptionalRate = None
-    """Rate in Hz at which the chip steps the policy: a whole multiple of the policy's own, which it is when not
-    given."""
+    """Rate in Hz at which the chip steps the policy, a whole multiple of the policy's own; None: the policy's own."""
     robot: McuQuadSettings = field(default_factory=McuQuadSettings)
     """The quadrotor."""
 
@@ -69,7 +68,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def robots() -> dict[str, str]:
-    """What there is to run by name, and what each is."""
+    """The robots by name, with a summary of each."""
     from sim.robots import ROBOTS
     from sim.robots.legs import Legs
 

@@ -64,7 +64,7 @@ def _type_of(parameter: Parameter) -> Any:
 
 
 def _help(term: Adjustable, setting: str) -> str:
-    """The first sentence about the term, for its weight or first setting; the parameter's own name says the rest."""
+    """The term's description, for its weight or first setting; other settings have only their names."""
     if setting not in (WEIGHT, next(iter(term.adjustable))):
         return ""
     text = inspect.getdoc(getattr(term, "function", term)) or ""

@@ -1,4 +1,4 @@
-"""`robo-rl train TASK`: learn a task into a run folder, or go on where a run stopped."""
+"""`robo-rl train TASK`: train a policy in a run folder, or continue a run."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class _NoTerms:
-    """What stands for the terms' settings when no task is named."""
+    """In place of the terms' settings when no task is named."""
 
 
 @dataclass(frozen=True)
 class Arguments(Generic[C, T]):
-    """Learn a task. The settings of another algorithm than the task's own: --algorithm NAME --help."""
+    """Train a policy for a task. For the settings of another algorithm than the task's own: --algorithm NAME --help."""
 
     task: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="TASK")]
     """Name of the task (`robo-rl tasks` lists them), or FILE.py:NAME for one of your own (docs/adding.md)."""
@@ -52,15 +52,15 @@ class Arguments(Generic[C, T]):
     robot_mjcf: Annotated[str, tyro.conf.arg(name="robot.mjcf", metavar="FILE")] = ""
     """MJCF of a robot of your own, or menagerie:NAME, for the tasks velocity-flat and velocity-rough."""
     robot_spec: Annotated[str, tyro.conf.arg(name="robot.spec", metavar="FILE")] = ""
-    """YAML that says of your own robot what its MJCF does not (docs/robots.md)."""
+    """YAML file with what the MJCF of your own robot does not hold: gains, stance, feet (docs/robots.md)."""
     algorithm: Annotated[str, tyro.conf.arg(metavar=f"{{{','.join(ALGORITHMS)}}}")] = "ppo"
     """Learning algorithm."""
     seed: int = 0
     """Seed of every random draw in training, below 10 000 000; larger ones are kept for evaluation."""
     run_dir: OptionalFolder = None
-    """Folder of the run; runs/TASK-ALGORITHM-SEED when not given. It must not hold a run, unless --resume is given."""
+    """Folder of the run; None: runs/TASK-ALGORITHM-SEED. It must not hold a run, except with --resume."""
     resume: bool = False
-    """Go on from the run's last checkpoint, with the run's own settings."""
+    """Continue from the run's last checkpoint, with the run's own settings."""
     device: str = "cpu"
     """Where networks and physics run: cpu, cuda or cuda:N."""
     threads: int = 1
@@ -69,8 +69,8 @@ class Arguments(Generic[C, T]):
     checkpoint_every: int = 50
     """Iterations between checkpoints; one more is written at the end and on SIGINT or SIGTERM."""
     processes: int = 1
-    """Processes that share the worlds, where the algorithm can; torchrun --nproc-per-node N -m robo_rl.cli.main train
-    ... does the same."""
+    """Processes that share the worlds, if the algorithm supports it. `torchrun --nproc-per-node N -m robo_rl.cli.main
+    train TASK` does the same."""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -104,7 +104,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _group(arguments: Arguments[Any, Any]) -> tuple[int, int, bool]:
-    """Which process this is, of how many, and whether it has to start them all."""
+    """The rank of this process, the number of processes, and whether this one has to start them all."""
     from robo_rl.training import parallel
 
     rank, size = parallel.announced()
@@ -140,7 +140,7 @@ def train(run_dir: Path) -> int:
             f"--run-dir {run_dir}"
         ) from None
     if parallel.current().rank > 0:
-        # The first process speaks for all, in its exit code as well.
+        # Only the first process reports, in its exit code as well.
         return 0
     done = f"{outcome.iteration} of {outcome.total_iterations} iterations, {outcome.steps} steps"
     if outcome.iteration < outcome.total_iterations:
@@ -151,14 +151,14 @@ def train(run_dir: Path) -> int:
 
 
 def _say_nothing(iteration: int, total: int, metrics: Mapping[str, float]) -> None:
-    """The progress of a process that only helps."""
+    """No progress, for every process but the first."""
 
 
 def _parse(argv: Sequence[str]) -> tuple[Arguments[Any, Any], Task, TrainConfig | None]:
     """The arguments, the task with its terms set as they say and, to resume, the run's own configuration, which then
     gives the defaults.
 
-    Which flags there are depends on task and algorithm, and these on other flags, which are looked up first.
+    The flags depend on task and algorithm, so these are looked up first.
     """
     from robo_rl.training import config, runner, tasks
     from sim.tasks import find_task, is_task
@@ -167,9 +167,9 @@ def _parse(argv: Sequence[str]) -> tuple[Arguments[Any, Any], Task, TrainConfig 
     name = next((word for word in argv if is_task(word)), None)
     if name is None:
         if argv and not argv[0].startswith("-"):
-            # The flags of the default algorithm must not be the first thing complained about.
+            # An unknown task is reported before unknown flags.
             find_task(argv[0])
-        # Without a task there is nothing to do but to show the flags, or to say that it is missing.
+        # Without a task, parsing shows the help or reports that the task is missing.
         algorithm = _look_up(argv, "algorithm") or default_algorithm(None)
         parse(_arguments(find_algorithm(algorithm).config_class(), _NoTerms), "train", argv)
         raise AssertionError("parsing without a task ends in an error or in the help")
@@ -205,8 +205,8 @@ def _arguments(settings: type[Any], terms: type[Any]) -> type[Arguments[Any, Any
 
 
 def _task_digest(name: str, saved: TrainConfig | None) -> str:
-    """What tells the version of the task's file; a run that goes on may do so without the file. UserError when the file
-    is no longer what the run was started with."""
+    """Digest of the task's file; a run can be resumed without the file. UserError when the file has changed since the
+    run was started."""
     from sim.tasks.files import is_file, read_task_file
 
     path = Path(name.rpartition(":")[0])

@@ -23,9 +23,9 @@ from sim.controllers.teacher import Teacher
 from sim.task import Environment, Step, Task
 
 HELD_OUT_SEED = 40_000_003
-"""Seed of the evaluation's starts; trainings take seeds below 10 000 000 only, so none has seen these
-starts. Of the flight trainer's settings only its two amounts of work, `iterations` and `warm_up_updates`, were chosen
-with a look at them."""
+"""Seed of the evaluation's starts; trainings take seeds below 10 000 000 only, so none has seen these starts. Of the
+flight trainer's settings only its two amounts of work, `iterations` and `warm_up_updates`, were chosen with their
+results."""
 SUCCESS_DISTANCE = 0.1
 """Mean distance to the target over the last second, in m, below which an episode counts as a success."""
 BOOTSTRAP_DRAWS = 2000
@@ -49,8 +49,8 @@ Evaluated = Policy | Teacher
 
 @dataclass(frozen=True)
 class Calls:
-    """How often a policy is called a control period. Without `keeps_states` every call moves the states on by a whole
-    period, as a loop does that knows nothing of them: right for one call a period only."""
+    """How often a policy is called a control period. Without `keeps_states` every call advances the states by a whole
+    period, which is right for one call a period only."""
 
     substeps: int = 1
     keeps_states: bool = True
@@ -70,7 +70,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What N robots did in their first episode each.
+    """The results of N robots, one episode each.
 
     A robot survives when its episode reaches the time limit. Distances (m) are from the true position to the target,
     over the last second, of survivors alone, and so is the RMSE over the whole episode; they are nan where none
@@ -161,8 +161,8 @@ def first_episodes(
 ) -> Tensor:
     """Every world's first episode, from what a reset returned; the worlds [N] that reached the time limit.
 
-    `note` gets every step and the worlds [N] that were still in their first episode. What stood before a restart is in
-    the step's terminal_*, so that a world's last step counts as its own.
+    `note` gets every step and the worlds [N] that were still in their first episode. The step's terminal_* hold the
+    state before a restart, so that a world's last step counts.
     """
     sensors, truth = first
     state = pilot.initial_state(environment.num_worlds, environment.device)
@@ -193,8 +193,8 @@ def prepared(
     imperfections: float,
     calls: Calls,
 ) -> tuple[BatchPolicy | Teacher, Task, Environment]:
-    """What acts, the task as it is stepped for `calls`, and a world of it for each episode; arguments and errors as
-    those of `evaluate`. A teacher acts as it is, once a control period."""
+    """The pilot, the task as stepped for `calls`, and an environment with a world for each episode; arguments and
+    errors as those of `evaluate`. A teacher acts as it is, once a control period."""
     if episodes < 1:
         raise UserError(f"episodes must be at least 1, got {episodes}")
     if isinstance(policy, Teacher) and calls.substeps != 1:
@@ -210,7 +210,7 @@ def prepared(
 def pilot_for(policy: Policy, task: Task, calls: Calls = ONCE) -> BatchPolicy:
     """The policy as something to fly in `task`. Raises UserError when it was made for other sensors or commands.
 
-    What is neither graph nor bundle acts as it is, and keeps its own states between the calls of a period.
+    Any other policy acts as it is, and keeps its own states between the calls of a period.
     """
     if not isinstance(policy, PolicyGraph | Bundle):
         return policy
@@ -225,7 +225,7 @@ def _summarise(
     n = len(alive)
     distances = np.where(alive, _array(distance_per_start), np.nan)
     succeeded = alive & (np.nan_to_num(distances, nan=math.inf) < SUCCESS_DISTANCE)
-    # A task whose truth has no position error left every distance nan.
+    # Without a position error in the task's truth, every distance is nan.
     known = not bool(distance_per_start.isnan().all())
     return Evaluation(
         task=task.name,
@@ -308,7 +308,7 @@ class BundlePolicy:
 
 
 def _check_signals(policy: str, wanted: Iterable[Signal], task: Task) -> None:
-    """Refuse a policy one of whose signals means something else in the task, or nothing."""
+    """Refuse a policy with a signal that is missing in the task, or has another meaning there."""
     own: list[Signal] = [*task.sensors, *task.commands]
     there = {_meaning(signal) for signal in own}
     for signal in wanted:

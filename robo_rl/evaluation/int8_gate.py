@@ -1,10 +1,9 @@
-"""The gate of kernel int8: its C is written only if it flies the bundle's own task about as well as float32 does.
+"""The gate of kernel int8: its C is written only if it flies the bundle's own task about as well as float32.
 
 Rounded weights move commands by about 1 % of their range. Errors of commands don't show whether that matters, so both
-fly: the very C that would be written, compiled for this machine with the chip's bits, and the bundle on onnxruntime.
-Both live one episode from each of the same starts in the task that the bundle names.
-
-The starts are those of the development seed, since choosing a kernel is a choice; the held-out ones are for judging.
+fly: the C that would be written, compiled for this machine with the chip's bits, and the bundle on onnxruntime. Both
+fly one episode from each of the same starts in the task that the bundle names. The starts are those of the development
+seed, since the kernel is chosen with them; the held-out ones are only for the final evaluation.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ MARGIN = 0.02
 VELOCITY_ERROR_RATIO = 1.1
 """How many times float32's velocity error the kernel's may be."""
 ROUNDING = 1e-9
-"""Shares are quotients: a difference of just the margin counts as within it."""
+"""Tolerance for rounding: a difference of exactly the margin is within it."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +40,9 @@ class Figure:
 
 
 def check(draft: Draft) -> str:
-    """Fly the draft's C against its bundle; the one sentence that tells how both did.
+    """Fly the draft's C and its bundle; returns one sentence with both results.
 
-    Raises UserError, one line, when int8 does worse, or when that can't be found out: the simulator or a C compiler is
+    Raises UserError, one line, when int8 does worse, or when it can't be compared: the simulator or a C compiler is
     missing, the task is unknown, or float32 fails so often that the gate can't tell them apart.
     """
     try:
@@ -91,7 +90,7 @@ def compare_walks(ours: WalkingEvaluation, theirs: WalkingEvaluation) -> tuple[F
 
 
 def _try_both(draft: Draft) -> tuple[tuple[Figure, ...], str]:
-    """How int8 and float32 did, and from which starts."""
+    """The results of int8 and float32, and their starts."""
     # Imported here: a machine without a simulator gets an error only for this kernel, and can write all others.
     from deploy.mcu.batch import BatchLibrary
     from robo_rl.evaluation.c_pilot import CPilot

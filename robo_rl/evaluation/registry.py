@@ -1,4 +1,4 @@
-"""The evaluations by name: how the policies of a task are evaluated, and the tables of what was found.
+"""The evaluations by name: how the policies of a task are evaluated, and the tables of the results.
 
 Importing this needs no torch.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Outcome(Protocol):
-    """What an evaluation found."""
+    """The result of an evaluation."""
 
     def summary(self) -> dict[str, Any]:
         """The measures in JSON's own types; "evaluation" is the name in `EVALUATIONS`, "task" and "episodes" say what
@@ -46,7 +46,7 @@ EVALUATIONS: dict[str, EvaluationEntry] = {
 def evaluate_policy(policy: Any, task: Task, *arguments: Any, **settings: Any) -> Outcome:
     """Evaluate a policy in the way that `task` names; arguments as those of robo_rl.evaluation.flying.evaluate.
 
-    Raises UserError when the task names no evaluation that there is, and whatever that evaluation refuses.
+    Raises UserError for an unknown evaluation, and as that evaluation does.
     """
     if task.evaluation not in EVALUATIONS:
         raise UserError(

@@ -33,7 +33,7 @@ from sim.terms.view import View
 OWN = "mujoco"
 """The backend that tasks are trained in."""
 OTHERS = tuple(name for name in BACKENDS if name != OWN)
-"""Another engine, and MuJoCo with contacts nearly as hard as that one's: what both find is not the engine's doing."""
+"""Another engine, and MuJoCo with contacts nearly as hard: a result of both does not come from the engine."""
 MAX_FALLS = 0.05
 """Share of robots that may fall in the other engine."""
 MAX_ERROR_RATIO = 1.5
@@ -44,7 +44,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Settings:
-    """What both engines are given."""
+    """The settings of the comparison, the same in both engines."""
 
     backend: str = "pybullet"
     """What to compare the task's own MuJoCo with: pybullet or mujoco-hard."""
@@ -168,7 +168,7 @@ def compare(bundle: Bundle, task: Task, settings: Settings, progress: Callable[[
 
 
 def legged_world(task: Task, settings: Settings, backend: str) -> tuple[VectorEnvironment, LeggedScenario]:
-    """The task's own world with nominal robots, moved by `backend`, and its scenario."""
+    """The task's own world with nominal robots in `backend`, and its scenario."""
     if task.evaluation != "walking":
         raise UserError(f"sim2sim compares walking tasks, {task.name} is none; name a bundle of a legged robot")
     environment = task.make_environment(
@@ -183,7 +183,7 @@ def legged_world(task: Task, settings: Settings, backend: str) -> tuple[VectorEn
 
 
 def command_schedule(task: Task, settings: Settings) -> Tensor:
-    """Velocity commands [T + 1, N, 3] of every control period, the same for every engine and whatever happens in it."""
+    """Velocity commands [T + 1, N, 3] of every control period, the same in every engine."""
     # A heading to steer to would make the command depend on the engine.
     commands = task.command_terms[VELOCITY].with_settings({"heading": 0.0})(settings.robots, task.period)
     level = torch.tensor([1.0, 0.0, 0.0, 0.0]).expand(settings.robots, 4)

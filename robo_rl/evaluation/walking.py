@@ -1,14 +1,13 @@
 """Evaluation of walking on held-out commands and starts: how well a robot follows its velocity command, and whether it
 falls.
 
-Every one of N worlds lives one episode of the task (20 s), with noise, randomization and pushes on unless asked
-otherwise, and commands from the task's whole range, whatever a training's curriculum had reached. A world counts up to
-its time limit or its fall; what follows its restart does not count. An episode that ends before its time limit is a
-fall.
+Each of N worlds runs one episode of the task (20 s), with noise, randomization and pushes on unless asked otherwise,
+and commands from the task's whole range, even if the training's curriculum had not reached it. A world counts up to its
+time limit or its fall; what follows its restart does not count. An episode that ends before its time limit is a fall.
 
 The velocity error is the length of (v_x, v_y) - (commanded v_x, v_y) in m/s, with the base's true velocity in its own
-frame. Every step counts, those right after the start, a push or a new command included: nothing is left out to flatter.
-Errors are averaged over the steps of each world, then over worlds, so each world weighs the same whenever it fell.
+frame. Every step counts, those right after the start, a push or a new command included. Errors are averaged over the
+steps of each world, then over worlds, so each world has the same weight whenever it fell.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ from sim.environment import VectorEnvironment
 from sim.task import Environment, Step, Task
 
 DEVELOPMENT_SEED = 30_000_001
-"""Seed of the evaluations that settings may be chosen by; the held-out one is for judging alone."""
+"""Seed of the evaluations for choosing settings; the held-out one is only for the final evaluation."""
 COMMAND = "velocity_command"
 """The sensor that makes a task one of walking: forward m/s, left m/s and yaw rate rad/s, in the base's frame."""
 SUCCESS_PROGRESS = 0.7
@@ -82,7 +81,7 @@ class TerrainScore:
 
 @dataclass(frozen=True)
 class WalkingEvaluation:
-    """What N robots did in one episode each; intervals are of 95 %."""
+    """The results of N robots, one episode each; intervals are of 95 %."""
 
     task: str
     seed: int
@@ -160,7 +159,7 @@ def walk(
     first = environment.reset()
     places = next((part.terrain_places() for part in _parts(environment) if isinstance(part, WithTerrain)), None)
     if places is not None:
-        # A world that falls may go on elsewhere: what counts is where its first episode began.
+        # A world that falls may restart elsewhere: what counts is where its first episode began.
         places = places[0], places[1].clone(), places[2].clone()
     zeros = torch.zeros(n, device=device)
     steps, linear, turning, total, gone, asked = (zeros.clone() for _ in range(6))

@@ -1,4 +1,4 @@
-"""Files that are either the old one or the new one, never half of a new one."""
+"""Atomic writes: a file is either the old one or the new one, never half of a new one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     a pipe, such as /dev/stdout, is written to directly. Raises OSError when the folder can't be written.
     """
     if path.exists() and not path.is_file():
-        # Renaming over a device would take it away from everybody on this computer.
+        # Renaming over a device would replace it for everybody on this computer.
         with path.open("wb") as device:
             write(device)
         return

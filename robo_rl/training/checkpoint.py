@@ -20,7 +20,7 @@ VERSION = 1
 def save(path: Path, content: Mapping[str, Any]) -> None:
     """Write `content` (tensors, numbers, strings, None, lists and dicts) atomically. Raises OSError on a full disk."""
     buffer = io.BytesIO()
-    # In memory first: torch's own writer turns a full disk into an error of its own making.
+    # In memory first: torch's own writer does not report a full disk as OSError.
     torch.save({"version": VERSION, **content}, buffer)
     write_atomically(path, lambda file: file.write(buffer.getbuffer()))
 
@@ -68,5 +68,5 @@ def restore_random_state(state: Mapping[str, Any]) -> None:
     keys = numpy["keys"].numpy().astype(np.uint32)
     np.random.set_state((numpy["name"], keys, numpy["position"], numpy["has_gauss"], numpy["cached"]))
     torch.set_rng_state(state["torch"])
-    # A run may go on on another machine: GPUs that are not here have no generator to set.
+    # A run may continue on another machine: absent GPUs have no generator to set.
     torch.cuda.set_rng_state_all(state["cuda"][: torch.cuda.device_count()])

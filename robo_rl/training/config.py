@@ -44,7 +44,7 @@ class TrainConfig:
     checkpoint_every: int = 50
     """Iterations between checkpoints; one more is written at the end and on SIGINT or SIGTERM."""
     task_digest: str = ""
-    """Tells the version of a task's file, of which the run keeps a copy; empty for tasks without a file."""
+    """Digest of the task's file, of which the run keeps a copy; empty for tasks without a file."""
     terms: TermSettings = field(default_factory=dict)
     """Weight and parameters of every term of the task: group -> term -> setting -> value."""
 

@@ -27,7 +27,7 @@ def run_processes(processes: int, arguments: Sequence[str]) -> int:
     Only the first one's output is shown. A signal is passed on to all of them. Raises ProcessFailed with the last line
     that it wrote when another one fails, or when the first is killed.
     """
-    # The agent's own account of a failure is many lines; ours is one.
+    # The agent's own report of a failure has many lines; ours has one.
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(_LONGEST_ITERATION))
     if sys.platform.startswith("linux"):
@@ -47,7 +47,7 @@ def run_processes(processes: int, arguments: Sequence[str]) -> int:
         except ChildFailedError as error:
             rank, failure = error.get_first_failure()
             if rank == 0 and failure.exitcode > 0:
-                # It has said why.
+                # It has reported why.
                 return int(failure.exitcode)
             lines = [line for log in Path(logs).rglob(f"{rank}/stderr.log") for line in log.read_text().splitlines()]
             raise ProcessFailed(

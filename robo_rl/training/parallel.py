@@ -1,7 +1,7 @@
-"""The processes that train together: who they are, and the few numbers that they exchange.
+"""The processes that train together: their ranks, and the few numbers that they exchange.
 
 A process alone is a group of one, and every operation here then costs nothing. A group is started by `torchrun`, or by
-its agent for `robo-rl train --processes N` (robo_rl/training/launch.py), which say in the environment who is who.
+its agent for `robo-rl train --processes N` (robo_rl/training/launch.py), which set the ranks in environment variables.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor
 from policies.errors import UserError
 
 _PATIENCE = 20.0
-"""Seconds within which the process that failed first is found, and the others are ended."""
+"""Seconds within which the agent finds the process that failed first and ends the others."""
 
 
 class Processes:
@@ -30,7 +30,7 @@ class Processes:
         self.size = size
 
     def sum(self, tensor: Tensor) -> Tensor:
-        """Add up `tensor` over all processes, in place; the very same result in each of them."""
+        """Add up `tensor` over all processes, in place; the result is identical in each of them."""
         if self.size > 1:
             dist.all_reduce(tensor)
         return tensor
@@ -52,7 +52,7 @@ class Processes:
         return parts or []
 
     def wait(self) -> None:
-        """Wait until every process has come here."""
+        """Wait until every process has reached this call."""
         if self.size > 1:
             dist.barrier(group=_control())
 
@@ -97,10 +97,10 @@ def check_cores(processes: int, device: str) -> None:
 
 @contextmanager
 def joined(device: str, size: int) -> Iterator[Processes]:
-    """Within the block this process is one of a group of `size`: gloo between processors, nccl between GPUs.
+    """Within the block this process belongs to a group of `size`: gloo between processors, nccl between GPUs.
 
     On the CPU each process keeps to its own share of this machine's cores, so that the threads of their physics do not
-    meet.
+    compete.
     """
     if size == 1:
         yield current()
@@ -113,8 +113,9 @@ def joined(device: str, size: int) -> Iterator[Processes]:
     try:
         yield current()
     except (RuntimeError, UserError) as error:
-        # A process that died is a broken connection to the others; a mistake is that of all. Who started us names the
-        # process that ends first and ends the others: the one that died, or the first one, whose output is shown.
+        # The others see a process that died as a broken connection, and all make the same user's mistake. The agent
+        # names the process that ends first and ends the others: the one that died, or the first one, whose output is
+        # shown.
         if dist.get_rank() > 0 or isinstance(error, RuntimeError):
             time.sleep(_PATIENCE)
         if any(library in str(error).lower() for library in ("gloo", "nccl")):

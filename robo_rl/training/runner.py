@@ -74,7 +74,7 @@ def create(run_dir: Path, configuration: TrainConfig) -> None:
 
 @contextmanager
 def started(run_dir: Path, configuration: TrainConfig) -> Iterator[None]:
-    """Create a run's folder for the block that trains in it, and take it back if the run can't be started: a UserError
+    """Create a run's folder for the block that trains in it, and remove it if the run can't be started: a UserError
     before the first iteration leaves nothing behind."""
     new = not run_dir.exists()
     create(run_dir, configuration)
@@ -90,7 +90,8 @@ def started(run_dir: Path, configuration: TrainConfig) -> Iterator[None]:
 
 
 def build(run_dir: Path, configuration: TrainConfig) -> Algorithm:
-    """The algorithm of a configuration, at its very start. Sets torch's threads and every global random generator."""
+    """The algorithm of a configuration, before its first iteration. Sets torch's threads and every global random
+    generator."""
     _check_device(configuration)
     torch.set_num_threads(configuration.threads)
     torch.manual_seed(configuration.seed)
@@ -101,7 +102,7 @@ def build(run_dir: Path, configuration: TrainConfig) -> Algorithm:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a run has learned so far, as its last checkpoint left it."""
+    """The result of a run so far, from its last checkpoint."""
 
     run_dir: Path
     configuration: TrainConfig
@@ -127,9 +128,8 @@ def deployable(policy: P | LearnedTeacher, folder: Path) -> P:
 
 
 def load_trained(run_dir: Path) -> Trained:
-    """The policy of a run, on the CPU, wherever it was trained.
-
-    It needs the checkpoint's weights alone: no world is built, and one that has changed since then does not matter.
+    """The policy of a run, on the CPU, on whichever device it was trained. Only the checkpoint's weights are read: no
+    world is built, so that a world that has changed since then does not matter.
     """
     configuration = config.load(run_dir / CONFIG)
     saved = checkpoint.load(run_dir / CHECKPOINT)
@@ -147,7 +147,7 @@ def train(run_dir: Path, progress: Progress, import_seconds: float = 0.0) -> Out
 
     SIGINT and SIGTERM end it after the iteration under way, with a checkpoint; a second SIGINT ends it at once.
     `import_seconds` is the time the process took until here, for the result file. In a group of processes all of them
-    call this, and the first one alone writes.
+    call this, and only the first one writes.
     """
     began = time.perf_counter()
     group = parallel.current()
@@ -224,7 +224,7 @@ def save(run_dir: Path, algorithm: Algorithm, seconds: float, writes: bool = Tru
 
 @contextmanager
 def _fitting(run_dir: Path) -> Iterator[None]:
-    """Raise UserError when a checkpoint turns out to be that of another policy or world."""
+    """Raise UserError when a checkpoint belongs to another policy or world."""
     try:
         yield
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -238,7 +238,7 @@ def _fitting(run_dir: Path) -> Iterator[None]:
 def _resume(run_dir: Path, algorithm: Algorithm, writes: bool) -> float:
     """Load the checkpoint if there is one and cut the metrics back to it; returns the training seconds so far.
 
-    TensorBoard's files are cut by its reader: `purge_step` tells it what was done again.
+    TensorBoard's reader cuts its files: `purge_step` marks the steps that are repeated.
     """
     kept: list[dict[str, float]] = []
     seconds = 0.0

@@ -1,4 +1,4 @@
-"""Plain data into frozen dataclasses, with every value taken only as what it is and every mistake named."""
+"""Plain data into frozen dataclasses: strict types, and an error that names each mistake."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from policies.errors import UserError
 
 
 def strict_converter() -> cattrs.Converter:
-    """A converter that takes a value only as what it is: no 3.7 for an integer, no "yes" for a truth value."""
+    """A converter with strict types: no 3.7 for an integer, no "yes" for a boolean."""
     converter = cattrs.Converter(forbid_extra_keys=True)
     converter.register_structure_hook(bool, lambda value, _: _exactly(value, bool, "true or false"))
     converter.register_structure_hook(int, lambda value, _: _exactly(value, int, "a whole number"))

@@ -32,7 +32,7 @@ FORMATS: dict[str, tuple[str, list[str]]] = {
 
 @dataclass(frozen=True)
 class FilmSettings:
-    """How long, how large and of how many robots."""
+    """Length, size and number of robots of a film."""
 
     seconds: float = 10.0
     """Length of the film in s of simulated time."""
@@ -137,7 +137,7 @@ def check_target(path: Path) -> None:
     try:
         folder = path.is_dir()
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Only an attempt shows whether it is allowed: permissions say nothing to root, for example.
+        # Only an attempt shows whether it is allowed: root, for example, ignores permissions.
         trial = _temporary(path)
         trial.touch()
         trial.unlink()

@@ -38,7 +38,7 @@ def find_backend() -> str:
 
 
 def works(name: str) -> bool:
-    """Whether a context of this kind can be made and drawn with, as a process of its own finds out."""
+    """Whether a context of this kind can be made and drawn with, tried in a separate process."""
     trial = [sys.executable, "-m", "robo_rl.view.gl", name]
     try:
         done = subprocess.run(trial, env=environment(name), capture_output=True, timeout=TRIAL_TIMEOUT, check=False)

@@ -1,4 +1,4 @@
-"""What a picture shows besides the robot: arrows of commanded and true velocity, and a few lines of text."""
+"""Overlays of a picture: arrows of commanded and true velocity, and a few lines of text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is drawn of an environment: a model of the robot and its ground, and the robot's pose in each world."""
+"""The drawn part of an environment: a model of the robot and its ground, and the robot's pose in each world."""
 
 from __future__ import annotations
 

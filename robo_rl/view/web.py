@@ -1,4 +1,4 @@
-"""A policy in the browser: it runs in real time, and its user commands, pushes and restarts it."""
+"""A policy in the browser: it runs in real time, and the user commands, pushes and restarts it."""
 
 from __future__ import annotations
 

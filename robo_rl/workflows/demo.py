@@ -118,7 +118,7 @@ def _number(value: float | None, digits: int = 3) -> str:
 
 
 def _clear(out: Path, run_dir: Path) -> None:
-    """Remove what an earlier demo left in its own folders, and nothing else."""
+    """Remove only what an earlier demo left in its own folders."""
     if run_dir.exists():
         if not (run_dir / "config.yaml").is_file():
             raise UserError(f"{run_dir} exists and is no run of the demo; name another --out")

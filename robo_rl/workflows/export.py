@@ -29,8 +29,8 @@ ROBOTS, STEPS_PER_FLIGHT, FLIGHTS = 16, 200, 2
 
 @dataclass(frozen=True)
 class Export:
-    """What `export_run` wrote, the evaluation that the bundle carries, and what no known driver offers of what the
-    bundle needs, in words."""
+    """What `export_run` wrote, the evaluation in the bundle, and the bundle's needs that no known driver offers, in
+    words."""
 
     report: ExportReport
     evaluation: dict[str, Any]
@@ -72,7 +72,7 @@ def export_run(run_dir: Path, out: Path, episodes: int = 1000) -> Export:
 
 
 def not_offered(manifest: Manifest) -> list[str]:
-    """What a bundle needs and no known driver offers, in words; empty where a driver has it all."""
+    """The bundle's needs that no known driver offers, in words; empty if one driver offers everything."""
     if manifest.kind not in KINDS:
         return [f"a mission of kind {manifest.kind} is missing"]
     kind = KINDS[manifest.kind].kind
@@ -86,14 +86,14 @@ def _check_kind(manifest: Manifest) -> None:
 
 @torch.no_grad()
 def visit(graph: PolicyGraph, task: Task) -> Episode:
-    """Sensors [T, N, dim] that the policy meets on its own flights, from fresh starts, resets included."""
+    """Sensors [T, N, dim] of the policy's own flights, from fresh starts, resets included."""
     environment = task.make_environment(ROBOTS, VISITED_SEED, "cpu")
     names = [s.name for s in graph.used_sensors]
     rows: dict[str, list[np.ndarray[Any, Any]]] = {name: [] for name in names}
     resets = []
     steps = min(STEPS_PER_FLIGHT, task.episode_steps)
     for _ in range(max(FLIGHTS, -(-1000 // (steps * ROBOTS)))):
-        # Every flight starts anew, so that robot 0, whose episode becomes the golden one, is reset on the way.
+        # Every flight begins with a reset, so that the golden episode, which is robot 0's, contains resets.
         sensors, _ = environment.reset()
         state = graph.initial_state(ROBOTS)
         done = torch.ones(ROBOTS, dtype=torch.bool)

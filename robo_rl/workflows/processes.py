@@ -19,7 +19,7 @@ class ProcessFailed(RuntimeError):
 
 
 def command(arguments: Sequence[str]) -> list[str]:
-    """The command line of `robo-rl ARGUMENTS` in this very interpreter."""
+    """The command line of `robo-rl ARGUMENTS` in this interpreter."""
     return [sys.executable, "-m", "robo_rl.cli.main", *arguments]
 
 
@@ -31,10 +31,10 @@ def call(arguments: Sequence[str], quiet: bool = False) -> int:
 
 @contextmanager
 def running(arguments: Sequence[str], ready: str, log: Path, timeout: float = 60.0) -> Iterator[str]:
-    """Run `robo-rl ARGUMENTS` beside us; yields the rest of the line that begins with `ready`.
+    """Run `robo-rl ARGUMENTS` in the background; yields the rest of the line that begins with `ready`.
 
-    What it writes to standard error goes to `log`. It is asked to end (SIGTERM) when the block is left, and killed when
-    it doesn't within 5 s. Raises ProcessFailed when it ends or stays silent for `timeout` s before it is ready.
+    What it writes to standard error goes to `log`. When the block is left it gets SIGTERM, and is killed if it has not
+    ended within 5 s. Raises ProcessFailed when it ends or stays silent for `timeout` s before it is ready.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as errors:
