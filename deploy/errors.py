@@ -6,7 +6,7 @@ from policies.errors import UserError
 
 
 class BundleError(UserError):
-    """A bundle that must not run, or a policy that can't become one; the message says how to fix it."""
+    """A bundle that must not run, or a policy that can't become a bundle; the message says how to fix it."""
 
 
 class NotAPolicyError(BundleError, TypeError):

@@ -14,7 +14,7 @@ from deploy.errors import BundleError
 def check_replaceable(
     out: Path, own: frozenset[str], what: str = "a bundle", fix: str = "choose another --out"
 ) -> None:
-    """Raise BundleError when `out` exists and holds anything but what `own` names, which writing would destroy."""
+    """Raise BundleError when `out` exists and holds other files than those `own` names, which writing would destroy."""
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise BundleError(f"{out} exists and is no folder; {fix}")
     if out.is_dir():
@@ -27,9 +27,9 @@ def replace_folder(out: Path, files: Mapping[str, bytes], check: Callable[[Path]
     """Write `files` (path inside it -> bytes) as the folder `out`, replacing an old one whole.
 
     The files go to a temporary folder beside `out`, reach the disk, pass `check`, and take the name by a rename. On any
-    failure the temporary folder is removed and `out` is what it was; a full disk or a missing right is a BundleError.
-    Renames can't swap two folders portably, so for a moment the name is free: a reader then finds no folder, never a
-    mixture.
+    failure the temporary folder is removed and `out` is unchanged; a full disk or a missing permission is a
+    BundleError. Renames can't swap two folders portably, so for a moment the name is free: a reader then finds no
+    folder, never a mixture.
     """
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The manifest of a bundle: what a policy needs, gives and may do, in SI units. docs/bundle.md describes every field.
+"""The manifest of a bundle: a policy's inputs, outputs and limits, in SI units. docs/bundle.md describes every field.
 
 The file seals itself: its last field, `digest`, is the SHA-256 of the file's own bytes with the digest's 64 characters
 set to "0", so that any tool can check it with sed and sha256sum, without agreeing on how numbers are printed.
@@ -106,7 +106,7 @@ class Manifest:
         try:
             document = parse(text)
             if isinstance(document, dict) and "schema_version" in document:
-                # Another schema may have other fields and another seal, so its version is the first thing to say.
+                # Another schema may have other fields and another seal, so the version is checked first.
                 _check_version(document["schema_version"], SCHEMA_VERSION, SCHEMA_3)
             fields = unseal(text, document)
             if fields.get("schema_version") == SCHEMA_3:
@@ -116,7 +116,7 @@ class Manifest:
             raise
         except JsonError as error:
             raise BundleError(f"manifest.json: {error}; {_EXPORT_AGAIN}") from None
-        except ValueError as error:  # A specification that makes no sense.
+        except ValueError as error:  # A specification that contradicts itself.
             raise BundleError(f"manifest: {error}; {_EXPORT_AGAIN}") from None
 
 

@@ -1,4 +1,4 @@
-"""What a bundle's ONNX graph may hold: float32 alone, finite weights, a small set of operators, and no trace of the
+"""What a bundle's ONNX graph may hold: only float32, finite weights, a small set of operators, and no trace of the
 machine it was made on. Of the bundle's modules only this one imports `onnx`; the reader on a robot needs none.
 
 The set is small on purpose: the C generator implements each operator again.
@@ -27,7 +27,8 @@ _ALLOWED_TYPES = {onnx.TensorProto.FLOAT, onnx.TensorProto.INT64}
 
 
 def clean(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy without what no runtime needs: paths and stack traces of the exporter, and a clip of an equal clip."""
+    """A copy without the parts that no runtime needs: paths and stack traces of the exporter, and a clip of an equal
+    clip."""
     result = onnx.ModelProto()
     result.CopyFrom(model)
     result.doc_string = ""

@@ -1,6 +1,6 @@
 """The bundle's reader: a folder of policy.onnx, manifest.json and golden.npz, refused unless all of it is consistent.
 
-Needs numpy and onnxruntime alone. `load_bundle` reads each file once and checks and loads the very same bytes.
+Needs only numpy and onnxruntime. `load_bundle` reads each file once and checks and loads the very same bytes.
 """
 
 from __future__ import annotations

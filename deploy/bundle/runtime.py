@@ -1,4 +1,4 @@
-"""Runs a policy with numpy and onnxruntime alone: whole batches for verification, one robot for control."""
+"""Runs a policy with only numpy and onnxruntime: whole batches for verification, one robot for control."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-# onnxruntime reads this when it is imported. Without it, it keeps a database of usage events in the user's cache, sends
-# it to its maker, and a thread for both runs beside the control loop.
+# onnxruntime reads this when it is imported. Without it, onnxruntime keeps a database of usage events in the user's
+# cache and sends it to its maker, in a thread beside the control loop.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import onnxruntime as ort

@@ -1,7 +1,7 @@
 """Bundles of schema 3, read as schema 4.
 
-Schema 3 had no `kind`, no frames of commands and no optional parts: what it left open is decided here, and nowhere
-else. A robot with position-controlled joints walked, every other one flew.
+Schema 3 had no `kind`, no frames of commands and no optional parts: this module alone derives them. A robot with
+position-controlled joints walked, every other one flew.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ _MOTORS = ("stiffness", "damping", "torque_limit")
 
 
 def upgraded(document: dict[str, Any]) -> dict[str, Any]:
-    """An unsealed document of schema 3 with the fields of schema 4. Raises JsonError for one that lacks any."""
+    """An unsealed document of schema 3 with the fields of schema 4. Raises JsonError for a document that lacks a
+    field."""
     try:
         timing, joints = document["timing"], document["joints"]
         names = [] if joints is None else joints["names"]

@@ -1,6 +1,6 @@
 """JSON that must match a dataclass exactly: no missing, unknown or repeated fields, no wrong types, no infinities.
 
-Standard library alone, because a robot reads its manifest with it.
+It uses only the standard library, because a robot reads its manifest with it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def parse(text: str) -> Any:
     except JsonError:
         raise
     except (ValueError, RecursionError):
-        # A whole number of thousands of digits, or thousands of nested brackets.
+        # An integer of thousands of digits, or thousands of nested brackets.
         raise JsonError("it holds a number too long or brackets too deep to read") from None
 
 

@@ -42,7 +42,8 @@ class VerifyReport:
     """All checks made, and the figures of the golden replay.
 
     `parity` gives for each output the largest |golden - replayed| as a share of its range, `parity_si` in its unit;
-    `drift` is how far commands stray, as a share of their range, when the policy carries its own state all the way.
+    `drift` is the largest deviation of the commands, as a share of their range, when the policy carries its own state
+    through the whole episode.
     """
 
     path: str
@@ -62,7 +63,7 @@ def verify_bundle(path: Path | str) -> VerifyReport:
     that need its result are left out. Raises BundleError when `path` is no folder."""
     folder = Path(path)
     if not folder.is_dir():
-        read_files(folder)  # Raises with the message that fits.
+        read_files(folder)  # Raises with the right message.
     report = VerifyReport(str(folder))
     files = _attempt(report, "files", lambda: read_files(folder), lambda f: f"{sum(map(len, f.values()))} bytes")
     if files is None:

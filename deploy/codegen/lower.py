@@ -15,7 +15,7 @@ from deploy.codegen.onnx_reader import Graph
 
 _OPERATORS = {**lower_shape.OPERATORS, **lower_layers.OPERATORS, **lower_recurrent.OPERATORS}
 OPERATORS = frozenset({*_OPERATORS, *lower_elementwise.OPERATORS})
-"""All operators that can become C, besides those with constant results."""
+"""All operators that can become C, except those with constant results."""
 
 
 def lower(graph: Graph, sensors: Mapping[str, int], states: Mapping[str, int], commands: Mapping[str, int]) -> Program:

@@ -1,7 +1,7 @@
 """From a policy graph to a bundle: trace, fold, compare with PyTorch on every visited state, record, write.
 
-The exported network is the very graph that was trained; nothing is written twice. An export that does not agree with
-PyTorch to 1e-5 of each command's range leaves no bundle behind.
+The exported network is the graph that was trained. An export that does not agree with PyTorch to 1e-5 of each command's
+range writes no bundle.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def export_bundle(
     `visited` holds at least 1000 states of the policy's own flights; robot 0's are the golden episode. `joints` belongs
     to a robot with position-controlled joints. `accept` may raise for a manifest that must not be written. Raises
     BundleError, and leaves `out` as it was, when the policy can't be deployed or PyTorch and onnxruntime differ;
-    NotAPolicyError for what is no policy graph, such as a teacher.
+    NotAPolicyError for anything but a policy graph, such as a teacher.
     """
     started = time.perf_counter()
     out = Path(out)
@@ -97,7 +97,7 @@ def export_bundle(
     manifest = _manifest(graph, name, task, kind, safety, joints, dict(provenance), dict(evaluation))
     accept(manifest)
     manifest.to_json()  # Refuses provenance and evaluation that are no JSON data before the slow part.
-    # The caller's graph may train on: the export works on a copy, on the CPU, where a robot will run it.
+    # The caller may continue to train the graph: the export works on a copy, on the CPU, where a robot will run it.
     policy = copy.deepcopy(graph).cpu().eval()
     model = onnx_graph.clean(_trace(policy))
     onnx_graph.check(model)

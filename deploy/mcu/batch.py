@@ -53,7 +53,7 @@ class BatchLibrary:
     """A policy's C, compiled for this machine and loaded.
 
     Sensors are clipped to the manifest's limits, so that only the arithmetic can differ from the bundle in onnxruntime,
-    and not the C's refusal of such readings. A reading that isn't finite still gives the safe commands.
+    because the C would refuse such readings. A reading that isn't finite still gives the safe commands.
     """
 
     def __init__(self, texts: Mapping[str, str], manifest: Manifest, timeout: float = 120.0) -> None:
@@ -70,7 +70,7 @@ class BatchLibrary:
             folder = Path(scratch)
             names = write_sources(folder, sources)
             run_tool([compiler, *FLAGS, *names, "-o", "policy.so"], folder, timeout)
-            # A loaded library needs its file no more.
+            # A loaded library no longer needs its file.
             self._library = ctypes.CDLL(str(folder / "policy.so"))
         self._library.batch_state_bytes.restype = ctypes.c_uint32
         self._state_bytes = int(self._library.batch_state_bytes())

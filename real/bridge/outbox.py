@@ -37,7 +37,7 @@ class Outbox:
     _arrivals: int = 0
 
     def open_lane(self, topic: str, options: LaneOptions) -> None:
-        """Start the lane of `topic`, or change its options; what waits stays as far as it still fits."""
+        """Start the lane of `topic`, or change its options; waiting messages stay if they still fit."""
         limit = min(options.queue_length or self.max_backlog, self.max_backlog)
         old = self._lanes.get(topic)
         waiting = deque(old.waiting if old else (), maxlen=limit)
@@ -48,7 +48,7 @@ class Outbox:
         self._lanes.pop(topic, None)
 
     def answer(self, text: str) -> bool:
-        """Queue an answer, sent before topics and never dropped; False when the client has let too many pile up."""
+        """Queue an answer, sent before topics and never dropped; False when too many wait for the client."""
         self._answers.append(text)
         return len(self._answers) <= self.max_backlog
 

@@ -1,7 +1,7 @@
-"""The rosbridge operations, without any network: who publishes what, who gets it, who answers which service.
+"""The rosbridge operations, without any network: publishers, subscribers and services.
 
 As in real servers, a bad publish or subscribe is dropped silently, and only a failed service call is answered (result
-false, values a string). What was dropped is logged on this side.
+false, values a string). The bridge logs what it dropped.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ async def running(settings: BridgeSettings) -> AsyncIterator[str]:
 
 
 class _Bridge:
-    """Connections of one bridge; the router knows what they want."""
+    """Connections of one bridge; the router holds their topics and services."""
 
     def __init__(self, settings: BridgeSettings) -> None:
         self._settings = settings
@@ -139,7 +139,7 @@ class _Bridge:
                 self._router.handle(client, operation)
             except (Refused, FragmentError) as error:
                 refusals += 1
-                # One line a power of two: a client that floods us with bad messages must not flood the log.
+                # One line for each power of two, so that a client that sends many bad messages does not flood the log.
                 if refusals & (refusals - 1) == 0:
                     LOGGER.warning("%s: %s (refusal %d)", client.name, error, refusals)
 

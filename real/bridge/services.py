@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 
 class Client(Protocol):
-    """A connection that answers can be sent to."""
+    """A connection to which answers can be sent."""
 
     def answer(self, operation: dict[str, object]) -> None: ...
 

@@ -13,7 +13,7 @@ class Signal:
     """One sensor or command by name: `dim` channels in `unit`, along the axes of `frame` ("" for none).
 
     `labels` name the channels in order, where they have names. In an offer, `dim` None stands for any channels that are
-    asked for by label: so do drivers that find joints by name.
+    asked for by label: this is for drivers that find joints by name.
     """
 
     name: str
@@ -57,7 +57,8 @@ JOINT_TARGET = Signal(JOINT_COMMAND, None, "rad", "joint")
 
 
 def differences(needed: Offer, offered: Offer) -> list[str]:
-    """What `needed` has and `offered` lacks or has otherwise, each in a few words; empty where they match."""
+    """The signals of `needed` that `offered` lacks or has in another form, each in a few words; empty where they
+    match."""
     return [
         *_differences("sensor", needed.sensors, offered.sensors),
         *_differences("command", needed.commands, offered.commands),

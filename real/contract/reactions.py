@@ -29,7 +29,7 @@ class Reaction:
 
 
 _TABLE = (
-    # The readings: a bad one never reaches the policy; when good ones are missing, state_age follows.
+    # The readings: a bad one never reaches the policy; if good ones are missing, the cause is state_age.
     Reaction(
         "sensor_missing", "a sensor is missing in a reading",
         "manifest sensors, and what the envelope needs", "1 tick",
@@ -91,7 +91,7 @@ _TABLE = (
         "0.15 s", "at the first tick after the stall",
         Trigger.DAMP, _RELEASED,
     ),
-    # The envelope: the policy has lost control of the robot, so it does not get to land it.
+    # The envelope: the policy has lost control of the robot, so it must not land it.
     Reaction(
         "tilt", "angle between body z and world z",
         "manifest max_tilt", "1 tick",
@@ -231,7 +231,7 @@ _TABLE = (
         "none", "1 tick",
         Trigger.ESTOP, "a request to cut the actuators at once, no further command",
     ),
-    # Before the flight: nothing was sent yet, and nothing will be.
+    # Before the flight: nothing has been sent, and nothing will be.
     Reaction(
         "connect_failed", "no reading or no status from the robot",
         "the connect time-out", "the connect time-out",

@@ -26,7 +26,7 @@ NOT_OBEYING = frozenset({FAILSAFE, LANDED, RESTING, ESTOPPED})
 
 
 class LinkDown(ConnectionError):
-    """A command was dropped, because the link is down or the reading it was computed from is too old to act on."""
+    """A command was dropped, because the link is down or its reading is too old to act on."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,11 @@ class RobotReading:
 
 @dataclass(frozen=True)
 class LinkStatus:
-    """The state of the link, and whom the robot obeys."""
+    """The state of the link, and the writer that the robot obeys."""
 
     connected: bool
-    """Whether the transport reports a connection; it stays True when the other end is frozen, hence `heartbeat_age`."""
+    """Whether the transport reports a connection; it stays True when the other end is frozen; `heartbeat_age` detects
+    that."""
     heartbeat_age: float
     """Time since the robot's last status message in s of the host's clock; math.inf before the first."""
     owner: str

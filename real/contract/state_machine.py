@@ -32,7 +32,7 @@ class State(StrEnum):
 
 
 class Trigger(StrEnum):
-    """What may happen in a session, the weakest first: of two at once the stronger one counts."""
+    """Triggers of a session, the weakest first: of two at once the stronger one counts."""
 
     ARM = "ARM"
     """Every check holds."""
@@ -107,7 +107,7 @@ class Transition:
 
 
 class StateMachine:
-    """The state of one session. There is no way back from a latched state: a new session is a new machine."""
+    """The state of one session. A latched state is never left: a new session has a new machine."""
 
     def __init__(self, table: Table = FLIGHT) -> None:
         self._table = table

@@ -28,7 +28,7 @@ _ROUNDING = 1e-6
 
 
 class PassOn:
-    """In the policy's place: the target is the command."""
+    """Replaces the policy: the target is the command."""
 
     def reset(self) -> None:
         """It has no state."""
@@ -47,15 +47,16 @@ class PassOn:
 
 @dataclass(frozen=True)
 class GuidedBundle:
-    """What `real.control.session` runs for a chip: `manifest` of `guided_manifest`, and the target as the command."""
+    """A bundle that `real.control.session` runs for a chip: `manifest` of `guided_manifest`, and the target as the
+    command."""
 
     manifest: Manifest
     policy: PassOn = field(default_factory=PassOn)
 
 
 class GuidedFlight(Flight):
-    """Follows the setpoint or, where there is a `follower`, poses from elsewhere; on the ground it asks for nothing
-    more, since the chip's own fail-safe ends the flight there."""
+    """Follows the setpoint or, where there is a `follower`, poses from elsewhere; on the ground it sends no further
+    target, because the chip's own fail-safe ends the flight there."""
 
     def __init__(
         self,
@@ -97,8 +98,8 @@ class GuidedFlight(Flight):
 
 
 def guided_manifest(manifest: Manifest) -> Manifest:
-    """What the host of a chip supervises, for the bundle that the chip flies: the bundle's sensors and its command
-    within their limits, and targets as commands.
+    """The manifest that the host of a chip supervises, from that of the bundle on the chip: the bundle's sensors and
+    its command within their limits, and targets as commands.
 
     A target may jump by the largest position error that the policy allows, and its velocity as far as its limits are
     apart. Raises UserError for a policy that no chip of this link flies.

@@ -24,7 +24,7 @@ from real.safety.supervisor import Supervisor
 from real.timing.schedule import Clock, PhaseAligner, Schedule, Tick
 
 RELEASES = 3
-"""How often a stop is requested: if one message is lost, the robot need not wait for its own time-out."""
+"""Number of stop requests: if one message is lost, the robot does not have to wait for its own time-out."""
 RELEASE_INTERVAL = 0.02
 """Time in s between them."""
 
@@ -227,7 +227,7 @@ class ControlLoop:
         for _ in range(RELEASES):
             if self._requests.count > 1 and self._machine.state != State.ESTOP:
                 self.fire(Trigger.ESTOP, Fault("emergency_requested"))
-            # A driver that raises, which it must not, must not keep the second request from leaving.
+            # A driver must not raise; if it does, the next request must still be sent.
             with contextlib.suppress(Exception):
                 if self._machine.state == State.ESTOP:
                     self._robot.emergency_stop()

@@ -1,4 +1,4 @@
-"""From a reading and a goal to what the policy reads, by name."""
+"""From a reading and a goal to the policy's sensors, by name."""
 
 from __future__ import annotations
 

@@ -57,8 +57,8 @@ class SessionSettings:
     record: Path | None = None
     """The recording's file, in MCAP; None records nothing."""
     rate: float | None = None
-    """Ticks a second, in Hz: a whole multiple of the policy's own rate, whose states go on counting its own periods;
-    None takes its own."""
+    """Ticks a second, in Hz: a whole multiple of the policy's own rate, whose states still count its own periods; None:
+    the policy's own rate."""
     connect_timeout: float = 10.0
     """Longest wait for the robot's first reading and status."""
     arm_timeout: float = 10.0
@@ -113,7 +113,7 @@ def run_session(
 
 
 class _Session:
-    """The parts of one session and their order."""
+    """The parts of one session, run in order."""
 
     def __init__(
         self,
@@ -143,7 +143,7 @@ class _Session:
         self._schedule = Schedule(period, clock)
 
     def run(self) -> None:
-        """Connect, arm and run the mission; what fails is in the log afterwards."""
+        """Connect, arm and run the mission; the log then holds what failed."""
         self._record_state("start")
         try:
             loop = self._make_ready()
@@ -157,7 +157,7 @@ class _Session:
                 self._duration = loop.run()
 
     def _make_ready(self) -> ControlLoop | None:
-        """Connect and arm; None when nothing can begin, for a reason that is in the log."""
+        """Connect and arm; None when the run can't begin; the log holds the reason."""
         try:
             self._robot.connect(self._settings.connect_timeout)
         except OSError as error:
@@ -212,7 +212,7 @@ class _Session:
         )
 
     def _arm(self, supervisor: Supervisor) -> bool:
-        """Wait until every check has held for a while; record what did not when the time is over."""
+        """Wait until every check has held for a while; record the failed ones when the time is over."""
         deadline = self._clock.now() + self._settings.arm_timeout
         holds_since, asked = math.inf, -math.inf
         while not self.requests.count:
@@ -261,7 +261,7 @@ class _Session:
 
 
 def _substeps(manifest: Manifest, settings: SessionSettings) -> int:
-    """How many ticks there are in one of the policy's control periods."""
+    """The number of ticks in one of the policy's control periods."""
     if settings.rate is None:
         return 1
     substeps = substeps_at(settings.rate, manifest.timing.period)

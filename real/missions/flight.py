@@ -60,7 +60,7 @@ class Flight:
         return self._landing is not None
 
     def refuses(self, link: LinkStatus) -> Fault | None:
-        """Refuses no robot."""
+        """Every robot may be armed."""
         return None
 
     def begin(self, now: float, reading: RobotReading) -> None:

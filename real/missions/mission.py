@@ -1,7 +1,6 @@
-"""What a mission is: the part of a session that depends on a bundle's kind.
-
-A mission says what the robot should do now, when it goes on to the next state, and which commands it gives in place of
-the policy's. It never sends anything: the loop does, and the supervisor has the last word.
+"""The interface of a mission: the part of a session that depends on a bundle's kind. A mission gives the robot's goal,
+the time of the next state, and the commands that replace the policy's. It never sends anything: the loop does, and the
+supervisor has the last word.
 """
 
 from __future__ import annotations
@@ -24,7 +23,8 @@ from real.safety.envelope import checks_of, demanded_by
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of bundle: what its mission gives the policy, and which parts of the manifest it can't do without."""
+    """A kind of bundle: the sensors that its mission gives the policy, and the parts of the manifest that it
+    requires."""
 
     name: str
     """The manifest's `kind`."""
@@ -48,7 +48,7 @@ class Kind:
             raise UserError(f"{policy} can't be deployed: {error}") from None
 
     def missing(self, manifest: Manifest, offer: Offer) -> list[str]:
-        """What the policy and its envelope need and neither this mission nor a robot with `offer` gives."""
+        """The needs of the policy and its envelope that neither this mission nor a robot with `offer` gives."""
         sensors = {signal.name: signal for signal in demanded_by(checks_of(manifest))}
         sensors |= {spec.name: Signal.of(spec) for spec in manifest.sensors}
         needed = Offer(tuple(sensors.values()), tuple(Signal.of(spec) for spec in manifest.commands))
@@ -119,7 +119,7 @@ class Mission(Protocol):
 
 
 class Options(Protocol):
-    """What a user chooses of a mission: a dataclass of options with a docstring each."""
+    """The user's options of a mission: a dataclass with a docstring for each."""
 
     kind: ClassVar[Kind]
 

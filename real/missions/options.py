@@ -1,4 +1,4 @@
-"""What a user chooses of a mission, as options of a command line or of a program."""
+"""The user's options of a mission, for a command line or a program."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from real.missions.velocity import CmdVel, Constant, Square, VelocitySource
 from real.missions.walk import Walk, WalkTimes
 
 DURATION = 20.0
-"""Time in s under the policy when nothing else is said."""
+"""Default time in s under the policy."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class FlightOptions:
     setpoint: Literal["hold", "step", "lissajous"] = "hold"
     """Where to fly, relative to the start: stay, jump once, or a figure of eight."""
     step_time: float | None = None
-    """Time in s of the jump; half the duration when not given."""
+    """When to jump, in s after the start; None: after half the duration."""
     step_offset: tuple[float, float, float] = (0.3, 0.0, 0.0)
     """The jump in m along the world's axes."""
     figure_period: float = 5.5
@@ -35,7 +35,7 @@ class FlightOptions:
     figure_size: float = 1.0
     """Half the width of the figure of eight in m."""
     takeoff: float | None = None
-    """Height in m to rise to before the setpoint is followed; 0.5 for a chip and 0 elsewhere when not given."""
+    """Height in m to rise to before the setpoint is followed; None: 0.5 for a chip, 0 elsewhere."""
     ground: float = 0.0
     """Height of the ground in m, in the frame of the robot's position."""
 

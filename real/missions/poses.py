@@ -93,7 +93,7 @@ class PoseFollower:
         return np.clip(found[0], self._low, self._high)
 
     def _move(self, pose: Array | None, elapsed: float) -> None:
-        """One step of `elapsed` s: towards `pose` no faster than it can brake before it, or to a stop."""
+        """One step of `elapsed` s: towards `pose`, slow enough to stop there, or to a stop."""
         wanted = np.zeros(3)
         if pose is not None:
             offset = pose - self._position

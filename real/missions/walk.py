@@ -39,13 +39,13 @@ class WalkTimes:
     """Times in s of the parts of a walk that are not the policy's."""
 
     stand: float = 2.5
-    """From where the joints are to the stance."""
+    """Time in s from the present joint positions to the stance."""
     settle: float = 0.5
-    """In the stance, before the policy takes over or the robot lies down."""
+    """Time in s in the stance, before the policy takes over or the robot lies down."""
     halt: float = 1.0
-    """Under the policy with a velocity command of zero, beyond the time it takes to ramp down to it."""
+    """Time in s under the policy with a velocity command of zero, after the ramp down to it."""
     lie: float = 2.5
-    """From the stance to the lying pose."""
+    """Time in s from the stance to the lying pose."""
 
     def __post_init__(self) -> None:
         for name, least in (("stand", 0.5), ("settle", 0.0), ("halt", 0.2), ("lie", 0.5)):
@@ -105,7 +105,8 @@ class Walk:
         """Nothing to do: the motion to the stance begins where the joints are at the first command."""
 
     def asked_to_end(self, now: float, state: State, requested: bool) -> Fault | None:
-        """While standing up and under the policy the user may ask for the end; the time under the policy is limited."""
+        """The user may end the run while the robot stands up and under the policy; the time under the policy is
+        limited."""
         self._follow_state(now, state)
         standing_up = state == State.STAND and not self._ending
         if requested and (state == State.POLICY or standing_up):
@@ -160,7 +161,7 @@ class Walk:
         return Advance(Trigger.DONE, "lies") if state == State.LIE and lain else None
 
     def trace(self, trace: FlightTrace, now: float, state: State, goal: Goal, reading: RobotReading) -> None:
-        """Nothing: the robot does not know where it is."""
+        """Nothing to record: the robot does not know its position."""
 
     def after_step(self, trace: FlightTrace) -> PositionError | None:
         """A walk has no setpoint."""

@@ -20,7 +20,7 @@ from real.recording.report import RecorderReport
 FLUSH_EVERY = 1.0
 """Time in s between two flushes of finished chunks to the system."""
 CHUNK_BYTES = 64 * 1024
-"""About half a second of a flight at 100 Hz: what a crash of this process may lose, besides `FLUSH_EVERY`."""
+"""About half a second of a flight at 100 Hz: a crash of this process may lose as much, besides `FLUSH_EVERY`."""
 
 
 class Recorder:
@@ -74,7 +74,7 @@ class Recorder:
                 self._record()
                 os.fsync(self._stream.fileno())
             os.replace(self._partial, self.path)
-        except Exception as error:  # An error of any kind must end the recording, and nothing else.
+        except Exception as error:  # Any error must end only the recording.
             self.failure = f"{type(error).__name__}: {error}"
             self._dropped += self._queue.qsize()
 

@@ -29,7 +29,7 @@ class PositionError:
 class Age:
     """Age in ms of the readings when their command left, over all commands sent.
 
-    Measured on the host: it holds what a reading was delayed beyond the fastest one, and all the time on the host.
+    Measured on the host: a reading's delay beyond that of the fastest one, and its time on the host.
     """
 
     p50_ms: float

@@ -1,8 +1,8 @@
 """A robot with a link of its own, shown on a bridge: its odometry and status go there, and setpoints and stop requests
 come from there.
 
-The host stays the only one who commands the robot. What comes from the bridge is a request: the mission keeps it within
-limits, and the supervisor checks it like any other.
+Only the host commands the robot. A message from the bridge is a request: the mission keeps it within limits, and the
+supervisor checks it like any other.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class CompanionRobot:
 
     @property
     def offer(self) -> Offer:
-        """The robot's own."""
+        """The robot's own offer."""
         return self._robot.offer
 
     def connect(self, timeout: float) -> None:
@@ -130,7 +130,7 @@ class CompanionRobot:
                 self._faults[f"bridge: {error.cause}"] += 1
 
     def _handle_stop_request(self, request: str) -> None:
-        # A sender repeats its request, so a second stop is no emergency.
+        # Senders repeat their requests, so a second stop is not an emergency stop.
         if request == "stop" and self._requests.count == 0:
             self._requests.ask()
         while request == "estop" and self._requests.count < 2:

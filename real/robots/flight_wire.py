@@ -30,7 +30,7 @@ class FlightWire:
     user_goal: tuple[Array, float] | None = None
 
     def __init__(self, manifest: Manifest, namespace: str, version: RosVersion, tolerance: float) -> None:
-        """The bundle's `manifest` changes nothing here: the rotors have one order. The rest as in `MakeWire`."""
+        """The bundle's `manifest` is not used: the rotors have one order. The rest as in `MakeWire`."""
         topics = FlightTopics(namespace)
         self._version = version
         self._odometry = topics.odometry

@@ -36,7 +36,7 @@ class LeggedWire:
     started_by = "robo-rl robot go1"
 
     def __init__(self, manifest: Manifest, namespace: str, version: RosVersion, tolerance: float) -> None:
-        """`manifest` says which joints are meant, and in which order; the rest as in `MakeWire`."""
+        """`manifest` gives the joints and their order; the rest as in `MakeWire`."""
         topics = LeggedTopics(namespace)
         self._version = version
         self._topics = topics

@@ -38,7 +38,7 @@ class RosbridgeSettings(RosbridgeConnection):
     """
 
     name: str = "robot"
-    """What reports and recordings call this robot."""
+    """Name of this robot in reports and recordings."""
     max_age: float = 0.1
     """Age in s beyond which a reading is too old to send a command for."""
     pairing_tolerance: float = 0.0025
@@ -66,7 +66,7 @@ class RosbridgeRobot:
     _open_lock: ClassVar[threading.Lock] = threading.Lock()
 
     def __init__(self, settings: RosbridgeSettings, wire: MakeWire, manifest: Manifest) -> None:
-        """`wire` says what kind of robot it is (real.robots.wires), `manifest` which of its joints are meant."""
+        """`wire` is the kind of robot (real.robots.wires), `manifest` gives its joints."""
         self.name = settings.name
         self.writer = f"{settings.name}-{uuid.uuid4().hex[:8]}"
         self._settings = settings
@@ -85,12 +85,12 @@ class RosbridgeRobot:
 
     @property
     def offer(self) -> Offer:
-        """What its kind of robot offers."""
+        """The offer of its kind of robot."""
         return self._wire.offer
 
     @property
     def user_goal(self) -> tuple[Array, float] | None:
-        """What somebody asked for on a topic of the robot's kind, such as /cmd_vel."""
+        """The newest goal on a topic of the robot's kind, such as /cmd_vel."""
         return self._wire.user_goal
 
     def connect(self, timeout: float) -> None:
@@ -130,7 +130,7 @@ class RosbridgeRobot:
             age, values, state = math.inf, {}, ""
             if status is not None:
                 values, state = status[0].values, status[0].state
-                # A status that was delayed is no fresh sign of life.
+                # A delayed status does not show that the robot is alive now.
                 age = max(now - status[1], self._offset.age(status[0].stamp * 1e-9, now))
             return LinkStatus(
                 connected=self._link is not None and self._link.connected,
@@ -183,7 +183,7 @@ class RosbridgeRobot:
 
     def _release(self, request: str) -> None:
         with self._lock:
-            # A command that still waits must not leave after the release.
+            # A waiting command must not be sent after the release.
             self._released, self._pending = True, None
         self._request(request)
 
@@ -245,7 +245,7 @@ class RosbridgeRobot:
         try:
             writer, _ = messages.sender(message)
         except MalformedMessage:
-            writer = ""  # We never send such a message, so somebody else does.
+            writer = ""  # Such a message is never ours, so another writer sent it.
         if writer != self.writer:
             with self._lock:
                 self._other_writers += 1

@@ -54,7 +54,7 @@ class RosbridgeLink:
 
         # A Topic that both publishes and subscribes receives nothing after a reconnect, so each has one task.
         self._publishers = {name: topic(name) for name in (wire.command, wire.stop)}
-        # Of readings only the newest counts; of commands each one, since foreign writers show there.
+        # Only the newest reading matters, but every command, because it may come from another writer.
         self._subscribers = [
             (topic(name, 10 if name == wire.command else 1), callback) for name, callback in callbacks.items()
         ]

@@ -48,7 +48,7 @@ from real.robots.serial_link import SerialLink
 from real.timing.clock_offset import ClockOffset
 
 CHIP_SENSORS = (POSITION, ORIENTATION, LINEAR_VELOCITY, ANGULAR_VELOCITY)
-"""What the chip's odometry holds, beside its own command."""
+"""The sensors in the chip's odometry, besides its own command."""
 CHIP_COMMANDS = (POSITION_TARGET, VELOCITY_TARGET)
 HEARTBEAT_PERIOD = 0.04
 """Time in s between heartbeats."""
@@ -73,9 +73,9 @@ class SerialSettings:
     port: str = "/dev/ttyACM0"
     """Serial port, or socket://HOST:PORT."""
     baud: int = 921600
-    """Bits a second of the port, as in the firmware; a USB port takes any."""
+    """Baud rate of the port, bit/s, as in the firmware; a USB port accepts any."""
     name: str = "chip"
-    """What reports and recordings call this robot."""
+    """Name of this robot in reports and recordings."""
     max_age: float = 0.1
     """Age in s beyond which a reading is too old to send a setpoint for."""
     reconnect_delay: float = 0.3
@@ -157,7 +157,7 @@ class SerialRobot:
             if known is None or link is None:
                 return LinkStatus(connected, math.inf, "", "", 0, 0)
             status, stamp, received = known
-            # A status that was delayed is no fresh sign of life.
+            # A delayed status does not show that the chip is alive now.
             age = max(now - received, self._offset.age(stamp, now))
             faults = link.faults
             if status.bad_frames:
@@ -176,8 +176,8 @@ class SerialRobot:
 
     def write(self, command: Mapping[str, Array], reading: RobotReading) -> None:
         """Send a setpoint; raises LinkDown when the port is closed or full, `reading` is older than `max_age`, the
-        values are not finite, the chip has not said since the port was opened that it flies the bundle's policy, or was
-        asked to stop before."""
+        values are not finite, the chip has not confirmed since the port was opened that it flies the bundle's policy,
+        or it was asked to stop before."""
         now = self._asked = time.monotonic()
         if self._released:
             raise LinkDown("the chip was asked to stop; make a new driver to fly again")
@@ -219,7 +219,7 @@ class SerialRobot:
         return info is not None and self._mismatch(info) == ""
 
     def _forget_info(self) -> None:
-        """Another chip may be at the port that has just been opened again."""
+        """A reopened port may have another chip."""
         self._info, self._asked_info = None, -math.inf
 
     def _wait_for_chip(self, timeout: float) -> None:

@@ -55,7 +55,7 @@ class SerialLink:
 
     @property
     def faults(self) -> dict[str, int]:
-        """Losses on the way here, counted by cause."""
+        """Messages lost on the way to the host, counted by cause."""
         return dict(self._counts)
 
     def is_ours(self, sequence: int) -> bool:
@@ -74,7 +74,7 @@ class SerialLink:
             self._sequence = (self._sequence + 1) & 0xFFFF
             self._sent += 1
             frame = encode(message, self._sequence)
-            # The rest of a torn frame would swallow this one: a zero ends it.
+            # A zero ends a torn frame, which would otherwise swallow this one.
             data = b"\0" + frame if self._torn else frame
             try:
                 written = os.write(self._port.fileno(), data)
@@ -115,7 +115,7 @@ class SerialLink:
                     self._counts["unknown frame"] += 1
                     continue
                 self._on_message(message, received)
-            # The first bad frame is the rest of one that was being sent when the port was opened.
+            # The first bad frame is the rest of a frame that was being sent when the port was opened.
             if decoder.bad > before and last is not None:
                 self._counts["damaged frame"] += decoder.bad - before
             self._each_round()

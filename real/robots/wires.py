@@ -13,5 +13,6 @@ WIRES: tuple[MakeWire, ...] = (FlightWire, LeggedWire)
 
 
 def nearest(missing: Callable[[Offer], list[str]]) -> tuple[MakeWire, list[str]]:
-    """The wire whose offer leaves the least `missing`, and what that is: nothing where such a robot will do."""
+    """The wire whose offer leaves the fewest `missing` signals, and those signals: none if such a robot can run the
+    bundle."""
     return min(((wire, missing(wire.offer)) for wire in WIRES), key=lambda found: len(found[1]))

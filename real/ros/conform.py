@@ -53,7 +53,7 @@ def _object(kind: str, message: object, version: RosVersion, now: int, path: str
 
 
 def default(field: Field, version: RosVersion) -> Any:
-    """The value of a field that nobody set: zeros, empty strings and empty lists, objects of the same."""
+    """The value of a field that is not set: zeros, empty strings and empty lists, objects of the same."""
     if field.length is not None:
         return [default(Field(field.name, field.kind, None), version) for _ in range(max(field.length, 0))]
     if field.kind == "time":

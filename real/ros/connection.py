@@ -1,4 +1,4 @@
-"""How to reach a rosbridge server: what the driver and the simulated robot have in common."""
+"""How to reach a rosbridge server: settings that the driver and the simulated robot share."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def is_loopback(host: str) -> bool:
 
 
 def read_token(token: str) -> str:
-    """The token itself; `@FILE` reads it from the file, so that it need not stand in a process list."""
+    """The token itself; `@FILE` reads it from the file, so that it does not appear in a process list."""
     if not token.startswith("@"):
         return token
     try:

@@ -1,8 +1,8 @@
 """Definitions of the message types that the embedded bridge knows, as data.
 
 A field is `type name`; `[]` marks a list and `[n]` a list of n values. `time` is the ROS version's stamp. The
-definitions follow common_interfaces of ROS 2; what ROS 1 has besides (`seq` in a header) is added by `fields_of`.
-Ref: https://github.com/ros2/common_interfaces and https://github.com/rudislabs/actuator_msgs
+definitions follow common_interfaces of ROS 2; `fields_of` adds the fields that only ROS 1 has (`seq` in a header). Ref:
+https://github.com/ros2/common_interfaces and https://github.com/rudislabs/actuator_msgs
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The messages between a legged robot and its host: built and parsed here and nowhere else.
+"""The messages between a legged robot and its host: built and parsed only here.
 
 Joints are identified by name, in any order. ROS writes quaternions as x, y, z, w; inside they are
 w, x, y, z. Ref: sensor_msgs/JointState, sensor_msgs/Imu, geometry_msgs/Twist, REP 103 and REP 145.

@@ -1,4 +1,4 @@
-"""The messages between a flying robot and its host: built and parsed here and nowhere else.
+"""The messages between a flying robot and its host: built and parsed only here.
 
 ROS writes quaternions as x, y, z, w and puts an odometry's twist into the child (body) frame; inside, quaternions are
 w, x, y, z and linear velocity is in the world frame. The conversion happens in this file only.
@@ -145,7 +145,7 @@ def parse_imu(message: object, version: RosVersion) -> ImuSample:
 
 
 def actuators_message(sample: ActuatorSample, version: RosVersion) -> dict[str, Any]:
-    """actuator_msgs/Actuators; frame_id carries "<writer>/<sequence>", since a bridge can't be trusted with `seq`."""
+    """actuator_msgs/Actuators; frame_id carries "<writer>/<sequence>", because a bridge may drop `seq`."""
     return {
         "header": header_message(sample.stamp, f"{sample.writer}/{sample.sequence}", version, sample.sequence),
         "position": [],

@@ -14,7 +14,7 @@ _NAMESPACE = re.compile(r"(/[A-Za-z][A-Za-z0-9_]*)*")
 
 @dataclass(frozen=True)
 class Topics:
-    """What every robot has under `namespace`, such as "/cf1"; empty for none. UserError for a name ROS refuses."""
+    """The topics of every robot under `namespace`, such as "/cf1"; empty for none. UserError for a name ROS refuses."""
 
     namespace: str = ""
 
@@ -77,7 +77,7 @@ class LeggedTopics(Topics):
 
     @property
     def velocity(self) -> str:
-        """Where a person or a planner says how to walk; the host listens, not the robot."""
+        """Velocity commands of a person or a planner, which the host reads, not the robot."""
         return f"{self.namespace}/cmd_vel"
 
     @property
@@ -103,7 +103,7 @@ class CompanionTopics(Topics):
 
     @property
     def setpoint(self) -> str:
-        """Where a person or a planner says where to fly; the host listens, not the robot."""
+        """Setpoints of a person or a planner, which the host reads, not the robot."""
         return f"{self.namespace}/setpoint_pose"
 
     @property

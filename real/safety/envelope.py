@@ -1,4 +1,4 @@
-"""What a healthy robot stays within: one check for each part of the manifest's safety envelope that is there."""
+"""The safety envelope: one check for each part that the manifest has."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from real.contract.robot import Array, RobotReading
 from real.contract.state_machine import State
 
 GROUND_MARGIN = 0.5
-"""How far, in m, below the assumed ground a landing may go: the ground's height is known no better."""
+"""How far, in m, a landing may go below the assumed ground, whose height is uncertain by as much."""
 
 
 class Check:
@@ -39,7 +39,8 @@ class Check:
     """The signals it needs of every reading, even if the policy does not read them."""
 
     def begin(self, reading: RobotReading, ground: float) -> Mapping[str, Array]:
-        """Start at `reading`, with the ground at `ground` m; commands that the robot is at already, name -> [dim]."""
+        """Start at `reading`, with the ground at `ground` m; the commands that describe the robot's present state, name
+        -> [dim]."""
         return {}
 
     def state_faults(self, reading: RobotReading) -> list[Fault]:
@@ -51,7 +52,7 @@ class Check:
         return []
 
     def limit(self, entry: CommandSpec, value: Array, reading: RobotReading) -> tuple[Array, Fault | None]:
-        """`value` [dim], already within its limits, as the robot can follow it; and what was changed."""
+        """`value` [dim], already within its limits, changed so that the robot can follow it; and what was changed."""
         return value, None
 
 
@@ -118,7 +119,7 @@ class Geofence(Check):
         moved = reading.sensors["position"] - self._origin
         low, high = self._low.copy(), self._high
         if state == State.LAND:
-            # The way down must not end at a fence that was drawn for the flight: the ground lies below it.
+            # A landing must not end at the fence of the flight, because the ground lies below it.
             low[2] = min(low[2], self._ground - self._origin[2] - GROUND_MARGIN)
         outside = np.maximum(low - moved, moved - high)
         axis = int(np.argmax(outside))
@@ -164,7 +165,7 @@ class JointTargets(Check):
             self._motors = _Motors(joints.motors, order, order_of(manifest, "joint_velocity", entry.labels))
 
     def begin(self, reading: RobotReading, ground: float) -> Mapping[str, Array]:
-        """The first command may differ from where the joints are by the rate limit alone."""
+        """The first command may differ from the joint positions only by the rate limit."""
         measured = reading.sensors["joint_position"][self._position]
         return {JOINT_COMMAND: np.clip(measured, self._low, self._high)}
 
@@ -179,7 +180,7 @@ class JointTargets(Check):
         limited = np.clip(np.clip(value, low, high), self._low, self._high)
         torque = motors.stiffness * (value - q) - brake
         worst = int(np.argmax(np.abs(torque) - motors.torque))
-        # Rounding alone is not recorded.
+        # Changes by rounding are not recorded.
         if abs(torque[worst]) <= motors.torque[worst] * (1.0 + 1e-6):
             return limited, None
         return limited, Fault("torque_clamped", float(torque[worst]), float(motors.torque[worst]), self._labels[worst])
@@ -212,7 +213,7 @@ def checks_of(manifest: Manifest) -> tuple[Check, ...]:
 
 
 def demanded_by(checks: Sequence[Check]) -> tuple[Signal, ...]:
-    """What the checks need of every reading, each signal once."""
+    """The signals that the checks need of every reading, each once."""
     return tuple({signal.name: signal for check in checks for signal in check.demanded}.values())
 
 

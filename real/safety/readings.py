@@ -28,7 +28,7 @@ class ReadingGate:
         self._limits = {s.name: (s.dim, np.array(s.low), np.array(s.high)) for s in sensors}
         for signal in demanded:
             dim = signal.dim
-            assert dim is not None  # Only an offer leaves it open.
+            assert dim is not None  # Only an offer leaves `dim` open.
             known = self._limits.setdefault(signal.name, (dim, np.full(dim, -np.inf), np.full(dim, np.inf)))
             if known[0] != dim:
                 raise UserError(f"sensor {signal.name} has dim {known[0]}, the supervisor needs {dim}")

@@ -28,7 +28,7 @@ from real.safety.readings import ReadingGate, as_numbers
 
 @dataclass(frozen=True)
 class SupervisorSettings:
-    """Time-outs in s. Each has an upper bound, so that none can be set so high that it never acts."""
+    """Time-outs in s. Each has an upper bound, so that it can't be disabled by a large value."""
 
     heartbeat_timeout: float = 0.5
     """Largest time since the robot's last status message; at most 2 s."""
@@ -111,7 +111,8 @@ class Supervisor:
         self._writers, self._rejected, self._dropped = link.other_writers, link.rejected, dict(link.faults)
 
     def arming_faults(self, now: float, reading: RobotReading | None, link: LinkStatus) -> list[Fault]:
-        """Faults that keep a run from starting now; none is logged, since a robot may take a moment to be ready."""
+        """Faults that keep a run from starting now; they are not logged, because a robot may need a moment to be
+        ready."""
         faults = [fault for fault in (self.gate.admit(reading),) if fault is not None]
         age = self.gate.age(now)
         if age > self._envelope.max_input_age:

@@ -26,8 +26,8 @@ class Command(Protocol):
 
 @dataclass(frozen=True)
 class CommandLimits:
-    """What a command must keep to: as many values as `low` and `high` have, each within its own, in SI units, and an
-    echoed stamp of at most `max_age` s.
+    """The limits of a command: as many values as `low` and `high` have, each within its own, in SI units, and an echoed
+    stamp of at most `max_age` s.
 
     A single-precision policy may miss a bound by rounding: that much passes, and is clipped where it is applied. A
     writer that has sent nothing acceptable for `lock_time` s loses its exclusive right to command.

@@ -76,7 +76,7 @@ class LeggedBody:
 
     @property
     def mode(self) -> str:
-        """Its own word for its state."""
+        """The robot's own word for its state."""
         return self._state_word.mode
 
     @property
@@ -97,7 +97,8 @@ class LeggedBody:
         return float(np.abs(self._data.qpos[self._q] - self.robot.part(Legs).lying).mean()) < NEAR_LYING
 
     def command(self, sample: JointCommand, now: float) -> str:
-        """Take in joint targets, by name; the one way by which a host reaches the motors. The cause of a rejection."""
+        """Handle joint targets, by name, the only way for a host to reach the motors. Returns the cause of a
+        rejection."""
         self._watch(now)
         cause = self._admit(sample, now)
         if cause:
@@ -105,7 +106,7 @@ class LeggedBody:
         return cause
 
     def request(self, request: str, now: float) -> None:
-        """Carry out "stop", "estop" or "arm", from anybody; other words mean nothing."""
+        """Carry out "stop", "estop" or "arm", from anybody; other words are ignored."""
         if request == "estop":
             self._state_word.enter(ESTOPPED, now, "estop request")
         elif request == "stop" and self.mode not in NOT_OBEYING:
@@ -114,8 +115,8 @@ class LeggedBody:
             self._state_word.enter(READY, now, "arm request")
 
     def handle(self, words: str, now: float) -> None:
-        """What a person does with the robot: "place" puts it down where it began, never while it is active; "push" and
-        six numbers change the base's velocity in m/s along the world's axes and in rad/s about its own."""
+        """A person's action on the robot: "place" puts it down where it began, never while it is active; "push" and six
+        numbers change the base's velocity in m/s along the world's axes and in rad/s about its own."""
         verb, *numbers = words.split()
         if verb == "place" and self.mode != ACTIVE:
             self._put_down()

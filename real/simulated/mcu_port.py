@@ -69,7 +69,7 @@ class ChipPort:
             host.close()
 
     def close(self) -> None:
-        """End the connection, and let nobody in any more."""
+        """End the connection, and accept no other."""
         self.hang_up()
         self._server.close()
 

@@ -32,7 +32,7 @@ DEAD = "dead"
 LONGEST_STEP = 0.0025
 """Longest step of the physics in s."""
 _FALL = 10.0
-"""Longest time in s that a vehicle without a chip is watched falling."""
+"""Longest time in s for which a vehicle without a chip is simulated."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,8 @@ class Airframe:
         self._substeps = math.ceil(period / LONGEST_STEP - 1e-9)
         self._physics = RotorPhysics(1, parameters, period / self._substeps)
         self._state = self._physics.state.numpy()[0]  # A live view: the physics writes into it.
-        # Held in the air its rotors turn as they must on release, as those of a vehicle do that is launched by hand.
+        # While held in the air its rotors turn as needed at the release, like those of a vehicle that is launched by
+        # hand.
         self.held = start[2] > 0.0
         speed = parameters.hover_fraction * parameters.max_speed if self.held else 0.0
         self._state[:] = (*start, 1.0, *[0.0] * 9, *[speed] * 4)
@@ -145,7 +146,7 @@ class McuQuad(RobotProcess):
                 command = self._ask_chip(due, now)
             except ChipError as error:
                 self._lose_chip(error, now)
-        # A wrong command stops the simulator, which must not hide it. The chip's limits are in single precision.
+        # A wrong command stops the simulator, so that it is not hidden. The chip's limits are in single precision.
         low, high = np.array(self._firmware.low, np.float32), np.array(self._firmware.high, np.float32)
         if self.ended is None and not (np.isfinite(command) & (command >= low) & (command <= high)).all():
             raise RuntimeError(f"the chip commands {command}, which is not within {low} and {high} rad/s")

@@ -15,7 +15,8 @@ class McuQuadSettings:
     setting."""
 
     port: int = 5760
-    """TCP port on the loopback address that stands for the chip's serial port, for one host at a time; 0 takes any."""
+    """TCP port on the loopback address in place of the chip's serial port, for one host at a time; 0 takes any free
+    one."""
     parameters: Literal["crazyflie", "crazyflie-2025"] = "crazyflie-2025"
     """Which quadrotor to simulate, by the names of sim.robots.crazyflie."""
     seed: int = 0
@@ -25,7 +26,7 @@ class McuQuadSettings:
     start: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Where it begins, in m: on the ground, or held in the air until the chip flies."""
     as_fast: bool = False
-    """Fly as fast as the machine can, not in real time: for programs that keep the chip's time, not for people."""
+    """Fly as fast as the machine can, not in real time: for programs that use the chip's time."""
     log: str = ""
     """JSON-lines file of every change of the chip's state and of the motor commands; empty writes none."""
 

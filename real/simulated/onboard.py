@@ -1,4 +1,4 @@
-"""The onboard controller: holds a point before the flight, and brings the vehicle down level when it is left alone.
+"""The onboard controller: holds a point before the flight, and descends level when the host is silent.
 
 It is the cascade of `sim.controllers` with the vehicle's own parameters, true state and rotor speeds, which a real one
 has to estimate.

@@ -1,4 +1,4 @@
-"""What every simulated robot's process has: its own clock, an identity, and a way to end."""
+"""The common parts of the simulated robots' processes: clock, identity, and a way to end."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from collections.abc import Iterator
 LONGEST_CATCH_UP = 0.1
 """Longest time in s that the physics catches up after a delay of the process; the rest is skipped."""
 TEST_STAND = "/test_stand"
-"""Simulation only: the topic of what a person does with a robot on a test stand."""
+"""Simulation only: the topic for actions of a person at a test stand."""
 
 
 def keep_time() -> None:
-    """Use real-time scheduling, where the system grants it: a robot's motors don't wait for a busy computer.
+    """Use real-time scheduling, where the system grants it: a robot's motors must not wait for a busy computer.
 
     The priority is below that of a control loop on the same machine.
     """

@@ -31,7 +31,7 @@ class RobotLog:
         self._write("accepted", now, writer=command.writer, sequence=command.sequence, age=age, **values)
 
     def rejected(self, now: float, command: Command, cause: str) -> None:
-        """A command kept from the actuators."""
+        """A rejected command."""
         age = now - command.stamp * 1e-9
         self._write("rejected", now, writer=command.writer, sequence=command.sequence, cause=cause, age=age)
 

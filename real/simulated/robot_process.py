@@ -89,22 +89,22 @@ class BridgeProcess(RobotProcess):
 
     @abstractmethod
     def command(self, message: object, now: float) -> None:
-        """A command came at `now` s of the robot's clock; may raise MalformedMessage."""
+        """Handle a command of `now` s of the robot's clock; may raise MalformedMessage."""
 
     @abstractmethod
     def request(self, request: str, now: float) -> None:
-        """Somebody asked for "stop", "estop" or "arm"."""
+        """Handle a request: "stop", "estop" or "arm"."""
 
     @abstractmethod
     def handle(self, message: Any, now: float) -> None:
-        """A person handles the robot on its test stand."""
+        """Handle a person's action on the test stand."""
 
     def publish(self, found: Mapping[str, Mapping[str, Any]]) -> None:
         """Send one message each on some topics."""
         self._link.publish(found)
 
     def publish_status(self, stamp: int, mode: str, cause: str, values: Mapping[str, Any]) -> None:
-        """Send the status: what is known of the commands, and `values` of the robot's own."""
+        """Send the status: the gate's counts, and the robot's own `values`."""
         gate, now = self._gate, self.clock.now() * 1e-9
         known: dict[str, Any] = {
             "owner": gate.owner(now),

@@ -52,7 +52,7 @@ class Vehicle:
 
     @property
     def mode(self) -> str:
-        """Its own word for its state."""
+        """The vehicle's own word for its state."""
         return self._state_word.mode
 
     @property
@@ -87,7 +87,7 @@ class Vehicle:
         return ""
 
     def request(self, request: str, now: float) -> None:
-        """Carry out "stop", "estop" or "arm", from anybody; other words mean nothing."""
+        """Carry out "stop", "estop" or "arm", from anybody; other words are ignored."""
         if request == "estop":
             self._state_word.enter(ESTOPPED, now, "estop request")
         elif request == "stop" and self.mode in OBEYING:

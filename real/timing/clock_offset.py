@@ -11,10 +11,10 @@ DRIFT = 1e-4
 class ClockOffset:
     """Estimates the offset of the robot's clock from the messages that arrive.
 
-    `received - stamp` is the clocks' offset plus the transport's delay, and its minimum so far is the offset plus
-    the smallest delay. What a message exceeds it by is delay, which adds to the time since it was received. The minimum
-    may grow slowly, as two clocks drift apart. A delay that every message has had from the beginning can't be detected
-    this way; the robot, whose own stamp is echoed with every command, can detect it.
+    `received - stamp` is the clocks' offset plus the transport's delay, and its minimum so far is the offset plus the
+    smallest delay. A message's excess over the minimum is its delay, which adds to the time since it was received. The
+    minimum may grow slowly, because the two clocks drift. A delay that every message has had from the beginning can't
+    be detected this way; the robot, whose own stamp is echoed with every command, can detect it.
     """
 
     def __init__(self) -> None:

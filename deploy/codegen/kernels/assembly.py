@@ -1,4 +1,4 @@
-"""The float32 kernel in Armv7 assembly: operations in the order of `packed`, hence the same bits, in fewer
+"""The float32 kernel in Armv7 assembly: operations in the order of `packed`, so with the same bits, in fewer
 instructions.
 
 One VLDM loads eight weights for each of two inputs, which C compilers don't do. On processors other than 32-bit Arm

@@ -2,7 +2,7 @@
 
 Weights are rounded with one scale per row (largest weight = 127). Inputs are rounded at run time to 16 bits, with one
 scale for the layer's whole input (largest input = `most`); sums of products are exact in int32. On processors with
-SMLAD (Armv7E-M), two products and two sums are one instruction; the portable C has the same integers, hence the same
+SMLAD (Armv7E-M), two products and two sums are one instruction; the portable C has the same integers and so the same
 bits.
 
 No sum can overflow: `most` is 32767, or less for weights whose sums could exceed 2^31 - 1, and is computed here from
