@@ -77,10 +77,9 @@ def _print(comparison: Comparison) -> None:
     s = comparison.settings
     title = f"{comparison.task}, {s.robots} robots for {s.seconds:g} s, imperfections {s.imperfections:g}"
     table = Table("measure", "mujoco", s.backend, "ratio", title=title)
-    for measure in MEASURES:
-        mujoco, other = comparison.mujoco.mean(measure.name), comparison.other.mean(measure.name)
-        name = measure.name.replace("_", " ") + (f", {measure.unit}" if measure.unit else "")
-        table.add_row(name, *(_number(v) for v in (mujoco, other, comparison.ratio(measure.name))))
+    for measure, unit in MEASURES.items():
+        values = comparison.mujoco.mean(measure), comparison.other.mean(measure), comparison.ratio(measure)
+        table.add_row(measure.replace("_", " ") + (f", {unit}" if unit else ""), *map(_number, values))
     console = Console()
     console.print(table)
     falls, error = comparison.other.mean("fall_rate"), comparison.ratio("velocity_error")

@@ -64,29 +64,21 @@ class Settings:
         require(self, "imperfections", low=0.0)
 
 
-@dataclass(frozen=True)
-class Measure:
-    """One row of the comparison: its name, unit and meaning."""
-
-    name: str
-    unit: str
-    meaning: str
-
-
-MEASURES = (
-    Measure("fall_rate", "", "share of robots that fell"),
-    Measure("velocity_error", "m/s", "mean |v_xy - command|"),
-    Measure("yaw_rate_error", "rad/s", "mean |yaw rate - command|"),
-    Measure("base_height", "m", "mean height of the base above the ground"),
-    Measure("base_height_sd", "m", "standard deviation of that height"),
-    Measure("tilt", "rad", "mean angle between the base's and the world's z"),
-    Measure("torque_rms", "Nm", "root mean square over joints and time"),
-    Measure("torque_peak", "Nm", "largest torque of any joint, mean over robots"),
-    Measure("power", "W", "mean sum of |torque x speed| over the joints"),
-    Measure("action_rate", "rad/s", "root mean square speed of the commanded joint positions"),
-    Measure("air_time", "s", "mean length of a foot's swing"),
-    Measure("duty_factor", "", "share of time a foot is on the ground while the robot is asked to move"),
-)
+MEASURES = {
+    "fall_rate": "",  # share of robots that fell
+    "velocity_error": "m/s",  # mean |v_xy - command|
+    "yaw_rate_error": "rad/s",  # mean |yaw rate - command|
+    "base_height": "m",  # mean height of the base above the ground
+    "base_height_sd": "m",  # standard deviation of that height
+    "tilt": "rad",  # mean angle between the base's and the world's z
+    "torque_rms": "Nm",  # root mean square over joints and time
+    "torque_peak": "Nm",  # largest torque of any joint, mean over robots
+    "power": "W",  # mean sum of |torque x speed| over the joints
+    "action_rate": "rad/s",  # root mean square speed of the commanded joint positions
+    "air_time": "s",  # mean length of a foot's swing
+    "duty_factor": "",  # share of time a foot is on the ground while the robot is asked to move
+}
+"""The rows of the comparison: name -> unit."""
 
 
 @dataclass(frozen=True)
@@ -140,8 +132,8 @@ class Comparison:
             "seconds": s.seconds,
             "imperfections": s.imperfections,
             "seed": s.seed,
-            **{name: {m.name: walk.mean(m.name) for m in MEASURES} for name, walk in engines.items()},
-            "ratio": {m.name: self.ratio(m.name) for m in MEASURES},
+            **{name: {m: walk.mean(m) for m in MEASURES} for name, walk in engines.items()},
+            "ratio": {m: self.ratio(m) for m in MEASURES},
             "intervals": {
                 name: {"fall_rate": vars(falls(walk)), "velocity_error": vars(error(walk))}
                 for name, walk in engines.items()
@@ -285,4 +277,4 @@ class _Tally:
             "air_time": self._swing_time / self._swings,  # nan for a robot that never lifted a foot
             "duty_factor": self._sums["contact_moving"] / self._moving,
         }
-        return {measure.name: found[measure.name].double().numpy() for measure in MEASURES}
+        return {measure: found[measure].double().numpy() for measure in MEASURES}
