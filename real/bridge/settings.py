@@ -38,8 +38,7 @@ class BridgeSettings:
     service_timeout: float = 5.0
     """Time in s after which an unanswered service call fails."""
     unknown_types: Literal["refuse", "pass"] = "refuse"
-    """What to do with message types that are not defined in real/ros/definitions.py: refuse them silently, as a server
-    without the package does, or pass them through unchecked."""
+    """Message types that real/ros/definitions.py lacks: refuse them silently, as servers do, or pass them unchecked."""
 
     def __post_init__(self) -> None:
         check_version(self.ros_version)

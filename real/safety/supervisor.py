@@ -31,11 +31,11 @@ class SupervisorSettings:
     """Time-outs in s. Each has an upper bound, so that it can't be disabled by a large value."""
 
     heartbeat_timeout: float = 0.5
-    """Largest time since the robot's last status message; at most 2 s."""
+    """Largest time in s since the robot's last status message; at most 2 s."""
     silence_timeout: float = 0.15
-    """Largest time in flight without a command sent; at most 1 s, and raised to 2.5 ticks of a slow policy."""
+    """Largest time in s without a command sent in flight; at most 1 s, and raised to 2.5 ticks of a slow policy."""
     ownership_grace: float = 0.5
-    """Time from the first command until the robot must report that it obeys us; at most 2 s."""
+    """Time in s from the first command until the robot must report that it obeys us; at most 2 s."""
 
     def __post_init__(self) -> None:
         for name, highest in (("heartbeat_timeout", 2.0), ("silence_timeout", 1.0), ("ownership_grace", 2.0)):

@@ -35,8 +35,7 @@ class RobotSettings(RosbridgeConnection):
     push_at: float = 0.0
     """When the push comes, in s after the first accepted command; 0 for none."""
     gantry: float = 3.5
-    """How long, in s after the first accepted command, a gantry holds the base of a robot that can't lie down, such
-    as a humanoid: it stands up in that time, and its policy takes over."""
+    """Time in s after the first accepted command for which a gantry holds a robot that can't lie down, such as h1."""
     log: str = ""
     """JSON-lines file of every command, rejection and change of state, and of the true state; empty writes none."""
 

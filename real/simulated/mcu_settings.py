@@ -15,8 +15,7 @@ class McuQuadSettings:
     setting."""
 
     port: int = 5760
-    """TCP port on the loopback address in place of the chip's serial port, for one host at a time; 0 takes any free
-    one."""
+    """TCP port on the loopback address for the chip's serial port, for one host at a time; 0 takes any free one."""
     parameters: Literal["crazyflie", "crazyflie-2025"] = "crazyflie-2025"
     """Which quadrotor to simulate, by the names of sim.robots.crazyflie."""
     seed: int = 0

@@ -34,7 +34,7 @@ class ImitateConfig:
     num_worlds: int = 256
     """Simulated robots that act at once."""
     randomized: bool = True
-    """Draw the robot's dynamics anew for every episode, if the task randomizes them."""
+    """Whether to draw the robot's dynamics anew for every episode, if the task randomizes them."""
     iterations: int = 60
     """Rounds of acting and regressing until training ends."""
     steps: int = 20

@@ -67,8 +67,7 @@ class Settings:
     hover: Path | None = None
     """Bundle of a hover policy for the row of a whole step; an untrained one when not given."""
     flown: tuple[Path, ...] = ()
-    """Bundles whose whole recorded flights are compared bit by bit beside hover's; without any, untrained policies of
-    crazyflie-track and go1-velocity-flat."""
+    """Bundles whose whole flights are compared bit by bit beside hover's; empty: untrained policies of two tasks."""
     timing_turns: int = 200
     """Turns over all steps for the time on this machine; the median counts."""
 

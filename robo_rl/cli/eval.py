@@ -43,8 +43,7 @@ class Arguments:
     stress: bool = False
     """Evaluate in a harder world: noise, delays, disturbances, pushes and randomization times 1.5."""
     rate: OptionalRate = None
-    """Rate of policy, physics and sensors in Hz, a whole multiple of the policy's own; None: its own. Quadrotors
-    only."""
+    """Rate of policy, physics and sensors in Hz, a whole multiple of the policy's; None: its own. Quadrotors only."""
     naive: bool = False
     """With --rate: advance the policy's states at every call instead of once per control period, to show the effect."""
     json: OptionalFile = None

@@ -64,8 +64,7 @@ def _type_of(parameter: Parameter) -> Any:
 
 
 def _help(term: Adjustable, setting: str) -> str:
-    """The term's description, for its weight or first setting; other settings have only their names."""
+    """The term's description, for its weight or first setting; the others refer to it."""
     if setting not in (WEIGHT, next(iter(term.adjustable))):
-        return ""
-    text = inspect.getdoc(getattr(term, "function", term)) or ""
-    return " ".join(text.partition("\n\n")[0].split())
+        return f"`{setting}`: see above."
+    return " ".join((inspect.getdoc(getattr(term, "function", term)) or "").split())

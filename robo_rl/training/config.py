@@ -39,8 +39,7 @@ class TrainConfig:
     device: str = "cpu"
     """Where networks and physics run: cpu, cuda or cuda:N."""
     threads: int = 1
-    """Processor threads of torch: one is fastest for networks this small. Results differ in the last bits with another
-    number, so a run keeps its own when it is resumed."""
+    """Threads of torch; 1 is fastest for small networks. Results depend on it, so a resumed run keeps its own."""
     checkpoint_every: int = 50
     """Iterations between checkpoints; one more is written at the end and on SIGINT or SIGTERM."""
     task_digest: str = ""

@@ -17,10 +17,9 @@ class PpoConfig:
     num_worlds: int = 1024
     """Simulated robots that act at once, over all processes together."""
     blocks: int = 1
-    """Equal blocks of worlds, each with its own random draws. Processes share the training by whole blocks, and the
-    result does not depend on the number of processes."""
+    """Equal blocks of worlds, each with its own random draws; processes share the training by whole blocks."""
     randomized: bool = True
-    """Draw the robot's dynamics anew for every episode, if the task randomizes them."""
+    """Whether to draw the robot's dynamics anew for every episode, if the task randomizes them."""
     iterations: int = 300
     """Rollouts with updates until training ends."""
     rollout_steps: int = 32
@@ -52,8 +51,7 @@ class PpoConfig:
     initial_std: float = 0.5
     """Standard deviation of the normalised action at the start."""
     final_std: float = 0.0
-    """Bound of the standard deviation from half of the iterations on, reached exponentially; 0 leaves it to the
-    gradient. A policy that learns with large random actions compensates for them, and errs without them."""
+    """Bound of the standard deviation from half of the iterations on, reached exponentially; 0: no bound."""
     imitation: int = 0
     """Iterations at the start that learn to act as the task's scripted guide would; the critic learns as usual."""
     imitation_minibatches: int = 32
@@ -61,8 +59,7 @@ class PpoConfig:
     imitation_coefficient: float = 10.0
     """Weight of the imitation loss, the mean squared difference of normalised actions."""
     symmetry: Literal["none", "augment", "loss"] = "none"
-    """How the robot's mirror symmetry is used: not at all, by mirror images in place of half of all samples, or by a
-    loss on the difference between the policy and its mirror image."""
+    """Use of the robot's mirror symmetry: none, half of all samples mirrored, or a loss on the policy's asymmetry."""
     symmetry_coefficient: float = 1.0
     """Weight of the symmetry loss."""
     actor: Literal["mlp", "gru", "history"] = "mlp"

@@ -15,7 +15,7 @@ class SacConfig:
     num_worlds: int = 64
     """Simulated robots that act at once."""
     randomized: bool = True
-    """Draw the robot's dynamics anew for every episode, if the task randomizes them."""
+    """Whether to draw the robot's dynamics anew for every episode, if the task randomizes them."""
     iterations: int = 1000
     """Rounds of acting and learning until training ends."""
     steps: int = 4

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -236,6 +237,22 @@ def test_every_subcommand_has_help(name: str, capsys: pytest.CaptureFixture[str]
         code = int(stop.code or 0)
     assert code == 0
     assert f"robo-rl {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words", ["eval", "deploy", "train --algorithm ppo", "robot go1", "robot mcu-quad", "bridge", "bench mcu"]
+)
+def test_the_help_breaks_no_sentence(
+    words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The parser keeps the line breaks of a field's docstring, so each must be one line."""
+    monkeypatch.setenv("COLUMNS", "400")
+    with pytest.raises(SystemExit):
+        main([*words.split(), "--help"])
+    rows = [line.strip("│| ") for line in capsys.readouterr().out.split("options", 1)[1].splitlines()]
+    assert any(row.startswith("--") for row in rows)
+    known = re.compile(r"show this help message and exit|[\w.-]+ options")
+    assert [row for row in rows if row[:1].islower() and not known.fullmatch(row)] == []
 
 
 def test_a_field_s_help_is_its_docstring(capsys: pytest.CaptureFixture[str]) -> None:
