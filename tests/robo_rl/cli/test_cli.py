@@ -246,7 +246,7 @@ def test_the_help_breaks_no_sentence(
     words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The parser keeps the line breaks of a field's docstring, so each must be one line."""
-    monkeypatch.setenv("COLUMNS", "400")
+    monkeypatch.setenv("COLUMNS", "200")
     with pytest.raises(SystemExit):
         main([*words.split(), "--help"])
     rows = [line.strip("│| ") for line in capsys.readouterr().out.split("options", 1)[1].splitlines()]
