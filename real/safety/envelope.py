@@ -66,7 +66,7 @@ class Tilt(Check):
 
     def state_faults(self, reading: RobotReading) -> list[Fault]:
         _, x, y, _ = reading.sensors["orientation"] / np.linalg.norm(reading.sensors["orientation"])
-        tilt = math.acos(min(1.0, max(-1.0, float(1.0 - 2.0 * (x * x + y * y)))))
+        tilt = math.acos(max(-1.0, float(1.0 - 2.0 * (x * x + y * y))))  # Rounding may lead below -1.
         return [] if tilt <= self._limit else [Fault("tilt", tilt, self._limit)]
 
 

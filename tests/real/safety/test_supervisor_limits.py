@@ -60,12 +60,12 @@ class Run:
     def sent(self, now: float, command: Any = STAY) -> None:
         self.supervisor.sent(now, {"push": np.array(command)})
 
-    def approve(self, now: float, command: Any, state: State = State.POLICY, quiet: bool = False) -> Approval:
-        return self.supervisor.approve(now, state, {"push": np.array(command)}, quiet)
+    def approve(self, now: float, command: Any, **options: bool) -> Approval:
+        return self.supervisor.approve(now, State.POLICY, {"push": np.array(command)}, **options)
 
-    def approved(self, now: float, command: Any, quiet: bool = False) -> list[float]:
+    def approved(self, now: float, command: Any, **options: bool) -> list[float]:
         """What may leave instead of `command`."""
-        approval = self.approve(now, command, quiet=quiet)
+        approval = self.approve(now, command, **options)
         assert approval.command is not None
         assert (approval.trigger, approval.cause) == (None, "")
         return approval.command["push"].tolist()  # type: ignore[no-any-return]
@@ -132,12 +132,12 @@ def test_a_command_is_clamped_to_its_limits(command: Any, limited: Any, fault: A
     ],
 )
 def test_a_command_changes_by_no_more_than_its_rate(command: Any, limited: Any, fault: Any) -> None:
-    for quiet in (False, True):
+    for options in ({}, {"quiet": False}, {"quiet": True}):
         run = Run()
         run.sent(0.0)
         run.inspect(TICK)
-        assert run.approved(TICK, command, quiet) == limited
-        if fault is None or quiet:
+        assert run.approved(TICK, command, **options) == limited
+        if fault is None or options.get("quiet"):
             assert run.events == []
         else:
             wanted, label = fault
