@@ -56,7 +56,8 @@ def run(argv: Sequence[str]) -> int:
     if name == "all":
         return _run_all(parse(AllArguments, "bench all", rest))
     settings = find_benchmark(name).Settings
-    summary = BENCHMARKS[name].summary
+    measured = BENCHMARKS[name].summary
+    summary = f"{measured[0].upper()}{measured[1:]}."
     arguments: Any = parse(Arguments[settings], f"bench {name}", rest, Arguments(settings()), summary)  # type: ignore[valid-type]
     if arguments.resume and arguments.json is None:
         raise UserError("--resume reads what --json FILE holds; give both")

@@ -35,12 +35,14 @@ def parse(
     Raises UserError, in one line, for wrong arguments; SystemExit(0) after --help.
     """
     given: dict[str, Any] = {} if default is None else {"default": default}
+    # Alone, because the help omits positional arguments that precede it.
+    words = ["--help"] if {"-h", "--help"} & set(argv) else list(argv)
     printed = io.StringIO()
     try:
         with redirect_stderr(printed):
             parsed: T = tyro.cli(
                 kind,
-                args=list(argv),
+                args=words,
                 prog=f"robo-rl {command}",
                 description=description,
                 config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),

@@ -255,6 +255,12 @@ def test_the_help_breaks_no_sentence(
     assert [row for row in rows if row[:1].islower() and not known.fullmatch(row)] == []
 
 
+def test_the_help_after_an_argument_shows_that_argument_too(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["verify", "bundle", "--help"])
+    assert "usage: robo-rl verify [-h] BUNDLE" in capsys.readouterr().out
+
+
 def test_a_field_s_help_is_its_docstring(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["train", "--algorithm", "ppo", "--help"])
