@@ -339,7 +339,7 @@ def test_a_table_without_a_result_says_how_to_measure_it(name: str, tmp_path: Pa
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"seeds": [{"seed": 1}]}', '{"seeds": []}', '{"seeds": 3}'])
 def test_a_broken_result_is_refused_with_its_name(content: str, results: Path) -> None:
     (results / "hover.json").write_text(content, encoding="utf-8")
-    with pytest.raises(UserError, match=r"hover\.json is no result of `robo-rl bench hover`"):
+    with pytest.raises(UserError, match=r"hover\.json is not a result of `robo-rl bench hover`"):
         tables.section("hover", results)
 
 

@@ -16,11 +16,11 @@ def check_replaceable(
 ) -> None:
     """Raise BundleError when `out` exists and holds other files than those `own` names, which writing would destroy."""
     if out.is_symlink() or (out.exists() and not out.is_dir()):
-        raise BundleError(f"{out} exists and is no folder; {fix}")
+        raise BundleError(f"{out} exists and is not a folder; {fix}")
     if out.is_dir():
         foreign = sorted(entry.name for entry in out.iterdir() if entry.name not in own)
         if foreign:
-            raise BundleError(f"{out} holds {foreign[0]!r}, which is no part of {what}; {fix}")
+            raise BundleError(f"{out} holds {foreign[0]!r}, which is not part of {what}; {fix}")
 
 
 def replace_folder(out: Path, files: Mapping[str, bytes], check: Callable[[Path], object]) -> None:

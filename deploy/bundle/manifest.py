@@ -94,7 +94,7 @@ class Manifest:
         return {c.name: tuple(b - a for a, b in zip(c.low, c.high, strict=True)) for c in self.commands}
 
     def to_json(self) -> str:
-        """The sealed text of manifest.json. Raises BundleError when provenance or evaluation is no plain JSON data."""
+        """The sealed text of manifest.json. Raises BundleError when provenance or evaluation is not plain JSON data."""
         try:
             return seal(encode(self))
         except JsonError as error:

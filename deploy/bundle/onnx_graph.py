@@ -57,7 +57,8 @@ def check(model: onnx.ModelProto) -> None:
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise BundleError(f"policy.onnx is no valid ONNX model ({str(error).splitlines()[0]}); export again") from None
+        reason = str(error).splitlines()[0]
+        raise BundleError(f"policy.onnx is not a valid ONNX model ({reason}); export again") from None
     unknown = sorted({f"{n.domain}.{n.op_type}".lstrip(".") for n in model.graph.node} - OPERATORS)
     if unknown:
         raise BundleError(

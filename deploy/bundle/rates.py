@@ -20,7 +20,7 @@ def substeps_at(rate: float | None, period: float) -> int:
     if nearest < 1 or abs(calls - nearest) > 1e-6 * nearest:
         low = max(1, math.floor(calls)) if math.isfinite(calls) else 1
         raise BundleError(
-            f"a rate of {rate:g} Hz is no whole multiple of the policy's own {own:g} Hz; "
+            f"a rate of {rate:g} Hz is not a whole multiple of the policy's own {own:g} Hz; "
             f"choose {low * own:g} or {(low + 1) * own:g} Hz, or another multiple of {own:g} Hz"
         )
     return nearest

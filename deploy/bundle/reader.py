@@ -73,7 +73,7 @@ def read_files(folder: Path) -> dict[str, bytes]:
         raise BundleError(f"{folder} is a file; expected the folder that `robo-rl export` wrote")
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
-        raise BundleError(f"{folder} is no bundle, it lacks {', '.join(missing)}; {_COPY_AGAIN}")
+        raise BundleError(f"{folder} is not a bundle: it lacks {', '.join(missing)}; {_COPY_AGAIN}")
     try:
         return {name: (folder / name).read_bytes() for name in FILES}
     except OSError as error:

@@ -141,7 +141,7 @@ def _row(sensors: Mapping[str, NDArray[np.floating]], name: str, dim: int) -> Fl
             # A float64 beyond float32's range becomes infinite here, and is refused with the infinite ones below.
             value = np.asarray(sensors[name], dtype=np.float32)
     except (TypeError, ValueError):
-        raise PolicyInputError(f"sensor {name!r} is no array of numbers, expected {dim} values") from None
+        raise PolicyInputError(f"sensor {name!r} is not an array of numbers, expected {dim} values") from None
     if value.shape != (dim,):
         raise PolicyInputError(f"sensor {name!r} has shape {value.shape}, expected ({dim},)")
     if not np.isfinite(value).all():

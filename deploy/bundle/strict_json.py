@@ -138,7 +138,7 @@ def _join(where: str, name: str) -> str:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise JsonError(f"it contains {name}, expected finite numbers alone")
+    raise JsonError(f"it contains {name}, expected only finite numbers")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -60,7 +60,7 @@ class VerifyReport:
 
 def verify_bundle(path: Path | str) -> VerifyReport:
     """Check a bundle one thing at a time. A check that fails is in the report, with how to fix it; later checks
-    that need its result are left out. Raises BundleError when `path` is no folder."""
+    that need its result are left out. Raises BundleError when `path` is not a folder."""
     folder = Path(path)
     if not folder.is_dir():
         read_files(folder)  # Raises with the right message.

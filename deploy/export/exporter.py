@@ -96,7 +96,7 @@ def export_bundle(
     _check_visited(graph, visited)
     manifest = _manifest(graph, name, task, kind, safety, joints, dict(provenance), dict(evaluation))
     accept(manifest)
-    manifest.to_json()  # Refuses provenance and evaluation that are no JSON data before the slow part.
+    manifest.to_json()  # Refuses provenance and evaluation that are not JSON data before the slow part.
     # The caller may continue to train the graph: the export works on a copy, on the CPU, where a robot will run it.
     policy = copy.deepcopy(graph).cpu().eval()
     model = onnx_graph.clean(_trace(policy))

@@ -84,7 +84,7 @@ class SignalMirror:
     """How named signals are mirrored; None for a signal that stays as it is.
 
     `action` mirrors the normalised action. `quaternions` names the signals that are unit quaternions, so that probes
-    sample unit quaternions for them. Raises UserError when a map is no involution.
+    sample unit quaternions for them. Raises UserError when a map is not an involution.
     """
 
     sensors: Mapping[str, SignedPermutation | None]
@@ -96,7 +96,7 @@ class SignalMirror:
         for name, mirror in (*self.sensors.items(), *self.truth.items(), ("action", self.action)):
             if mirror is not None and not mirror.is_involution():
                 raise UserError(
-                    f"the mirror of {name} is no involution: mirroring twice does not give the original; "
+                    f"the mirror of {name} is not an involution: mirroring twice does not give the original; "
                     f"order {mirror.source}, signs {mirror.sign}"
                 )
 
@@ -158,7 +158,7 @@ def observation_mirror(
             break
     found = match_columns(*seen[0], what=_names(terms))
     if not found.is_involution():
-        raise UserError("the observation's mirror is no involution: mirroring twice does not give the original")
+        raise UserError("the mirror of the observation is not an involution: mirroring twice changes it")
     return found
 
 
@@ -182,7 +182,7 @@ def truth_mirror(observe: Callable[[Truth], Tensor], example: Truth, mirror: Sig
         torch.cat(straight), torch.cat(turned), what=lambda i: f"column {i} of the critic's observation"
     )
     if not found.is_involution():
-        raise UserError("the critic observation's mirror is no involution: mirroring twice does not give the original")
+        raise UserError("the mirror of the critic observation is not an involution: mirroring twice changes it")
     return found
 
 

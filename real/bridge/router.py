@@ -40,7 +40,7 @@ class Client:
     advertised: dict[str, set[str]] = field(default_factory=dict)
 
     def answer(self, operation: Mapping[str, Any]) -> None:
-        """Send an operation that is no topic message."""
+        """Send an operation that is not a topic message."""
         if not self.outbox.answer(encode(operation)):
             LOGGER.warning("%s dropped: it does not read its answers", self.name)
             self.drop()
@@ -166,7 +166,7 @@ class Router:
         kind = plain_type(spelled, self._settings.ros_version)
         if spelled:
             if not kind:
-                raise Refused(f"{spelled!r} is no type name of ROS {self._settings.ros_version}")
+                raise Refused(f"{spelled!r} is not a type name of ROS {self._settings.ros_version}")
             if not is_defined(kind) and self._settings.unknown_types == "refuse":
                 raise Refused(f"type {spelled} is not known to this bridge (--unknown-types pass lets it through)")
         topic = self._topics.get(name)

@@ -168,9 +168,9 @@ def _decode(frame: str | bytes) -> Mapping[str, Any]:
     try:
         operation = json.loads(frame)
     except (ValueError, RecursionError):
-        raise Refused("frame is no JSON") from None
+        raise Refused("frame is not JSON") from None
     if not isinstance(operation, dict):
-        raise Refused("frame is no JSON object")
+        raise Refused("frame is not a JSON object")
     return operation
 
 

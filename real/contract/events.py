@@ -76,7 +76,7 @@ class EventLog:
     def record(self, time: float, state: State, fault: Fault, fired: Trigger | None = None, count: int = 1) -> None:
         """Record a finding, or `count` equal ones; `fired` is the trigger that it fired, if it did."""
         if fault.cause not in REACTIONS:
-            raise ValueError(f"{fault.cause!r} is no known cause; known: {', '.join(REACTIONS)}")
+            raise ValueError(f"{fault.cause!r} is not a known cause; known: {', '.join(REACTIONS)}")
         event = self._events.get(fault.cause)
         if event is None:
             event = Event(fault.cause, state, time, time, count, fault.value, fault.limit, fault.detail, fired)

@@ -151,7 +151,7 @@ def encode(content: Mapping[str, Any], nanoseconds: int) -> bytes:
 def read_recording(path: Path) -> dict[str, list[tuple[float, dict[str, Any]]]]:
     """Every message of a recording by topic, as (Unix time in s, content), in the order written.
 
-    A recording that was cut off is read up to the cut. Raises ValueError when the file is no recording.
+    A recording that was cut off is read up to the cut. Raises ValueError when the file is not a recording.
     """
     topics: dict[str, list[tuple[float, dict[str, Any]]]] = {}
     with path.open("rb") as stream:
@@ -161,7 +161,7 @@ def read_recording(path: Path) -> dict[str, list[tuple[float, dict[str, Any]]]]:
         except (McapError, EOFError, struct.error) as error:
             # The reader raises struct.error where the cut falls inside a record's length.
             if not topics:
-                raise ValueError(f"{path} is no readable recording: {error}") from None
+                raise ValueError(f"{path} is not a readable recording: {error}") from None
     return topics
 
 

@@ -88,7 +88,7 @@ class CompanionRobot:
         return reading
 
     def link(self) -> LinkStatus:
-        """The state of the robot's link; the bridge's is no part of it."""
+        """The state of the robot's link; the bridge's is not part of it."""
         link, now = self._robot.link(), time.monotonic()
         if now - self._status_sent >= STATUS_PERIOD:
             self._status_sent = now

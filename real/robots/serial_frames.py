@@ -25,7 +25,7 @@ Vector = tuple[float, float, float]
 
 
 class FrameError(ValueError):
-    """Bytes that are no whole frame, or a body that is not its type's."""
+    """Bytes that are not a whole frame, or a body that is not its type's."""
 
 
 class ChipState(IntEnum):
@@ -277,7 +277,7 @@ class Decoder:
         *ended, rest = data.split(b"\0")
         for part in ended:
             self._keep(part)
-            # An empty frame is no error: a sender may put a zero before a frame, too.
+            # An empty frame is not an error: a sender may put a zero before a frame, too.
             if self._kept and not self._skipping:
                 try:
                     frames.append(decode(bytes(self._kept)))

@@ -125,7 +125,7 @@ def parse_twist(message: object) -> Array:
 def _names(message: object) -> tuple[str, ...]:
     names = at(message, "name")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise MalformedMessage("wrong type", "name is no list of names")
+        raise MalformedMessage("wrong type", "name is not a list of names")
     if len(set(names)) != len(names):
         raise MalformedMessage("joint twice", "name")
     return tuple(names)
@@ -134,7 +134,7 @@ def _names(message: object) -> tuple[str, ...]:
 def _list(message: object, what: str, length: int) -> list[Any]:
     values = at(message, what)
     if not isinstance(values, list):
-        raise MalformedMessage("wrong type", f"{what} is no list")
+        raise MalformedMessage("wrong type", f"{what} is not a list")
     if len(values) != length:
         raise MalformedMessage("wrong length", f"{what} has {len(values)} values for {length} names")
     return values

@@ -108,7 +108,7 @@ def parse_odometry(message: object, version: RosVersion) -> OdometrySample:
     for part in ("pose", "twist"):
         covariance = at(message, part, "covariance")
         if not isinstance(covariance, list):
-            raise MalformedMessage("wrong type", f"{part}.covariance is no list")
+            raise MalformedMessage("wrong type", f"{part}.covariance is not a list")
         if len(covariance) != 36:
             raise MalformedMessage("wrong length", f"{part}.covariance has {len(covariance)} values, expected 36")
     orientation = quaternion(at(pose, "orientation"))
@@ -159,7 +159,7 @@ def parse_actuators(message: object, version: RosVersion) -> ActuatorSample:
     writer, sequence = sender(message)
     velocity = at(message, "velocity")
     if not isinstance(velocity, list):
-        raise MalformedMessage("wrong type", "velocity is no list")
+        raise MalformedMessage("wrong type", "velocity is not a list")
     values = tuple(number(v, "velocity", finite=False) for v in velocity)
     return ActuatorSample(stamp_of(message, version), writer, sequence, values)
 
@@ -186,7 +186,7 @@ def parse_status(message: object, version: RosVersion) -> StatusSample:
         raise MalformedMessage("wrong length", "status is empty or no list")
     values = at(entries[0], "values")
     if not isinstance(values, list):
-        raise MalformedMessage("wrong type", "status.values is no list")
+        raise MalformedMessage("wrong type", "status.values is not a list")
     pairs = {str(at(pair, "key")): str(at(pair, "value")) for pair in values}
     return StatusSample(stamp_of(message, version), str(at(entries[0], "message")), pairs)
 

@@ -101,7 +101,7 @@ class ReadingGate:
 
 
 def as_numbers(value: Any) -> Array | None:
-    """A fresh float64 array of `value`, or None when it is no array of real numbers; strings of digits are none."""
+    """A fresh float64 array of `value`, or None when it is not an array of real numbers; strings of digits are none."""
     try:
         array = np.asarray(value)
     except (TypeError, ValueError):

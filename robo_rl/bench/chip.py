@@ -215,7 +215,7 @@ class ChipPilot:
         ]
 
     def _setpoint(self, rows: dict[str, Floats], k: int) -> Setpoint:
-        # Where the target is no sensor, the position is relative to it, so the target is the origin.
+        # Where the target is not a sensor, the position is relative to it, so the target is the origin.
         x, y, z = rows["target_position"][k] if "target_position" in rows else np.zeros(3)
         vx, vy, vz = rows["target_velocity"][k] if "target_velocity" in rows else np.zeros(3)
         return Setpoint((x, y, z), (vx, vy, vz), round(1e3 * self._step * self._period))

@@ -75,7 +75,7 @@ def _in_child(count: int, settings: Settings) -> Row:
     command = [sys.executable, "-m", "robo_rl.bench.env", str(count), json.dumps(asdict(settings))]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
-        raise UserError(f"the measurement with {count} worlds ended with {done.returncode}; its message stands above")
+        raise UserError(f"the measurement with {count} worlds ended with {done.returncode}; see its message above")
     row: Row = json.loads(done.stdout.splitlines()[-1])
     return row
 

@@ -97,7 +97,7 @@ def _fly(bundle: Path, rate: float, settings: Settings, folder: Path) -> tuple[d
                 quiet=True,
             )  # fmt: skip
     if not report_file.is_file():
-        raise UserError(f"robo-rl deploy {bundle} failed at {rate:g} Hz; its message stands above")
+        raise UserError(f"robo-rl deploy {bundle} failed at {rate:g} Hz; see its message above")
     report: dict[str, Any] = json.loads(report_file.read_text())
     return report, accepted_ages(log)
 

@@ -180,7 +180,7 @@ def _from(name: str, results: Path, shown: Callable[[Result], str]) -> str:
         return shown(json.loads(path.read_text(encoding="utf-8")))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(
-            f"{path} is no result of `{_command(name)}` ({type(error).__name__}: {error}); measure it again"
+            f"{path} is not a result of `{_command(name)}` ({type(error).__name__}: {error}); measure it again"
         ) from error
 
 

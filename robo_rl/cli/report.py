@@ -36,7 +36,7 @@ def run(argv: Sequence[str]) -> int:
     from robo_rl.view import report
 
     if not (folder / runner.CONFIG).is_file():
-        wrong = "is no run" if folder.exists() else "does not exist"
+        wrong = "is not a run" if folder.exists() else "does not exist"
         raise UserError(f"{folder} {wrong}; name a folder that `robo-rl train` wrote")
     out = _target(arguments.out or folder / "report.html")
     report.read_curves(folder)

@@ -91,7 +91,7 @@ def run(argv: Sequence[str]) -> int:
     )
     run_dir = arguments.run_dir or _default_run_dir(task, arguments.algorithm, arguments.seed)
     if saved is not None and (changed := config.differences(saved, given)):
-        raise UserError(f"--resume goes on with the run's own settings, but {'; '.join(changed)}")
+        raise UserError(f"--resume continues with the run's own settings, but {'; '.join(changed)}")
     if starts:
         from robo_rl.training.launch import run_processes
 
@@ -134,7 +134,7 @@ def train(run_dir: Path) -> int:
         return 1 if parallel.current().rank == 0 else 0
     except OSError as error:
         raise UserError(
-            f"can't write into {run_dir} ({os_error(error)}); make room there, then go on with --resume "
+            f"can't write into {run_dir} ({os_error(error)}); make room there, then continue with --resume "
             f"--run-dir {run_dir}"
         ) from None
     if parallel.current().rank > 0:
@@ -142,7 +142,7 @@ def train(run_dir: Path) -> int:
         return 0
     done = f"{outcome.iteration} of {outcome.total_iterations} iterations, {outcome.steps} steps"
     if outcome.iteration < outcome.total_iterations:
-        print(f"stopped after {done}; checkpoint saved, go on with --resume --run-dir {run_dir}", file=sys.stderr)
+        print(f"stopped after {done}; checkpoint saved, continue with --resume --run-dir {run_dir}", file=sys.stderr)
         return 128 + outcome.stopped_by
     print(f"trained {done} in {outcome.train_seconds:.1f} s: {run_dir}")
     return 0

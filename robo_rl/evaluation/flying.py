@@ -313,7 +313,7 @@ def _check_signals(policy: str, wanted: Iterable[Signal], task: Task) -> None:
     there = {_meaning(signal) for signal in own}
     for signal in wanted:
         if _meaning(signal) not in there:
-            raise UserError(f"{policy} needs {_meaning(signal)}, which {task.name} has not; fly it in its own task")
+            raise UserError(f"{policy} needs {_meaning(signal)}, which {task.name} lacks; fly it in its own task")
 
 
 def _meaning(signal: Signal) -> str:

@@ -55,7 +55,7 @@ def check(draft: Draft) -> str:
     if not all(figure.holds for figure in figures):
         raise UserError(
             f"kernel int8 does worse than float32, so nothing is written: {found} ({starts}); "
-            "--kernel c does as float32 does"
+            "--kernel c computes in float32"
         )
     return f"Kernel int8 in simulation, before it was written: {found} ({starts})."
 
@@ -120,6 +120,6 @@ def _hopeless(name: str, value: float) -> UserError:
 
 def _untried(why: str) -> UserError:
     return UserError(
-        f"kernel int8 must do as well as float32 in simulation before it is written, which can't be tried: {why}; "
-        "--ungated writes it untried, --kernel c needs no trial"
+        f"kernel int8 must do as well as float32 in simulation before it is written, which can't be tested: {why}; "
+        "--ungated writes it untested, --kernel c needs no test"
     )

@@ -50,7 +50,7 @@ def evaluate_policy(policy: Any, task: Task, *arguments: Any, **settings: Any) -
     """
     if task.evaluation not in EVALUATIONS:
         raise UserError(
-            f"{task.name} is evaluated by {task.evaluation!r}, which there is not; choose one of "
+            f"{task.name} is evaluated by {task.evaluation!r}, which does not exist; choose one of "
             f"{', '.join(EVALUATIONS)}"
         )
     entry = EVALUATIONS[task.evaluation]

@@ -162,7 +162,7 @@ def compare(bundle: Bundle, task: Task, settings: Settings, progress: Callable[[
 def legged_world(task: Task, settings: Settings, backend: str) -> tuple[VectorEnvironment, LeggedScenario]:
     """The task's own world with nominal robots in `backend`, and its scenario."""
     if task.evaluation != "walking":
-        raise UserError(f"sim2sim compares walking tasks, {task.name} is none; name a bundle of a legged robot")
+        raise UserError(f"sim2sim compares walking tasks, {task.name} is not one; name a bundle of a legged robot")
     environment = task.make_environment(
         settings.robots, settings.seed, imperfections=settings.imperfections, backend=backend
     )

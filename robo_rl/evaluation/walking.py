@@ -143,7 +143,7 @@ def evaluate_walking(
     Raises UserError when the task is not one of walking, the policy was made for other signals, or `worlds` < 1.
     """
     if not any(sensor.name == COMMAND for sensor in task.sensors):
-        raise UserError(f"{task.name} is no task of walking: it has no sensor {COMMAND}")
+        raise UserError(f"{task.name} is not a walking task: it has no sensor {COMMAND}")
     pilot, task, environment = prepared(policy, task, worlds, seed, device, robot, imperfections, calls)
     if isinstance(environment, WithCurriculum):
         environment.finish_curriculum()

@@ -11,8 +11,8 @@ from typing import IO
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Write `path` by `write(file)` into a temporary file beside it, flushed to disk, then renamed over it.
 
-    A crash or a full disk leaves the previous `path` as it was. A link is followed, and what is no file but a device or
-    a pipe, such as /dev/stdout, is written to directly. Raises OSError when the folder can't be written.
+    A crash or a full disk leaves the previous `path` as it was. A link is followed; a device or a pipe,
+    such as /dev/stdout, is written to directly. Raises OSError when the folder can't be written.
     """
     if path.exists() and not path.is_file():
         # Renaming over a device would replace it for everybody on this computer.

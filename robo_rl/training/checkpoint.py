@@ -36,10 +36,10 @@ def load(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # Damaged bytes make torch's reader raise nearly anything.
         reason = str(error).partition("\n")[0] or type(error).__name__
-        raise UserError(f"{path} is no readable checkpoint ({reason}); train anew") from None
+        raise UserError(f"{path} is not a readable checkpoint ({reason}); train again") from None
     if not isinstance(content, dict) or content.get("version") != VERSION:
         version = content.get("version") if isinstance(content, dict) else None
-        raise UserError(f"{path} has checkpoint version {version}, this robo-rl reads {VERSION}; train anew")
+        raise UserError(f"{path} has checkpoint version {version}, this robo-rl reads {VERSION}; train again")
     return content
 
 

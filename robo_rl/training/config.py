@@ -74,7 +74,7 @@ def from_yaml(text: str, source: str = "config") -> TrainConfig:
     try:
         document = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise UserError(f"{source} is no YAML: {' '.join(str(error).split())}") from None
+        raise UserError(f"{source} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(document, dict):
         raise UserError(f"{source} must hold fields such as 'task:' and 'algorithm:', it holds {document!r}")
     config: TrainConfig = structured(document, TrainConfig, source, _converter())
@@ -95,7 +95,7 @@ def load(path: Path) -> TrainConfig:
             f"can't read {path} ({error.strerror}); name the folder of a run that `robo-rl train` wrote"
         ) from None
     except UnicodeDecodeError:
-        raise UserError(f"{path} is damaged, it is no UTF-8 text; train anew") from None
+        raise UserError(f"{path} is damaged, it is no UTF-8 text; train again") from None
     return from_yaml(text, str(path))
 
 

@@ -52,6 +52,6 @@ def run_processes(processes: int, arguments: Sequence[str]) -> int:
             lines = [line for log in Path(logs).rglob(f"{rank}/stderr.log") for line in log.read_text().splitlines()]
             raise ProcessFailed(
                 f"process {rank} of {processes} ended with {failure.exitcode}: {(lines or ['it wrote nothing'])[-1]}; "
-                "go on from the last checkpoint with --resume"
+                "continue from the last checkpoint with --resume"
             ) from None
     return 0

@@ -120,7 +120,7 @@ def joined(device: str, size: int) -> Iterator[Processes]:
             time.sleep(_PATIENCE)
         if any(library in str(error).lower() for library in ("gloo", "nccl")):
             raise UserError(
-                "the connection to another process of this training broke; go on from the last checkpoint with --resume"
+                "the connection to another process broke; continue from the last checkpoint with --resume"
             ) from None
         raise
     dist.destroy_process_group()

@@ -31,7 +31,7 @@ def task_of_run(run_dir: Path, configuration: TrainConfig) -> Task:
     attribute = configuration.task.rpartition(":")[2]
     copy = read_task_file(f"{run_dir / COPY}:{attribute}")
     if copy.digest != configuration.task_digest:
-        raise UserError(f"{run_dir / COPY} was changed since this run was started; put it back, or train anew")
+        raise UserError(f"{run_dir / COPY} was changed since this run was started; put it back, or train again")
     return copy.load().with_settings(configuration.terms)
 
 

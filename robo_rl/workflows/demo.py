@@ -121,7 +121,7 @@ def _clear(out: Path, run_dir: Path) -> None:
     """Remove only what an earlier demo left in its own folders."""
     if run_dir.exists():
         if not (run_dir / "config.yaml").is_file():
-            raise UserError(f"{run_dir} exists and is no run of the demo; name another --out")
+            raise UserError(f"{run_dir} exists and is not a run of the demo; name another --out")
         shutil.rmtree(run_dir)
     for name in ("flight.mcap", "flight.json", "verify.json", "flight.png", "training.png"):
         (out / name).unlink(missing_ok=True)

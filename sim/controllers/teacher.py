@@ -17,7 +17,7 @@ from policies.terms.actions import ActionTerm
 class Teacher(ABC):
     """Acts on N simulated robots, and labels the states that a student visits.
 
-    It reads the `Truth`, so it is no policy graph: nothing exports it, and no robot can carry it. `action` is the
+    It reads the `Truth`, so it is not a policy graph: nothing exports it, and no robot can carry it. `action` is the
     action term of its task.
     """
 

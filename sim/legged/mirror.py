@@ -42,7 +42,7 @@ def legged_mirror(
     """The mirror of `robot`'s signals and of its action, one target for each joint.
 
     `sensors` and `truth` add to, or replace, what `SENSORS` and `TRUTH` say by name; a height scan's own grid needs a
-    SignedPermutation. Raises UserError when the robot's mirror is no involution.
+    SignedPermutation. Raises UserError when the robot's mirror is not an involution.
     """
     kinds = {**SENSORS, **(sensors or {})}, {**TRUTH, **(sensors or {}), **(truth or {})}
     mirror = robot.part(Legs).mirror

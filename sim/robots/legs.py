@@ -34,7 +34,7 @@ class Mirror:
             if abs(sign) != 1.0 or sign * back != 1.0:
                 raise UserError(
                     f"mirror: joint_sign must be 1 or -1 and the same for joints {joint} and {source}, which mirror "
-                    f"each other, or mirroring twice is no identity; got {sign:g} and {back:g}"
+                    f"each other, or mirroring twice is not an identity; got {sign:g} and {back:g}"
                 )
 
 

@@ -109,7 +109,7 @@ def _read_spec(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"can't read the robot's spec {path}: {_line(error)}") from None
     except yaml.YAMLError as error:
-        raise UserError(f"{path} is no YAML: {_line(error)}") from None
+        raise UserError(f"{path} is not YAML: {_line(error)}") from None
     if not isinstance(document, dict):
         raise UserError(f"{path} must hold fields such as 'mjcf: FILE' and 'feet: [...]', it holds {document!r}")
     unknown = [str(key) for key in document if key not in FIELDS]

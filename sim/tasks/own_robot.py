@@ -60,5 +60,5 @@ def own_task(name: str) -> Task:
     own = load_robot(*places)
     if digest and own.digest != digest:
         shown = " and ".join(filter(None, places))
-        raise UserError(f"{shown} changed since this run was made; put the files back, or train anew")
+        raise UserError(f"{shown} changed since this run was made; put the files back, or train again")
     return KINDS[kind](own.robot, LeggedSettings(gait=own.gait, clearance=own.foot_height + SWING))

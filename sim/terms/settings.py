@@ -25,7 +25,7 @@ class Adjustable(Protocol):
 
 S = TypeVar("S", bound=Adjustable)
 _AGREED = ("period", "frequency")
-"""Fields of observation terms that must agree with the world and so are no settings."""
+"""Fields of observation terms that must agree with the world and so are not settings."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 `PpoTrainer.iterate` is the algorithm. What differs from the textbook, each for a reason:
 
 - The critic reads the simulator's truth, the policy its sensors only, so nothing privileged can reach a robot.
-- A time-out is no end of the task: its last value is bootstrapped from the observation before the reset.
+- A time-out does not end the task: its last value is bootstrapped from the observation before the reset.
 - The critic's output is rescaled to the returns' mean and spread (PopArt, arXiv 1602.07714): one step size fits any
   reward.
 - A robot with two equal sides learns from its mirror image, too (arXiv 2403.04359).

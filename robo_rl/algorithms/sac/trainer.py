@@ -3,7 +3,7 @@
 `SacTrainer.iterate` is the algorithm. What differs from the paper, each for a reason:
 
 - The critics read the privileged observation, the policy its sensors only, so nothing privileged can reach a robot.
-- A time-out is no end of the task: the value of the observation before the restart follows it.
+- A time-out does not end the task: the value of the observation before the restart follows it.
 - Observations are normalised with the moments of all observations; the replay memory holds them unnormalised.
 - Critics may have layer normalisation (Ball et al., arXiv 2302.02948), which keeps values in bounds.
 """

@@ -84,7 +84,7 @@ def test_only_a_folder_of_its_own_files_may_be_replaced(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     check_replaceable(tmp_path, _OWN)
     (tmp_path / "thesis.tex").touch()
-    with pytest.raises(BundleError, match=r"holds 'thesis.tex', which is no part of a bundle; choose another --out"):
+    with pytest.raises(BundleError, match=r"holds 'thesis.tex', which is not part of a bundle; choose another --out"):
         check_replaceable(tmp_path, _OWN)
-    with pytest.raises(BundleError, match="exists and is no folder; choose another --out"):
+    with pytest.raises(BundleError, match="exists and is not a folder; choose another --out"):
         check_replaceable(tmp_path / "a", _OWN)

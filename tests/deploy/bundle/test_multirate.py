@@ -116,7 +116,7 @@ def test_a_whole_multiple_of_the_policy_s_rate_is_a_number_of_calls(rate: float,
 @pytest.mark.parametrize(
     ("rate", "period", "right"),
     [
-        (150.0, 0.01, "150 Hz is no whole multiple of the policy's own 100 Hz; choose 100 or 200 Hz, or another"),
+        (150.0, 0.01, "150 Hz is not a whole multiple of the policy's own 100 Hz; choose 100 or 200 Hz, or another"),
         (50.0, 0.01, "choose 100 or 200 Hz, or another multiple of 100 Hz"),
         (510.0, 0.02, "choose 500 or 550 Hz, or another multiple of 50 Hz"),
         (0.0, 0.01, "a rate of 0 Hz"),

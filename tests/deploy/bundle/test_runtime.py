@@ -90,7 +90,7 @@ def test_sensors_that_the_policy_does_not_read_are_ignored(policy: PolicyRuntime
         (lambda s: s.update(position=np.array([0.0, np.nan, 0.0])), "'position' is not finite"),
         (lambda s: s.update(position=np.array([0.0, -np.inf, 0.0])), "'position' is not finite"),
         (lambda s: s.update(position=np.array([0.0, 1e300, 0.0])), "'position' is not finite"),
-        (lambda s: s.update(position=np.array(["a", "b", "c"])), "'position' is no array of numbers"),
+        (lambda s: s.update(position=np.array(["a", "b", "c"])), "'position' is not an array of numbers"),
         (lambda s: s.update(position=None), "'position'"),
         (lambda s: s.update(position=[0.0, None, 0.0]), "'position'"),
     ],

@@ -105,7 +105,7 @@ def test_the_graph_check_holds_types_operators_and_weights() -> None:
         onnx_graph.check(_tiny(value=np.nan))
     broken = _tiny()
     broken.graph.node[0].input[0] = "nothing"
-    with pytest.raises(BundleError, match="is no valid ONNX model"):
+    with pytest.raises(BundleError, match="is not a valid ONNX model"):
         onnx_graph.check(broken)
 
 

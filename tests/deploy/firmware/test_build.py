@@ -134,7 +134,7 @@ def test_older_firmware_is_replaced_and_anything_else_is_not(
     assert (out / "src" / "uart_main.c").exists()
     assert not (out / "src" / "lockstep_main.c").exists()
     (out / "notes.txt").write_text("mine")
-    with pytest.raises(BundleError, match=r"holds 'notes.txt', which is no part of firmware for stm32f405; choose"):
+    with pytest.raises(BundleError, match=r"holds 'notes.txt', which is not part of firmware for stm32f405; choose"):
         build_firmware(generated, out)
     assert (out / "notes.txt").read_text() == "mine"
 

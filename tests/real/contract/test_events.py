@@ -66,7 +66,7 @@ def test_equal_findings_may_be_recorded_together_from_the_first() -> None:
 
 
 def test_an_unknown_cause_is_refused() -> None:
-    with pytest.raises(ValueError, match="'boredom' is no known cause; known: sensor_missing, sensor_malformed, "):
+    with pytest.raises(ValueError, match="'boredom' is not a known cause; known: sensor_missing, sensor_malformed, "):
         EventLog().record(0.0, State.POLICY, Fault("boredom"))
 
 

@@ -100,7 +100,7 @@ def test_what_a_killed_run_wrote_after_its_checkpoint_is_done_again(
     lines = [[{**line, "seconds": 0.0} for line in runner.read_metrics(run)] for run in runs]
     assert lines[0] == lines[1]
     (runs[0] / "replay.bin").unlink()
-    with pytest.raises(UserError, match=r"replay\.bin, which is not there\); train anew"):
+    with pytest.raises(UserError, match=r"replay\.bin, which is not there\); train again"):
         runner.train(runs[0], lambda done, total, metrics: None)
 
 

@@ -48,7 +48,7 @@ MISTAKES = {
     "train point --actor-hidden 4 0": "actor_hidden must hold layer widths of at least 1",
     "train point --threads 0": "threads must be at least 1",
     "train point --resume --run-dir nowhere": "nowhere holds no run to resume",
-    "train point --resume --run-dir damaged": "damaged/config.yaml is damaged, it is no UTF-8 text; train anew",
+    "train point --resume --run-dir damaged": "damaged/config.yaml is damaged, it is no UTF-8 text; train again",
     "train point --run-dir file": "file is a file",
     "train point --run-dir file/run": "can't write into file/run (Not a directory); name another --run-dir",
     "train point --run-dir damaged": "damaged already holds a run (config.yaml); continue it with --resume",
@@ -58,7 +58,7 @@ MISTAKES = {
     "eval empty": "empty is neither a run nor a bundle",
     "eval damaged": "damaged/config.yaml is damaged",
     "export nowhere --out bundle": "(No such file or directory); name the folder of a run that `robo-rl train` wrote",
-    "export nowhere --out damaged": "damaged holds 'config.yaml', which is no part of a bundle; choose another --out",
+    "export nowhere --out damaged": "damaged holds 'config.yaml', which is not part of a bundle; choose another --out",
     "export nowhere": "missing: --out FOLDER Folder for the bundle; an earlier bundle is replaced",
     "rehearse nowhere": "nowhere does not exist; expected the folder that `robo-rl export` wrote",
     "rehearse nowhere --speed 0": "speed must be above 0.0, got 0.0",
@@ -66,7 +66,7 @@ MISTAKES = {
     "verify file": "file is a file",
     "verify nowhere --json empty": "--json empty is a folder",
     "deploy nowhere": "nowhere does not exist",
-    "deploy empty": "empty is no bundle, it lacks policy.onnx",
+    "deploy empty": "empty is not a bundle: it lacks policy.onnx",
     "deploy nowhere --bridge ws://127.0.0.1:9090": "--bridge goes with --serial; a robot behind",
     "deploy nowhere --url http://x": "url is 'http://x', expected ws://HOST:PORT",
     "bridge --port 70000": "port is 70000, expected 0 to 65535",
@@ -189,8 +189,8 @@ def test_a_full_disk_ends_a_training_and_says_how_to_resume(
     (Path("run") / "checkpoint.pt").unlink()
     monkeypatch.setattr(os, "fsync", full)
     assert main(["train", "point", "--resume", "--run-dir", "run"]) == 2
-    wanted = "can't write into run (No space left on device); make room there, then go on with --resume --run-dir run"
-    assert wanted in capsys.readouterr().err
+    wanted = "can't write into run (No space left on device); make room there, then continue with --resume"
+    assert f"{wanted} --run-dir run" in capsys.readouterr().err
     monkeypatch.undo()
 
 

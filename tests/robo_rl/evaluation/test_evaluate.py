@@ -120,7 +120,7 @@ def test_a_bundle_is_evaluated_like_its_graph(tmp_path: Path) -> None:
             raise AssertionError("a bundle for other sensors must not fly")
 
     wrong = replace(point_task(Two), name="plane", sensors=(SensorSpec("position", 2, "m", "world", -1.0, 1.0),))
-    with pytest.raises(UserError, match=r"made for point, needs position\[1\] m, which plane has not; fly it"):
+    with pytest.raises(UserError, match=r"made for point, needs position\[1\] m, which plane lacks; fly it"):
         evaluate(bundle, wrong, 4)
 
 

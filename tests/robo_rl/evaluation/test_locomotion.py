@@ -219,9 +219,9 @@ def test_each_task_is_evaluated_as_it_says() -> None:
     assert [row[:3] for row in terrain.rows] == [("flat", "0", "3"), ("stairs", "1", "1")]
     (measures,) = evaluation_tables(flown.summary())
     assert measures.rows[0][0] == "survival"
-    with pytest.raises(UserError, match="point is evaluated by 'swimming', which there is not; choose one of flying, "):
+    with pytest.raises(UserError, match="evaluated by 'swimming', which does not exist; choose one of flying, "):
         evaluate_policy(point_graph, replace(point, evaluation="swimming"), 4)
-    with pytest.raises(UserError, match="point is no task of walking: it has no sensor velocity_command"):
+    with pytest.raises(UserError, match="point is not a walking task: it has no sensor velocity_command"):
         evaluate_walking(point_graph, point, 4)
     with pytest.raises(UserError, match="episodes must be at least 1, got 0"):
         evaluate_walking(cart.policy_graph(Follow()), cart, 0)

@@ -146,7 +146,7 @@ def test_a_trained_policy_outlives_a_change_of_its_world(tmp_path: Path) -> None
     assert (trained.iterations, trained.steps) == (12, 12 * 8 * 4)
     assert_equal(dict(trained.graph.state_dict()), dict(saved["algorithm"]["graph"]))
     # Going on with the training is another matter.
-    with pytest.raises(UserError, match=r"checkpoint\.pt does not fit .* \('age'\); train anew"):
+    with pytest.raises(UserError, match=r"checkpoint\.pt does not fit .* \('age'\); train again"):
         runner.train(run, silent)
 
 

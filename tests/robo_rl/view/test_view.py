@@ -196,7 +196,7 @@ def test_a_report_stands_alone_and_a_run_without_curves_is_refused(
     metrics.write_text("\n".join(lines) + "\n")
     (folder / "checkpoint.pt").unlink()
     refused("there is no checkpoint", *arguments)
-    refused("is no run", "report", str(tmp_path))
+    refused("is not a run", "report", str(tmp_path))
     refused("--video FILE.mp4 .* or --web", "play", str(folder))
     refused("must end in .mp4", "play", str(folder), "--video", str(tmp_path / "film.gif"))
     refused("walks on flat ground|there is no checkpoint", "play", str(folder), "--web", "--level", "2")

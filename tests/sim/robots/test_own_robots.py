@@ -184,7 +184,7 @@ def test_malformed_files_are_one_clear_line(tmp_path: Path) -> None:
     assert "does not compile" in refusal(mjcf=str(bad))
     spec = tmp_path / "spec.yaml"
     spec.write_text("a: [")
-    assert "is no YAML" in refusal(spec)
+    assert "is not YAML" in refusal(spec)
     spec.write_text("just text")
     assert "must hold fields such as" in refusal(spec)
     assert "can't read the robot's spec" in refusal(tmp_path / "none.yaml")
