@@ -231,7 +231,7 @@ def _fitting(run_dir: Path) -> Iterator[None]:
         reason = " ".join(str(error).split())[:160]
         raise UserError(
             f"{run_dir / CHECKPOINT} does not fit {run_dir / CONFIG} and the task as they are now ({reason}); "
-            "train anew, or go back to the robo-rl that wrote it"
+            "train again, or go back to the robo-rl that wrote it"
         ) from None
 
 

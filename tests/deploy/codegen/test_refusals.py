@@ -76,7 +76,7 @@ def test_a_member_that_c_or_cpp_can_not_have_is_refused(name: str) -> None:
     ("options", "words"),
     [
         ({"rate": 150.0}, "choose 100 or 200 Hz"),
-        ({"rate": 0.0}, "no whole multiple"),
+        ({"rate": 0.0}, "not a whole multiple"),
         ({"kernel": "fp16"}, "there is no kernel 'fp16'; choose one of c,"),
     ],
 )

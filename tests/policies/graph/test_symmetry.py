@@ -96,8 +96,8 @@ def test_an_observation_of_one_side_is_refused() -> None:
 @pytest.mark.parametrize(
     ("source", "sign", "message"),
     [
-        ((1, 2, 0), (1.0, 1.0, 1.0), "no involution"),
-        ((1, 0, 2), (1.0, -1.0, 1.0), "no involution"),
+        ((1, 2, 0), (1.0, 1.0, 1.0), "not an involution"),
+        ((1, 0, 2), (1.0, -1.0, 1.0), "not an involution"),
         ((0, 0, 2), (1.0, 1.0, 1.0), "every channel once"),
         ((0, 1, 2), (1.0, 0.5, 1.0), r"a sign of \+1 or -1"),
     ],

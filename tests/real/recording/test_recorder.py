@@ -133,7 +133,7 @@ def test_a_recording_that_was_cut_off_is_read_up_to_there(tmp_path: Path) -> Non
 def test_a_file_that_is_no_recording_says_so(tmp_path: Path) -> None:
     path = tmp_path / "flight.mcap"
     path.write_bytes(b"no recording at all, but long enough to look at")
-    with pytest.raises(ValueError, match="no readable recording"):
+    with pytest.raises(ValueError, match="not a readable recording"):
         read_recording(path)
 
 

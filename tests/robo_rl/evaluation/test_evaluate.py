@@ -127,7 +127,7 @@ def test_a_bundle_is_evaluated_like_its_graph(tmp_path: Path) -> None:
 def test_a_policy_whose_sensor_means_something_else_in_the_task_is_refused() -> None:
     hover, track = find_task("crazyflie-hover"), find_task("crazyflie-track")
     graph = hover.policy_graph(MLP(hover.observation_dim, (4,), 4))
-    with pytest.raises(UserError, match=r"needs position\[3\] m relative to the target, which crazyflie-track has not"):
+    with pytest.raises(UserError, match=r"needs position\[3\] m relative to the target, which crazyflie-track lacks"):
         evaluate(graph, track, 4)
 
 

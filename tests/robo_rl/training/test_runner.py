@@ -166,7 +166,7 @@ def test_a_checkpoint_runs_no_code_that_is_in_it(tmp_path: Path) -> None:
             return os.system, (f"touch {tmp_path / 'ran'}",)
 
     torch.save({"version": 1, "evil": Evil()}, tmp_path / "checkpoint.pt")
-    with pytest.raises(UserError, match="no readable checkpoint"):
+    with pytest.raises(UserError, match="not a readable checkpoint"):
         checkpoint.load(tmp_path / "checkpoint.pt")
     assert not (tmp_path / "ran").exists()
 
