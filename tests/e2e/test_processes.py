@@ -100,7 +100,7 @@ def test_a_process_that_dies_ends_the_training_with_one_line(tmp_path: Path) -> 
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     assert len(children) == 2
     os.kill(int(children[1]), signal.SIGKILL)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=100)
     assert process.returncode == 1
     assert "process 1 of 2 ended with -9" in errors
     assert "Traceback" not in errors
@@ -119,7 +119,7 @@ def test_more_processes_than_cores_is_one_line(tmp_path: Path, capsys: pytest.Ca
 @pytest.mark.slow
 def test_a_mistake_that_only_the_processes_find_is_one_line(tmp_path: Path) -> None:
     process = start(tmp_path / "run", *SETTINGS, "--blocks", "3", "--processes", "2")
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=100)
     assert process.returncode == 2
     assert errors.strip().splitlines() == [
         "robo-rl: error: 32 worlds don't divide into 3 equal blocks; change num_worlds or blocks"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pytest
 
 from robo_rl.cli.main import main
 from robo_rl.training import checkpoint, runner
-from robo_rl.workflows.processes import command
+from tests.e2e.forked import Forked
 from tests.robo_rl.equality import assert_equal
 
 SMALL = {
@@ -39,19 +38,13 @@ def line(algorithm: str, run: Path, *more: str) -> list[str]:
     return [*arguments, *settings, *more]
 
 
-def start(algorithm: str, run: Path, *more: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        command(line(algorithm, run, *more)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-
-
-def wait_for_lines(process: subprocess.Popen[str], run: Path, lines: int) -> None:
+def wait_for_lines(process: Forked, run: Path, lines: int) -> None:
     """Wait until the run has written `lines` lines of metrics."""
-    while process.poll() is None:
+    while process.returncode is None:
         if len(runner.read_metrics(run)) >= lines:
             return
         time.sleep(0.005)
-    pytest.fail(f"training ended too early: {process.communicate()[0]}")
+    pytest.fail(f"training ended too early: {process.output}")
 
 
 @pytest.mark.slow
@@ -65,10 +58,10 @@ def test_killed_and_resumed_equals_uninterrupted(algorithm: str, kills: tuple[in
     assert main(line(algorithm, straight)) == 0
     more: list[str] = []
     for lines in kills:
-        process = start(algorithm, killed, *more)
+        process = Forked(line(algorithm, killed, *more), tmp_path / "log")
         wait_for_lines(process, killed, lines)
         process.send_signal(signal.SIGKILL)
-        process.communicate()
+        process.wait(60)
         assert process.returncode == -signal.SIGKILL
         assert not (killed / "result.json").exists()
         more = ["--resume"]
@@ -82,10 +75,11 @@ def test_killed_and_resumed_equals_uninterrupted(algorithm: str, kills: tuple[in
 
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    process = start("ppo", run)
+    process = Forked(line("ppo", run), tmp_path / "log")
     wait_for_lines(process, run, 3)
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    process.wait(100)
+    output = process.output
     assert process.returncode == 130
     assert "Traceback" not in output
     stopped = re.search(r"stopped after (\d+) of 120 iterations", output)
