@@ -28,7 +28,7 @@ HEADER, SOURCE, SELFTEST, README = "policy.h", "policy.c", "policy_selftest.c", 
 FILES = (HEADER, SOURCE, SELFTEST, README)
 ROUNDED = Int8.name
 """The kernel that rounds weights, so that its policy must be compared with float32 in simulation."""
-UNTRIED = f"Kernel {ROUNDED} was not tested: its policy was not compared with float32 in simulation."
+UNTESTED = f"Kernel {ROUNDED} was not tested: its policy was not compared with float32 in simulation."
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def generate(
     texts = {HEADER: header(design), SOURCE: source(design), SELFTEST: selftest(design, recorded)}
     note = ""
     if kernel == ROUNDED:
-        note = check(Draft(loaded, kernel, substeps, texts)) if check is not None else UNTRIED
+        note = check(Draft(loaded, kernel, substeps, texts)) if check is not None else UNTESTED
         texts[HEADER] = header(design, note)
     measured = measure(texts)
     done = Generated(

@@ -63,14 +63,14 @@ def kernel_check(kernel: str, ungated: bool) -> Check | None:
 
     Raises UserError for --ungated with a kernel that needs no check.
     """
-    from deploy.codegen.generate import ROUNDED, UNTRIED
+    from deploy.codegen.generate import ROUNDED, UNTESTED
 
     if kernel != ROUNDED:
         if ungated:
             raise UserError(f"--ungated skips the test of kernel {ROUNDED}; leave it out for kernel {kernel}")
         return None
     if ungated:
-        print(UNTRIED)
+        print(UNTESTED)
         return None
     from robo_rl.evaluation import int8_gate
 

@@ -48,9 +48,9 @@ def check(draft: Draft) -> str:
     try:
         figures, starts = _try_both(draft)
     except (UserError, BundleError) as error:
-        raise _untried(str(error)) from None
+        raise _untested(str(error)) from None
     except ImportError as error:
-        raise _untried(f"{error.name or error} is not installed") from None
+        raise _untested(f"{error.name or error} is not installed") from None
     found = "; ".join(figure.text for figure in figures)
     if not all(figure.holds for figure in figures):
         raise UserError(
@@ -118,7 +118,7 @@ def _hopeless(name: str, value: float) -> UserError:
     )
 
 
-def _untried(why: str) -> UserError:
+def _untested(why: str) -> UserError:
     return UserError(
         f"kernel int8 must do as well as float32 in simulation before it is written, which can't be tested: {why}; "
         "--ungated writes it untested, --kernel c needs no test"

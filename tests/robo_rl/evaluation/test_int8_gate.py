@@ -108,7 +108,7 @@ def test_ruined_weights_are_refused_and_nothing_is_written(
     bundle: Path, points: Task, ruined: None, tmp_path: Path
 ) -> None:
     out = tmp_path / "c"
-    with pytest.raises(UserError, match=r"0\.0 % \(float32: 100\.0 %\) \(200 starts.*--kernel c does") as refused:
+    with pytest.raises(UserError, match=r"0\.0 % \(float32: 100\.0 %\) \(200 starts.*--kernel c computes") as refused:
         run(bundle, out, "--kernel", "int8")
     assert "\n" not in str(refused.value)
     assert not any(tmp_path.iterdir())
@@ -128,7 +128,7 @@ def test_firmware_passes_the_same_gate(bundle: Path, points: Task, ruined: None,
     assert not any(tmp_path.iterdir())
 
 
-def test_ungated_is_written_untried_and_says_so(
+def test_ungated_is_written_untested_and_says_so(
     bundle: Path, ruined: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(bundle, tmp_path / "c", "--kernel", "int8", "--ungated") == 0
@@ -151,14 +151,14 @@ def test_what_a_trial_lacks_is_named(
 def test_an_unknown_task_or_a_missing_simulator_is_named(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(UserError, match=r"can't be tried: there is no task 'point'.*; --ungated writes it untried"):
+    with pytest.raises(UserError, match=r"can't be tested: there is no task 'point'.*; --ungated writes it untested"):
         run(bundle, tmp_path / "c", "--kernel", "int8")
 
     def lacking(num_worlds: int, seed: int, device: str) -> PointEnvironment:
         raise ModuleNotFoundError("No module named 'mujoco'", name="mujoco")
 
     monkeypatch.setitem(sim.tasks.TASKS, "point", point_task(lacking))
-    with pytest.raises(UserError, match="can't be tried: mujoco is not installed; --ungated"):
+    with pytest.raises(UserError, match="can't be tested: mujoco is not installed; --ungated"):
         run(bundle, tmp_path / "c", "--kernel", "int8")
     assert not any(tmp_path.iterdir())
 
