@@ -52,7 +52,7 @@ at-leisure:
 # From a fresh copy each time, since mutmut keeps results even when tests have changed. One process after the other, since
 # a change that hangs is recognised by its time.
 MUTANTS := docs/results/mutants.txt
-mutants: $(STAMP) ## change what safety depends on, one change at a time, and list those that no test notices (about a quarter of an hour)
+mutants: $(STAMP) ## change what safety depends on, one change at a time, and list those that no test notices (about ten minutes)
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[mutants]'
 	@echo "== changing real/safety, real/contract, the link's frames and golden episodes; the report goes to $(MUTANTS)"
 	@rm -rf mutants
