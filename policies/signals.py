@@ -2,32 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 
 class _Named(Mapping[str, Tensor]):
-    """An immutable set of named [batch, dim] tensors."""
+    """An immutable set of named [batch, dim] tensors.
 
-    __slots__ = ("_values",)
+    `rows` are tensors [batch, D] with their named columns, which become tensors of their own when they are first read;
+    `values` come before them.
+    """
 
-    def __init__(self, values: Mapping[str, Tensor]) -> None:
+    __slots__ = ("_rows", "_values")
+
+    def __init__(self, values: Mapping[str, Tensor], rows: Sequence[tuple[Tensor, Mapping[str, slice]]] = ()) -> None:
         self._values = dict(values)
+        self._rows = rows
 
     def __getitem__(self, name: str) -> Tensor:
-        try:
+        if name in self._values:
             return self._values[name]
-        except KeyError:
-            known = ", ".join(sorted(self._values)) or "none"
-            raise KeyError(f"no {type(self).__name__.lower()} named {name!r}; there are: {known}") from None
+        for row, columns in self._rows:
+            if name in columns:
+                self._values[name] = value = row[:, columns[name]]
+                return value
+        known = ", ".join(sorted(self)) or "none"
+        raise KeyError(f"no {type(self).__name__.lower()} named {name!r}; there are: {known}")
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._values or any(name in columns for _, columns in self._rows)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
+        return iter(dict.fromkeys([*self._values, *(name for _, columns in self._rows for name in columns)]))
 
     def __len__(self) -> int:
-        return len(self._values)
+        return len(set(self))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({ {name: tuple(value.shape) for name, value in self._values.items()} })"

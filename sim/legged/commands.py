@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from policies.specs import SensorSpec
+from sim.legged import draws
+from sim.physics.passes import StructPass
 from sim.terms.parameters import Limits, NonNegative, Positive, Share
 from sim.terms.stateful import CommandTerm
 from sim.terms.terms import Command
@@ -57,6 +59,7 @@ class VelocityCommands(CommandTerm):
         self._left = torch.zeros(num_worlds, device=device)
         self._held = torch.zeros(num_worlds, dtype=torch.bool, device=device)
         self.limits = torch.tensor([forward, sideways, yaw], device=device)
+        self._pass: StructPass | None = None
 
     @staticmethod
     def sensor(
@@ -73,17 +76,17 @@ class VelocityCommands(CommandTerm):
         self._draw(ids, generator)
 
     def _draw(self, ids: Tensor, generator: torch.Generator) -> None:
-        u = torch.rand(len(ids), 7, generator=generator, device=ids.device)
-        x, y, yaw, stands, steers, heading, left = u.unbind(1)
-        command = (2.0 * torch.stack((x, y, yaw), 1) - 1.0) * self.limits * self.range
-        x, y, yaw = command.unbind(1)
-        # Slow commands ask for neither walking nor standing: they stand.
-        stands = (stands < self._standing) | (torch.hypot(x, y) < 0.1) & (yaw.abs() < 0.1)
-        self._asked.index_copy_(0, ids, command.masked_fill_(stands[:, None], 0.0))
-        self._steers.index_copy_(0, ids, (steers < self._heading_share) & ~stands)
-        self._heading.index_copy_(0, ids, (2.0 * heading - 1.0) * torch.pi)
-        self._left.index_copy_(0, ids, self.interval[0] + left * (self.interval[1] - self.interval[0]))
-        self._held.index_fill_(0, ids, False)
+        given = {
+            "ids": ids, "u": torch.rand(len(ids), 7, generator=generator, device=ids.device), "asked": self._asked,
+            "steers": self._steers, "heading": self._heading, "left": self._left, "held": self._held,
+        }  # fmt: skip
+        shortest, longest = self.interval
+        self._pass = self._pass or StructPass(
+            draws.draw_commands, draws.CommandDraws, len(self._left), str(ids.device),
+            {"limits": self.limits, "standing": self._standing, "steering": self._heading_share}, given, {}, (),
+            rows=("ids", "u"),
+        )  # fmt: skip
+        self._pass(given, {"count": len(ids), "range": self.range, "shortest": shortest, "span": longest - shortest})
 
     def advance(self, view: View, generator: torch.Generator) -> None:
         w, x, y, z = view["orientation"].unbind(-1)

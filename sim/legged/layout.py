@@ -14,10 +14,11 @@ _SHOWN = tuple("measured_position" if name == "joint_position" else name for nam
 
 
 class Layout:
-    """`columns`: the slice of each named group of sensors in the physics' values [N, S].
+    """`columns`: the slice of each named group of sensors in the physics' values [N, S]. `measured`: the slice of each
+    signal that sensors measure, in rows [N, F] of their own, which the sensor models process as one tensor; there,
+    `measured_position` are the joints' angles.
 
-    `zeros` [N, F] are the encoders' zero errors in rad among all measured signals, 0 for those that are no joint
-    angles.
+    `zeros` [N, F] are the encoders' zero errors in rad, 0 for measured signals that are no joint angles.
     """
 
     def __init__(self, physics: JointedPhysics, robot: Robot) -> None:
@@ -36,13 +37,15 @@ class Layout:
             "foot_velocity": [f"{foot}_velocity" for foot in feet],
         }
         self.columns = {name: physics.group(sensors) for name, sensors in groups.items()}
-        self._names = tuple(groups)
-        self._whole = physics.group([sensor for sensors in groups.values() for sensor in sensors])
-        self._widths = [columns.stop - columns.start for columns in self.columns.values()]
-        self._measured = sum(self._widths[: len(_MEASURED)])
-        start = self.columns["joint_position"].start - self._whole.start
-        self._joints = slice(start, start + len(joints))
-        self.zeros = torch.zeros(physics.num_worlds, self._measured, device=physics.device)
+        whole = physics.group([sensor for sensors in groups.values() for sensor in sensors])
+        measured = {
+            shown: slice(self.columns[name].start - whole.start, self.columns[name].stop - whole.start)
+            for name, shown in zip(_MEASURED, _SHOWN, strict=True)
+        }
+        self.measured = measured
+        self._joints = measured["measured_position"]
+        width = max(columns.stop for columns in measured.values())
+        self.zeros = torch.zeros(physics.num_worlds, width, device=physics.device)
 
     def set_zeros(self, offset: Tensor, ids: Tensor | None = None) -> None:
         """Take over the zero errors [N, joints] in rad of the worlds `ids` [K], or of all."""
@@ -51,12 +54,3 @@ class Layout:
             joints.copy_(offset)
         else:
             joints.index_copy_(0, ids, offset.index_select(0, ids))
-
-    def parts(self, values: Tensor, measured: Tensor) -> dict[str, Tensor]:
-        """The groups [N, .] of a physics' values [N, S], and `measured_position`: the joints' as the encoders show it.
-
-        All measured signals are slices of `measured` [N, F], so that the sensor models process one tensor.
-        """
-        parts = dict(zip(self._names, values[:, self._whole].split(self._widths, -1), strict=True))
-        parts.update(zip(_SHOWN, measured.split(self._widths[: len(_MEASURED)], -1), strict=True))
-        return parts

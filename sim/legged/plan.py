@@ -15,8 +15,10 @@ from torch import Tensor
 
 from policies.errors import UserError
 from sim.actuators import ActuatorModels
+from sim.legged import draws
 from sim.physics.addresses import Addresses
 from sim.physics.masks import mask_of
+from sim.physics.passes import StructPass
 from sim.physics.protocol import JointedPhysics
 from sim.robots.robot import Robot
 from sim.terms.terms import Event
@@ -118,11 +120,18 @@ class Randomization:
         for name, event in planned.items():
             firsts[name] = len(plan.rows)
             event(plan)
-        ranges = torch.tensor(plan.rows, dtype=torch.float64, device=device)
-        self._middle, self._half, self._floor = ranges.T.contiguous()
-        self._observed = torch.tensor([firsts.get(name, 0) for name in PARAMETERS], device=device)
-        self._known = torch.tensor([float(name in firsts) for name in PARAMETERS], device=device)
-        self._not_mass = torch.tensor([name != "base_mass" for name in PARAMETERS], device=device)
+        middle, half, lowest = torch.tensor(plan.rows, dtype=torch.float64, device=device).T.contiguous()
+        self._drawn = len(plan.rows)
+        self._constant = {
+            "middle": middle, "half": half, "lowest": lowest, "share": plan.share, "longest": float(plan.longest),
+            "renewal": _first(plan.renewal), "late": _first(plan.delay), "zero": _first(plan.zero),
+            "observed": torch.tensor([firsts.get(name, 0) for name in PARAMETERS], device=device),
+            "known": torch.tensor([float(name in firsts) for name in PARAMETERS], device=device),
+            "of_body": torch.tensor([name == "base_mass" for name in PARAMETERS], device=device),
+            "has_body": self._has_body, "parameters": self.parameters, "delay": self.delay,
+            "joint_offset": self.joint_offset,
+        }  # fmt: skip
+        self._pass: StructPass | None = None
         names = [*plan.multiplied, *(field for field, *_ in plan.added)]
         of_body = [name for name in dict.fromkeys(names) if name in _DERIVED]
         self._motors = _Writer(plan, [name for name in dict.fromkeys(names) if name not in of_body])
@@ -132,27 +141,20 @@ class Randomization:
         """New motors, friction and delays for the worlds `ids` [K], and new bodies for a share of them."""
         if not self.active:
             return
-        plan = self._plan
-        u = torch.rand(len(ids), len(self._half), generator=generator, dtype=torch.float64, device=ids.device)
-        u = 2.0 * u - 1.0
-        drawn = torch.maximum(self._floor, self._middle + self._half * u)
-        fresh = ~self._has_body.index_select(0, ids)
-        fresh |= (drawn.index_select(1, plan.renewal) < plan.share).any(1) if len(plan.renewal) else True
-        observed = u.index_select(1, self._observed).float() * self._known
-        # A world that keeps its body keeps its mass, too.
-        new = fresh[:, None] | self._not_mass
-        self.parameters.index_copy_(0, ids, torch.where(new, observed, self.parameters.index_select(0, ids)))
-        if len(plan.delay):
-            self.delay.index_copy_(0, ids, drawn.index_select(1, plan.delay)[:, 0].clamp_max(plan.longest).long())
-        if len(plan.zero):
-            self.joint_offset.index_copy_(0, ids, drawn.index_select(1, plan.zero).float())
-        factors = torch.cat((drawn, torch.ones_like(drawn[:, :1])), 1)
+        u = torch.rand(len(ids), self._drawn, generator=generator, dtype=torch.float64, device=ids.device)
+        factors, fresh = u.new_empty(len(ids), self._drawn + 1), torch.empty_like(ids, dtype=torch.bool)
+        given = {"ids": ids, "u": u, "factors": factors, "fresh": fresh}
+        self._pass = self._pass or StructPass(
+            draws.draw_bodies, draws.BodyDraws, len(self._has_body), str(ids.device), self._constant, given, {}, (),
+            rows=tuple(given),
+        )  # fmt: skip
+        self._pass(given, {"count": len(ids)})
         self._motors.write(ids, factors)
         if fresh.any():
             ids, factors = ids[fresh], factors[fresh]
             self._has_body.index_fill_(0, ids, True)
             self._bodies.write(ids, factors)
-            plan.fields.set_const(mask_of(ids, len(self._has_body)))
+            self._plan.fields.set_const(mask_of(ids, len(self._has_body)))
 
     def snapshot(self) -> dict[str, Tensor]:
         """The model's fields are in the physics' snapshot, delays and zero errors in the actuators'."""
@@ -202,3 +204,8 @@ class _Writer:
 
 def _joined(parts: Sequence[Tensor]) -> Tensor:
     return torch.cat([part.flatten() for part in parts]) if parts else torch.empty(0)
+
+
+def _first(columns: Tensor) -> int:
+    """The first of adjacent columns; -1 without any."""
+    return int(columns[0]) if len(columns) else -1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -33,7 +34,10 @@ class PrivilegedRows:
     def __init__(self, robot: Robot, constant: Mapping[str, Any], num_worlds: int, device: str) -> None:
         self.terms = walking_privileged(robot)
         """The terms that a row holds, in order."""
-        self._widths = [term.dim for term in self.terms.values()]
+        ends = list(accumulate((term.dim for term in self.terms.values()), initial=0))
+        self.columns = {name: slice(*ends[i : i + 2]) for i, name in enumerate(self.terms)}
+        """Where each term is in a row."""
+        self._width = ends[-1]
         self._constant = constant
         self._count = num_worlds
         self._device = device
@@ -48,7 +52,7 @@ class PrivilegedRows:
         `zeros` of what the sensors measure [N, M], and for how long each foot was in the `air` before this step [N, F].
         """
         results = {
-            "privileged": torch.empty(self._count, sum(self._widths), device=self._device),
+            "privileged": torch.empty(self._count, self._width, device=self._device),
             "observed": torch.empty_like(inputs["zeros"]),
             "air_after": torch.empty_like(inputs["air"]),
         }
@@ -59,10 +63,6 @@ class PrivilegedRows:
             )  # fmt: skip
         self._pass({**inputs, **results})
         return results["privileged"], results["observed"], results["air_after"]
-
-    def signals(self, rows: Tensor) -> dict[str, Tensor]:
-        """The rows' parts [N, .] by name, as views."""
-        return dict(zip(self.terms, rows.split(self._widths, -1), strict=True))
 
     def further(self, terms: Mapping[str, Privileged]) -> dict[str, Privileged] | None:
         """The `terms` after those that a row holds; None when they don't begin with these."""

@@ -218,12 +218,13 @@ class LeggedScenario:
                 "air": self._air,
             }
         )  # fmt: skip
-        rows, parts = self._rows.signals(self._privileged), self._layout.parts(values, observed)
-        self._gravity = rows["gravity"]
+        own = {name: term.values for name, term in self._plain_commands.items()}
+        own["velocity_command"] = self._followed
         # What the sensors measure stays side by side, on its way to their models.
-        further = {name: term.values for name, term in self._plain_commands.items()}
-        own = {"foot_contact": rows["foot_contact"], "velocity_command": self._followed}
-        return Truth({**rows, **parts, **own, **further})
+        rows = ((observed, self._layout.measured), (self._privileged, self._rows.columns), (values, self._columns))
+        truth = Truth(own, rows)
+        self._gravity = truth["gravity"]
+        return truth
 
     def signals(self, truth: Truth) -> dict[str, Tensor]:
         own = {
@@ -244,8 +245,8 @@ class LeggedScenario:
         def clock(first: int) -> Tensor:
             return self._gait[self._steps % len(self._gait)][:, first : first + feet]
 
-        tensors = {
-            **truth, **self._constants, "action": self._action, "last_action": self._last_action,
+        own = {
+            **self._constants, "action": self._action, "last_action": self._last_action,
             "older_action": self._older_action, "steps": self._steps, "foot_air_time": self._air,
             "failed": self.physics.failed,
         }  # fmt: skip
@@ -255,7 +256,7 @@ class LeggedScenario:
             "gait_contact": lambda: clock(2),
             "gait_swing": lambda: clock(2 + feet),
         }
-        return View(tensors, self.num_worlds, self._period, self.device, computed)
+        return View(own, self.num_worlds, self._period, self.device, computed, truth)
 
     def outcome(self, truth: Truth, commands: Commands) -> StepOutcome:
         """Call it once a step: it adds up how well each episode goes."""

@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sim.legged import draws
 from sim.physics.addresses import Addresses
+from sim.physics.passes import StructPass
 from sim.physics.protocol import JointedPhysics
 from sim.robots.legs import Legs
 from sim.robots.robot import Robot
@@ -32,35 +34,38 @@ class Starts:
         self._rows = torch.cat((physics.qpos, physics.qvel), 1)
         self.qpos, self.qvel = self._rows.split((nq, physics.qvel.shape[1]), 1)
         self.points: Tensor | None = None
-        self._at, self._height, self._joints = at, robot.part(Legs).stand_height + _ABOVE, len(robot.joints)
+        self._joints = len(robot.joints)
         # Which of the numbers drawn for a start goes where: middle + spread * u, in the columns of qpos and qvel.
         width, device = self._rows.shape[1], physics.device
-        self._from = torch.zeros(width, dtype=torch.int64, device=device)
-        self._middle, self._is_joint, self._is_speed = (torch.zeros(width, device=device) for _ in range(3))
-        self._middle[:nq] = torch.tensor(physics.model.qpos0, device=device)
-        self._middle[at.position] = 0.0
-        self._middle[at.joints] = torch.tensor(robot.part(Legs).stance, device=device)
+        source = torch.zeros(width, dtype=torch.int64, device=device)
+        middle, self._is_joint, self._is_speed = (torch.zeros(width, device=device) for _ in range(3))
+        middle[:nq] = torch.tensor(physics.model.qpos0, device=device)
+        middle[at.joints] = torch.tensor(robot.part(Legs).stance, device=device)
         speeds = slice(nq + at.velocity.start, nq + at.rates.stop)
         self._is_joint[at.joints] = self._is_speed[speeds] = 1.0
-        self._from[speeds] = torch.arange(1, 7, device=device)
-        self._from[at.joints] = torch.arange(7, 7 + self._joints, device=device)
+        source[speeds] = torch.arange(1, 7, device=device)
+        source[at.joints] = torch.arange(7, 7 + self._joints, device=device)
+        self._constant = {
+            "source": source, "middle": middle, "rows": self._rows, "position": at.position.start,
+            "orientation": at.orientation.start, "height": robot.part(Legs).stand_height + _ABOVE,
+        }  # fmt: skip
+        self._pass: StructPass | None = None
 
     def draw(self, ids: Tensor, generator: torch.Generator, joints: float, speed: float) -> None:
         """Draw the rows of the worlds `ids` [K]: joints within `joints` rad of the stance, the base's velocity and
         rates within `speed` m/s and rad/s of 0 in each axis, any heading."""
-        at = self._at
         u = torch.rand(len(ids), 7 + 2 * self._joints, generator=generator, device=ids.device)
-        u = u.mul_(2.0).sub_(1.0)
-        spread = self._is_joint * joints + self._is_speed * speed
-        rows = (self._middle + u.index_select(1, self._from) * spread).to(self._rows.dtype)
-        if self.points is not None:
-            rows[:, at.position] = self.points.to(rows.dtype)
-        rows[:, at.position.stop - 1] += self._height
+        points = torch.zeros(len(ids), 3) if self.points is None else self.points
         # The single-precision sine of numpy, because that of torch differs in the last bit, and a seed's episodes stay.
-        half = 0.5 * (u[:, 0] * math.pi).cpu().numpy()
-        rows[:, at.orientation.start] = torch.from_numpy(np.cos(half)).to(rows)
-        rows[:, at.orientation.stop - 1] = torch.from_numpy(np.sin(half)).to(rows)
-        self._rows.index_copy_(0, ids, rows)
+        half = 0.5 * ((2.0 * u[:, 0] - 1.0) * math.pi).cpu().numpy()
+        turned = {"cosine": torch.from_numpy(np.cos(half)).to(u), "sine": torch.from_numpy(np.sin(half)).to(u)}
+        spread = self._is_joint * joints + self._is_speed * speed
+        given = {"ids": ids, "u": u, "points": points.to(self._rows), "spread": spread, **turned}
+        self._pass = self._pass or StructPass(
+            draws.draw_starts, draws.StartDraws, len(self._rows), str(ids.device), self._constant, given, {}, (),
+            rows=("ids", "u", "cosine", "sine", "points"),
+        )  # fmt: skip
+        self._pass(given, {"count": len(ids)})
 
 
 def near_stance(

@@ -18,7 +18,7 @@ class StructPass:
     The kernel's first argument is a wp.struct: `constant` gives the numbers and tensors in it that stay, `examples`
     tensors of the types and shapes of those that each call gives. `others` are the kernel's further arguments: tensors,
     of which each call gives those named in `results`, too. The kernel gets contiguous tensors; with `contiguous` False
-    it gets the strides of the `examples`.
+    it gets the strides of the `examples`. Those that `rows` names have as many rows as the call chooses.
     """
 
     def __init__(
@@ -32,6 +32,7 @@ class StructPass:
         others: Mapping[str, Tensor],
         results: tuple[str, ...],
         contiguous: bool = True,
+        rows: tuple[str, ...] = (),
     ) -> None:
         start_warp()
         self._device = device
@@ -45,7 +46,8 @@ class StructPass:
         self._kept = [given, arrays, constant, examples, others]
         self._launch = wp.launch(kernel, dim=count, inputs=[given, *arrays.values()], device=device, record_cmd=True)
         # The addresses in the recorded launch: writing them there takes a tenth of the time that telling Warp does.
-        fields = given.__ctype__()
+        self._fields = fields = given.__ctype__()
+        self._rows = frozenset(rows)
         self._launch.set_param_at_index_from_ctype(0, fields)
         self._places: dict[str, tuple[Any, torch.dtype, torch.Size, tuple[int, ...]]] = {
             name: (getattr(fields, name), example.dtype, example.shape, example.stride())
@@ -57,15 +59,21 @@ class StructPass:
                 self._launch.set_param_at_index_from_ctype(index, place)
                 self._places[name] = place, value.dtype, value.shape, value.stride()
 
-    def __call__(self, tensors: Mapping[str, Tensor]) -> None:
-        """Run with these tensors, one for each example and result. Raises ValueError for another type or shape: the
-        kernel would read beyond it."""
+    def __call__(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, float] | None = None) -> None:
+        """Run with these tensors, one for each example and result, and these numbers of the struct. Raises ValueError
+        for another type or shape: the kernel would read beyond it."""
         ready = []
+        for name, number in (numbers or {}).items():
+            setattr(self._fields, name, number)
         for name, (place, dtype, shape, strides) in self._places.items():
             tensor = tensors[name]
             if tensor.stride() != strides:
                 tensor = tensor.contiguous()
-            if tensor.dtype != dtype or tensor.shape != shape or tensor.stride() != strides:
+            if name in self._rows:
+                fits = tensor.shape[1:] == shape[1:] and tensor.is_contiguous()
+            else:
+                fits = tensor.shape == shape and tensor.stride() == strides
+            if tensor.dtype != dtype or not fits:
                 raise ValueError(f"expected {dtype} {list(shape)}, got {tensor.dtype} {list(tensor.shape)}: {name}")
             place.data = tensor.data_ptr()
             # Alive until the kernel has run.

@@ -22,10 +22,10 @@ class View(Mapping[str, Tensor]):
     A constant of the robot has one row. `num_worlds` is N, `period` the control period in s, `device` where the tensors
     are. An unknown name is a UserError that lists near matches. Terms must not write into the tensors.
 
-    `computed` are tensors made when they are first read.
+    `computed` are tensors made when they are first read; `truth` holds further ones, which come after `tensors`.
     """
 
-    __slots__ = ("_computed", "_known", "_tensors", "device", "num_worlds", "period")
+    __slots__ = ("_computed", "_known", "_tensors", "_truth", "device", "num_worlds", "period")
 
     def __init__(
         self,
@@ -34,8 +34,10 @@ class View(Mapping[str, Tensor]):
         period: float,
         device: str,
         computed: Mapping[str, Callable[[], Tensor]] | None = None,
+        truth: Mapping[str, Tensor] | None = None,
     ) -> None:
         self._tensors = tensors
+        self._truth = {} if truth is None else truth
         self._computed = computed or {}
         self._known: dict[str, Tensor] = {}
         self.num_worlds = num_worlds
@@ -44,11 +46,14 @@ class View(Mapping[str, Tensor]):
 
     def adding(self, **tensors: Tensor) -> View:
         """This view with further tensors."""
-        return View({**self._tensors, **tensors}, self.num_worlds, self.period, self.device, self._computed)
+        own = {**self._tensors, **tensors}
+        return View(own, self.num_worlds, self.period, self.device, self._computed, self._truth)
 
     def __getitem__(self, name: str) -> Tensor:
         if name in self._tensors:
             return self._tensors[name]
+        if name in self._truth:
+            return self._truth[name]
         if name not in self._computed:
             raise UnknownTensor(f"a term reads {name!r}, which this task's worlds don't have{near(name, self)}")
         if name not in self._known:
@@ -56,10 +61,10 @@ class View(Mapping[str, Tensor]):
         return self._known[name]
 
     def __contains__(self, name: object) -> bool:
-        return name in self._tensors or name in self._computed
+        return name in self._tensors or name in self._truth or name in self._computed
 
     def __iter__(self) -> Iterator[str]:
-        return iter({**self._tensors, **self._computed})
+        return iter(dict.fromkeys((*self._tensors, *self._truth, *self._computed)))
 
     def __len__(self) -> int:
-        return len({**self._tensors, **self._computed})
+        return len(set(self))
