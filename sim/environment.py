@@ -121,7 +121,7 @@ class VectorEnvironment:
         outcome = self.scenario.outcome(truth, commands)
         reward, terminated = outcome.reward, outcome.terminated
         timed_out = self._age >= self.episode_steps
-        truncated = timed_out & ~terminated
+        truncated = timed_out > terminated
         sensors = self._sensors.measure(self.scenario.signals(truth), self._generator)
         ids = (terminated | timed_out).nonzero()[:, 0]
         if not len(ids):

@@ -182,7 +182,7 @@ class SensorModels:
 
     def _disturb(self, flat: Tensor, bias: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         noise = torch.randn(flat.shape, generator=generator, device=flat.device)
-        disturbed = torch.addcmul(flat + bias, noise, self._noise)
+        disturbed = (flat + bias).addcmul_(noise, self._noise)
         values = dict(zip(self._flat, disturbed.split(self._widths, -1), strict=True))
         for name in self._rotations:
             # Never near zero, so that no bound on the divisor is needed.
@@ -208,14 +208,16 @@ def _disturbed(model: SensorModel) -> bool:
 def _side_by_side(parts: list[Tensor]) -> Tensor:
     """The `parts` [N, k] joined along their last axis: a view where they lie side by side in memory, else a copy."""
     first, width = parts[0], 0
+    whole, stride, start = first._base, first.stride(), first.storage_offset()
     for part in parts:
         adjacent = (
-            not part.requires_grad
-            and part.stride() == first.stride()
-            and part.storage_offset() == first.storage_offset() + width
-            and part.untyped_storage().data_ptr() == first.untyped_storage().data_ptr()
+            whole is not None
+            and part._base is whole
+            and not part.requires_grad
+            and part.stride() == stride
+            and part.storage_offset() == start + width
         )
         if not adjacent:
             return torch.cat(parts, -1)
         width += part.shape[-1]
-    return first.as_strided((len(first), width), first.stride()) if width <= first.stride(0) else torch.cat(parts, -1)
+    return first.as_strided((len(first), width), stride) if width <= stride[0] else torch.cat(parts, -1)

@@ -1,7 +1,8 @@
 """What is drawn for walking worlds that restart, as kernels: in most steps a few worlds do, and one kernel takes a
 fraction of the time of many small operations.
 
-Each kernel reads numbers `u` [K, D] drawn in [0, 1) for the worlds `ids` [K]. It is launched for N worlds; `count` is K.
+Each kernel reads numbers `u` [K, D] drawn in [0, 1) for the worlds `ids` [K], and is launched for N worlds; `count`
+is K.
 Products and sums are not fused, so that a seed's episodes are those of separate operations in torch.
 """
 

@@ -145,40 +145,52 @@ def height(s: StepInputs, i: int, p: int):
     return off * off
 
 
+@wp.func_native("""
+    const float *x = a.data + size_t(i) * a.shape[1] + first, *y = b.data + size_t(row) * b.shape[1] + start;
+    // Four sums at once, because each addition waits for the one before it.
+    float sums[4] = {};
+    int k = 0;
+    for (; k + 4 <= count; k += 4)
+        for (int j = 0; j < 4; ++j) sums[j] += (x[k + j] - y[k + j]) * (x[k + j] - y[k + j]);
+    for (; k < count; ++k) sums[0] += (x[k] - y[k]) * (x[k] - y[k]);
+    return sums[0] + sums[1] + (sums[2] + sums[3]);
+""")
+def squared_distance(
+    a: wp.array2d(dtype=float), i: int, first: int, b: wp.array2d(dtype=float), row: int, start: int, count: int
+) -> float: ...
+
+
+@wp.func_native("""
+    const float* x = a.data + size_t(i) * a.shape[1] + first;
+    float sums[4] = {};
+    int k = 0;
+    for (; k + 4 <= count; k += 4)
+        for (int j = 0; j < 4; ++j) sums[j] += x[k + j] * x[k + j];
+    for (; k < count; ++k) sums[0] += x[k] * x[k];
+    return sums[0] + sums[1] + (sums[2] + sums[3]);
+""")
+def squared_length(a: wp.array2d(dtype=float), i: int, first: int, count: int) -> float: ...
+
+
 @wp.func
 def torque(s: StepInputs, i: int, p: int):
-    total = wp.float32(0.0)
-    for joint in range(s.joints):
-        one = s.values[i, s.at.joint_torque + joint]
-        total += one * one
-    return total
+    return squared_length(s.values, i, s.at.joint_torque, s.joints)
 
 
 @wp.func
 def joint_speed(s: StepInputs, i: int, p: int):
-    total = wp.float32(0.0)
-    for joint in range(s.joints):
-        one = s.values[i, s.at.joint_velocity + joint]
-        total += one * one
-    return total
+    return squared_length(s.values, i, s.at.joint_velocity, s.joints)
 
 
 @wp.func
 def acceleration(s: StepInputs, i: int, p: int):
-    total = wp.float32(0.0)
-    for joint in range(s.joints):
-        one = (s.values[i, s.at.joint_velocity + joint] - s.before[i, s.at.joint_velocity + joint]) / s.period
-        total += one * one
-    return total
+    column = s.at.joint_velocity
+    return squared_distance(s.values, i, column, s.before, i, column, s.joints) / (s.period * s.period)
 
 
 @wp.func
 def action_rate(s: StepInputs, i: int, p: int):
-    total = wp.float32(0.0)
-    for joint in range(s.joints):
-        one = s.action[i, joint] - s.last_action[i, joint]
-        total += one * one
-    return total
+    return squared_distance(s.action, i, 0, s.last_action, i, 0, s.joints)
 
 
 @wp.func
@@ -208,10 +220,7 @@ def stands(s: StepInputs, i: int):
 
 @wp.func
 def stance(s: StepInputs, i: int, p: int):
-    total = wp.float32(0.0)
-    for joint in range(s.joints):
-        one = s.values[i, s.at.joint_position + joint] - s.pose[0, joint]
-        total += one * one
+    total = squared_distance(s.values, i, s.at.joint_position, s.pose, 0, 0, s.joints)
     if stands(s, i):
         total *= s.parameters[p]
     return total
@@ -228,7 +237,7 @@ def standing_still(s: StepInputs, i: int, p: int):
 @wp.func
 def clock_row(s: StepInputs, i: int):
     """The row of the gait's table that the clock is at."""
-    return int(s.steps[i] % wp.int64(s.gait.shape[0]))
+    return int(s.steps[i]) % s.gait.shape[0]
 
 
 @wp.func

@@ -42,12 +42,13 @@ class StructPass:
         for name, value in {**constant, **examples}.items():
             setattr(given, name, wp.from_torch(value) if isinstance(value, Tensor) else value)
         arrays = {name: wp.from_torch(value) for name, value in others.items()}
-        # Kept, because Warp holds no reference to the memory.
+        # Kept, because Warp holds no reference to the memory; so is what the last call was given.
         self._kept = [given, arrays, constant, examples, others]
         self._launch = wp.launch(kernel, dim=count, inputs=[given, *arrays.values()], device=device, record_cmd=True)
         # The addresses in the recorded launch: writing them there takes a tenth of the time that telling Warp does.
         self._fields = fields = given.__ctype__()
         self._rows = frozenset(rows)
+        self._given: dict[str, Tensor] = {}
         self._launch.set_param_at_index_from_ctype(0, fields)
         self._places: dict[str, tuple[Any, torch.dtype, torch.Size, tuple[int, ...]]] = {
             name: (getattr(fields, name), example.dtype, example.shape, example.stride())
@@ -62,20 +63,28 @@ class StructPass:
     def __call__(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, float] | None = None) -> None:
         """Run with these tensors, one for each example and result, and these numbers of the struct. Raises ValueError
         for another type or shape: the kernel would read beyond it."""
-        ready = []
         for name, number in (numbers or {}).items():
             setattr(self._fields, name, number)
+        copies = []
         for name, (place, dtype, shape, strides) in self._places.items():
             tensor = tensors[name]
-            if tensor.stride() != strides:
-                tensor = tensor.contiguous()
+            if tensor is self._given.get(name):
+                # It has been checked, and its address is in the launch.
+                continue
             if name in self._rows:
-                fits = tensor.shape[1:] == shape[1:] and tensor.is_contiguous()
+                fits = tensor.shape[1:] == shape[1:]
+                ready = tensor.contiguous()
             else:
-                fits = tensor.shape == shape and tensor.stride() == strides
-            if tensor.dtype != dtype or not fits:
+                fits = tensor.shape == shape
+                ready = tensor if tensor.stride() == strides else tensor.contiguous()
+                fits &= ready.stride() == strides
+            if ready.dtype != dtype or not fits:
                 raise ValueError(f"expected {dtype} {list(shape)}, got {tensor.dtype} {list(tensor.shape)}: {name}")
-            place.data = tensor.data_ptr()
-            # Alive until the kernel has run.
-            ready.append(tensor)
+            if ready is tensor:
+                self._given[name] = tensor
+            else:
+                # A copy is out of date at the next call, but must live until the kernel has run.
+                self._given.pop(name, None)
+                copies.append(ready)
+            place.data = ready.data_ptr()
         launch(self._launch, self._device)

@@ -14,6 +14,7 @@ def reward_kernel(inputs: Any, functions: tuple[Any, ...], offsets: tuple[int, .
     `reward` [N] and adds to `sums` [N, T] what each term contributes.
     """
     count = len(functions)
+    each = wp.types.vector(max(count, 1), float)
 
     @wp.kernel(enable_backward=False, module="unique", module_options={"max_unroll": 256})
     def add_up(
@@ -26,10 +27,13 @@ def reward_kernel(inputs: Any, functions: tuple[Any, ...], offsets: tuple[int, .
         total = wp.float32(0.0)
         # A world in quarantine has been put back: what it shows is not what it did.
         if not given.failed[world]:
+            # All is read before anything is written, so that the compiler shares what several terms read.
+            values = each()
             for k in range(wp.static(count)):
-                value = weights[k] * wp.static(functions[k])(given, world, wp.static(offsets[k]))
-                sums[world, k] += value
-                total += value
+                values[k] = weights[k] * wp.static(functions[k])(given, world, wp.static(offsets[k]))
+            for k in range(wp.static(count)):
+                sums[world, k] += values[k]
+                total += values[k]
         reward[world] = total
 
     return add_up

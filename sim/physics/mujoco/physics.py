@@ -62,6 +62,7 @@ class MujocoPhysics:
         self._control, self._data = torch.from_numpy(batch.bind("ctrl")), batch.bind("sensordata")
         self._default = self._state[:1].clone()
         self._schedule = torch.zeros(num_worlds, substeps, model.nu, dtype=torch.float64)
+        self._scheduled = self._schedule.numpy()
         self._state_sensors = StateSensors(batch)
         self._stage = 0 if self._state_sensors.complete else int(mujoco.mjtStage.mjSTAGE_VEL)
         self._rays: StaticRays | None = None
@@ -109,7 +110,7 @@ class MujocoPhysics:
                 self.batch.step(nstep=self.substeps, stage=self._stage)
             else:
                 self._schedule.copy_(command.detach())
-                self.batch.rollout(self.substeps, self._schedule.numpy(), record=())
+                self.batch.rollout(self.substeps, self._scheduled, record=())
                 if self._stage:
                     self.batch.forward(stage=self._stage)
         except SimulationError as error:
