@@ -92,6 +92,7 @@ class LeggedScenario:
         self.randomization = Randomization(task.events, physics, actuators, robot, scale)
         self._period = period
         self._stance = torch.tensor(robot.part(Legs).stance, device=device)
+        self._first_targets = self._stance.double().repeat(n, 1)
         self._per_scale = 1.0 / torch.tensor(robot.part(Legs).action_scale, device=device)
         self._middle = -self._stance * self._per_scale
         self._gait = Gait(settings.gait, settings.frequency, settings.duty, period).table.to(device)
@@ -171,8 +172,7 @@ class LeggedScenario:
         changed = self._followed is not self.commands.values
         self.terms.begin_commands(ids, generator)
         self.terms.begin_events(self, ids, generator)
-        stance = self._stance.expand(self.num_worlds, -1)
-        self.physics.write(mask_of(ids, self.num_worlds), self.starts.qpos, self.starts.qvel, stance)
+        self.physics.write(mask_of(ids, self.num_worlds), self.starts.qpos, self.starts.qvel, self._first_targets)
         # Nobody else holds these.
         for own in (self._steps, self._action, self._last_action):
             own.index_fill_(0, ids, 0)

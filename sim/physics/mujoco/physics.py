@@ -24,11 +24,13 @@ from torch import Tensor
 from policies.errors import UserError
 from sim.physics.columns import SensorColumns
 from sim.physics.masks import chosen
+from sim.physics.mujoco import kernels
 from sim.physics.mujoco.fields import BatchFields
 from sim.physics.mujoco.quarantine import Quarantine
 from sim.physics.mujoco.rays import StaticRays
 from sim.physics.mujoco.silence import silence
-from sim.physics.mujoco.state_sensors import StateSensors
+from sim.physics.mujoco.state_sensors import StateSensors, column_of
+from sim.physics.passes import StructPass
 
 
 class MujocoPhysics:
@@ -60,7 +62,12 @@ class MujocoPhysics:
         self.wrench = torch.from_numpy(batch.bind("xfrc_applied"))[:, base]
         self._state, self._warning = torch.from_numpy(batch.state), torch.from_numpy(batch.warning)
         self._control, self._data = torch.from_numpy(batch.bind("ctrl")), batch.bind("sensordata")
-        self._default = self._state[:1].clone()
+        self._start: StructPass | None = None
+        places = {"position": "qpos", "velocity": "qvel", "control": "ctrl"}
+        self._places = {
+            **{name: column_of(batch, field) for name, field in places.items()},
+            "nominal": self._state[0].clone(), "state": self._state, "warnings": self._warning.flatten(1),
+        }  # fmt: skip
         self._schedule = torch.zeros(num_worlds, substeps, model.nu, dtype=torch.float64)
         self._scheduled = self._schedule.numpy()
         self._state_sensors = StateSensors(batch)
@@ -139,12 +146,14 @@ class MujocoPhysics:
         """Start the masked `worlds` [N] from positions [N, nq] and velocities [N, nv]: time 0, no warm start, no
         wrench, under `command` [N, nu], with sensors up to date."""
         ids = chosen(worlds)
+        command = torch.zeros(self.num_worlds, self.model.nu) if command is None else command
+        given = {"worlds": worlds, "qpos": qpos.double(), "qvel": qvel.double(), "command": command.double()}
         # What `Batch.reset` would do, at a fiftieth of its cost for a few worlds.
-        self._state.index_copy_(0, ids, self._default.expand(len(ids), -1))
-        self._warning.index_fill_(0, ids, 0)
-        for live, given in ((self.qpos, qpos), (self.qvel, qvel), (self._control, command)):
-            if given is not None:
-                live.index_copy_(0, ids, given.index_select(0, ids).to(live.dtype))
+        self._start = self._start or StructPass(
+            kernels.start_worlds, kernels.Starts, self.num_worlds, self.device, self._places, given, {}, (),
+            contiguous=False,
+        )  # fmt: skip
+        self._start(given)
         self._refresh(ids)
 
     def refresh(self, worlds: Tensor) -> None:

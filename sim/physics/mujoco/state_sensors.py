@@ -31,7 +31,7 @@ class StateSensors:
 
     def __init__(self, batch: Batch) -> None:
         model, kind = batch.model, mujoco.mjtSensor
-        place, self._speeds = _offset(batch, "qpos"), _offset(batch, "qvel")
+        place, self._speeds = column_of(batch, "qpos"), column_of(batch, "qvel")
         copies: list[tuple[int, int]] = []
         velocities: list[tuple[int, int, int]] = []
         self.complete = True
@@ -115,7 +115,7 @@ def _runs(pairs: list[tuple[int, int]]) -> list[tuple[int, int, int]]:
     return runs
 
 
-def _offset(batch: Batch, field: str) -> int:
+def column_of(batch: Batch, field: str) -> int:
     """The first column of a state field in the batch's state rows."""
     bytes_before = int(batch.bind(field).ctypes.data) - int(batch.state.ctypes.data)
     return bytes_before // int(batch.state.itemsize)
