@@ -57,7 +57,7 @@ def draw_commands(s: CommandDraws):
 
 @wp.struct
 class StartDraws:
-    """See `sim.legged.starts.Starts`; `rows` [N, W] are written."""
+    """See `sim.legged.starts.Starts`; `qpos` and `qvel` are written, whose columns are side by side in what follows."""
 
     count: int
     ids: wp.array(dtype=wp.int64)
@@ -74,7 +74,8 @@ class StartDraws:
     position: int
     orientation: int
     height: wp.float64
-    rows: wp.array2d(dtype=wp.float64)
+    qpos: wp.array2d(dtype=wp.float64)
+    qvel: wp.array2d(dtype=wp.float64)
 
 
 @wp.kernel(enable_backward=False, module="unique", module_options=OPTIONS)
@@ -83,14 +84,19 @@ def draw_starts(s: StartDraws):
     if k >= s.count:
         return
     i = int(s.ids[k])
-    for column in range(s.rows.shape[1]):
+    positions = s.qpos.shape[1]
+    for column in range(s.middle.shape[0]):
         moved = (2.0 * s.u[k, int(s.source[column])] - 1.0) * s.spread[column]
-        s.rows[i, column] = wp.float64(s.middle[column] + moved)
+        value = wp.float64(s.middle[column] + moved)
+        if column < positions:
+            s.qpos[i, column] = value
+        else:
+            s.qvel[i, column - positions] = value
     for axis in range(3):
-        s.rows[i, s.position + axis] = s.points[k, axis]
-    s.rows[i, s.position + 2] += s.height
-    s.rows[i, s.orientation] = wp.float64(s.cosine[k])
-    s.rows[i, s.orientation + 3] = wp.float64(s.sine[k])
+        s.qpos[i, s.position + axis] = s.points[k, axis]
+    s.qpos[i, s.position + 2] += s.height
+    s.qpos[i, s.orientation] = wp.float64(s.cosine[k])
+    s.qpos[i, s.orientation + 3] = wp.float64(s.sine[k])
 
 
 @wp.struct

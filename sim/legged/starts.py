@@ -25,18 +25,17 @@ _ABOVE = 0.01
 class Starts:
     """Where the worlds that restart begin; rows of other worlds are left from earlier.
 
-    `qpos` [N, nq] and `qvel` [N, nv] are views that events of `when="start"` write; `points` [K, 3] m are the points on
-    the ground of the K worlds that restart now, None for the origin.
+    Events of `when="start"` write `qpos` [N, nq] and `qvel` [N, nv]; `points` [K, 3] m are the points on the ground of
+    the K worlds that restart now, None for the origin.
     """
 
     def __init__(self, physics: JointedPhysics, robot: Robot) -> None:
         at, nq = Addresses.of(physics.model, robot.base, robot.joints, physics.device), physics.qpos.shape[1]
-        self._rows = torch.cat((physics.qpos, physics.qvel), 1)
-        self.qpos, self.qvel = self._rows.split((nq, physics.qvel.shape[1]), 1)
+        self.qpos, self.qvel = physics.qpos.contiguous().clone(), physics.qvel.contiguous().clone()
         self.points: Tensor | None = None
         self._joints = len(robot.joints)
         # Which of the numbers drawn for a start goes where: middle + spread * u, in the columns of qpos and qvel.
-        width, device = self._rows.shape[1], physics.device
+        width, device = nq + physics.qvel.shape[1], physics.device
         source = torch.zeros(width, dtype=torch.int64, device=device)
         middle, self._is_joint, self._is_speed = (torch.zeros(width, device=device) for _ in range(3))
         middle[:nq] = torch.tensor(physics.model.qpos0, device=device)
@@ -46,7 +45,7 @@ class Starts:
         source[speeds] = torch.arange(1, 7, device=device)
         source[at.joints] = torch.arange(7, 7 + self._joints, device=device)
         self._constant = {
-            "source": source, "middle": middle, "rows": self._rows, "position": at.position.start,
+            "source": source, "middle": middle, "qpos": self.qpos, "qvel": self.qvel, "position": at.position.start,
             "orientation": at.orientation.start, "height": robot.part(Legs).stand_height + _ABOVE,
         }  # fmt: skip
         self._pass: StructPass | None = None
@@ -55,14 +54,14 @@ class Starts:
         """Draw the rows of the worlds `ids` [K]: joints within `joints` rad of the stance, the base's velocity and
         rates within `speed` m/s and rad/s of 0 in each axis, any heading."""
         u = torch.rand(len(ids), 7 + 2 * self._joints, generator=generator, device=ids.device)
-        points = torch.zeros(len(ids), 3) if self.points is None else self.points
+        points = u.new_zeros(len(ids), 3) if self.points is None else self.points
         # The single-precision sine of numpy, because that of torch differs in the last bit, and a seed's episodes stay.
         half = 0.5 * ((2.0 * u[:, 0] - 1.0) * math.pi).cpu().numpy()
         turned = {"cosine": torch.from_numpy(np.cos(half)).to(u), "sine": torch.from_numpy(np.sin(half)).to(u)}
         spread = self._is_joint * joints + self._is_speed * speed
-        given = {"ids": ids, "u": u, "points": points.to(self._rows), "spread": spread, **turned}
+        given = {"ids": ids, "u": u, "points": points.to(self.qpos), "spread": spread, **turned}
         self._pass = self._pass or StructPass(
-            draws.draw_starts, draws.StartDraws, len(self._rows), str(ids.device), self._constant, given, {}, (),
+            draws.draw_starts, draws.StartDraws, len(self.qpos), str(ids.device), self._constant, given, {}, (),
             rows=("ids", "u", "cosine", "sine", "points"),
         )  # fmt: skip
         self._pass(given, {"count": len(ids)})

@@ -1,8 +1,8 @@
 """Reading a batch of worlds, and starting some of them anew, in one pass each, where torch and numpy need a dozen.
 
-The body of the first is C++, which Warp compiles as it does its own language: loops over rows of plain numbers take
-an eighth of the time that way. Rows are contiguous. They are fetched ahead, because what a step has written is far from this core, which
-saves a third of the time.
+The body of the first is C++, which Warp compiles as it does its own language: loops over rows of plain numbers take an
+eighth of the time that way. Rows are contiguous. They are fetched ahead, because what a step has written is far from
+this core, which saves a third of the time.
 """
 
 # Warp reads annotations as objects, so this file must not postpone their evaluation.

@@ -150,8 +150,7 @@ class MujocoPhysics:
         given = {"worlds": worlds, "qpos": qpos.double(), "qvel": qvel.double(), "command": command.double()}
         # What `Batch.reset` would do, at a fiftieth of its cost for a few worlds.
         self._start = self._start or StructPass(
-            kernels.start_worlds, kernels.Starts, self.num_worlds, self.device, self._places, given, {}, (),
-            contiguous=False,
+            kernels.start_worlds, kernels.Starts, self.num_worlds, self.device, self._places, given, {}, ()
         )  # fmt: skip
         self._start(given)
         self._refresh(ids)
