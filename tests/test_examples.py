@@ -19,6 +19,7 @@ from policies.signals import Commands
 from real.contract.robot import LinkDown
 from real.control.session import SessionSettings, run_session
 from real.missions.options import WalkOptions
+from real.missions.walk import WalkTimes
 from robo_rl.algorithms.registry import ALGORITHMS
 from robo_rl.cli.main import main
 from sim.physics.backends import BACKENDS, make_physics
@@ -137,7 +138,8 @@ def test_a_driver_lets_a_robot_stand_up_stand_and_lie_down(tmp_path: Path) -> No
     bundle = load_bundle(tmp_path / "bundle")
     with DatagramGo1() as peer:
         robot = module.DatagramRobot(peer.address, module.JOINTS)
-        mission = WalkOptions(command=(0.0, 0.0, 0.0)).mission(bundle.manifest, robot, 2.0)
+        quick = WalkTimes(stand=1.0, settle=0.2, halt=0.4, lie=1.0)
+        mission = WalkOptions(command=(0.0, 0.0, 0.0), times=quick).mission(bundle.manifest, robot, 2.0)
         report = run_session(bundle, robot, mission, SessionSettings())
         assert report.success, report.outcome
         assert report.commands_sent > 100
