@@ -2,7 +2,7 @@
 
     commands -> actuator models -> physics -> scenario (truth, reward, end) -> sensor models -> sensors
 
-Finished worlds restart within the step (autoreset mode "same step"); what stood before is kept as terminal_*.
+Finished worlds restart within the step (autoreset mode "same step"); their last state is kept as terminal_*.
 All random draws come from one generator on the environment's device, so a seed decides everything and a snapshot holds
 everything.
 """
@@ -25,7 +25,7 @@ from sim.terms.outcome import StepOutcome
 
 
 class Scenario(Protocol):
-    """What a task adds to the physics; N worlds, `ids` [K] names some of them."""
+    """A task's part of a world, besides the physics; N worlds, of which `ids` [K] names some."""
 
     @property
     def num_worlds(self) -> int: ...
@@ -53,7 +53,7 @@ class Scenario(Protocol):
         ...
 
     def outcome(self, truth: Truth, commands: Commands) -> StepOutcome:
-        """What the step that led to `truth` was worth, and which episodes it ended; called once a step."""
+        """The reward of the step that led to `truth`, and the episodes that it ended; called once a step."""
         ...
 
     def critic_observation(self, truth: Truth) -> Tensor:
@@ -61,7 +61,7 @@ class Scenario(Protocol):
         ...
 
     def metrics(self) -> dict[str, float]:
-        """What the scenario reports since the last call: its terms, a curriculum's state."""
+        """Metrics since the last call: the means of terms, a curriculum's state."""
         ...
 
     def snapshot(self) -> dict[str, Tensor]: ...
@@ -71,7 +71,7 @@ class Scenario(Protocol):
 class VectorEnvironment:
     """N robots of one scenario stepped together (see sim.task.Environment for the contract).
 
-    `episode_steps` ends an episode by truncation. `step` is the trainer's way; `flow` and `renew` are for trainers that
+    `episode_steps` ends an episode by truncation. Most trainers use `step`; `flow` and `renew` are for those that
     differentiate through the physics: no reward, no restart within a stretch of steps.
     """
 
@@ -105,7 +105,7 @@ class VectorEnvironment:
 
     @torch.no_grad()
     def reset(self) -> tuple[Sensors, Truth]:
-        """Start every world anew."""
+        """Restart every world."""
         everyone = torch.arange(self.num_worlds, device=self.device)
         self.scenario.detach()
         truth = self._restart(everyone)

@@ -1,8 +1,8 @@
-"""Sensor models: what stands between physics and policy, as on a robot.
+"""Sensor models: the errors between true values and a policy's sensors, as on a robot.
 
 For each named sensor, in this order: true value -> lag -> bias -> noise -> delay -> dropout. Terms never add noise
-themselves. The sensors with a lag, bias or noise stand side by side in one tensor, for with thousands of worlds it is
-the number of operations that costs.
+themselves. The sensors with a lag, bias or noise lie side by side in one tensor, because with thousands of worlds the
+number of operations is what costs.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ class SensorModel:
         if self.noise < 0.0 or self.bias < 0.0 or self.delay < 0:
             raise ValueError(f"sensor {self.sensor}: noise, bias and delay must not be negative, got {self}")
         if not 0.0 <= self.lag <= 1.0:
-            raise ValueError(f"sensor {self.sensor}: lag must lie in [0, 1] control steps, got {self.lag}")
+            raise ValueError(f"sensor {self.sensor}: lag must be in [0, 1] control steps, got {self.lag}")
         if not 0.0 <= self.dropout < 1.0:
-            raise ValueError(f"sensor {self.sensor}: dropout must lie in [0, 1), got {self.dropout}")
+            raise ValueError(f"sensor {self.sensor}: dropout must be in [0, 1), got {self.dropout}")
 
     @property
     def adjustable(self) -> Mapping[str, Parameter]:
@@ -144,17 +144,17 @@ class SensorModels:
     def renew(self, sensors: Sensors, ids: Tensor, true: Mapping[str, Tensor], generator: torch.Generator) -> Sensors:
         """`sensors` with the worlds `ids` [K] started anew, as `restart` does.
 
-        `true` [N, dim] is what is true of all worlds now: the others' is what they were measured by last.
+        `true` [N, dim] are the true values of all worlds now; those of the other worlds are as when last measured.
         """
         rows = {name: true[name][ids] for name in self._models if name not in self._flat}
         few = torch.empty(0)
         if self._flat:
-            # No row of the others has changed, so that all of it is what was seen last.
+            # No row of the other worlds has changed.
             self._last = _side_by_side([true[name] for name in self._flat]).detach()
             few = self._last[ids]
             rows |= zip(self._flat, few.split(self._widths, -1), strict=True)
         fresh = self._start(ids, rows, few, generator)
-        # What has no model is exact: as it is true now.
+        # A sensor without a model is exact: its value is the true one.
         values = {n: sensors[n].index_copy(0, ids, fresh[n]) for n in self._models if n not in self._joined}
         if self._joined:
             was, new = (_side_by_side([part[name] for name in self._joined]) for part in (sensors, fresh))

@@ -66,7 +66,7 @@ class LeggedScenario:
     `measured_position` with the encoders' zero errors, joint_torque Nm, foot_contact (1 or 0), foot_height m above
     ground, foot_velocity m/s (world), base_height m above ground, velocity_command (followed in the step that has just
     ended), next_command (observed by the policy now), gait_clock (sin, cos), last_action, and `parameters` (what was
-    drawn of friction, strength, mass and delay). What a `view` holds besides is said in `sim.legged.rewards`.
+    drawn of friction, strength, mass and delay). `sim.legged.rewards` lists the further tensors of a `view`.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class LeggedScenario:
         self.ground = ground
         self.settings = settings
         self.scale = imperfections
-        """What multiplies the ranges of all that is drawn."""
+        """Factor on the ranges of all random draws."""
         scale = imperfections if randomized else 0.0
         self.randomization = Randomization(task.events, physics, actuators, robot, scale)
         self._period = period
@@ -118,7 +118,7 @@ class LeggedScenario:
             raise UserError(f"walking needs a command term named {VELOCITY!r} that is made by VelocityCommands")
         self.commands = commands
         self._followed = commands.values
-        # Of velocities, what was followed is another truth than what comes next.
+        # The velocity that was followed is not the next command.
         self._plain_commands = self.terms.commands_but(VelocityCommands)
         self.terms.start_curriculum(task, self, randomized)
 
@@ -173,7 +173,7 @@ class LeggedScenario:
         self.terms.begin_commands(ids, generator)
         self.terms.begin_events(self, ids, generator)
         self.physics.write(mask_of(ids, self.num_worlds), self.starts.qpos, self.starts.qvel, self._first_targets)
-        # Nobody else holds these.
+        # No other object holds these.
         for own in (self._steps, self._action, self._last_action):
             own.index_fill_(0, ids, 0)
         self._followed = self._followed.index_fill(0, ids, 0.0) if changed else self.commands.values
@@ -239,7 +239,7 @@ class LeggedScenario:
         return own if self.ground is None else {**own, **self.ground.signals(truth)}
 
     def view(self, truth: Truth) -> View:
-        """What terms read: the truth, and what else the step that led to it is described by."""
+        """What terms read: the truth, and further tensors that describe the step that led to it."""
         feet = len(self.robot.part(Legs).feet)
 
         def clock(first: int) -> Tensor:
@@ -271,7 +271,7 @@ class LeggedScenario:
         )  # fmt: skip
 
     def critic_observation(self, truth: Truth) -> Tensor:
-        """What a policy can't see, too: [N, task.critic_dim]."""
+        """Also values that a policy can't observe: [N, task.critic_dim]."""
         view = View(truth, self.num_worlds, self._period, self.device)
         # The latest truth has been joined already; its gravity tells that it is this one.
         if self._further is None or truth["gravity"] is not self._gravity:
@@ -283,7 +283,7 @@ class LeggedScenario:
         self.physics.keep_failures(folder)
 
     def metrics(self) -> dict[str, float]:
-        """What a trainer reports beside its own figures."""
+        """Metrics that a trainer reports besides its own."""
         return {**self.terms.metrics(), "failed_worlds": float(self.physics.failures)}
 
     def push(self, ids: Tensor, velocity: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Events that come again and again within an episode, each world at times of its own."""
+"""Events that repeat within an episode, at different times in each world."""
 
 from __future__ import annotations
 

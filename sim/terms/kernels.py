@@ -25,7 +25,7 @@ def reward_kernel(inputs: Any, functions: tuple[Any, ...], offsets: tuple[int, .
     ):
         world = wp.tid()
         total = wp.float32(0.0)
-        # A world in quarantine has been put back: what it shows is not what it did.
+        # A world in quarantine has been reset: its values do not describe the step.
         if not given.failed[world]:
             # All is read before anything is written, so that the compiler shares what several terms read.
             values = each()

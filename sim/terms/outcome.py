@@ -1,4 +1,4 @@
-"""What a step was worth and which episodes it ended, by the terms of a task; and how much each term contributed."""
+"""The reward of a step and the episodes that it ended, by the terms of a task; and the contribution of each term."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class RewardPass(Protocol):
 
     @property
     def sums(self) -> Tensor:
-        """What each term has contributed to the rewards [N, T], weighted, since the sums were last cleared."""
+        """The contribution of each term to the rewards [N, T], weighted, since the sums were last cleared."""
         ...
 
     def __call__(self, inputs: Mapping[str, Tensor]) -> Tensor:
@@ -44,8 +44,8 @@ class Outcomes:
     """Rewards and terminations of N worlds.
 
     A term that `compiled` names is computed there, every other one in torch on the scenario's view. If the physics can
-    fail, the view holds `failed` [N] bool: these worlds have ended, and their reward is 0. Reward terms find
-    `terminated` [N] bool in it besides.
+    fail, the view holds `failed` [N] bool: these worlds have ended, and their reward is 0. Reward terms
+    also find `terminated` [N] bool in it.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Outcomes:
         if failed is not None:
             value = torch.where(failed, 0.0, value)
         if not bool(value.sum().isfinite()):
-            # What ends a world may be that its state is no longer finite.
+            # A world may have ended because its state is not finite.
             value = torch.where(view["terminated"] & ~value.isfinite(), 0.0, value)
         if not bool(value.sum().isfinite()):
             count = int((~value.isfinite()).sum())

@@ -1,4 +1,4 @@
-"""The terms of a task at work in N worlds: what every family's scenario does with them alike."""
+"""The terms of a task in N worlds: the part that every family's scenario shares."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sim.terms.view import View
 
 
 class NamedTerms(Protocol):
-    """What of a `sim.task.Task` runs in its worlds."""
+    """The parts of a `sim.task.Task` that run in its worlds."""
 
     @property
     def rewards(self) -> Mapping[str, Reward]: ...
@@ -99,13 +99,13 @@ class RunningTerms:
             command.begin(ids, generator)
 
     def begin_events(self, scenario: Any, ids: Tensor, generator: torch.Generator) -> None:
-        """Let start events happen in the worlds `ids` [K], and restart events if worlds are randomized."""
+        """Call start events for the worlds `ids` [K], and restart events if worlds are randomized."""
         for name, event in self._events.items():
             if event.when == "start" or (event.when == "restart" and self._randomized):
                 event.function(scenario, ids, generator, **self.event_parameters[name])
 
     def tick_events(self, scenario: Any) -> None:
-        """Let the interval events happen that are due."""
+        """Call the interval events that are due."""
 
         def happen(name: str, ids: Tensor) -> None:
             self._events[name].function(scenario, ids, self.generator, **self.event_parameters[name])
@@ -118,7 +118,7 @@ class RunningTerms:
             command.advance(view, self.generator)
 
     def outcome(self, view: View, inputs: Mapping[str, Tensor] | None = None) -> StepOutcome:
-        """What the step that a view shows was worth; `inputs` are what compiled terms read."""
+        """The outcome of the step that a view shows; `inputs` are for the compiled terms."""
         for term in self.curriculum.values():
             term.step(view)
         return self._outcomes(view, inputs)
@@ -142,7 +142,7 @@ class RunningTerms:
         self._seeded = bool(snapshot["seeded"])
 
     def _parts(self) -> dict[str, Any]:
-        """What has a state, by name."""
+        """The parts that have a state, by name."""
         named = (("command", self.commands), ("curriculum", self.curriculum))
         parts = {f"{kind} {name}": term for kind, terms in named for name, term in terms.items()}
         return {"timers": self.timers, **parts}

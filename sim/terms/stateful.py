@@ -14,7 +14,7 @@ from sim.terms.view import View
 
 
 class Stateful:
-    """An object whose tensors and numbers are its state: they are saved and restored by name, whatever they are for."""
+    """An object whose tensors and numbers are its state: they are saved and restored by name, whatever they mean."""
 
     def snapshot(self) -> dict[str, Tensor]:
         own = {name: value for name, value in vars(self).items() if isinstance(value, Tensor | int | float)}
@@ -47,7 +47,7 @@ class CommandTerm(Stateful):
 
 
 class CurriculumTerm(Stateful):
-    """What follows how well N worlds do, and makes them harder. Everything is optional.
+    """Follows how well N worlds do, and makes them harder. Every method is optional.
 
     A subclass takes the scenario and its parameters as keyword-only arguments.
     """
@@ -62,7 +62,7 @@ class CurriculumTerm(Stateful):
         """Give every later episode the task's whole difficulty."""
 
     def metrics(self) -> dict[str, float]:
-        """What to report of it."""
+        """Its metrics."""
         return {}
 
 

@@ -93,7 +93,7 @@ class Termination(Term):
 
 @dataclass(frozen=True)
 class Event(Term):
-    """What is drawn at random about a world. `when` says what the function is and when it is called:
+    """A random draw for a world. `when` gives the signature of the function and says when it is called:
 
     "start"     function(scenario, ids, generator, **parameters) for the worlds `ids` [K] that restart: where they start
     "restart"   the same, in worlds that are randomized: what differs between them
@@ -129,7 +129,7 @@ class Event(Term):
 
 @dataclass(frozen=True)
 class Command(Term):
-    """What a policy is commanded. `function` is a class like `sim.terms.stateful.CommandTerm`: called as
+    """A command to a policy. `function` is a class like `sim.terms.stateful.CommandTerm`: called as
     function(num_worlds, period, device, **parameters) it makes the commands of N worlds, and its static method
     `sensor(**parameters)` gives the sensor, or sensors, that a policy reads them by."""
 
@@ -145,7 +145,7 @@ class Command(Term):
 
 @dataclass(frozen=True)
 class Curriculum(Term):
-    """What makes a task harder while it is learned. Called with the scenario and its parameters, a class like
+    """Makes a task harder while it is learned. Called with the scenario and its parameters, a class like
     `sim.terms.stateful.CurriculumTerm` follows the worlds; a plain function(scenario, ids, **parameters) is called for
     worlds `ids` [K] whose episodes have ended, and the number that it returns is the metric `curriculum/NAME`."""
 
@@ -167,7 +167,7 @@ class Signal:
 class Privileged(Term):
     """`function(view, **parameters)` gives [N, `dim`]: what a critic sees that no sensor gives.
 
-    It may read what stands in the `Truth` and nothing else.
+    It may read only the `Truth`.
     """
 
     function: Callable[..., Tensor]

@@ -79,7 +79,7 @@ def test_sensor_models_continue_bit_for_bit_from_a_snapshot() -> None:
 def test_bad_models_are_refused() -> None:
     with pytest.raises(ValueError, match="must not be negative"):
         SensorModel("x", noise=-1.0)
-    with pytest.raises(ValueError, match="dropout must lie in"):
+    with pytest.raises(ValueError, match="dropout must be in"):
         SensorModel("x", dropout=1.0)
     with pytest.raises(ValueError, match="does not have"):
         SensorModels((SensorModel("z"),), {"x": 1}, 3, "cpu")
