@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from policies.signals import Sensors
+from sim.physics.rows import side_by_side
 from sim.terms.parameters import Limits, Parameter
 
 _ADJUSTABLE = {
@@ -118,7 +119,7 @@ class SensorModels:
         """
         values = dict(true)
         if self._flat:
-            flat = _side_by_side([true[name] for name in self._flat])
+            flat = side_by_side([true[name] for name in self._flat])
             late = torch.lerp(flat, self._last, self._lag) if self._lags else flat
             self._last = flat.detach()
             values |= self._disturb(late, self._bias, generator)
@@ -136,7 +137,7 @@ class SensorModels:
         """Start the worlds `ids` [K] anew: new biases, empty delay lines. Returns their first readings [K, dim]."""
         if not self._flat:
             return self._start(ids, true, torch.empty(0), generator)
-        flat = _side_by_side([true[name] for name in self._flat])
+        flat = side_by_side([true[name] for name in self._flat])
         if self._lags:
             self._last = self._last.index_copy(0, ids, flat.detach())
         return self._start(ids, true, flat, generator)
@@ -150,14 +151,14 @@ class SensorModels:
         few = torch.empty(0)
         if self._flat:
             # No row of the other worlds has changed.
-            self._last = _side_by_side([true[name] for name in self._flat]).detach()
+            self._last = side_by_side([true[name] for name in self._flat]).detach()
             few = self._last[ids]
             rows |= zip(self._flat, few.split(self._widths, -1), strict=True)
         fresh = self._start(ids, rows, few, generator)
         # A sensor without a model is exact: its value is the true one.
         values = {n: sensors[n].index_copy(0, ids, fresh[n]) for n in self._models if n not in self._joined}
         if self._joined:
-            was, new = (_side_by_side([part[name] for name in self._joined]) for part in (sensors, fresh))
+            was, new = (side_by_side([part[name] for name in self._joined]) for part in (sensors, fresh))
             widths = [self._dims[name] for name in self._joined]
             values |= zip(self._joined, was.index_copy(0, ids, new).split(widths, -1), strict=True)
         return Sensors({name: values.get(name, true[name]) for name in sensors})
@@ -203,21 +204,3 @@ class SensorModels:
 
 def _disturbed(model: SensorModel) -> bool:
     return model.noise > 0.0 or model.bias > 0.0 or model.lag > 0.0
-
-
-def _side_by_side(parts: list[Tensor]) -> Tensor:
-    """The `parts` [N, k] joined along their last axis: a view where they lie side by side in memory, else a copy."""
-    first, width = parts[0], 0
-    whole, stride, start = first._base, first.stride(), first.storage_offset()
-    for part in parts:
-        adjacent = (
-            whole is not None
-            and part._base is whole
-            and not part.requires_grad
-            and part.stride() == stride
-            and part.storage_offset() == start + width
-        )
-        if not adjacent:
-            return torch.cat(parts, -1)
-        width += part.shape[-1]
-    return first.as_strided((len(first), width), stride) if width <= stride[0] else torch.cat(parts, -1)

@@ -99,7 +99,7 @@ class PolicyGraph(nn.Module):
             return state
         values = {s.name: state[s.name].clone() if state[s.name].requires_grad else state[s.name] for s in self.states}
         for s, row in zip(self.states, self._reset_rows(mask.device), strict=True):
-            values[s.name][ids] = row
+            values[s.name].index_copy_(0, ids, row.expand(len(ids), -1))
         return State(values)
 
     def observe(self, sensors: Sensors, state: State) -> Tensor:

@@ -56,6 +56,7 @@ class QuadrotorScenario:
         self.starts = StartPool(physics.parameters[:1].clone(), num_worlds, self._draw_starts)
         # Where the worlds that restart begin; other rows are out of date.
         self._rows = torch.zeros_like(self.physics.state)
+        self._parts = self._rows.split((7, 6, 4), -1)
         self._keep_constants()
         self._sensors = tuple(spec.name for spec in task.sensors)
         self._period = period
@@ -75,8 +76,8 @@ class QuadrotorScenario:
         """Draw start, disturbance, target and, where asked, dynamics for the worlds `ids` [K]."""
         self.terms.begin_curricula(ids, generator)
         rows, wrench, parameters = self.starts.take(len(ids), generator)
-        self.physics.parameters[ids] = parameters
-        self.physics.wrench[ids] = wrench
+        self.physics.parameters.index_copy_(0, ids, parameters)
+        self.physics.wrench.index_copy_(0, ids, wrench)
         if self.terms.timers.active:
             self.terms.seed(generator)
             self.terms.timers.begin(ids, generator)
@@ -95,8 +96,7 @@ class QuadrotorScenario:
 
     def _start(self, ids: Tensor) -> None:
         """Put the worlds `ids` [K] into the states that `_rows` has for them."""
-        qpos, qvel, rotor_speed = self._rows.split((7, 6, 4), -1)
-        self.physics.write(mask_of(ids, self.num_worlds), qpos, qvel, rotor_speed)
+        self.physics.write(mask_of(ids, self.num_worlds), *self._parts)
 
     def _keep_constants(self) -> None:
         """Copy what is constant in an episode, so that a Truth stays valid after the next restart."""
@@ -147,12 +147,11 @@ class QuadrotorScenario:
 
     def view(self, truth: Truth, commands: Commands) -> View:
         """What terms read: the truth, and further tensors that describe the step that led to it."""
-        tensors = {
-            **truth,
+        own = {
             "action": commands["rotor_speed"] * self._actions_per_speed - 1.0,
             "hover_action": self._hover,
         }
-        return View(tensors, self.num_worlds, self._period, self.device)
+        return View(own, self.num_worlds, self._period, self.device, truth=truth)
 
     def outcome(self, truth: Truth, commands: Commands) -> StepOutcome:
         view = self.view(truth, commands)

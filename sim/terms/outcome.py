@@ -83,10 +83,11 @@ class Outcomes:
                 raise UserError(f"termination {name} must give bool {list(self._zero.shape)}, got {_described(ended)}")
             self._ended[name] += ended
             terminated = terminated | ended
-        view = view.adding(terminated=terminated)
         reward = self._zero
         if self._compiled is not None:
             reward = self._compiled({"failed": terminated, **(inputs or {}), "terminated": terminated})
+        if self._rewards:
+            view = view.adding(terminated=terminated)
         for name, term in self._rewards.items():
             reward = reward + self._contribution(name, term, view, failed)
         self._steps += 1

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar, overload
 
 from torch import Tensor
 
 from policies.errors import UserError
 from sim.terms.parameters import near
+
+T = TypeVar("T")
 
 
 class UnknownTensor(UserError, KeyError):
@@ -59,6 +62,14 @@ class View(Mapping[str, Tensor]):
         if name not in self._known:
             self._known[name] = self._computed[name]()
         return self._known[name]
+
+    @overload
+    def get(self, name: str, default: None = None, /) -> Tensor | None: ...
+    @overload
+    def get(self, name: str, default: Tensor | T, /) -> Tensor | T: ...
+    def get(self, name: str, default: Any = None, /) -> Any:
+        """As a mapping's, without the search for near matches that an unknown name would cost."""
+        return self[name] if name in self else default  # noqa: SIM401
 
     def __contains__(self, name: object) -> bool:
         return name in self._tensors or name in self._truth or name in self._computed

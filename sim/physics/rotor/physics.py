@@ -13,6 +13,7 @@ from torch import Tensor
 
 from policies.errors import UserError
 from sim.physics.rotor import kernels
+from sim.physics.rows import side_by_side
 from sim.physics.runtime import launch, start_warp
 from sim.robots.rotors import GRAVITY, RotorParameters
 
@@ -155,8 +156,7 @@ class RotorPhysics:
         (default 0)."""
         self.detach()
         turning = torch.zeros_like(self._command) if command is None else command
-        rows = torch.cat((qpos, qvel, turning), -1)
-        self._state.copy_(torch.where(worlds[:, None], rows, self._state))
+        torch.where(worlds[:, None], side_by_side([qpos, qvel, turning]), self._state, out=self._state)
 
     @property
     def _tape(self) -> _Tape:
