@@ -79,9 +79,11 @@ class Walk:
                 f"{policy} can't be walked: its {VELOCITY_COMMAND} has no rate_limit, so nothing says how fast it may "
                 "change; export it again"
             )
-        labels = next(c.labels for c in manifest.commands if c.name == JOINT_COMMAND)
+        targets = next(c for c in manifest.commands if c.name == JOINT_COMMAND)
+        labels = targets.labels
         order = [joints.names.index(label) for label in labels]
         self._stance, self._lying = np.array(joints.stance)[order], np.array(joints.lying)[order]
+        self._limits = np.array(targets.low), np.array(targets.high)
         self._manifest = manifest
         self._labels = labels
         self._position = order_of(manifest, "joint_position", labels)
@@ -148,7 +150,8 @@ class Walk:
         if state not in (State.STAND, State.LIE):
             return None
         if self._from is None:
-            measured = reading.sensors["joint_position"][self._position]
+            # A joint may sag beyond the limits of its targets, where no motion can begin.
+            measured = np.clip(reading.sensors["joint_position"][self._position], *self._limits)
             self._from = measured if self._last is None else self._last
         aim, time = (self._stance, self._times.stand) if state == State.STAND else (self._lying, self._times.lie)
         share = 0.5 - 0.5 * math.cos(math.pi * min(1.0, (now - self._since) / time))

@@ -40,6 +40,11 @@ class FlightWire:
         self.command, self.status, self.stop = topics.command, topics.status, topics.stop
         self._pairing: Pairing[OdometrySample, ImuSample] = Pairing(tolerance)
 
+    @property
+    def apart(self) -> float | None:
+        """As `Wire.apart`."""
+        return self._pairing.apart
+
     def take(self, topic: str, message: object, received: float) -> Taken | None:
         """Odometry or an IMU's sample."""
         if topic == self._odometry:

@@ -49,7 +49,13 @@ class LeggedWire:
         self._labels = next(c.labels for c in manifest.commands if c.name == JOINT_COMMAND)
         self._position = sensor_labels(manifest, "joint_position")
         self._velocity = sensor_labels(manifest, "joint_velocity")
+        self._wanted = frozenset((*self._position, *self._velocity))
         self._pairing: Pairing[JointSample, AttitudeSample] = Pairing(tolerance)
+
+    @property
+    def apart(self) -> float | None:
+        """As `Wire.apart`."""
+        return self._pairing.apart
 
     def take(self, topic: str, message: object, received: float) -> Taken | None:
         """Joint states, an IMU's sample, or a velocity command."""
@@ -57,7 +63,7 @@ class LeggedWire:
             self.user_goal = messages.parse_twist(message), received
             return None
         if topic == self._topics.joints:
-            joints = messages.parse_joint_state(message, self._version)
+            joints = messages.parse_joint_state(message, self._version, self._wanted)
             joints.ordered(self._position)  # Refuses a message without all the joints before it is paired.
             if self._pairing.is_late(joints):
                 raise MalformedMessage("out of order", topic)

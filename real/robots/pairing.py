@@ -32,6 +32,11 @@ class Pairing(Generic[Main, Imu]):
         """Whether a main sample of this age or a newer one has come already: messages were reordered or sent twice."""
         return sample.stamp <= self._newest or any(sample.stamp <= other.stamp for other in self._main)
 
+    @property
+    def apart(self) -> float | None:
+        """The distance in s between the newest stamps of both kinds that wait; None while one kind is missing."""
+        return 1e-9 * abs(self._main[-1].stamp - self._imu[-1].stamp) if self._main and self._imu else None
+
     def add_main(self, sample: Main) -> tuple[Main, Imu] | None:
         """Add a main sample; the pair it completes, or None while its IMU sample is missing or when it is late."""
         if self.is_late(sample):

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from deploy.bundle.manifest import Manifest
 from policies.errors import UserError
@@ -28,6 +28,8 @@ from real.ros.connection import RosbridgeConnection
 from real.ros.fields import MalformedMessage
 from real.ros.messages import StatusSample
 from real.timing.clock_offset import ClockOffset
+
+WIDEST_PAIRING = 0.02  # s
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,11 @@ class RosbridgeSettings(RosbridgeConnection):
     max_age: float = 0.1
     """Age in s beyond which a reading is too old to send a command for."""
     pairing_tolerance: float = 0.0025
-    """Largest difference in s between the stamps of an odometry and an IMU message that make one reading."""
+    """Largest difference in s between the stamps of the two messages that make one reading."""
+    stamps: Literal["robot", "arrival"] = "robot"
+    """When a reading was taken: by the robot's own stamps, or when it arrived, for robots whose stamps are zero."""
+    cmd_vel: Literal["Twist", "TwistStamped"] = "Twist"
+    """Type of /cmd_vel: geometry_msgs/Twist, or TwistStamped, which newer ROS 2 navigation sends."""
     reconnect_delay: float = 0.1
     """Time in s before the first attempt to connect again; it grows up to `max_reconnect_delay`."""
     max_reconnect_delay: float = 1.0
@@ -50,8 +56,11 @@ class RosbridgeSettings(RosbridgeConnection):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for field, choices in (("stamps", ("robot", "arrival")), ("cmd_vel", ("Twist", "TwistStamped"))):
+            if getattr(self, field) not in choices:
+                raise UserError(f"{field} is {getattr(self, field)!r}, expected {' or '.join(choices)}")
         # Upper bounds too, so that no setting turns a check off or keeps the link from reconnecting.
-        for field, highest in (("max_age", 1.0), ("pairing_tolerance", 0.02), ("reconnect_delay", 10.0)):
+        for field, highest in (("max_age", 1.0), ("pairing_tolerance", WIDEST_PAIRING), ("reconnect_delay", 10.0)):
             if not 0.0 < getattr(self, field) <= highest:
                 raise UserError(f"{field} is {getattr(self, field)} s, expected above 0 and up to {highest:g}")
         if not self.reconnect_delay <= self.max_reconnect_delay <= 60.0:
@@ -107,12 +116,12 @@ class RosbridgeRobot:
                 if rest <= 0.0:
                     break
                 self._arrived.wait(rest)
-            reading, status = self._reading, self._status
+            reading, status, apart = self._reading, self._status, self._wire.apart
         if reading is None or status is None:
             connected = self._link.connected
             faults = ", ".join(f"{cause} {number} times" for cause, number in self._faults.items())
             self.close()
-            raise ConnectionError(self._failure(timeout, connected, reading is None, faults))
+            raise ConnectionError(self._failure(timeout, connected, reading is None, faults, apart))
 
     def arm(self) -> None:
         """Ask the robot to obey commands again after its fail-safe; it grants this at rest on the ground only."""
@@ -193,12 +202,22 @@ class RosbridgeRobot:
             message = messages.stop_message(self.writer, request)
             link.run(lambda: link.publish(self._wire.stop, message))
 
-    def _failure(self, timeout: float, connected: bool, no_reading: bool, faults: str) -> str:
+    def _failure(self, timeout: float, connected: bool, no_reading: bool, faults: str, apart: float | None) -> str:
         if not connected:
             hint = "is a bridge running there (robo-rl bridge), and are token and ca_file right?"
             return f"no connection to {self._settings.url} within {timeout:g} s: {hint}"
         missing = " and ".join(self._wire.readings) if no_reading else self._wire.status
-        hint = f"dropped messages: {faults}" if faults else f"is the robot running ({self._wire.started_by})?"
+        hint = f"is the robot running ({self._wire.started_by})?"
+        if no_reading and apart is not None:
+            allowed = 1e3 * self._settings.pairing_tolerance
+            wider = "raise --pairing-tolerance, " if apart <= WIDEST_PAIRING else ""
+            hint = (
+                f"both arrive, but their newest stamps are {1e3 * apart:.1f} ms apart, and {allowed:g} ms are allowed; "
+                f"stamp both by one clock, {wider}or give --stamps arrival"
+            )
+        elif faults:
+            unstamped = "; --stamps arrival does without stamps" if "zero stamp" in faults else ""
+            hint = f"dropped messages: {faults}{unstamped}"
         return f"connected to {self._settings.url}, but nothing usable on {missing} within {timeout:g} s: {hint}"
 
     # The callbacks below run on roslibpy's event loop: they store the newest message and return.
@@ -217,6 +236,8 @@ class RosbridgeRobot:
         received = time.monotonic()
         with self._lock:
             try:
+                if topic in self._wire.readings:
+                    message = self._stamped(message, received)
                 taken = self._wire.take(topic, message, received)
             except MalformedMessage as error:
                 self._faults[f"{what}: {error.cause}"] += 1
@@ -229,11 +250,20 @@ class RosbridgeRobot:
                 self._reading = RobotReading(taken.sensors, taken.stamp * 1e-9, received, sequence)
                 self._arrived.notify_all()
 
+    def _stamped(self, message: Any, received: float) -> Any:
+        """The message with the stamp that counts; MalformedMessage for one without, where the robot's own counts."""
+        version = self._settings.ros_version
+        if self._settings.stamps == "arrival":
+            return messages.with_stamp(message, round(received * 1e9), version)
+        if messages.unstamped(message, version):
+            raise MalformedMessage("zero stamp", "header.stamp")
+        return message
+
     def _on_status(self, message: Any) -> None:
         received = time.monotonic()
         with self._lock:
             try:
-                status = messages.parse_status(message, self._settings.ros_version)
+                status = messages.parse_status(self._stamped(message, received), self._settings.ros_version)
             except MalformedMessage as error:
                 self._faults[f"status: {error.cause}"] += 1
                 return

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from real.robots.wire import Wire
 from real.ros.connection import read_token
+from real.ros.legged_messages import TWIST, TWIST_STAMPED
 from real.ros.version import RosVersion, type_name
 
 
@@ -23,6 +24,8 @@ class LinkSettings(Protocol):
     def ca_file(self) -> str: ...
     @property
     def ros_version(self) -> RosVersion: ...
+    @property
+    def cmd_vel(self) -> str: ...
     @property
     def reconnect_delay(self) -> float: ...
     @property
@@ -44,7 +47,8 @@ class RosbridgeLink:
         self.connected = False
         self._closed = threading.Event()
         self._ros = roslibpy.Ros(settings.url, headers=headers, transport="asyncio")
-        types = {name: type_name(kind, settings.ros_version) for name, kind in wire.types.items()}
+        others = {TWIST: TWIST_STAMPED} if settings.cmd_vel == "TwistStamped" else {}
+        types = {name: type_name(others.get(kind, kind), settings.ros_version) for name, kind in wire.types.items()}
 
         def topic(name: str, queue_length: int = 1) -> Any:
             # The library's own resubscription waits a second and loses messages: `_subscribe` does it instead.

@@ -37,6 +37,12 @@ class Wire(Protocol):
     user_goal: tuple[Array, float] | None
     """As `Robot.user_goal`."""
 
+    @property
+    def apart(self) -> float | None:
+        """How far the newest stamps of the two kinds of messages in a reading are apart, in s, while both come and
+        don't make one; None otherwise."""
+        ...
+
     def take(self, topic: str, message: object, received: float) -> Taken | None:
         """Take in a message that came at `received` s of the host's clock; None when it is not part of a reading.
 

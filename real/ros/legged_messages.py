@@ -6,7 +6,8 @@ w, x, y, z. Ref: sensor_msgs/JointState, sensor_msgs/Imu, geometry_msgs/Twist, R
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from real.ros.version import RosVersion, header_message
 
 JOINT_STATE = "sensor_msgs/JointState"
 TWIST = "geometry_msgs/Twist"
+TWIST_STAMPED = "geometry_msgs/TwistStamped"
 
 
 @dataclass(frozen=True)
@@ -72,12 +74,19 @@ def joint_state_message(sample: JointSample, effort: Array, version: RosVersion,
     }
 
 
-def parse_joint_state(message: object, version: RosVersion) -> JointSample:
-    """Read a sensor_msgs/JointState with positions and velocities; raises MalformedMessage with a cause."""
+def parse_joint_state(message: object, version: RosVersion, wanted: Collection[str] | None = None) -> JointSample:
+    """Read a sensor_msgs/JointState with positions and velocities; raises MalformedMessage with a cause.
+
+    Only values of the joints `wanted` must be numbers, None for all: the others' are not looked at, and NaN here.
+    """
     names = _names(message)
-    position, velocity = (
-        np.array([number(v, what) for v in _list(message, what, len(names))]) for what in ("position", "velocity")
-    )
+    looked_at = [wanted is None or name in wanted for name in names]
+
+    def values(what: str) -> Array:
+        pairs = zip(_list(message, what, len(names)), looked_at, strict=True)
+        return np.array([number(value, what) if looked else math.nan for value, looked in pairs])
+
+    position, velocity = values("position"), values("velocity")
     return JointSample(stamp_of(message, version), names, position, velocity)
 
 
@@ -117,7 +126,10 @@ def parse_attitude(message: object, version: RosVersion) -> AttitudeSample:
 
 
 def parse_twist(message: object) -> Array:
-    """[3] forward m/s, left m/s and yaw rad/s of a geometry_msgs/Twist; raises MalformedMessage with a cause."""
+    """[3] forward m/s, left m/s and yaw rad/s of a geometry_msgs/Twist or TwistStamped, whose stamp is not looked at;
+    raises MalformedMessage with a cause."""
+    if isinstance(message, Mapping) and "twist" in message:
+        message = message["twist"]
     linear, angular = vector(at(message, "linear"), "linear"), vector(at(message, "angular"), "angular")
     return np.array([linear[0], linear[1], angular[2]])
 

@@ -7,7 +7,7 @@ Ref: REP 103, REP 105 and nav_msgs/Odometry.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 from real.ros.fields import Array as Array
 from real.ros.fields import MalformedMessage as MalformedMessage
 from real.ros.fields import at, number, quaternion, stamp_of, vector, xyz, xyzw
-from real.ros.version import RosVersion, header_message
+from real.ros.version import RosVersion, header_message, stamp_message, stamp_nanoseconds
 
 ODOMETRY = "nav_msgs/Odometry"
 IMU = "sensor_msgs/Imu"
@@ -162,6 +162,19 @@ def parse_actuators(message: object, version: RosVersion) -> ActuatorSample:
         raise MalformedMessage("wrong type", "velocity is not a list")
     values = tuple(number(v, "velocity", finite=False) for v in velocity)
     return ActuatorSample(stamp_of(message, version), writer, sequence, values)
+
+
+def unstamped(message: object, version: RosVersion) -> bool:
+    """Whether a message has a header whose stamp is zero, as nodes without a clock send it."""
+    header = message.get("header") if isinstance(message, Mapping) else None
+    return isinstance(header, Mapping) and stamp_nanoseconds(header.get("stamp"), version) == 0
+
+
+def with_stamp(message: object, nanoseconds: int, version: RosVersion) -> object:
+    """The message with another stamp in its header; what has no header stays as it is."""
+    if not isinstance(message, Mapping) or not isinstance(message.get("header"), Mapping):
+        return message
+    return {**message, "header": {**message["header"], "stamp": stamp_message(nanoseconds, version)}}
 
 
 def sender(message: object) -> tuple[str, int]:

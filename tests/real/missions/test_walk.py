@@ -155,6 +155,16 @@ def test_a_walk_goes_through_its_states_from_lying_to_lying_without_a_jump() -> 
     assert policy.resets == 2  # Before the walk, and once more when it takes over the standing robot.
 
 
+def test_a_joint_that_sags_beyond_its_limits_begins_at_them_and_nothing_is_clamped() -> None:
+    def sag(robot: LegRobot, bundle: LegBundle) -> None:
+        robot.joints["knee"] = -2.6
+
+    report, robot, _ = walk_fake(prepare=sag)
+    assert report.success
+    assert [event.cause for event in report.events if "clamped" in event.cause] == []
+    assert robot.targets[0][1][0] == pytest.approx(-2.5, abs=0.01)
+
+
 def test_the_policy_reads_joints_in_its_own_order_and_a_velocity_that_ramps_and_stops() -> None:
     _, _, policy = walk_fake(Constant((9.0, 0.0, 0.0)))
     assert policy.seen[0]["joint_position"] == pytest.approx([-1.0, 0.2], abs=1e-6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,3 +46,14 @@ def test_an_imu_that_stopped_makes_no_readings() -> None:
     pairing.add_imu(imu(0))
     assert pairing.add_main(odometry(0)) is not None
     assert all(pairing.add_main(odometry(n * 5 * MILLISECOND)) is None for n in range(1, 50))
+
+
+def test_streams_that_never_pair_say_how_far_they_are_apart() -> None:
+    pairing: Pairing[OdometrySample, ImuSample] = Pairing(0.0025)
+    silent: float | None = pairing.apart
+    assert silent is None
+    for number in range(20):
+        assert pairing.add_main(odometry((number * 5 + 130) * MILLISECOND)) is None
+        assert pairing.add_imu(imu(number * 5 * MILLISECOND)) is None
+    apart: float | None = pairing.apart
+    assert apart == pytest.approx(0.13)

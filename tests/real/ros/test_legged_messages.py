@@ -81,3 +81,35 @@ def test_a_bad_joint_state_has_a_cause(change: dict[str, Any], cause: str) -> No
 def test_a_missing_joint_is_named() -> None:
     with pytest.raises(MalformedMessage, match="missing joint: tail"):
         SAMPLE.ordered(("hip", "tail"))
+
+
+def test_only_the_joints_that_are_asked_for_must_be_numbers() -> None:
+    message = legged.joint_state_message(SAMPLE, np.zeros(3), 2)
+    message["position"][1], message["velocity"][1] = None, math.nan
+    sample = legged.parse_joint_state(message, 2, ("ankle", "hip"))
+    position, velocity = sample.ordered(("ankle", "hip"))
+    assert (position.tolist(), velocity.tolist()) == ([0.3, 0.1], [3.0, 1.0])
+    with pytest.raises(MalformedMessage, match="null"):
+        legged.parse_joint_state(message, 2, NAMES)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_stamped_twist_is_a_twist(version: Literal[1, 2]) -> None:
+    stamped = conform(legged.TWIST_STAMPED, {"twist": TWIST}, version, 5)
+    assert legged.parse_twist(stamped).tolist() == legged.parse_twist(TWIST).tolist()
+    with pytest.raises(MalformedMessage, match="linear"):
+        legged.parse_twist({"header": {}, "twist": {}})
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_message_without_a_stamp_is_known_and_gets_one(version: Literal[1, 2]) -> None:
+    unset = legged.joint_state_message(JointSample(0, NAMES, np.zeros(3), np.zeros(3)), np.zeros(3), version)
+    assert messages.unstamped(unset, version)
+    arrived = messages.with_stamp(unset, 1_234_567_890_123, version)
+    assert not messages.unstamped(arrived, version)
+    assert legged.parse_joint_state(arrived, version).stamp == 1_234_567_890_123
+    assert messages.unstamped(unset, version)
+    others: list[Any] = [None, [], {}, {"header": 3}, TWIST]
+    for other in others:
+        assert not messages.unstamped(other, version)
+        assert messages.with_stamp(other, 5, version) == other
