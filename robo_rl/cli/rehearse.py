@@ -27,7 +27,7 @@ class Arguments:
     bundle: BundleFolder
     """Folder that `robo-rl export` wrote, of a legged robot."""
     out: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = Path("runs/rehearsal")
-    """Folder for logs, recording and figures."""
+    """Folder for logs, recording, report and a picture of the path."""
     robot: Annotated[str | None, tyro.conf.arg(metavar="NAME|BUNDLE")] = None
     """Simulated robot, a name or a bundle as for `robo-rl robot`; None: the bundle's own."""
     side: float = 1.0

@@ -113,7 +113,7 @@ def provenance() -> dict[str, Any]:
     return {
         "machine": machine(),
         "versions": versions(),
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shlex.join([_program(), *sys.argv[1:]]),
         "git_commit": git_commit(),
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -128,6 +128,12 @@ def write(path: Path, payload: Mapping[str, Any]) -> None:
 def _git(*arguments: str, at: Path = FOLDER) -> str:
     command = ["git", "-C", str(at), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+
+
+def _program() -> str:
+    """What a user types, also where `robo-rl` was started as a module, as its own processes are."""
+    started = Path(sys.argv[0])
+    return "robo-rl" if started.resolve() == ROOT / "robo_rl" / "cli" / "main.py" else started.name
 
 
 def _processor() -> str:

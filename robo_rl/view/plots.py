@@ -154,6 +154,29 @@ def flight(recording: Path, title: str, path: Path) -> None:
     _save(figure, path)
 
 
+def walk(path: Floats, corners: Floats, title: str, target: Path) -> None:
+    """Write a path [T, 2] from above as a PNG, with the corners [K, 2] of the one that was commanded, both in m forward
+    and to the left of the start."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    matplotlib.use("agg")
+    figure = Figure(figsize=(7.0, 7.0))
+    axes = figure.add_subplot()
+    wanted = np.concatenate((corners, corners[:1]))
+    # Forward is up and left is left, as one sees it who stands behind the robot.
+    axes.plot(-wanted[:, 1], wanted[:, 0], color="gray", linestyle="--", linewidth=1.0, label="commanded")
+    axes.plot(-path[:, 1], path[:, 0], color="tab:blue", label="walked")
+    axes.plot(-path[-1:, 1], path[-1:, 0], color="tab:red", marker="o", linestyle="none", label="end")
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.set_xlabel("to the right of the start (m)")
+    axes.set_ylabel("forward of the start (m)")
+    axes.set_title(title, fontsize=10)
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    _save(figure, target)
+
+
 def _rotor_speeds(axes: Axes, commands: Sequence[tuple[float, dict[str, Any]]], begin: float) -> None:
     sent = [(time - begin, content["sent"]["rotor_speed"]) for time, content in commands if content.get("sent")]
     if sent:

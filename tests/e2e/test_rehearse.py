@@ -26,6 +26,7 @@ def test_a_humanoid_is_simulated_from_its_bundle_and_stands_up_under_its_policy(
     assert code == figures["exit_code"] == (0 if figures["outcome"] == "walked and lay down" else 1)
     assert figures["outcome"] in ("walked and lay down", "ended by tilt in DAMP"), figures
     assert figures["path"]["highest_m"] > 0.9
+    assert (out / "walk.png").read_bytes().startswith(b"\x89PNG")
     sent = [content["sent"] for _, content in read_recording(out / "walk.mcap")["/command"] if content["sent"]]
     assert len(sent[0]["joint_position_target"]) == 10
     assert "Traceback" not in (out / "robot.log").read_text() + (out / "bridge.log").read_text()

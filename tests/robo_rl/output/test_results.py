@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from robo_rl.cli import main
 from robo_rl.output import results
 
 
@@ -56,3 +57,9 @@ def test_a_package_inside_another_checkout_does_not_report_its_commit(tmp_path: 
     script = f"import sys; sys.path.insert(0, {str(package.parents[1])!r}); {code}"
     found = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert found.stdout.split() == [str(package / "results.py"), "None"]
+
+
+def test_the_command_is_what_a_user_types(monkeypatch: pytest.MonkeyPatch) -> None:
+    for program, shown in ((main.__file__, "robo-rl"), ("/usr/bin/robo-rl", "robo-rl"), ("/me/main.py", "main.py")):
+        monkeypatch.setattr(sys, "argv", [program, "eval", "runs/my run"])
+        assert results.provenance()["command"] == f"{shown} eval 'runs/my run'"
