@@ -16,6 +16,7 @@ from policies.specs import CommandSpec, JointSpec, SafetyEnvelope, SensorSpec
 from policies.terms.actions import ActionTerm
 from policies.terms.observations import ObservationTerm
 from sim.controllers.teacher import Teacher
+from sim.physics.processes import check_process
 from sim.robots.robot import Robot
 from sim.sensors import SensorModel, SensorModels
 from sim.terms.parameters import near
@@ -191,8 +192,9 @@ class Task:
     ) -> Environment:
         """N worlds of the task, which differ from its own as `Variation` says.
 
-        UserError for a robot or a backend that the task does not have.
+        UserError for a robot or a backend that the task does not have, and in a fork of a process with worlds.
         """
+        check_process()
         if backend and backend not in self.backends:
             backends = ", ".join(self.backends) or "its own physics only"
             raise UserError(f"{self.name} does not run in the physics backend {backend!r}; it runs in {backends}")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from policies.errors import UserError
 from policies.signals import Sensors, State, Truth
 from sim.task import Environment, Task
 
@@ -64,7 +65,14 @@ class Driver:
 
     @torch.no_grad()
     def step(self, action: Tensor) -> Transition:
-        """Run one control period with normalised actions [N, A], which the action term bounds."""
+        """Run one control period with normalised actions [N, A], which the action term bounds.
+
+        UserError for NaN, which would stay in its world.
+        """
+        unknown = action.isnan().any(-1)
+        if bool(unknown.any()):
+            count, first = int(unknown.sum()), int(unknown.nonzero()[0, 0])
+            raise UserError(f"actions must be numbers, got NaN for {count} of {len(action)} robots, first for {first}")
         commands, state = self._graph.apply_action(action, self._sensors, self._state)
         step = self.environment.step(commands)
         done = step.terminated | step.truncated

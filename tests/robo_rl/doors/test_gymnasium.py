@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import gymnasium
@@ -11,8 +12,9 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from policies.errors import UserError
+from robo_rl.doors.driver import action_bounds
 from robo_rl.doors.gymnasium import RobotEnv, RobotVectorEnv
-from sim.tasks import TASKS
+from sim.tasks import TASKS, find_task
 from tests.robo_rl.tiny_environment import EPISODE_STEPS, point_task
 
 
@@ -127,3 +129,57 @@ def test_actions_of_another_shape_are_refused() -> None:
     env.reset(seed=0)
     with pytest.raises(UserError, match=r"actions of point have the shape \(3, 1\), got \(3,\)"):
         env.step(np.zeros(3, np.float32))
+
+
+@pytest.mark.parametrize("task", ["crazyflie-hover", "go1-velocity-flat"])
+def test_an_action_that_is_no_number_is_refused_and_touches_no_world(task: str) -> None:
+    env, twin = RobotVectorEnv(3, task), RobotVectorEnv(3, task)
+    for one in (env, twin):
+        one.reset(seed=0)
+    bad = middle(env)
+    bad[1, 2] = np.nan
+    with pytest.raises(UserError, match="actions must be numbers, got NaN for 1 of 3 robots, first for 1"):
+        env.step(bad)
+    for _ in range(3):
+        ours, theirs = env.step(middle(env)), twin.step(middle(twin))
+        assert np.array_equal(ours[0], theirs[0]) and np.isfinite(ours[0]).all()
+        assert np.array_equal(ours[1], theirs[1])
+
+
+def test_an_infinite_action_is_the_largest_one() -> None:
+    env, twin = RobotVectorEnv(2, "crazyflie-hover"), RobotVectorEnv(2, "crazyflie-hover")
+    for one in (env, twin):
+        one.reset(seed=0)
+    endless, largest = middle(env), middle(env)
+    endless[:, 0], largest[:, 0] = np.inf, float(action_bounds(find_task("crazyflie-hover"))[1][0])
+    assert np.array_equal(env.step(endless)[0], twin.step(largest)[0])
+
+
+def in_processes(context: str) -> Any:
+    """Two robots, each in a process of its own, which multiprocessing starts in this way."""
+    return gymnasium.make_vec("robo_rl/crazyflie-hover-v0", 2, "async", vector_kwargs={"context": context})
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore")  # gymnasium reports a worker's error as a warning, too.
+def test_a_fork_of_a_process_with_worlds_is_refused_and_the_way_out_named() -> None:
+    RobotEnv("crazyflie-hover").reset(seed=0)
+    env = in_processes("fork")
+    try:
+        with pytest.raises(UserError, match=r"forked from one in which worlds have lived.*'context': 'spawn'"):
+            env.reset(seed=1)
+    finally:
+        env.close(terminate=True)
+
+
+@pytest.mark.slow
+def test_spawned_processes_step_a_robot_each() -> None:
+    RobotEnv("crazyflie-hover").reset(seed=0)
+    env = in_processes("spawn")
+    try:
+        env.reset(seed=1)
+        observation, reward, *_ = env.step(np.zeros((2, 4), np.float32))
+        assert observation.shape == (2, 146)
+        assert np.isfinite(reward).all()
+    finally:
+        env.close()
