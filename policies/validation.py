@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -49,3 +50,18 @@ def require_widths(config: Any, field: str) -> None:
     widths = getattr(config, field)
     good = bool(widths) and min(widths) >= 1
     check(good, f"{field} must hold layer widths of at least 1, such as 64 64, got {tuple(widths)}")
+
+
+_EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
+
+
+def with_numbers(value: Any) -> Any:
+    """`value` as a number where it is a text such as "4e1", also within lists and mappings.
+
+    YAML 1.1 takes a number with an exponent for text unless it has a dot and the exponent a sign, as 4.0e+1 does.
+    """
+    if isinstance(value, dict):
+        return {key: with_numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [with_numbers(item) for item in value]
+    return float(value) if isinstance(value, str) and _EXPONENT.fullmatch(value) else value

@@ -9,6 +9,7 @@ from typing import Any
 import cattrs
 
 from policies.errors import UserError
+from policies.validation import with_numbers
 
 
 def strict_converter() -> cattrs.Converter:
@@ -36,6 +37,7 @@ def _exactly(value: Any, kind: type, what: str) -> Any:
 
 
 def _number(value: Any) -> float:
+    value = with_numbers(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise UserError(f"must be a finite number, got {value!r}")
     return float(value)

@@ -19,6 +19,7 @@ import numpy as np
 import yaml
 
 from policies.errors import UserError
+from policies.validation import with_numbers
 from sim.robots import derive
 from sim.robots.legs import Legs
 from sim.robots.robot import Robot
@@ -105,7 +106,7 @@ def _beside(spec: str, given: Mapping[str, Any]) -> str:
 
 def _read_spec(path: Path) -> dict[str, Any]:
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = with_numbers(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"can't read the robot's spec {path}: {_line(error)}") from None
     except yaml.YAMLError as error:

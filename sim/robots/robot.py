@@ -123,6 +123,12 @@ class Robot:
             self.check_bound(field, getattr(self, field), above=True)
         self.check_bound("damping", self.damping, above=False)
         for joint, low, high in zip(self.joints, self.joint_low, self.joint_high, strict=True):
+            for field, value in (("joint_low", low), ("joint_high", high)):
+                if not math.isfinite(value):
+                    raise UserError(
+                        f"robot {self.name}: {field} of {joint} must be finite, as a bundle holds it, got {value}; "
+                        "for a joint without stops give a turn or two, such as -6.3 and 6.3"
+                    )
             if not low < high:
                 raise UserError(f"robot {self.name}: joint_low of {joint} must be below joint_high, got {low}, {high}")
         for part in self.parts:

@@ -18,7 +18,7 @@ from types import SimpleNamespace
 from typing import Annotated, Any, get_args
 
 from policies.errors import UserError
-from policies.validation import check, require
+from policies.validation import check, require, with_numbers
 
 Value = float | int | bool | str | tuple[float, ...]
 """What a parameter may be."""
@@ -133,6 +133,7 @@ def _as_type_of(default: Value, value: Any, name: str) -> Value:
 
 
 def _number(value: Any, name: str) -> float:
+    value = with_numbers(value)
     good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     check(good, f"{name} must be a finite number, got {value!r}")
     return float(value)

@@ -88,3 +88,9 @@ def test_differences_name_every_changed_field() -> None:
 def test_a_config_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="No such file"):
         config.load(tmp_path / "config.yaml")
+
+
+def test_an_exponent_needs_neither_dot_nor_sign() -> None:
+    text = config.to_yaml(CONFIG)
+    assert "learning_rate: 0.001" in text
+    assert config.from_yaml(text.replace("learning_rate: 0.001", "learning_rate: 1e-3")) == CONFIG
