@@ -91,9 +91,9 @@ pictures: $(STAMP) ## film a walking run (RUN=runs/walk) and the demo's quadroto
 	@$(BIN)/robo-rl play runs/demo/run --video docs/pictures/hover.webp --seconds 3 --robots 9 $(PICTURE)
 	@cp runs/demo/flight.png docs/pictures/flight.png
 
-robot-install-check: ## prove that robo-rl[robot] alone runs without torch, in a fresh environment
+robot-install-check: $(STAMP) ## prove that robo-rl[robot] runs without torch, and a bundle on the oldest onnxruntime, in fresh environments
 	@echo "== installing robo-rl[robot] alone into a temporary environment"
-	@PYTHON='$(PYTHON)' bash .ci/robot-install-check
+	@PYTHON='$(PYTHON)' BIN='$(BIN)' bash .ci/robot-install-check
 
 BROWSER_PACKAGES := chromium chromium-driver libegl1 libgl1-mesa-dri libosmesa6
 browser: ## install what films and the browser's tests need beside Python (Debian's packages; as root)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from typing import Any
 
 from deploy.bundle.schema3 import SCHEMA_3, upgraded
@@ -16,9 +17,10 @@ from deploy.bundle.strict_json import JsonError, decode, encode, parse
 from deploy.errors import BundleError
 from policies.specs import CommandSpec, JointSpec, SafetyEnvelope, SensorSpec, StateSpec
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION, SCHEMA_4 = 5, 4
 _NO_DIGEST = "0" * 64
 _HEX = frozenset("0123456789abcdef")
+_RANGE = re.compile(r">=\d+\.\d+,<\d+")
 _EXPORT_AGAIN = "export the policy again"
 
 
@@ -33,9 +35,9 @@ class Identity:
 
     def __post_init__(self) -> None:
         _require(bool(self.name), "identity.name is empty, expected the policy's name")
-        for field in ("policy_sha256", "golden_sha256"):
-            value = getattr(self, field)
-            _require(_is_digest(value), f"identity.{field} is {value!r}, expected 64 lower-case hexadecimal digits")
+        for name in ("policy_sha256", "golden_sha256"):
+            value = getattr(self, name)
+            _require(_is_digest(value), f"identity.{name} is {value!r}, expected 64 lower-case hexadecimal digits")
 
 
 @dataclass(frozen=True)
@@ -49,19 +51,35 @@ class Timing:
 
 
 @dataclass(frozen=True)
+class Runtime:
+    """What policy.onnx needs of whatever runs it: ONNX's IR version and operator set, and a range of onnxruntime, such
+    as ">=1.15,<2", that knows both."""
+
+    ir_version: int
+    opset: int
+    onnxruntime: str
+
+    def __post_init__(self) -> None:
+        good = _RANGE.fullmatch(self.onnxruntime) is not None
+        _require(good, f"runtime.onnxruntime is {self.onnxruntime!r}, expected a range such as '>=1.15,<2'")
+
+
+@dataclass(frozen=True)
 class Manifest:
     """Everything about a bundle but its network.
 
     `kind` names the mission that the policy is for (real/missions/kinds.py). `sensors` and `states` are the network's
     inputs in order, `commands` and the next states its outputs: a sensor is an ONNX input [batch, dim], a command an
     output [batch, dim], a state the input `state.<name>` and the output `next_state.<name>`. `joints` is None for a
-    robot without position-controlled joints; `provenance` and `evaluation` are free JSON data.
+    robot without position-controlled joints, `runtime` None for a bundle of schema 4 or 3; `provenance` and
+    `evaluation` are free JSON data.
     """
 
     schema_version: int
     identity: Identity
     kind: str
     timing: Timing
+    runtime: Runtime | None = field(default=None, kw_only=True)
     sensors: tuple[SensorSpec, ...]
     commands: tuple[CommandSpec, ...]
     states: tuple[StateSpec, ...]
@@ -102,15 +120,18 @@ class Manifest:
 
     @staticmethod
     def from_json(text: str) -> Manifest:
-        """The manifest of a sealed text of schema 4 or 3. Raises BundleError naming the field that is wrong."""
+        """The manifest of a sealed text of schema 5, 4 or 3. Raises BundleError naming the field that is wrong."""
         try:
             document = parse(text)
             if isinstance(document, dict) and "schema_version" in document:
                 # Another schema may have other fields and another seal, so the version is checked first.
-                _check_version(document["schema_version"], SCHEMA_VERSION, SCHEMA_3)
+                _check_version(document["schema_version"], SCHEMA_VERSION, SCHEMA_4, SCHEMA_3)
             fields = unseal(text, document)
-            if fields.get("schema_version") == SCHEMA_3:
-                fields = upgraded(fields) | {"schema_version": SCHEMA_VERSION}
+            version = fields.get("schema_version")
+            if version == SCHEMA_3:
+                fields = upgraded(fields)
+            if version in (SCHEMA_3, SCHEMA_4):
+                fields |= {"schema_version": SCHEMA_VERSION, "runtime": None}
             return decode(Manifest, fields)
         except BundleError:
             raise
@@ -157,7 +178,7 @@ def _is_digest(value: str) -> bool:
 def _check_version(version: Any, *known: int) -> None:
     if version not in known or isinstance(version, bool):
         raise BundleError(
-            f"manifest schema_version is {version!r}, this robo-rl reads versions {SCHEMA_3} and {SCHEMA_VERSION}; "
+            f"manifest schema_version is {version!r}, this robo-rl reads versions {SCHEMA_3} to {SCHEMA_VERSION}; "
             "install the robo-rl that wrote the bundle, or export the policy again with this one"
         )
 

@@ -21,6 +21,10 @@ POLICY_FILE = "policy.onnx"
 MANIFEST_FILE = "manifest.json"
 GOLDEN_FILE = "golden.npz"
 FILES = (POLICY_FILE, MANIFEST_FILE, GOLDEN_FILE)
+STATIC_FILE = "policy_static.onnx"
+"""The same network for a fixed batch, which an export may add for runtimes that need one; no robot here reads it."""
+OWN = frozenset({*FILES, STATIC_FILE})
+"""Every file that an export writes, and so may replace."""
 _COPY_AGAIN = "copy the bundle again, or export the policy again"
 
 
@@ -102,21 +106,22 @@ def check_hashes(files: dict[str, bytes], manifest: Manifest) -> None:
 
 
 def replay(session: PolicySession, golden: Golden) -> Replay:
-    """Replay every golden step alone, from the state it was recorded with, as a batch of one robot.
+    """Replay every golden step alone, from the state it was recorded with, as a batch of one robot, or of as many equal
+    ones as the session is made for.
 
     Compared are all commands, and each next state with the state of the following step, except where that was reset.
     """
     outputs: dict[str, list[Floats]] = {name: [] for name in session.manifest.output_names}
     for t in range(len(golden)):
-        now = slice(t, t + 1)
+        now = [t] * (session.batch or 1)
         commands, following = session.evaluate(
             {name: values[now] for name, values in golden.sensors.items()},
             {name: values[now] for name, values in golden.states.items()},
         )
         for name, value in commands.items():
-            outputs[name].append(value)
+            outputs[name].append(value[-1:])
         for name, value in following.items():
-            outputs[f"next_state.{name}"].append(value)
+            outputs[f"next_state.{name}"].append(value[-1:])
     return compare(session.manifest, golden, {name: np.concatenate(rows) for name, rows in outputs.items()})
 
 

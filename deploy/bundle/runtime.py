@@ -25,10 +25,11 @@ _QUIET = 4
 class PolicySession:
     """The ONNX graph behind its manifest's names; every array [batch, dim] float32.
 
-    Raises BundleError when onnxruntime can't load `model`, or when its inputs and outputs are not those of `manifest`.
+    `static` is for a graph whose batch is fixed; `batch` is then that batch, else None. Raises BundleError when
+    onnxruntime can't load `model`, or when its inputs and outputs are not those of `manifest`.
     """
 
-    def __init__(self, model: bytes, manifest: Manifest) -> None:
+    def __init__(self, model: bytes, manifest: Manifest, static: bool = False) -> None:
         self.manifest = manifest
         options = ort.SessionOptions()
         # One thread and no spinning: a policy of some ten thousand weights is computed before a second thread wakes up,
@@ -41,12 +42,15 @@ class PolicySession:
         try:
             self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions share no base class but Exception.
+            fix = f"install onnxruntime{manifest.runtime.onnxruntime}" if manifest.runtime else "update onnxruntime"
             raise BundleError(
                 f"policy.onnx can't be loaded by onnxruntime {ort.__version__} ({first_line(error)}); "
-                "update onnxruntime, or export the policy again"
+                f"{fix}, or export the policy again"
             ) from None
-        _check_signature("input", self._session.get_inputs(), _input_dims(manifest))
-        _check_signature("output", self._session.get_outputs(), _output_dims(manifest))
+        sizes = [size for node in self._session.get_inputs() for size in node.shape[:1] if isinstance(size, int)]
+        self.batch: int | None = sizes[0] if static and sizes else None
+        _check_signature("input", self._session.get_inputs(), _input_dims(manifest), self.batch)
+        _check_signature("output", self._session.get_outputs(), _output_dims(manifest), self.batch)
         self._outputs = list(manifest.output_names)
 
     def evaluate(
@@ -159,17 +163,19 @@ def _output_dims(manifest: Manifest) -> dict[str, int]:
     return dict(zip(manifest.output_names, dims, strict=True))
 
 
-def _check_signature(kind: str, found: list[ort.NodeArg], wanted: dict[str, int]) -> None:
+def _check_signature(kind: str, found: list[ort.NodeArg], wanted: dict[str, int], batch: int | None) -> None:
     names = [node.name for node in found]
     fix = "the manifest belongs to another network; export the policy again"
+    rows = "'batch'" if batch is None else str(batch)
     if names != list(wanted):
         raise BundleError(f"policy.onnx has {kind}s {names}, its manifest says {list(wanted)}; {fix}")
     for node in found:
         shape = list(node.shape)
-        # A dynamic batch is a symbol (text) or unknown (None); a number would fix it.
-        good = len(shape) == 2 and not isinstance(shape[0], int) and shape[1] == wanted[node.name]
+        # A dynamic batch is a symbol (text) or unknown (None); a number fixes it.
+        free = len(shape) == 2 and (not isinstance(shape[0], int) if batch is None else shape[0] == batch)
+        good = free and shape[1] == wanted[node.name]
         if not good or node.type != "tensor(float)":
             raise BundleError(
                 f"policy.onnx has {kind} {node.name!r} {node.type} {shape}, "
-                f"its manifest says tensor(float) ['batch', {wanted[node.name]}]; {fix}"
+                f"its manifest says tensor(float) [{rows}, {wanted[node.name]}]; {fix}"
             )

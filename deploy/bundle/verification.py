@@ -15,6 +15,7 @@ from deploy.bundle.reader import (
     GOLDEN_FILE,
     MANIFEST_FILE,
     POLICY_FILE,
+    STATIC_FILE,
     Replay,
     check_hashes,
     check_replay,
@@ -68,9 +69,7 @@ def verify_bundle(path: Path | str) -> VerifyReport:
     files = _attempt(report, "files", lambda: read_files(folder), lambda f: f"{sum(map(len, f.values()))} bytes")
     if files is None:
         return report
-    manifest = _attempt(
-        report, "manifest", lambda: parse_manifest(files[MANIFEST_FILE]), lambda m: f"kind {m.kind}, sealed"
-    )
+    manifest = _attempt(report, "manifest", lambda: parse_manifest(files[MANIFEST_FILE]), _described)
     if manifest is None:
         return report
     _attempt(report, "hashes", lambda: check_hashes(files, manifest), lambda _: "network and golden episode are intact")
@@ -83,6 +82,8 @@ def verify_bundle(path: Path | str) -> VerifyReport:
     _check_graph(report, files[POLICY_FILE])
     if golden is not None and session is not None:
         _check_replays(report, session, golden)
+    if golden is not None and (folder / STATIC_FILE).exists():
+        _attempt(report, "static network", lambda: _replay_static(folder / STATIC_FILE, manifest, golden), _as_static)
     return report
 
 
@@ -94,6 +95,11 @@ def _attempt(report: VerifyReport, name: str, action: Callable[[], Any], describ
         return None
     report.checks.append(Check(name, True, describe(result)))
     return result
+
+
+def _described(manifest: Manifest) -> str:
+    needs = f", for onnxruntime {manifest.runtime.onnxruntime}" if manifest.runtime else ""
+    return f"kind {manifest.kind}, sealed{needs}"
 
 
 def _signature(manifest: Manifest) -> str:
@@ -114,7 +120,9 @@ def _check_graph(report: VerifyReport, data: bytes) -> None:
         return onnx_graph.operators(model)
 
     def describe(found: dict[str, int]) -> str:
-        return "finite float32; operators: " + ", ".join(f"{name} {count}" for name, count in found.items())
+        others = ", ".join(sorted(set(found) - onnx_graph.OPERATORS))
+        used = ", ".join(f"{name} {count}" for name, count in found.items())
+        return f"finite float32; operators: {used}" + (f"; no export uses {others}" if others else "")
 
     report.operators = _attempt(report, "weights", check, describe) or {}
 
@@ -153,6 +161,24 @@ def _check_batch(session: PolicySession, golden: Golden) -> Replay:
     result = compare(session.manifest, golden, outputs)
     check_replay(result, session.manifest)
     return result
+
+
+def _replay_static(path: Path, manifest: Manifest, golden: Golden) -> tuple[int, Replay]:
+    """The batch of the network for a fixed batch, and its golden replay."""
+    try:
+        session = PolicySession(path.read_bytes(), manifest, static=True)
+    except OSError as error:
+        raise BundleError(f"{path.name} can't be read ({error.strerror}); export the policy again") from None
+    if session.batch is None:
+        raise BundleError(f"{path.name} has no fixed batch; export the policy again with --batch")
+    result = replay(session, golden)
+    check_replay(result, manifest)
+    return session.batch, result
+
+
+def _as_static(found: tuple[int, Replay]) -> str:
+    batch, result = found
+    return f"for a batch of {batch}; {result.steps} steps, off by at most {result.worst:.2g} of the range"
 
 
 def _check_limits(manifest: Manifest, golden: Golden) -> None:

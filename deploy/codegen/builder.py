@@ -120,6 +120,12 @@ class Builder:
         )
         return Apply(function, tuple(kept), tuple(shape))
 
+    def widened(self, value: Expression, shape: Shape) -> Expression:
+        """The value in a shape that it broadcasts to."""
+        if value.shape == shape:
+            return value
+        return Number(value.value, shape) if isinstance(value, Number) else Load(self.memory(value).broadcast(shape))
+
     def constant(self, values: NDArray[Any]) -> Expression:
         """A constant array: one number if all elements are equal, else a table."""
         floats = np.asarray(values, np.float32)

@@ -10,7 +10,8 @@ from deploy.bundle.folder import check_replaceable, replace_folder
 from deploy.bundle.golden import Golden
 from deploy.bundle.manifest import Manifest
 from deploy.bundle.rates import substeps_at
-from deploy.bundle.reader import GOLDEN_FILE, POLICY_FILE, Bundle, load_bundle, read_files
+from deploy.bundle.reader import GOLDEN_FILE, POLICY_FILE, Bundle, check_replay, load_bundle, read_files, replay
+from deploy.bundle.runtime import PolicySession
 from deploy.codegen.emit_header import header
 from deploy.codegen.emit_selftest import record, selftest
 from deploy.codegen.emit_source import source
@@ -18,7 +19,7 @@ from deploy.codegen.kernels.base import KERNELS
 from deploy.codegen.kernels.int8 import Int8
 from deploy.codegen.lower import lower
 from deploy.codegen.memory import plan
-from deploy.codegen.onnx_reader import read_graph
+from deploy.codegen.onnx_reader import current, read_graph
 from deploy.codegen.readme import readme
 from deploy.codegen.sizes import Measured, measure
 from deploy.codegen.sources import Design
@@ -76,8 +77,9 @@ def generate(
     manifest = loaded.manifest
     files = read_files(loaded.path)
     substeps = substeps_at(rate, manifest.timing.period)
-    design = design_of(files[POLICY_FILE], manifest, kernel, substeps)
-    recorded = record(design, loaded.policy, Golden.from_bytes(files[GOLDEN_FILE], manifest))
+    golden = Golden.from_bytes(files[GOLDEN_FILE], manifest)
+    design = design_of(_current(files[POLICY_FILE], manifest, golden), manifest, kernel, substeps)
+    recorded = record(design, loaded.policy, golden)
     texts = {HEADER: header(design), SOURCE: source(design), SELFTEST: selftest(design, recorded)}
     note = ""
     if kernel == ROUNDED:
@@ -96,6 +98,17 @@ def generate(
     texts[README] = readme(design, done.constant_bytes, measured, note)
     replace_folder(folder, {name: text.encode("ascii") for name, text in texts.items()}, check=lambda path: None)
     return done
+
+
+def _current(model: bytes, manifest: Manifest, golden: Golden) -> bytes:
+    """The network in the operator set that the generator knows; one that is converted must still act as before."""
+    result = current(model)
+    if result is not model:
+        try:
+            check_replay(replay(PolicySession(result, manifest, static=True), golden), manifest)
+        except BundleError as error:
+            raise BundleError(f"policy.onnx acts otherwise once onnx has converted its old opset: {error}") from None
+    return result
 
 
 def design_of(model: bytes, manifest: Manifest, kernel: str = "c", substeps: int = 1) -> Design:

@@ -11,7 +11,8 @@ from deploy.codegen.builder import Builder, Joined
 from deploy.codegen.ir import Buffer, Expression, Load, Map, Piece, Program, View, whole
 from deploy.codegen.lifetimes import shortened
 from deploy.codegen.names import Names
-from deploy.codegen.onnx_reader import Graph
+from deploy.codegen.onnx_reader import Graph, Node
+from deploy.errors import BundleError, first_line
 
 _OPERATORS = {**lower_shape.OPERATORS, **lower_layers.OPERATORS, **lower_recurrent.OPERATORS}
 OPERATORS = frozenset({*_OPERATORS, *lower_elementwise.OPERATORS})
@@ -28,17 +29,27 @@ def lower(graph: Graph, sensors: Mapping[str, int], states: Mapping[str, int], c
         key = f"state.{name}"
         builder.values[key] = Load(whole(Buffer("state", name, size), graph.shapes[key]))
     for node in graph.nodes:
-        if all(name in builder.absorbed for name in node.outputs):
-            continue
-        if node.operator in _OPERATORS:
-            _OPERATORS[node.operator](node, builder)
-        elif node.operator in lower_elementwise.OPERATORS:
-            builder.store(node.outputs[0], lower_elementwise.lower(node, builder))
-        else:
-            raise node.refused(f"this operator is not supported; supported are {', '.join(sorted(OPERATORS))}")
+        if not all(name in builder.absorbed for name in node.outputs):
+            _lower_node(node, builder)
     vector = _commands(builder, commands)
     pieces = [piece for name in states for piece in _pieces(builder, name)]
     return shortened(Program(builder.statements, vector, tuple(_merged(pieces))), builder.names)
+
+
+def _lower_node(node: Node, builder: Builder) -> None:
+    try:
+        if node.operator in _OPERATORS:
+            _OPERATORS[node.operator](node, builder)
+        elif node.operator in lower_elementwise.OPERATORS:
+            name = node.outputs[0]
+            builder.store(name, builder.widened(lower_elementwise.lower(node, builder), builder.graph.shapes[name]))
+        else:
+            raise node.refused(f"this operator is not supported; supported are {', '.join(sorted(OPERATORS))}")
+    except BundleError:
+        raise
+    except (AssertionError, IndexError, KeyError, TypeError, ValueError) as error:
+        # Graphs made elsewhere use an operator in ways that no case here foresees.
+        raise node.refused(f"the operator is not supported in this form ({first_line(error)})") from error
 
 
 def _commands(builder: Builder, commands: Mapping[str, int]) -> View:

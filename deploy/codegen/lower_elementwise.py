@@ -78,11 +78,15 @@ def _cast(node: Node, builder: Builder, arguments: list[Expression]) -> Expressi
     return arguments[0]
 
 
-def _same(node: Node, builder: Builder, arguments: list[Expression]) -> Expression:
-    del node, builder
+def _dropout(node: Node, builder: Builder, arguments: list[Expression]) -> Expression:
+    """The value itself: a policy that acts drops nothing."""
+    training = builder.array(node, 2)
+    if len(node.inputs) > 2 and node.inputs[2] and (training is None or training.any()):
+        raise node.refused("it draws at random in training mode; export the policy in evaluation mode")
     return arguments[0]
 
 
 _SPECIAL = {
-    "Elu": _elu, "Clip": _clip, "Min": _fold, "Max": _fold, "Sum": _fold, "Pow": _pow, "Cast": _cast, "Dropout": _same,
+    "Elu": _elu, "Clip": _clip, "Min": _fold, "Max": _fold, "Sum": _fold, "Pow": _pow, "Cast": _cast,
+    "Dropout": _dropout,
 }  # fmt: skip

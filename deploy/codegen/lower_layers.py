@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from deploy.codegen.builder import Builder, axes_of, axis_of
 from deploy.codegen.ir import Dense, Expression, Floats, Load, Map, Number, Reduce, Shape, View
@@ -22,10 +23,17 @@ def gemm(node: Node, builder: Builder) -> None:
     if node.attributes.get("transA", 0):
         raise node.refused("it transposes its input; transpose the weights instead")
     matrix = weight if node.attributes.get("transB", 0) else weight.T
-    outputs = matrix.shape[0]
-    offset = np.zeros(outputs, np.float32) if bias is None else np.broadcast_to(np.squeeze(bias), (outputs,))
     scaled = np.float32(node.attributes.get("alpha", 1.0)) * matrix
-    dense(node, builder, builder.value(node.inputs[0]), scaled, np.float32(node.attributes.get("beta", 1.0)) * offset)
+    zeros = np.zeros(matrix.shape[0], np.float32)
+    source = builder.value(node.inputs[0])
+    # Of shape [rows, outputs]; nearly always the same for each row.
+    added = np.broadcast_to(zeros if bias is None else bias, builder.graph.shapes[node.outputs[0]])
+    added = np.float32(node.attributes.get("beta", 1.0)) * added
+    if (added == added[:1]).all():
+        dense(node, builder, source, scaled, added[0])
+        return
+    product = Load(_rows(node, builder, source, scaled, zeros, node.outputs[0]))
+    builder.store(node.outputs[0], builder.apply("add", product, builder.constant(added)))
 
 
 def matmul(node: Node, builder: Builder) -> None:
@@ -37,12 +45,19 @@ def matmul(node: Node, builder: Builder) -> None:
     bias, follower = np.zeros(weight.shape[1], np.float32), builder.sole_consumer(node.outputs[0])
     if follower is not None and follower.operator == "Add":
         added = next((i for i, name in enumerate(follower.inputs) if name != node.outputs[0]), 0)
-        values = builder.array(follower, added)
-        if values is not None and values.size == values.shape[-1] == weight.shape[1]:
+        row = _row(builder.array(follower, added), weight.shape[1])
+        if row is not None:
             builder.absorbed.add(follower.outputs[0])
-            dense(node, builder, builder.value(node.inputs[0]), weight.T, values.reshape(-1), follower.outputs[0])
+            dense(node, builder, builder.value(node.inputs[0]), weight.T, row, follower.outputs[0])
             return
     dense(node, builder, builder.value(node.inputs[0]), weight.T, bias)
+
+
+def _row(values: NDArray[Any] | None, size: int) -> Floats | None:
+    """The row of `size` values that adding the constant adds to each row; None if it is not the same for each."""
+    if values is None or values.size not in (1, size) or values.size != (values.shape or (1,))[-1]:
+        return None
+    return np.broadcast_to(values.reshape(-1), (size,))
 
 
 def dense(
@@ -59,10 +74,18 @@ def dense(
     if follower is not None and function:
         builder.absorbed.add(follower.outputs[0])
         result = follower.outputs[0]
+    target = _rows(node, builder, source, weight, bias, result, function)
+    builder.store(result, Load(target.reshaped(builder.graph.shapes[result])))
+
+
+def _rows(
+    node: Node, builder: Builder, source: Expression, weight: Floats, bias: Floats, result: str, function: str = ""
+) -> View:
+    """A dense layer over the last axis, in scratch called `result`."""
     entering = builder.contiguous(source, node.inputs[0])
     target = builder.scratch((*source.shape[:-1], weight.shape[0]), result)
     apply_dense(builder, entering, target, weight, bias, result, function, node.described)
-    builder.store(result, Load(target))
+    return target
 
 
 def apply_dense(

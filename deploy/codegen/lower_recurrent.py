@@ -16,6 +16,8 @@ from deploy.codegen.lower_layers import apply_dense
 from deploy.codegen.onnx_reader import Node
 
 _ONE = Number(1.0)
+_STANDARD = {"GRU": ("sigmoid", "tanh"), "LSTM": ("sigmoid", "tanh", "tanh")}
+"""ONNX's activations where a node names none; a node may name them in any case of letters."""
 Step = Callable[[View, tuple[View, ...], tuple[View, ...]], None]
 """Emits one step of a cell, given its input and its memories before and after the step."""
 
@@ -82,7 +84,8 @@ def gru(node: Node, builder: Builder) -> None:
 
 def lstm(node: Node, builder: Builder) -> None:
     """Gates in the order input i, output o, forget f, cell g: c' = f * c + i * g, h' = o * tanh c'."""
-    if len(node.inputs) > 7 and node.inputs[7]:
+    peepholes = builder.array(node, 7)
+    if len(node.inputs) > 7 and node.inputs[7] and (peepholes is None or peepholes.any()):
         raise node.refused("peepholes are not supported")
     cell = _cell(node, builder, 4)
     apply = builder.apply
@@ -105,7 +108,9 @@ def lstm(node: Node, builder: Builder) -> None:
 def _cell(node: Node, builder: Builder, gates: int) -> _Cell:
     if node.attributes.get("direction", "forward") != "forward":
         raise node.refused("only the direction 'forward' is supported: a robot has no future inputs")
-    if node.attributes.get("activations") or node.attributes.get("clip") or node.attributes.get("layout"):
+    activations = tuple(name.lower() for name in node.attributes.get("activations", ()))
+    standard = activations in ((), _STANDARD[node.operator])
+    if not standard or node.attributes.get("clip") or node.attributes.get("layout"):
         raise node.refused("only the standard activations and layout are supported, without a clip")
     if node.attributes.get("input_forget"):
         raise node.refused("coupled gates are not supported")

@@ -60,9 +60,17 @@ class Graph:
         return counts
 
 
+def current(model: bytes) -> bytes:
+    """policy.onnx's bytes in the operator set that the generator knows: as they are, or converted for one robot. Raises
+    BundleError, one line, for a model that can't be converted."""
+    proto = onnx_graph.load(model)
+    result = onnx_graph.converted(proto)
+    return model if result is proto else result.SerializeToString(deterministic=True)
+
+
 def read_graph(model: bytes) -> Graph:
     """The graph of policy.onnx's bytes. Raises BundleError, one line, for a node that has no fixed float32 result."""
-    proto = onnx_graph.load(model)
+    proto = onnx_graph.converted(onnx_graph.load(model))
     opsets = {entry.domain: entry.version for entry in proto.opset_import}
     reader = _Reader(opsets)
     for tensor in proto.graph.initializer:
@@ -94,12 +102,12 @@ class _Reader:
             raise node.refused("branches, loops and random draws are not supported; use plain tensor operations")
         if proto.domain not in ("", "ai.onnx"):
             raise node.refused(f"{proto.domain} is not an operator set of ONNX itself")
-        if node.operator == "Shape":
-            # Only the input's shape is used, so its values need not be constant.
-            constant, feeds = True, {name: self._example(name) for name in node.inputs}
-        else:
-            constant = all(name in self.constants for name in node.inputs if name)
-            feeds = {name: self._example(name) for name in node.inputs if name}
+        unknown = [name for name in node.inputs if name and name not in self.constants and name not in self.shapes]
+        if unknown:
+            raise node.refused(f"its input {unknown[0]!r} is neither a weight nor computed before it")
+        feeds = {name: self._example(name) for name in node.inputs if name}
+        # Of Shape's input only the shape is used, so its values need not be constant.
+        constant = node.operator == "Shape" or all(name in self.constants for name in feeds)
         results = self._run(node, proto, feeds)
         for name, value in zip(node.outputs, results, strict=False):
             if not name:
@@ -131,12 +139,18 @@ class _Reader:
         return np.ones(self.shapes[name], np.bool_ if name in self.booleans else np.float32)
 
     def _node(self, proto: onnx.NodeProto) -> Node:
-        attributes = {entry.name: onnx.helper.get_attribute_value(entry) for entry in proto.attribute}
-        attributes = {k: v.decode() if isinstance(v, bytes) else v for k, v in attributes.items()}
+        attributes = {entry.name: _plain(onnx.helper.get_attribute_value(entry)) for entry in proto.attribute}
         name = proto.name or next((output for output in proto.output if output), "")
         shapes = [list(self.shapes.get(i, np.shape(self.constants.get(i, ())))) for i in proto.input if i]
         described = f"node {name!r} ({proto.op_type} of {', '.join(map(str, shapes)) or 'nothing'})"
         return Node(proto.op_type, name, tuple(proto.input), tuple(proto.output), attributes, described)
+
+
+def _plain(value: Any) -> Any:
+    """An attribute's value with text as text."""
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def _one_robot(value: onnx.ValueInfoProto) -> Shape:

@@ -25,8 +25,17 @@ from torch import Tensor, nn
 from deploy.bundle import onnx_graph
 from deploy.bundle.folder import check_replaceable, replace_folder
 from deploy.bundle.golden import TOLERANCE, Episode, Floats, Golden, largest_difference
-from deploy.bundle.manifest import SCHEMA_VERSION, Identity, Manifest, Timing
-from deploy.bundle.reader import FILES, GOLDEN_FILE, MANIFEST_FILE, POLICY_FILE, load_bundle
+from deploy.bundle.manifest import SCHEMA_VERSION, Identity, Manifest, Runtime, Timing
+from deploy.bundle.reader import (
+    GOLDEN_FILE,
+    MANIFEST_FILE,
+    OWN,
+    POLICY_FILE,
+    STATIC_FILE,
+    check_replay,
+    load_bundle,
+    replay,
+)
 from deploy.bundle.runtime import PolicySession
 from deploy.errors import BundleError, NotAPolicyError, first_line
 from policies.graph.policy_graph import PolicyGraph
@@ -36,7 +45,6 @@ from policies.specs import JointSpec, SafetyEnvelope
 
 MINIMUM_VISITED = 1000
 GOLDEN_STEPS = 500
-_OPSET = 18
 _UNSIGNED = "0" * 64
 
 
@@ -81,17 +89,20 @@ def export_bundle(
     evaluation: Mapping[str, Any],
     joints: JointSpec | None = None,
     accept: Callable[[Manifest], object] = lambda manifest: None,
+    batch: int | None = None,
 ) -> ExportReport:
     """Write `graph` as a bundle to the folder `out`, replacing an older bundle there whole.
 
     `visited` holds at least 1000 states of the policy's own flights; robot 0's are the golden episode. `joints` belongs
-    to a robot with position-controlled joints. `accept` may raise for a manifest that must not be written. Raises
-    BundleError, and leaves `out` as it was, when the policy can't be deployed or PyTorch and onnxruntime differ;
-    NotAPolicyError for anything but a policy graph, such as a teacher.
+    to a robot with position-controlled joints. `accept` may raise for a manifest that must not be written. With
+    `batch`, the same network for exactly that many robots is written beside the first. Raises BundleError, and leaves
+    `out` as it was, when the policy can't be deployed or PyTorch and onnxruntime differ; NotAPolicyError for anything
+    but a policy graph, such as a teacher.
     """
     started = time.perf_counter()
     out = Path(out)
-    check_replaceable(out, frozenset(FILES))
+    check_replaceable(out, OWN)
+    check_batch(batch)
     _check_policy(graph)
     _check_visited(graph, visited)
     manifest = _manifest(graph, name, task, kind, safety, joints, dict(provenance), dict(evaluation))
@@ -100,13 +111,17 @@ def export_bundle(
     # The caller may continue to train the graph: the export works on a copy, on the CPU, where a robot will run it.
     policy = copy.deepcopy(graph).cpu().eval()
     model = onnx_graph.clean(_trace(policy))
+    onnx_graph.check_operators(model)
     onnx_graph.check(model)
     data = model.SerializeToString(deterministic=True)
     parity = _compare(policy, PolicySession(data, manifest), visited)
-    golden = _record(policy, visited).to_bytes()
+    recorded = _record(policy, visited)
+    golden = recorded.to_bytes()
     identity = Identity(name, task, hashlib.sha256(data).hexdigest(), hashlib.sha256(golden).hexdigest())
     manifest = dataclasses.replace(manifest, identity=identity)
     files = {POLICY_FILE: data, GOLDEN_FILE: golden, MANIFEST_FILE: manifest.to_json().encode()}
+    if batch is not None:
+        files[STATIC_FILE] = _static(model, batch, manifest, recorded)
     replace_folder(out, files, check=load_bundle)
     return ExportReport(
         path=out,
@@ -119,6 +134,12 @@ def export_bundle(
         model_bytes=len(data),
         seconds=time.perf_counter() - started,
     )
+
+
+def check_batch(batch: int | None) -> None:
+    """Raise BundleError for a batch that no network can have."""
+    if batch is not None and batch < 1:
+        raise BundleError(f"a network of a fixed batch is for 1 robot or more, got {batch}; choose --batch 1")
 
 
 class _ByPosition(nn.Module):
@@ -160,7 +181,7 @@ def _trace(policy: PolicyGraph) -> onnx.ModelProto:
                 input_names=inputs,
                 output_names=outputs,
                 dynamic_shapes=(tuple({0: batch} for _ in dims),),
-                opset_version=_OPSET,
+                opset_version=onnx_graph.OPSET,
                 optimize=True,
                 verbose=False,
             )
@@ -176,6 +197,13 @@ def _trace(policy: PolicyGraph) -> onnx.ModelProto:
         raise BundleError("torch.onnx.export returned no model; install the torch and onnxscript of constraints.txt")
     model: onnx.ModelProto = program.model_proto
     return model
+
+
+def _static(model: onnx.ModelProto, batch: int, manifest: Manifest, golden: Golden) -> bytes:
+    """The network for a fixed batch, which replays the golden episode."""
+    data: bytes = onnx_graph.static(model, batch).SerializeToString(deterministic=True)
+    check_replay(replay(PolicySession(data, manifest, static=True), golden), manifest)
+    return data
 
 
 def _check_policy(graph: object) -> None:
@@ -306,6 +334,7 @@ def _manifest(
         identity=Identity(name, task, _UNSIGNED, _UNSIGNED),
         kind=kind,
         timing=Timing(policy.period),
+        runtime=Runtime(onnx_graph.IR_VERSION, onnx_graph.OPSET, onnx_graph.ONNXRUNTIME),
         sensors=tuple(policy.used_sensors),
         commands=tuple(policy.commands),
         states=tuple(policy.states),

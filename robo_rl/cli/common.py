@@ -28,6 +28,7 @@ RunFolder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 RunOrBundle = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN_OR_BUNDLE")]
 OutFolder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
 OptionalRate = Annotated[float | None, tyro.conf.arg(metavar="HZ")]
+OptionalBatch = Annotated[int | None, tyro.conf.arg(metavar="ROBOTS")]
 OptionalSeed = Annotated[int | None, tyro.conf.arg(metavar="SEED")]
 Kernel = Literal["c", "asm", "int8"]
 

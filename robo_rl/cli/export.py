@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from robo_rl.cli.common import Folder, OptionalFile, RunFolder, check_writable, write_json
+from robo_rl.cli.common import Folder, OptionalBatch, OptionalFile, RunFolder, check_writable, write_json
 from robo_rl.cli.parsing import parse
 from robo_rl.evaluation.registry import evaluation_tables
 
@@ -21,6 +21,9 @@ class Arguments:
     """Folder for the bundle; an earlier bundle is replaced, a folder with other files is refused."""
     episodes: int = 1000
     """Held-out starts of the evaluation that is stored in the bundle."""
+    batch: OptionalBatch = None
+    """Also write policy_static.onnx, the same network for exactly this many robots (1 for a robot), for runtimes that
+    need every shape."""
     json: OptionalFile = None
     """File for what was exported, as JSON."""
 
@@ -30,7 +33,7 @@ def run(argv: Sequence[str]) -> int:
     check_writable(arguments.json)
     from robo_rl.workflows.export import export_run
 
-    done = export_run(arguments.run, arguments.out, arguments.episodes)
+    done = export_run(arguments.run, arguments.out, arguments.episodes, arguments.batch)
     report = done.report
     worst = max(report.parity, key=lambda p: p.normalised)
     print(f"{report.path}: {report.parameters} weights, {report.model_bytes} bytes of ONNX")

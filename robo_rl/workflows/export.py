@@ -12,8 +12,8 @@ import torch
 from deploy.bundle.folder import check_replaceable
 from deploy.bundle.golden import Episode
 from deploy.bundle.manifest import Manifest
-from deploy.bundle.reader import FILES
-from deploy.export.exporter import ExportReport, export_bundle
+from deploy.bundle.reader import OWN
+from deploy.export.exporter import ExportReport, check_batch, export_bundle
 from policies.graph.policy_graph import PolicyGraph
 from real.missions.kinds import KINDS
 from real.robots.wires import nearest
@@ -37,13 +37,15 @@ class Export:
     not_offered: list[str]
 
 
-def export_run(run_dir: Path, out: Path, episodes: int = 1000) -> Export:
-    """Turn the last checkpoint of a run into a bundle in the folder `out`, evaluated from `episodes` held-out starts.
+def export_run(run_dir: Path, out: Path, episodes: int = 1000, batch: int | None = None) -> Export:
+    """Turn the last checkpoint of a run into a bundle in the folder `out`, evaluated from `episodes` held-out starts;
+    with `batch`, the network for exactly that many robots is added.
 
     Raises UserError when the run can't be read, the export fails, or the task lacks what its kind needs; `out` is then
     as it was.
     """
-    check_replaceable(out, frozenset(FILES))
+    check_replaceable(out, OWN)
+    check_batch(batch)
     trained = runner.load_trained(run_dir)
     configuration, graph = trained.configuration, trained.graph
     task = trained.task
@@ -67,6 +69,7 @@ def export_run(run_dir: Path, out: Path, episodes: int = 1000) -> Export:
         evaluation=evaluation,
         joints=task.joints,
         accept=_check_kind,
+        batch=batch,
     )
     return Export(report, evaluation, not_offered(report.manifest))
 

@@ -16,7 +16,8 @@ _TEXT = (Path(__file__).parents[3] / "docs" / "bundle.md").read_text(encoding="u
 
 def test_every_field_of_the_manifest_is_explained(report: ExportReport) -> None:
     manifest = Manifest.from_json((report.path / FILES[1]).read_text())
-    records = (manifest, manifest.identity, manifest.timing, manifest.safety)
+    assert manifest.runtime is not None
+    records = (manifest, manifest.identity, manifest.timing, manifest.runtime, manifest.safety)
     entries = (manifest.sensors[0], manifest.commands[0], manifest.states[0])
     for record in (*records, *entries):
         for name in vars(record):
@@ -29,4 +30,4 @@ def test_the_operators_are_those_of_the_exporter(report: ExportReport) -> None:
     listed = re.findall(r"^> (.*)$", _TEXT, re.MULTILINE)
     assert set(" ".join(listed).split()) == OPERATORS
     model = load((report.path / FILES[0]).read_bytes())
-    assert f"Opset {model.opset_import[0].version}" in _TEXT
+    assert f"Opset {model.opset_import[0].version}, IR version {model.ir_version}," in _TEXT

@@ -96,7 +96,7 @@ def test_every_field_of_another_type_is_refused_by_name(text: str) -> None:
 @pytest.mark.parametrize("version", [0, 2, SCHEMA_VERSION + 1, "1", None, True])
 def test_another_schema_version_is_refused_whatever_else_it_holds(version: Any) -> None:
     text = json.dumps({"schema_version": version, "shape_of_things": "to come"})
-    with pytest.raises(BundleError, match=r"schema_version is .*, this robo-rl reads versions 3 and 4; install"):
+    with pytest.raises(BundleError, match=r"schema_version is .*, this robo-rl reads versions 3 to 5; install"):
         Manifest.from_json(text)
 
 
@@ -124,6 +124,7 @@ def test_numbers_that_are_not_finite_are_refused(text: str, field: str, number: 
         (("commands", 0, "labels"), ["a", "b", "c", "c"], "expected 4 different names"),
         (("commands", 0, "safe"), [0, 0, 0, 9999], "lies outside its limits"),
         (("commands", 0, "rate_limit"), 0, "expected more than 0 rad/s/s"),
+        (("runtime", "onnxruntime"), "1.15", "runtime.onnxruntime is '1.15', expected a range such as"),
         (("states", 0, "reset"), [0.0], "reset has 1 values, expected 1 or 12"),
         (("states", 0, "name"), "a b", "must be an identifier"),
         (("states", 0, "between"), "last", "between is 'last', expected one of 'mean', 'first'"),

@@ -1,8 +1,10 @@
-"""Bundles of schema 3 are read as what they were: the kind is derived once, the rest keeps its meaning."""
+"""Bundles of schemas 3 and 4 are read as what they were: the kind is derived once, the rest keeps its meaning."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from deploy.bundle.manifest import SCHEMA_VERSION, Manifest, seal
 from deploy.bundle.reader import FILES, MANIFEST_FILE, load_bundle
 from deploy.errors import BundleError
 from deploy.export.exporter import ExportReport
-from tests.deploy.downgrade import as_schema_3
+from tests.deploy.downgrade import as_schema_3, as_schema_4
 from tests.real.fake_robot import make_manifest
 from tests.real.missions.test_walk import leg_manifest
 
@@ -26,12 +28,15 @@ def test_a_manifest_of_schema_3_is_read_as_what_it_was(manifest: Manifest) -> No
     assert json.loads(read.to_json())["schema_version"] == SCHEMA_VERSION
 
 
-def test_a_bundle_of_schema_3_is_loaded_and_replayed(report: ExportReport, tmp_path: Path) -> None:
+@pytest.mark.parametrize("downgraded", [as_schema_3, as_schema_4])
+def test_an_older_bundle_is_loaded_and_replayed(
+    report: ExportReport, tmp_path: Path, downgraded: Callable[[Manifest], dict[str, Any]]
+) -> None:
     for name in FILES:
         (tmp_path / name).write_bytes((report.path / name).read_bytes())
     manifest = load_bundle(report.path).manifest
-    (tmp_path / MANIFEST_FILE).write_text(seal(as_schema_3(manifest)))
-    assert load_bundle(tmp_path).manifest == manifest
+    (tmp_path / MANIFEST_FILE).write_text(seal(downgraded(manifest)))
+    assert load_bundle(tmp_path).manifest == dataclasses.replace(manifest, runtime=None)
 
 
 def test_joint_sensors_without_labels_were_in_the_order_of_the_joints() -> None:

@@ -78,6 +78,16 @@ def test_each_fault_fails_its_own_check(bundle: Path, damage: Callable[[Path], o
     assert all("\n" not in check.detail for check in found.checks)
 
 
+def test_operators_of_other_exporters_are_named_and_are_no_fault(bundle: Path) -> None:
+    """The C generator knows Softmax, for example, although no export here uses it."""
+    model = onnx.load(bundle / POLICY_FILE)
+    model.graph.node.extend([helper.make_node("Softmax", ["position"], ["spare"])])
+    replace_policy(bundle, model.SerializeToString())
+    found = verify_bundle(bundle)
+    assert found.ok
+    assert any(check.detail.endswith("; no export uses Softmax") for check in found.checks)
+
+
 def test_a_path_that_is_no_folder_is_no_report(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="does not exist"):
         verify_bundle(tmp_path / "nowhere")
@@ -99,8 +109,8 @@ def test_the_graph_check_holds_types_operators_and_weights() -> None:
     onnx_graph.check(_tiny())
     with pytest.raises(BundleError, match="holds 'c' as DOUBLE, expected FLOAT"):
         onnx_graph.check(_tiny(TensorProto.DOUBLE))
-    with pytest.raises(BundleError, match="uses PRelu, which no microcontroller target knows; build"):
-        onnx_graph.check(_tiny(operator="PRelu"))
+    with pytest.raises(BundleError, match="uses PRelu, which not every target of an export knows; build"):
+        onnx_graph.check_operators(_tiny(operator="PRelu"))
     with pytest.raises(BundleError, match="weight 'c' is not finite, training diverged"):
         onnx_graph.check(_tiny(value=np.nan))
     broken = _tiny()

@@ -61,8 +61,9 @@ void mcu_case(const float *in, float *out)
 class Model:
     """An ONNX graph written node by node; values are names."""
 
-    def __init__(self, prefix: str = "") -> None:
+    def __init__(self, prefix: str = "", opset: int = 18) -> None:
         self.prefix = prefix
+        self.opset = opset
         self.nodes: list[onnx.NodeProto] = []
         self.inputs: dict[str, tuple[int | str, ...]] = {}
         self.outputs: list[str] = []
@@ -112,7 +113,7 @@ class Model:
             [helper.make_tensor_value_info(n, TensorProto.FLOAT, self.output_shapes.get(n)) for n in self.outputs],
             self.constants,
         )
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)], ir_version=9)
         data: bytes = model.SerializeToString()
         return data
 

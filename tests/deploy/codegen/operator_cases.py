@@ -197,7 +197,7 @@ def normalised(m: Model) -> str:
     return m.node("Add", first, m.node("LayerNormalization", x, m.constant(weights(2, 12)), axis=1))
 
 
-def recurrent(operator: str, steps: int, gates: int, initial: bool, **attributes: int) -> Case:
+def recurrent(operator: str, steps: int, gates: int, initial: bool, **attributes: object) -> Case:
     inputs, units = 5, 6
 
     def build(m: Model) -> str:
@@ -238,6 +238,76 @@ CASES["conv_padded"] = convolution(3, 2, 4, pads=[2, 1], strides=[2])
 CASES["conv_dilated"] = convolution(2, 3, 5, bias=False, dilations=[3])
 CASES["conv_same"] = convolution(4, 2, 3, auto_pad="SAME_UPPER", strides=[3])
 CASES["conv_single"] = convolution(1, 1, 2)
+
+
+@case
+def biases(m: Model) -> str:
+    """Of one number, of a row, of a column and of a whole matrix; none at all."""
+    x, rows = m.input(1, 6), m.input(3, 6)
+    parts = [
+        m.node("Tanh", m.node("Add", m.node("MatMul", x, m.constant(weights(6, 8))), m.constant(0.25))),
+        m.node("Relu", m.node("Add", m.constant([0.5]), m.node("MatMul", x, m.constant(weights(6, 5))))),
+        m.node("Add", m.node("MatMul", x, m.constant(weights(6, 5))), m.constant(weights(1, 1, 1, 5))),
+        m.node("Gemm", x, m.constant(weights(6, 4)), m.constant(0.3), beta=2.0),
+        m.node("Gemm", x, m.constant(weights(6, 3)), m.constant([[-0.3]])),
+        m.node("Gemm", x, m.constant(weights(6, 3))),
+        m.node("Gemm", rows, m.constant(weights(6, 3)), m.constant(weights(3, 1)), alpha=0.5),
+        m.node("Elu", m.node("Gemm", rows, m.constant(weights(6, 4)), m.constant(weights(3, 4)), beta=0.5)),
+        m.node("Gemm", rows, m.constant(weights(6, 4)), m.constant(weights(1, 4))),
+    ]
+    return flat(m, parts)
+
+
+@case
+def broadcasts(m: Model) -> str:
+    """Operands of fewer axes, or with axes of one element, on either side."""
+    x, y = m.input(1, 4), m.input(1, 3, 1)
+    wide = m.node("Sub", x, y)
+    parts = [
+        wide,
+        m.node("Pow", x, m.constant(np.full((1, 3, 4), 2.0))),
+        m.node("Where", m.node("Less", x, m.constant(0.0)), y, m.node("Mul", m.constant(0.5), wide)),
+        m.node("Min", x, m.constant([0.4]), y),
+        m.node("Sum", y, m.constant(weights(2, 1, 1, 1)), x),
+        m.node("Expand", y, m.constant([2, 1, 4], np.int64)),
+        m.node("MatMul", m.constant(weights(4)), m.node("Transpose", wide, perm=[0, 2, 1])),
+        m.node("MatMul", m.constant(weights(2, 1, 5, 3)), wide),
+    ]
+    return flat(m, parts)
+
+
+@case
+def spelled_out(m: Model) -> str:
+    """Defaults of attributes and inputs written down."""
+    x, ones = m.input(1, 6), m.constant(np.ones(6))
+    kept = m.node("Dropout", x, m.constant(0.5), m.constant(False, np.bool_))
+    y = m.node("Gemm", kept, m.constant(weights(6, 6)), m.constant(weights(6)), alpha=1.0, beta=1.0, transA=0, transB=0)
+    y = m.node("LayerNormalization", y, ones, m.constant(np.zeros(6)), axis=-1, epsilon=1e-5, stash_type=1)
+    y = m.node("Softmax", m.node("Elu", y, alpha=1.0), axis=-1)
+    return m.node("Clip", y, m.constant(0.0), m.constant(np.float32(3e38)))
+
+
+@case
+def lstm_spelled_out(m: Model) -> str:
+    """An LSTM with every default written down, in any case of letters."""
+    arguments = [
+        m.input(2, 1, 5), m.constant(weights(1, 24, 5)), m.constant(weights(1, 24, 6)), m.constant(np.zeros((1, 48))),
+        m.constant([2], np.int32), m.input(1, 1, 6), m.constant(np.zeros((1, 1, 6))), m.constant(np.zeros((1, 18))),
+    ]  # fmt: skip
+    names = ["sigmoid", "TANH", "Tanh"]
+    results = m.nodes_of("LSTM", arguments, 3, hidden_size=6, activations=names, direction="forward", input_forget=0)
+    return flat(m, results)
+
+
+CASES["gru_spelled_out"] = recurrent(
+    "GRU", 1, 3, True, activations=["Sigmoid", "tanh"], direction="forward", linear_before_reset=0
+)
+
+
+def flat(m: Model, parts: list[str]) -> str:
+    """All elements of the parts, one after the other."""
+    shape = m.constant([1, -1], np.int64)
+    return m.node("Concat", *(m.node("Reshape", part, shape) for part in parts), axis=1)
 
 
 @cache

@@ -208,7 +208,7 @@ def _critic(truth: Truth) -> Tensor:
         ),
         (_diverged, "weights are not all finite, training diverged; export an earlier checkpoint"),
         (_with(_Sneaky("position", 3)), "does not measure: no sensors named 'true_velocity'"),
-        (_with(_Mixing("position", 3)), "uses ReduceMean, which no microcontroller target knows"),
+        (_with(_Mixing("position", 3)), "uses ReduceMean, which not every target of an export knows"),
     ],
 )
 def test_what_can_not_be_deployed_is_refused(make: Callable[[], Any], message: str, tmp_path: Path) -> None:

@@ -58,6 +58,7 @@ MISTAKES = {
     "eval empty": "empty is neither a run nor a bundle",
     "eval damaged": "damaged/config.yaml is damaged",
     "export nowhere --out bundle": "(No such file or directory); name the folder of a run that `robo-rl train` wrote",
+    "export nowhere --out bundle --batch 0": "of a fixed batch is for 1 robot or more, got 0; choose --batch 1",
     "export nowhere --out damaged": "damaged holds 'config.yaml', which is not part of a bundle; choose another --out",
     "export nowhere": "missing: --out FOLDER Folder for the bundle; an earlier bundle is replaced",
     "rehearse nowhere": "nowhere does not exist; expected the folder that `robo-rl export` wrote",
@@ -117,7 +118,8 @@ def test_train_eval_export_verify(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert evaluation["success_at_0.1"]["low"] <= evaluation["success_at_0.1"]["value"]
     assert evaluation["imperfections"] == 1.0
     assert evaluation["versions"]["python"]
-    assert main(["export", str(run), "--out", "bundle", "--episodes", "20"]) == 0
+    assert main(["export", str(run), "--out", "bundle", "--episodes", "20", "--batch", "1"]) == 0
+    assert (tmp_path / "bundle/policy_static.onnx").is_file()
     assert main(["verify", "bundle", "--json", "verify.json"]) == 0
     assert json.loads((tmp_path / "verify.json").read_text())["ok"] is True
     manifest = json.loads((tmp_path / "bundle/manifest.json").read_text())
