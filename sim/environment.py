@@ -21,6 +21,7 @@ from policies.signals import Commands, Sensors, Truth
 from sim.actuators import ActuatorModels
 from sim.sensors import SensorModels
 from sim.task import Step
+from sim.terms.generators import restore_generator
 from sim.terms.outcome import StepOutcome
 
 
@@ -193,6 +194,9 @@ class VectorEnvironment:
 
     @torch.no_grad()
     def restore(self, snapshot: Mapping[str, Tensor]) -> None:
+        # A checkpoint is read onto the CPU, and may come from another device.
+        snapshot = {name: value.to(self.device) for name, value in snapshot.items()}
+
         def part(prefix: str) -> dict[str, Tensor]:
             return {k.removeprefix(prefix): v for k, v in snapshot.items() if k.startswith(prefix)}
 
@@ -201,4 +205,4 @@ class VectorEnvironment:
         self.scenario.restore(part("scenario/"))
         self._sensors.restore(part("sensors/"))
         self._age.copy_(snapshot["age"])
-        self._generator.set_state(snapshot["generator"].cpu())
+        restore_generator(self._generator, snapshot["generator"])

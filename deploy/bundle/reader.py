@@ -23,8 +23,10 @@ GOLDEN_FILE = "golden.npz"
 FILES = (POLICY_FILE, MANIFEST_FILE, GOLDEN_FILE)
 STATIC_FILE = "policy_static.onnx"
 """The same network for a fixed batch, which an export may add for runtimes that need one; no robot here reads it."""
-OWN = frozenset({*FILES, STATIC_FILE})
-"""Every file that an export writes, and so may replace."""
+ROBOT_FOLDER = "robot"
+"""For simulators, the model of a robot of the user's own as the policy was trained with it."""
+OWN = frozenset({*FILES, STATIC_FILE, ROBOT_FOLDER})
+"""Everything that an export writes, and so may replace."""
 _COPY_AGAIN = "copy the bundle again, or export the policy again"
 
 

@@ -90,14 +90,17 @@ def export_bundle(
     joints: JointSpec | None = None,
     accept: Callable[[Manifest], object] = lambda manifest: None,
     batch: int | None = None,
+    robot: Mapping[str, bytes] | None = None,
 ) -> ExportReport:
     """Write `graph` as a bundle to the folder `out`, replacing an older bundle there whole.
 
     `visited` holds at least 1000 states of the policy's own flights; robot 0's are the golden episode. `joints` belongs
     to a robot with position-controlled joints. `accept` may raise for a manifest that must not be written. With
-    `batch`, the same network for exactly that many robots is written beside the first. Raises BundleError, and leaves
-    `out` as it was, when the policy can't be deployed or PyTorch and onnxruntime differ; NotAPolicyError for anything
-    but a policy graph, such as a teacher.
+    `batch`, the same network for exactly that many robots is written beside the first. `robot` holds further files
+    below `robot/`, path -> bytes, for simulators.
+
+    Raises BundleError, and leaves `out` as it was, when the policy can't be deployed or PyTorch and onnxruntime differ;
+    NotAPolicyError for anything but a policy graph, such as a teacher.
     """
     started = time.perf_counter()
     out = Path(out)
@@ -119,7 +122,7 @@ def export_bundle(
     golden = recorded.to_bytes()
     identity = Identity(name, task, hashlib.sha256(data).hexdigest(), hashlib.sha256(golden).hexdigest())
     manifest = dataclasses.replace(manifest, identity=identity)
-    files = {POLICY_FILE: data, GOLDEN_FILE: golden, MANIFEST_FILE: manifest.to_json().encode()}
+    files = {POLICY_FILE: data, GOLDEN_FILE: golden, MANIFEST_FILE: manifest.to_json().encode(), **(robot or {})}
     if batch is not None:
         files[STATIC_FILE] = _static(model, batch, manifest, recorded)
     replace_folder(out, files, check=load_bundle)

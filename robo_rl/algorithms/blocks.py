@@ -17,6 +17,7 @@ from policies.errors import UserError
 from policies.signals import Commands, Sensors, Truth
 from robo_rl.training.parallel import Processes
 from sim.task import Step, Task
+from sim.terms.generators import restore_generator
 
 MOST_BLOCKS = 64
 FAILED = "failed"
@@ -142,7 +143,7 @@ class WorldBlocks:
         """Go on from snapshots of this process's blocks; returns the tensors of `groups`, joined again."""
         for environment, generator, saved in zip(self.environments, self.generators, blocks, strict=True):
             environment.restore(saved["environment"])
-            generator.set_state(saved["generator"].cpu())
+            restore_generator(generator, saved["generator"])
         return {
             group: {
                 name: torch.cat([saved[group][name] for saved in blocks]).to(self.device) for name in blocks[0][group]

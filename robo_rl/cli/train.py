@@ -24,6 +24,7 @@ from robo_rl.algorithms.registry import (
 )
 from robo_rl.cli.common import OptionalFolder, os_error
 from robo_rl.cli.parsing import parse
+from robo_rl.cli.task_words import look_up, with_task
 from robo_rl.cli.terms import flags_of, settings_from
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Arguments(Generic[C, T]):
     """Train a policy for a task. For the settings of another algorithm than the task's own: --algorithm NAME --help."""
 
     task: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="TASK")]
-    """Name of the task (`robo-rl tasks` lists them), or FILE.py:NAME for one of your own (docs/adding.md)."""
+    """Name of the task (`robo-rl tasks` lists them), or FILE.py:NAME (docs/adding.md); with --resume the run's own."""
     settings: C
     """Settings of the algorithm."""
     terms: T
@@ -60,7 +61,7 @@ class Arguments(Generic[C, T]):
     run_dir: OptionalFolder = None
     """Folder of the run; None: runs/TASK-ALGORITHM-SEED. It must not hold a run, except with --resume."""
     resume: bool = False
-    """Continue from the run's last checkpoint, with the run's own settings."""
+    """Continue from the run's last checkpoint, with the run's own settings; only --device may differ."""
     device: str = "cpu"
     """Where networks and physics run: cpu, cuda or cuda:N."""
     threads: int = 1
@@ -90,12 +91,19 @@ def run(argv: Sequence[str]) -> int:
         terms=task.settings(),
     )
     run_dir = arguments.run_dir or _default_run_dir(task, arguments.algorithm, arguments.seed)
-    if saved is not None and (changed := config.differences(saved, given)):
+    if saved is not None and (changed := config.differences(replace(saved, device=given.device), given)):
         raise UserError(f"--resume continues with the run's own settings, but {'; '.join(changed)}")
     if starts:
         from robo_rl.training.launch import run_processes
 
         return run_processes(size, ["train", *argv])
+    if saved is not None and rank == 0 and saved.device != given.device:
+        runner.move(run_dir, given.device)
+        print(
+            f"goes on from the last checkpoint on {given.device} instead of {saved.device}; random draws and rounding "
+            f"differ there, so it no longer equals a run that stays on {saved.device}",
+            file=sys.stderr,
+        )
     fresh = saved is None and rank == 0
     with runner.started(run_dir, given) if fresh else nullcontext(), parallel.joined(arguments.device, size):
         return train(run_dir)
@@ -158,30 +166,30 @@ def _parse(argv: Sequence[str]) -> tuple[Arguments[Any, Any], Task, TrainConfig 
 
     The flags depend on task and algorithm, so these are looked up first.
     """
-    from robo_rl.training import config, runner, tasks
-    from sim.tasks import find_task, is_task
+    from robo_rl.training import tasks
+    from sim.tasks import find_task
 
-    argv = _name_own_robot(argv)
-    name = next((word for word in argv if is_task(word)), None)
-    if name is None:
+    named, chosen = look_up(argv, "run-dir"), look_up(argv, "algorithm")
+    run_dir, resumes = Path(named or ""), "--resume" in argv
+    saved = _saved(run_dir) if resumes and named else None
+    argv, name = with_task(argv, "" if saved is None else saved.task)
+    if not name:
         if argv and not argv[0].startswith("-"):
             # An unknown task is reported before unknown flags.
             find_task(argv[0])
         # Without a task, parsing shows the help or reports that the task is missing.
-        algorithm = _look_up(argv, "algorithm") or default_algorithm(None)
-        parse(_arguments(find_algorithm(algorithm).config_class(), _NoTerms), "train", argv)
+        algorithm = chosen or default_algorithm(None)
+        find_task(parse(_arguments(find_algorithm(algorithm).config_class(), _NoTerms), "train", argv).task)
         raise AssertionError("parsing without a task ends in an error or in the help")
-    named, chosen, saved = _look_up(argv, "run-dir"), _look_up(argv, "algorithm"), None
-    if "--resume" in argv:
-        run_dir = Path(named) if named else _default_run_dir(find_task(name), chosen, _look_up(argv, "seed"))
-        if not (run_dir / runner.CONFIG).is_file():
-            raise UserError(f"{run_dir} holds no run to resume; leave --resume out to start one there")
-        saved = config.load(run_dir / runner.CONFIG)
+    if resumes and saved is None:
+        run_dir = _default_run_dir(find_task(name), chosen, look_up(argv, "seed"))
+        saved = _saved(run_dir)
+    if saved is None:
+        task = find_task(name)
+    else:
         task = tasks.task_of_run(run_dir, saved)
         # A run that an earlier version wrote lacks terms, which are the task's then.
         saved = replace(saved, terms=task.settings())
-    else:
-        task = find_task(name)
     algorithm = chosen or (default_algorithm(task) if saved is None else algorithm_name(saved.algorithm))
     settings = find_algorithm(algorithm).config_class()
     defaults: dict[str, Any] = {"settings": recommended_config(algorithm, task), "algorithm": algorithm}
@@ -194,6 +202,15 @@ def _parse(argv: Sequence[str]) -> tuple[Arguments[Any, Any], Task, TrainConfig 
     kind = _arguments(settings, terms)
     arguments = parse(kind, "train", argv, kind(task=tyro.MISSING, **defaults))
     return arguments, task.with_settings(settings_from(arguments.terms)), saved
+
+
+def _saved(run_dir: Path) -> TrainConfig:
+    """The configuration of the run to resume."""
+    from robo_rl.training import config, runner
+
+    if not (run_dir / runner.CONFIG).is_file():
+        raise UserError(f"{run_dir} holds no run to resume; leave --resume out to start one there")
+    return config.load(run_dir / runner.CONFIG)
 
 
 def _arguments(settings: type[Any], terms: type[Any]) -> type[Arguments[Any, Any]]:
@@ -216,25 +233,6 @@ def _task_digest(name: str, saved: TrainConfig | None) -> str:
     if saved is not None and digest != saved.task_digest:
         raise UserError(f"{path} was changed since the run was started; put it back to resume, or start another run")
     return digest
-
-
-def _name_own_robot(argv: Sequence[str]) -> Sequence[str]:
-    """The arguments with the task's full name in place of its kind, when a robot of the user's own is given."""
-    mjcf, spec = _look_up(argv, "robot.mjcf"), _look_up(argv, "robot.spec")
-    if not argv or argv[0].startswith("-") or not (mjcf or spec):
-        return argv
-    from sim.tasks.own_robot import own_name
-
-    return [own_name(argv[0], mjcf or "", spec or ""), *argv[1:]]
-
-
-def _look_up(argv: Sequence[str], flag: str) -> str | None:
-    """The value of `--flag VALUE` or `--flag=VALUE`; what is wrong with it is said when all arguments are parsed."""
-    for index, word in enumerate(argv):
-        name, equals, value = word.partition("=")
-        if name.replace("_", "-") == f"--{flag}":
-            return value if equals else next(iter(argv[index + 1 : index + 2]), None)
-    return None
 
 
 def _default_run_dir(task: Task, algorithm: str | None, seed: int | str | None) -> Path:

@@ -1,18 +1,19 @@
 """Runs a training: metrics, checkpoints, resume and the result file.
 
-A run is a folder: `config.yaml`, `checkpoint.pt`, `metrics.jsonl`, `tensorboard/`, `task.py` where the task is from a
-file, and, once training ended, `result.json`; `failed/` holds worlds whose physics failed, if any did. Algorithms keep
-there what is too large for a checkpoint, such as a replay memory.
+A run is a folder: `config.yaml`, `checkpoint.pt`, `metrics.jsonl`, `tensorboard/`, `task.py` or `robot/` where the task
+is from a file or for a robot of the user's own, and, once training ended, `result.json`; `failed/` holds worlds whose
+physics failed, if any did. Algorithms keep there what is too large for a checkpoint, such as a replay memory.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import IO, TYPE_CHECKING, Any, TypeVar
@@ -24,7 +25,7 @@ from policies.errors import UserError
 from policies.graph.policy_graph import PolicyGraph
 from robo_rl.algorithms.registry import Algorithm, algorithm_name, find_algorithm
 from robo_rl.output import files, results
-from robo_rl.training import checkpoint, config, parallel, tasks
+from robo_rl.training import checkpoint, config, parallel, robot_copy, tasks
 from robo_rl.training.config import TrainConfig
 from sim.controllers.teacher import LearnedTeacher
 from sim.task import Task
@@ -58,7 +59,7 @@ class Outcome:
 def create(run_dir: Path, configuration: TrainConfig) -> None:
     """Start a run's folder. Raises UserError when it already holds a run, or the run can't start on this machine."""
     _check_device(configuration)
-    held = [name for name in (CONFIG, CHECKPOINT, METRICS, RESULT) if (run_dir / name).exists()]
+    held = [name for name in (CONFIG, CHECKPOINT, METRICS, RESULT, robot_copy.FOLDER) if (run_dir / name).exists()]
     if held:
         raise UserError(
             f"{run_dir} already holds a run ({held[0]}); continue it with --resume or name another --run-dir"
@@ -66,7 +67,7 @@ def create(run_dir: Path, configuration: TrainConfig) -> None:
     if run_dir.exists() and not run_dir.is_dir():
         raise UserError(f"{run_dir} is a file; --run-dir must name a folder")
     try:
-        tasks.keep_task_file(run_dir, configuration)
+        tasks.keep_sources(run_dir, configuration)
         config.save(configuration, run_dir / CONFIG)
     except OSError as error:
         raise UserError(f"can't write into {run_dir} ({error.strerror}); name another --run-dir") from None
@@ -84,9 +85,17 @@ def started(run_dir: Path, configuration: TrainConfig) -> Iterator[None]:
         if not any((run_dir / name).exists() for name in (CHECKPOINT, METRICS)):
             for name in (CONFIG, tasks.COPY):
                 (run_dir / name).unlink(missing_ok=True)
+            shutil.rmtree(run_dir / robot_copy.FOLDER, ignore_errors=True)
             if new:
                 run_dir.rmdir()
         raise
+
+
+def move(run_dir: Path, device: str) -> None:
+    """Let a run go on, on another device. UserError when this machine does not have it; the run is then as it was."""
+    moved = replace(config.load(run_dir / CONFIG), device=device)
+    _check_device(moved)
+    config.save(moved, run_dir / CONFIG)
 
 
 def build(run_dir: Path, configuration: TrainConfig) -> Algorithm:

@@ -1,4 +1,4 @@
-"""The task of a run and of a bundle: with the terms' settings as trained, and from the run's copy of its file."""
+"""The task of a run and of a bundle: with the terms' settings as trained, and from their own copies of its files."""
 
 from __future__ import annotations
 
@@ -8,24 +8,43 @@ from typing import Any
 
 from deploy.bundle.reader import Bundle
 from policies.errors import UserError
-from robo_rl.output.files import write_text
+from robo_rl.output.files import write_atomically, write_text
+from robo_rl.training import robot_copy
 from robo_rl.training.config import TrainConfig
 from sim.task import Task
 from sim.tasks import find_task
 from sim.tasks.files import is_file, read_task_file
+from sim.tasks.own_robot import digest_of, is_own, kind_of, own_robot, task_for
 
 COPY = "task.py"
 """Name of a run's copy of the file that its task is from."""
 
 
-def keep_task_file(run_dir: Path, configuration: TrainConfig) -> None:
-    """Copy the file of the configuration's task into the run, if it is from one."""
+def keep_sources(run_dir: Path, configuration: TrainConfig) -> None:
+    """Copy what the configuration's task is from into the run: the user's own file, or his own robot."""
     if is_file(configuration.task):
         write_text(run_dir / COPY, read_task_file(configuration.task).text)
+    elif is_own(configuration.task):
+        for name, data in robot_copy.copy_of(own_robot(configuration.task)).items():
+            _write(run_dir / robot_copy.FOLDER / name, data)
+
+
+def robot_files(run_dir: Path, configuration: TrainConfig) -> dict[str, bytes]:
+    """The run's copy of the user's own robot, path -> bytes, for a bundle; empty for other tasks."""
+    if is_file(configuration.task) or not is_own(configuration.task):
+        return {}
+    kept = robot_copy.is_kept(run_dir)
+    files = robot_copy.read_files(run_dir) if kept else robot_copy.copy_of(own_robot(configuration.task, before=True))
+    return {f"{robot_copy.FOLDER}/{name}": data for name, data in files.items()}
 
 
 def task_of_run(run_dir: Path, configuration: TrainConfig) -> Task:
     """The task as it was trained. Raises UserError when the run's copy of its file was changed or is gone."""
+    if is_own(configuration.task) and robot_copy.is_kept(run_dir):
+        return _task_of_copy(run_dir, configuration.task).with_settings(configuration.terms)
+    if is_own(configuration.task) and not is_file(configuration.task):
+        own = own_robot(configuration.task, before=True)
+        return task_for(kind_of(configuration.task), own).with_settings(configuration.terms)
     if not is_file(configuration.task):
         return find_task(configuration.task).with_settings(configuration.terms)
     attribute = configuration.task.rpartition(":")[2]
@@ -38,11 +57,13 @@ def task_of_run(run_dir: Path, configuration: TrainConfig) -> Task:
 def task_of_bundle(bundle: Bundle, name: str = "") -> Task:
     """The task that a bundle was trained in, or the one called `name`.
 
-    A bundle holds no code: where its task is from a file, that file must still be where it was, relative to the present
-    folder, and unchanged; a UserError asks for it otherwise.
+    A bundle holds a robot of the user's own, and no code: where its task is from a file, that file must still be where
+    it was, relative to the present folder, and unchanged; a UserError asks for it otherwise.
     """
     identity, trained = bundle.manifest.identity, _trained(bundle)
     wanted = name or str(trained.get("task", identity.task))
+    if not name and is_own(wanted) and robot_copy.is_kept(bundle.path):
+        return _task_of_copy(bundle.path, wanted).with_settings(trained.get("terms", {}))
     if not is_file(wanted):
         task = find_task(wanted)
         return task.with_settings(trained.get("terms", {})) if task.name == identity.task else task
@@ -54,6 +75,18 @@ def task_of_bundle(bundle: Bundle, name: str = "") -> Task:
         raise UserError(f"{path} was changed since {bundle.path} was trained in it; name another with --task")
     task = file.load()
     return task.with_settings(trained.get("terms", {})) if file.digest == trained.get("task_digest") else task
+
+
+def _task_of_copy(folder: Path, name: str) -> Task:
+    """The task called `name`, with the robot that a run or a bundle holds."""
+    own = robot_copy.load_copy(folder)
+    if digest_of(name) not in ("", own.digest):
+        raise UserError(f"{folder / robot_copy.FOLDER} is not the robot that was trained; put it back, or train again")
+    return task_for(kind_of(name), own)
+
+
+def _write(path: Path, data: bytes) -> None:
+    write_atomically(path, lambda file: file.write(data))
 
 
 def _trained(bundle: Bundle) -> Mapping[str, Any]:

@@ -19,7 +19,7 @@ from real.missions.kinds import KINDS
 from real.robots.wires import nearest
 from robo_rl.evaluation.registry import evaluate_policy
 from robo_rl.output import results
-from robo_rl.training import config, runner
+from robo_rl.training import config, runner, tasks
 from sim.task import Task
 
 VISITED_SEED = 20_000_003
@@ -70,6 +70,7 @@ def export_run(run_dir: Path, out: Path, episodes: int = 1000, batch: int | None
         joints=task.joints,
         accept=_check_kind,
         batch=batch,
+        robot=tasks.robot_files(run_dir, configuration),
     )
     return Export(report, evaluation, not_offered(report.manifest))
 

@@ -6,27 +6,32 @@ may be empty. The digest tells whether the files are still those that a run was 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+
+import yaml
 
 from policies.errors import UserError
 from sim.legged.ground.tiles import ScanSettings
 from sim.legged.guide import GaitSettings
 from sim.legged.settings import LeggedSettings
 from sim.legged.task import flat_task, rough_task
-from sim.robots.loading import MENAGERIE, load_robot
+from sim.robots.loading import MENAGERIE, OwnRobot, load_robot
 from sim.robots.robot import Robot
 from sim.task import Task
+from sim.tasks.own_recipe import learning_like, reaching
 from sim.terrain.terrain import TerrainSettings
 
 SWING = 0.07
 """Height in m to which the gait lifts a foot."""
 GUIDE = GaitSettings(drift=0.0)
 KINDS: dict[str, Callable[[Robot, LeggedSettings], Task]] = {
-    "velocity-flat": lambda robot, settings: flat_task(robot, settings, guide=GUIDE),
-    "velocity-rough": lambda robot, settings: rough_task(
-        robot, settings, TerrainSettings(), ScanSettings(), guide=GUIDE
+    "velocity-flat": lambda robot, settings: learning_like(flat_task(robot, settings, GUIDE), robot, settings),
+    "velocity-rough": lambda robot, settings: learning_like(
+        rough_task(robot, settings, TerrainSettings(), ScanSettings(), GUIDE), robot, settings, rough=True
     ),
 }
 
@@ -48,9 +53,27 @@ def own_name(kind: str, mjcf: str, spec: str) -> str:
     return f"{kind}@{robot}@{place}#{load_robot(robot, place).digest}"
 
 
-@lru_cache(maxsize=8)
-def own_task(name: str) -> Task:
-    """The task of a name from `own_name`; the digest may be left out. UserError when the files have changed."""
+def kind_of(name: str) -> str:
+    """The kind of task in a name from `own_name`."""
+    return name.partition("@")[0]
+
+
+def digest_of(name: str) -> str:
+    """The digest in a name from `own_name`; empty where it was left out."""
+    found = re.search(r"#([0-9a-f]{12})$", name)
+    return found[1] if found else ""
+
+
+def same_robot(one: str, other: str) -> bool:
+    """Whether two names are of the same kind of task for the same robot, wherever its files are."""
+    return digest_of(one) != "" and (kind_of(one), digest_of(one)) == (kind_of(other), digest_of(other))
+
+
+def own_robot(name: str, before: bool = False) -> OwnRobot:
+    """The robot in the files of a name from `own_name`, whose digest may be left out. UserError when they changed.
+
+    `before` gives it the default action scale of the runs that hold no copy of their robot.
+    """
     files, _, digest = name.partition("#")
     kind, *places = files.split("@")
     if kind not in KINDS or len(places) != 2 or not any(places):
@@ -61,4 +84,22 @@ def own_task(name: str) -> Task:
     if digest and own.digest != digest:
         shown = " and ".join(filter(None, places))
         raise UserError(f"{shown} changed since this run was made; put the files back, or train again")
+    if before or _says(places[1], "action_scale"):
+        return own
+    return replace(own, robot=reaching(own.robot))
+
+
+def _says(spec: str, field: str) -> bool:
+    """Whether the spec, which has been read before, gives a field itself."""
+    return bool(spec) and field in yaml.safe_load(Path(spec).read_text(encoding="utf-8"))
+
+
+@lru_cache(maxsize=8)
+def own_task(name: str) -> Task:
+    """The task of a name from `own_name`; the digest may be left out. UserError when the files have changed."""
+    return task_for(kind_of(name), own_robot(name))
+
+
+def task_for(kind: str, own: OwnRobot) -> Task:
+    """The task of a kind for a robot."""
     return KINDS[kind](own.robot, LeggedSettings(gait=own.gait, clearance=own.foot_height + SWING))

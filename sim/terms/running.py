@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sim.terms.events import Timers
+from sim.terms.generators import restore_generator
 from sim.terms.outcome import Outcomes, RewardPass, StepOutcome
 from sim.terms.stateful import CommandTerm, CurriculumTerm, curriculum_terms
 from sim.terms.terms import Command, Curriculum, Event, Reward, Termination
@@ -138,7 +139,7 @@ class RunningTerms:
         for name, part in self._parts().items():
             prefix = f"{name}."
             part.restore({key.removeprefix(prefix): v for key, v in snapshot.items() if key.startswith(prefix)})
-        self.generator.set_state(snapshot["generator"].cpu())
+        restore_generator(self.generator, snapshot["generator"])
         self._seeded = bool(snapshot["seeded"])
 
     def _parts(self) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from policies.terms.actions import ScaledCommand
 from policies.terms.observations import Reading
 from policies.terms.stateful import ActionHistory
 from sim.task import Environment, Step, Task, Variation
+from sim.terms.generators import restore_generator
 from sim.terms.terms import Privileged, Signal
 
 _TURNED = SignedPermutation((0,), (-1.0,))
@@ -63,7 +64,7 @@ class PointEnvironment:
 
     def restore(self, snapshot: Mapping[str, Tensor]) -> None:
         self._x, self._age = snapshot["x"].clone(), snapshot["age"].clone()
-        self._generator.set_state(snapshot["random"])
+        restore_generator(self._generator, snapshot["random"])
 
     def _restart(self, mask: Tensor) -> None:
         fresh = torch.rand(self.num_worlds, 1, generator=self._generator) * 2.0 - 1.0

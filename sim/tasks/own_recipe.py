@@ -1,0 +1,77 @@
+"""What a robot of the user's own learns to walk with: the settings of the built-in robot that it is most like."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from sim.legged.settings import LeggedSettings
+from sim.robots.legs import Legs
+from sim.robots.robot import Robot
+from sim.task import Task
+from sim.tasks.go1_velocity_flat import GO1_VELOCITY_FLAT
+from sim.tasks.go1_velocity_rough import GO1_VELOCITY_ROUGH
+from sim.tasks.h1_velocity_flat import H1_VELOCITY_FLAT
+
+_LEGS = 4
+"""Legs from which on a robot stands by itself, and learns as the Go1 does; with fewer it learns as the H1 does."""
+REACH = 0.6
+"""Action scale in rad of a robot that stands by itself."""
+_EQUAL = 1e-5
+"""Difference in rad, or in turns, up to which two sides are equal."""
+
+
+def learning_like(task: Task, robot: Robot, settings: LeggedSettings, rough: bool = False) -> Task:
+    """A walking `task` of `robot` with the algorithm's settings, rewards' weights and commands of a built-in robot's.
+
+    Squared torques count by the motors' limits: 1e-4 for a Go1's, 2e-6 for an H1's, which are seven times as strong.
+    """
+    stands = len(robot.part(Legs).feet) >= _LEGS
+    like = (GO1_VELOCITY_ROUGH if rough else GO1_VELOCITY_FLAT) if stands else H1_VELOCITY_FLAT
+    assert like.robot is not None
+    weights = {name: reward.weight for name, reward in like.rewards.items()}
+    weights["torque"] *= _squared_torque(like.robot) / _squared_torque(robot)
+    speeds = like.settings()["commands"]["velocity"]
+    changes: dict[str, Any] = {
+        "rewards": weights,
+        "commands": {"velocity": {name: speeds[name] for name in ("forward", "sideways", "yaw")}},
+    }
+    if stands:
+        # A scripted gait shows how to go at any speed, so commands need not grow.
+        changes["curriculum"] = {"command_range": {"start": 1.0}}
+    recommended: Mapping[str, Mapping[str, Any]] = like.recommended
+    if not has_equal_sides(robot, settings):
+        recommended = {"ppo": {**recommended["ppo"], "symmetry": "none"}}
+    return task.with_settings(changes).changed(recommended=recommended)
+
+
+def reaching(robot: Robot) -> Robot:
+    """The robot with targets that reach as far from its stance as the scripted gait wants them, where nobody says how
+    far: a step at 1 m/s turns a Go1's thighs by half a radian."""
+    legs = robot.part(Legs)
+    if len(legs.feet) < _LEGS:
+        return robot
+    return robot.with_part(replace(legs, action_scale=(REACH,) * len(robot.joints)))
+
+
+def has_equal_sides(robot: Robot, settings: LeggedSettings) -> bool:
+    """Whether stance, limits and gait look the same in the mirror, with the legs of both sides in turns."""
+    legs = robot.part(Legs)
+    mirror, gait = legs.mirror, settings.gait
+    for joint, (source, sign) in enumerate(zip(mirror.joint_from, mirror.joint_sign, strict=True)):
+        limits = sorted((sign * robot.joint_low[source], sign * robot.joint_high[source]))
+        pairs = (
+            (legs.stance[joint], sign * legs.stance[source]), (legs.action_scale[joint], legs.action_scale[source]),
+            (robot.joint_low[joint], limits[0]), (robot.joint_high[joint], limits[1]),
+        )  # fmt: skip
+        if not all(math.isclose(one, other, abs_tol=_EQUAL) for one, other in pairs):
+            return False
+    turns = ((gait[foot] - gait[source]) % 1.0 for foot, source in enumerate(mirror.foot_from))
+    return all(math.isclose(turn, 0.5, abs_tol=_EQUAL) for turn in turns)
+
+
+def _squared_torque(robot: Robot) -> float:
+    """The mean square of the torque limits, (Nm)^2."""
+    return sum(limit**2 for limit in robot.torque_limit) / len(robot.torque_limit)
