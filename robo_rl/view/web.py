@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import Event
 from typing import Any
 
@@ -13,6 +13,7 @@ import mujoco
 import numpy as np
 
 from policies.errors import UserError
+from robo_rl.view.colours import flat_colour, in_linear_light
 from robo_rl.view.show import Show, commands
 from robo_rl.view.stage import find_stage
 
@@ -22,6 +23,10 @@ MAX_LATENESS = 0.25  # s behind the clock; more is not made up for
 PUSH = 1.0  # m/s
 NAMES = ("forward", "left", "turn")
 UNITS = ("m/s", "m/s", "rad/s")
+SKY = (230, 237, 245)
+LINES = (153, 161, 166)
+AMBIENT = 0.8
+"""Intensity of the light from all sides."""
 
 
 def check_port(port: int) -> None:
@@ -54,7 +59,10 @@ class Web:
         self._data = mujoco.MjData(self._stage.model)
         self._changes: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._server: Any = viser.ViserServer(host=HOST, port=port, label=show.task.name, verbose=False)
+        grounds = self._grounds()
+        in_linear_light(self._stage.model)
         self._scene = ViserMujocoScene(self._server, self._stage.model, num_envs=1)
+        self._light(grounds)
         self._status: Any = None
         self._aim_camera()
         self._controls()
@@ -92,6 +100,26 @@ class Web:
             except queue.Empty:
                 return
             change()
+
+    def _grounds(self) -> dict[int, tuple[int, ...]]:
+        """The colour [3] of every plane, 0 to 255, by its geom."""
+        model = self._stage.model
+        planes = np.flatnonzero(model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE)
+        return {int(g): tuple(int(v) for v in 255.0 * flat_colour(model, int(g))[:3]) for g in planes}
+
+    def _light(self, grounds: Mapping[int, tuple[int, ...]]) -> None:
+        """Dark and light parts, and grey ground below a pale sky, as in a film."""
+        scene, model = self._server.scene, self._stage.model
+        scene.configure_environment_map(environment_intensity=AMBIENT)
+        scene.set_background_image(np.full((2, 2, 3), SKY, dtype=np.uint8))
+        for geom, colour in grounds.items():
+            body = model.body(model.geom_bodyid[geom]).name
+            # In the place of the scene's own, which is nearly white.
+            scene.add_grid(
+                f"/fixed_bodies/{body}/{model.geom(geom).name}", infinite_grid=True, fade_distance=50.0,
+                shadow_opacity=0.35, plane_color=colour, plane_opacity=1.0, cell_color=LINES, section_color=LINES,
+                position=model.geom_pos[geom], wxyz=model.geom_quat[geom],
+            )  # fmt: skip
 
     def _aim_camera(self) -> None:
         # The scene keeps the robot at its origin and moves the ground.

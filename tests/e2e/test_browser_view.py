@@ -149,12 +149,36 @@ def test_ground_and_level_put_the_robot_there(tmp_path: Path) -> None:
         assert stands_on() == ("stairs_up", 2)
 
 
-def uniform(canvas: Any) -> bool:
-    """Whether a picture of the canvas's left half, where no panel covers it, has hardly any structure."""
+def grey(canvas: Any) -> Any:
+    """The picture on a canvas [H, W], from 0 for black to 255."""
     from PIL import Image
 
-    picture = np.asarray(Image.open(io.BytesIO(canvas.screenshot_as_png)).convert("L"))
+    return np.asarray(Image.open(io.BytesIO(canvas.screenshot_as_png)).convert("L"), dtype=float)
+
+
+def uniform(canvas: Any) -> bool:
+    """Whether a picture of the canvas's left half, where no panel covers it, has hardly any structure."""
+    picture = grey(canvas)
     return bool(picture[:, : picture.shape[1] // 2].std() < 5.0)
+
+
+@pytest.mark.timeout(180)
+def test_the_robot_has_dark_and_light_parts_on_grey_ground(tmp_path: Path) -> None:
+    """As in a film, where the trunk is at 35, the limbs are beyond 200 and the ground is at 127."""
+    with watched(find_task("go1-velocity-flat")) as web, chromium(tmp_path / "profile") as driver:
+        web.paused = True
+        driver.get(web.url)
+        canvas = seen(driver, "//canvas")
+
+        def lit() -> bool:
+            picture = grey(canvas)
+            height, width = picture.shape
+            robot = picture[int(0.44 * height) : int(0.62 * height), int(0.4 * width) : int(0.57 * width)]
+            dark, light = np.percentile(robot, (2, 99))
+            ground = picture[-height // 6 :, : width // 2].mean()
+            return bool(dark < 60.0 and light > 160.0 and 95.0 < ground < 165.0)
+
+        eventually(lit, "the robot is drawn with its own colours")
 
 
 def test_a_taken_port_is_one_clear_line() -> None:
