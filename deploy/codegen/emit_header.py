@@ -66,6 +66,7 @@ def header(design: Design, note: str = "") -> str:
         f"#define POLICY_SENSOR_FLOATS {sum(s.dim for s in manifest.sensors)}u",
         f"#define POLICY_COMMAND_FLOATS {sum(c.dim for c in manifest.commands)}u",
         f"#define POLICY_STATE_FLOATS {design.state_floats}u /* kept between periods */",
+        f"#define POLICY_SCRATCH_BYTES {design.scratch_bytes}u /* intermediate values of a step, on the stack */",
         "",
         *_struct("policy_sensors", [(s, _sensor(s)) for s in manifest.sensors]),
         "",

@@ -31,7 +31,11 @@ ABOUT_POLICY = "POLICY.md"
 """The generator's README: the policy's sizes and how to call it."""
 SHARED = ("exact.h", "vehicle.h", "guard.h", "guard.c")
 """Files of common/ in every target; `PILOT` is added in targets with the serial link."""
-PILOT = ("link.h", "link.c", "pilot.h", "pilot.c")
+DESCENT = ("descent.h", "descent.c")
+"""Added for the pilot, and for the Crazyflie, which descends when its radio stays silent."""
+PILOT = (*DESCENT, "link.h", "link.c", "pilot.h", "pilot.c")
+MOTORS = ("motors.h", "motors.c")
+"""Added for autopilots that command forces."""
 _BARE = ("startup.c", "registers.h", "board.h", "memory.ld")
 _STM32 = {
     "lockstep": (*_BARE, "semihosting.h", "semihosting.c", "exchange.h", "exchange.c", "lockstep_main.c"),
@@ -149,7 +153,7 @@ def target_files(
             files[str(path.relative_to(root))] = path.read_bytes()
     if target in ("crazyflie", "px4"):
         files["src/thrust.h"] = thrust_header(policy.manifest, thrust).encode()
-        for name in ("motors.h", "motors.c"):
+        for name in MOTORS + (DESCENT if target == "crazyflie" else ()):
             files[f"src/{name}"] = (HERE / "common" / name).read_bytes()
     return files
 

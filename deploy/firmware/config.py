@@ -14,7 +14,7 @@ from deploy.errors import BundleError
 from policies.specs import CommandSpec, SensorSpec
 
 DESCENT_SPEED = 0.3
-"""m/s, as in common/pilot.c."""
+"""m/s, as in common/descent.c."""
 SHORTEST_DESCENT = 12.0
 """s after which the chip's own descent ends in any case; longer for a higher geofence."""
 VEHICLE = {

@@ -16,7 +16,7 @@ class McuQuadSettings:
 
     port: int = 5760
     """TCP port on the loopback address for the chip's serial port, for one host at a time; 0 takes any free one."""
-    parameters: Literal["crazyflie", "crazyflie-2025"] = "crazyflie-2025"
+    parameters: Literal["crazyflie", "crazyflie-2025", "crazyflie-firmware"] = "crazyflie-2025"
     """Which quadrotor to simulate, by the names of sim.robots.crazyflie."""
     seed: int = 0
     """Seed of the sensor noise."""

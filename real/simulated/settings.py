@@ -14,7 +14,7 @@ from real.ros.connection import RosbridgeConnection
 class CrazyflieSettings(RosbridgeConnection):
     """A quadrotor in real time behind a rosbridge server. Raises UserError, in one line, for a bad setting."""
 
-    parameters: Literal["crazyflie", "crazyflie-2025"] = "crazyflie-2025"
+    parameters: Literal["crazyflie", "crazyflie-2025", "crazyflie-firmware"] = "crazyflie-2025"
     """Which quadrotor to simulate, by the names of sim.robots.crazyflie."""
     seed: int = 0
     """Seed of the sensor noise."""

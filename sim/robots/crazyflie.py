@@ -1,7 +1,10 @@
 """Crazyflie quadrotors: rigid bodies with four rotors.
 
 Sources: `crazyflie` is the model of the public code of arXiv 2311.13081; `crazyflie-2025` is a newer identified
-Crazyflie with a thrust polynomial and different time constants for spinning up and down.
+Crazyflie with a thrust polynomial and different time constants for spinning up and down. `crazyflie-firmware` is
+`crazyflie` with what crazyflie-firmware 2025.12 says of the vehicle in src/platform/interface/platform_defaults_cf2.h:
+mass (CF_MASS), largest force of a motor (THRUST_MAX) and yaw torque (THRUST2TORQUE). A policy on the vehicle gets this
+thrust.
 """
 
 from __future__ import annotations
@@ -35,6 +38,16 @@ PARAMETERS: dict[str, RotorParameters] = {
             torque_per_thrust=4.665e-3,
             rise_time=0.0555,
             fall_time=0.249,
+            max_speed=_MAX_SPEED,
+        ),
+        RotorParameters(
+            name="crazyflie-firmware",
+            mass=0.029,
+            inertia=(3.85e-6, 3.85e-6, 5.9675e-6),
+            thrust=(0.0, 0.0, 0.1125),
+            torque_per_thrust=0.005964552,
+            rise_time=0.15,
+            fall_time=0.15,
             max_speed=_MAX_SPEED,
         ),
     )

@@ -18,6 +18,7 @@
 #define LINK_PAYLOAD_MAX (4u + LINK_BODY_MAX + 2u)
 #define LINK_WIRE_MAX (LINK_PAYLOAD_MAX + 2u) /* one byte of COBS, since a payload is below 254 bytes, and the zero */
 #define LINK_QUEUE_BYTES 512u
+#define LINK_BAUD 921600u /* bit/s on a UART, 8 data bits, no parity, 1 stop bit */
 
 /* host -> chip */
 #define LINK_HEARTBEAT 0x01u

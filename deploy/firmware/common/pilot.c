@@ -21,11 +21,6 @@
 #define LONGEST_US 1000000u
 #define STATUS_US 50000u
 #define ODOMETRY_US 10000u
-#define DESCENT_SPEED 0.3f /* m/s */
-#define STOPPING_S 0.4f    /* time constant of the horizontal stop, as in real/missions/setpoint.py */
-#define LANDED_GAP 0.2f    /* m between a landed vehicle and the setpoint below it */
-#define LANDED_SPEED 0.05f /* m/s */
-#define LANDED_US 500000u
 
 static uint32_t add_saturating(uint32_t a, uint32_t b) {
     return a > UINT32_MAX - b ? UINT32_MAX : a + b;
@@ -59,40 +54,14 @@ void pilot_init(pilot *self, uint32_t boot_id, uint32_t selftest) {
     }
 }
 
-/* Start a descent from the vehicle's position instead of following the host's setpoint. A fast vehicle can't stop at
- * once, so the setpoint keeps moving with its velocity and slows down. */
+/* Start a descent from the vehicle's position instead of following the host's setpoint. */
 static void start_failsafe(pilot *self) {
-    if (self->valid) {
-        memcpy(self->setpoint.position, self->vehicle.position, sizeof self->setpoint.position);
-        memcpy(self->setpoint.velocity, self->vehicle.linear_velocity, sizeof self->setpoint.velocity);
-    }
-    self->descent_us = 0u;
-    self->still_us = 0u;
+    descent_begin(&self->sinking, &self->vehicle, self->valid, &self->setpoint);
     enter(self, PILOT_FAILSAFE);
 }
 
-static void lower_setpoint(pilot *self, uint32_t passed_us) {
-    const float seconds = (float)passed_us * 1e-6f;
-    const float share = seconds < STOPPING_S ? seconds / STOPPING_S : 1.0f;
-    for (size_t i = 0; i < 2u; i++) {
-        self->setpoint.position[i] += self->setpoint.velocity[i] * seconds;
-        self->setpoint.velocity[i] -= self->setpoint.velocity[i] * share;
-    }
-    self->setpoint.position[2] -= DESCENT_SPEED * seconds;
-    self->setpoint.velocity[2] = -DESCENT_SPEED;
-}
-
-/* Whether the vehicle looks landed: it does not move although the setpoint is below it. */
-static bool looks_landed(const pilot *self) {
-    const float climb = self->vehicle.linear_velocity[2];
-    const bool still = self->valid && climb < LANDED_SPEED && climb > -LANDED_SPEED;
-    return still && (!PILOT_FOLLOWS_SETPOINT || self->setpoint.position[2] < self->vehicle.position[2] - LANDED_GAP);
-}
-
 static void check_landed(pilot *self, uint32_t passed_us, uint32_t moved_us) {
-    self->descent_us = add_saturating(self->descent_us, passed_us);
-    self->still_us = looks_landed(self) ? add_saturating(self->still_us, moved_us) : 0u;
-    if (self->still_us >= LANDED_US || self->descent_us > PILOT_DESCENT_US) {
+    if (descent_ended(&self->sinking, &self->vehicle, self->valid, &self->setpoint, passed_us, moved_us)) {
         enter(self, PILOT_LANDED);
     }
 }
@@ -259,7 +228,7 @@ static void drive(pilot *self, uint32_t passed_us) {
     /* After a gap in time, allow at most two steps of setpoint motion and of rest. */
     const uint32_t moved_us = passed_us < 2u * PILOT_STEP_US ? passed_us : 2u * PILOT_STEP_US;
     if (descends) {
-        lower_setpoint(self, moved_us);
+        descent_lower(&self->setpoint, moved_us);
     }
     bool flown = false;
     policy_commands wanted;

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "descent.h"
 #include "link.h"
 #include "policy.h"
 #include "vehicle.h"
@@ -45,15 +46,14 @@ typedef struct {
     policy_commands commands; /* sent to the motors */
     pilot_vehicle vehicle;    /* the newest state, which may be invalid */
     pilot_setpoint setpoint;
+    descent sinking;         /* of the failsafe */
     float origin[3];     /* m, world: where it was armed */
     uint32_t boot_id;
     uint32_t now_us;
     uint32_t silence_us; /* since the last accepted frame of the host */
     uint32_t watch_us;   /* since the last accepted heartbeat or setpoint */
     uint32_t bad_us;     /* how long the policy has given no command */
-    uint32_t still_us;   /* how long the vehicle has looked landed */
-    uint32_t descent_us;
-    uint32_t status_us; /* since the last frame of this type */
+    uint32_t status_us;  /* since the last frame of this type */
     uint32_t odometry_us;
     uint16_t last_sequence; /* of the last accepted frame */
     uint16_t sent_sequence;

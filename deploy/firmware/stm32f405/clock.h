@@ -7,7 +7,6 @@
 
 #define CLOCK_CORE_MHZ 168u
 #define CLOCK_APB2_HZ 84000000u
-#define CLOCK_BAUD 921600u
 
 /* Set up the clocks; false when the PLL did not lock. True on an emulator, which has no clock registers. */
 bool clock_begin(void);

@@ -45,7 +45,7 @@ static void begin_uart(void) {
     GPIOA_MODER = (GPIOA_MODER & ~(0xFu << 18)) | (0xAu << 18); /* PA9, PA10: alternate function */
     GPIOA_AFRH = (GPIOA_AFRH & ~(0xFFu << 4)) | (0x77u << 4);   /* 7: USART1 */
     GPIOA_PUPDR = (GPIOA_PUPDR & ~(0xFu << 18)) | (0x4u << 18); /* an open line idles high */
-    USART1_BRR = (CLOCK_APB2_HZ + CLOCK_BAUD / 2u) / CLOCK_BAUD;
+    USART1_BRR = (CLOCK_APB2_HZ + LINK_BAUD / 2u) / LINK_BAUD;
     USART1_CR1 = (1u << 13) | (1u << 5) | (1u << 3) | (1u << 2); /* on, interrupt on reception, out, in */
     NVIC_ISER1 = 1u << (37u - 32u);
 }

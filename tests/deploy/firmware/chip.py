@@ -121,7 +121,7 @@ def compile_host(generated: Path, out: Path, compiler: str = "gcc", flags: tuple
     for name, data in target_files(policy_in_c(generated), "stm32f405").items():
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         (out / name).write_bytes(data)
-    names = ("policy", "policy_selftest", "link", "guard", "pilot", "exchange")
+    names = ("policy", "policy_selftest", "link", "guard", "descent", "pilot", "exchange")
     sources = [f"{out}/src/{name}.c" for name in names] + [str(Path(__file__).parent / "exchange_host.c")]
     program = out / f"host-{compiler}"
     subprocess.run([compiler, *WARNINGS, *flags, f"-I{out}/src", *sources, "-o", str(program)], check=True)

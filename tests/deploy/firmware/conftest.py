@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from deploy.firmware.build import build_firmware
+from deploy.firmware.build import build_firmware, write_firmware
 from tests.deploy.firmware import stand_in
+from tests.deploy.firmware.apps import Tick, load_app
 from tests.deploy.firmware.chip import Chip, compile_host, host_chip
 
 
@@ -36,3 +38,18 @@ def lockstep_image(generated: Path, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture(scope="session")
 def uart_image(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_firmware(generated, tmp_path_factory.mktemp("image") / "uart", link="uart")
+
+
+@pytest.fixture(scope="session")
+def built(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[ctypes.CDLL, Tick]:
+    """The Crazyflie app as a library, and a tick of its controller."""
+    return load_app(write_firmware(generated, tmp_path_factory.mktemp("crazyflie") / "app", "crazyflie"))
+
+
+@pytest.fixture
+def app(built: tuple[ctypes.CDLL, Tick]) -> Tick:
+    """A tick of the Crazyflie app's controller, just initialised."""
+    library, tick = built
+    library.controllerOutOfTreeInit()
+    assert library.controllerOutOfTreeTest()
+    return tick

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import math
 import subprocess
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,60 +15,21 @@ from deploy.firmware.build import WARNINGS, write_firmware
 from deploy.toolchain import MCU_FLAGS
 from robo_rl.cli.main import main
 from tests.deploy.firmware import stand_in
+from tests.deploy.firmware.apps import (
+    DISABLED,
+    FLAGS,
+    HEADERS,
+    OFF,
+    STEP,
+    VELOCITY_MODE,
+    Tick,
+    changed,
+    load_app,
+    shared,
+)
 from tests.mcu_tools import needs_arm, needs_gcc
 
 pytestmark = needs_gcc
-HEADERS = Path(__file__).parent / "crazyflie_headers_stand_in"
-FLAGS = ("-Os", "-Werror", "-Wall", "-Wmissing-braces", "-Wdouble-promotion", "-std=gnu11")
-"""Those of the Crazyflie's firmware."""
-POSITION_MODE, VELOCITY_MODE = 1, 2
-STEP = 10
-"""Ticks of 1 ms in a step of the stand-in policy."""
-AT_REST = (0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
-"""1 m up, level, where the setpoint is."""
-OFF = (0.0,) * 4
-
-Tick = Callable[..., tuple[float, ...]]
-
-
-def shared(folder: Path, *sources: str, include: Sequence[str] = ()) -> ctypes.CDLL:
-    library = folder / "library.so"
-    command = ["gcc", *FLAGS, "-fsanitize=undefined", "-fno-sanitize-recover=all", "-shared", "-fPIC"]
-    subprocess.run([*command, *include, *sources, "-o", str(library)], check=True)
-    return ctypes.CDLL(str(library))
-
-
-def load_app(folder: Path) -> tuple[ctypes.CDLL, Tick]:
-    sources = [str(path) for path in (folder / "src").glob("*.c")] + [str(HEADERS / "shim.c")]
-    app = shared(folder, *sources, include=(f"-I{folder}/src", f"-I{HEADERS}"))
-    app.controllerOutOfTreeTest.restype = ctypes.c_bool
-
-    def tick(values: Sequence[float] = AT_REST, mode: int = POSITION_MODE, tick: int = 0) -> tuple[float, ...]:
-        forces = (ctypes.c_float * 5)()
-        app.shim_tick((ctypes.c_float * 19)(*values), mode, ctypes.c_uint32(tick), forces)
-        assert forces[4] == 2.0  # controlModeForce
-        return tuple(forces[:4])
-
-    return app, tick
-
-
-@pytest.fixture(scope="module")
-def built(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[ctypes.CDLL, Tick]:
-    return load_app(write_firmware(generated, tmp_path_factory.mktemp("crazyflie") / "app", "crazyflie"))
-
-
-@pytest.fixture
-def app(built: tuple[ctypes.CDLL, Tick]) -> Tick:
-    library, tick = built
-    library.controllerOutOfTreeInit()
-    assert library.controllerOutOfTreeTest()
-    return tick
-
-
-def changed(index: int, value: float) -> list[float]:
-    values = list(AT_REST)
-    values[index] = value
-    return values
 
 
 def test_a_speed_becomes_the_square_of_its_share(app: Tick) -> None:
@@ -93,7 +53,7 @@ def test_between_steps_the_forces_stay(app: Tick) -> None:
     assert app(changed(15, 1.5), tick=STEP) != first
 
 
-@pytest.mark.parametrize("mode", [0, VELOCITY_MODE])
+@pytest.mark.parametrize("mode", [DISABLED, VELOCITY_MODE])
 def test_other_setpoints_keep_the_motors_off(app: Tick, mode: int) -> None:
     assert app()[0] > 0.0
     assert app(mode=mode, tick=STEP) == OFF
@@ -106,7 +66,7 @@ def test_a_bad_sensor_turns_the_motors_off_and_keeps_them_off(app: Tick, index: 
     for step in range(1, 5):
         assert app(changed(index, wrong), tick=step * STEP) == OFF
     assert app(tick=5 * STEP) == OFF
-    app(mode=0, tick=6 * STEP)  # The setpoint withdrawn, then given again.
+    app(mode=DISABLED, tick=6 * STEP)  # The setpoint withdrawn, then given again.
     assert app(tick=7 * STEP)[0] > 0.0
 
 
@@ -125,7 +85,7 @@ def test_the_thrust_polynomial_is_the_motors(generated: Path, tmp_path: Path) ->
     assert library.controllerOutOfTreeTest()
     expected = (thrust[0] + 0.5 * thrust[1] + 0.25 * thrust[2]) / sum(thrust)
     assert tick() == pytest.approx((expected,) * 4, rel=1e-5)
-    assert tick(mode=0, tick=STEP) == OFF
+    assert tick(mode=DISABLED, tick=STEP) == OFF
 
 
 def test_units(built: tuple[ctypes.CDLL, Tick]) -> None:

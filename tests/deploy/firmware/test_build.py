@@ -168,7 +168,7 @@ def test_a_folder_for_another_build_needs_no_compiler(
     write_firmware(generated, folder, target)  # It may replace what it wrote itself.
     text = (folder / "README.md").read_text()
     assert stand_in.SHA256 in text
-    assert "not built here" in text or "was not built within" in text or "robo-rl's tests build it" in text
+    assert "robo-rl's tests" in text  # What is tested, where nothing is built here.
     assert (folder / "src" / "policy.c").exists()
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from deploy.firmware.build import HERE
 from real.robots import serial_frames
+from real.robots.serial import SerialSettings
+from robo_rl.cli.deploy import Arguments as DeployArguments
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "firmware.md").read_text(encoding="utf-8")
 FAULTS = {
@@ -59,4 +61,5 @@ def test_requests_and_the_version_are_the_host_s() -> None:
         name: link[name] for name in ("ARM", "STOP", "EMERGENCY_STOP")
     }
     assert link["VERSION"] == serial_frames.LINK_VERSION
+    assert link["BAUD"] == SerialSettings().baud == DeployArguments.baud
     assert link["BODY_MAX"] == serial_frames.MAX_BODY

@@ -1,4 +1,5 @@
-/* A stand-in for a header of crazyflie-firmware, with the names and units that it documents and no more. Tests only. */
+/* A stand-in for a header of crazyflie-firmware, with the names and units that it documents and no more. Tests only.
+ * Source: src/modules/interface/stabilizer_types.h, read 2026-11-28. */
 #ifndef STABILIZER_TYPES_H
 #define STABILIZER_TYPES_H
 
@@ -33,11 +34,12 @@ typedef struct {
 typedef enum { modeDisable = 0, modeAbs, modeVelocity } stab_mode_t;
 
 typedef struct {
+    uint32_t timestamp; /* ticks of 1 ms when it was set; 0 in a null setpoint of the supervisor's */
     vec3_stand_in position;
     vec3_stand_in velocity;
     bool velocity_body;
     struct {
-        stab_mode_t x, y, z;
+        stab_mode_t x, y, z, roll, pitch, yaw;
     } mode;
 } setpoint_t;
 

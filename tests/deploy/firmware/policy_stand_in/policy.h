@@ -14,6 +14,7 @@
 #define POLICY_SENSOR_FLOATS 13
 #define POLICY_COMMAND_FLOATS 4
 #define POLICY_STATE_FLOATS 4
+#define POLICY_SCRATCH_BYTES 0u
 
 typedef struct {
     float position[3];         /* m, world, relative to the target */

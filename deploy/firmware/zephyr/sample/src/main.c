@@ -2,12 +2,19 @@
  * `robo-rl,link`. The vehicle is at rest and no motor is driven: add your estimator and motors where the comments
  * say. */
 #include <zephyr/device.h>
+#include <zephyr/devicetree.h>
 #include <zephyr/drivers/uart.h>
 #include <zephyr/kernel.h>
 #include <zephyr/random/random.h>
 #include <zephyr/sys/ring_buffer.h>
 
 #include "pilot.h"
+
+#if !DT_HAS_CHOSEN(robo_rl_link)
+#error "choose the UART of the link in the board's overlay: / { chosen { robo-rl,link = &usart1; }; };"
+#endif
+BUILD_ASSERT(DT_PROP_OR(DT_CHOSEN(robo_rl_link), current_speed, 0) == LINK_BAUD,
+             "set current-speed of the link's UART to 921600 in the board's overlay");
 
 RING_BUF_DECLARE(received, 1024);
 K_TIMER_DEFINE(pace, NULL, NULL);
