@@ -64,6 +64,10 @@ def test_it_holds_against_a_push(name: str) -> None:
     np.testing.assert_allclose(flight.vehicle.state[0:3], START, atol=0.05)
 
 
+TILTS = {"crazyflie": 47.0, "crazyflie-2025": 47.0, "crazyflie-firmware": 35.0}
+"""Degrees of tilt, 2 m up, after which the vehicle still comes down gently; one with less thrust needs more height."""
+
+
 @pytest.mark.parametrize("name", sorted(PARAMETERS))
 @pytest.mark.parametrize("seed", range(3))
 def test_left_alone_it_comes_down_level_and_stays_down(name: str, seed: int) -> None:
@@ -71,7 +75,7 @@ def test_left_alone_it_comes_down_level_and_stays_down(name: str, seed: int) -> 
     random = np.random.default_rng(seed)
     heading = random.uniform(-math.pi, math.pi)
     state = flight.vehicle._physics.state
-    half = 0.5 * math.radians(47.0)
+    half = 0.5 * math.radians(TILTS[name])
     axis = math.sin(half) * np.array([math.cos(heading), math.sin(heading), 0.0])
     directions = random.normal(size=(2, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
