@@ -14,7 +14,7 @@
 #error "choose the UART of the link in the board's overlay: / { chosen { robo-rl,link = &usart1; }; };"
 #endif
 BUILD_ASSERT(DT_PROP_OR(DT_CHOSEN(robo_rl_link), current_speed, 0) == LINK_BAUD,
-             "set current-speed of the link's UART to 921600 in the board's overlay");
+             "the link runs at 921600 bit/s: set current-speed of its UART in the overlay of the board");
 
 RING_BUF_DECLARE(received, 1024);
 K_TIMER_DEFINE(pace, NULL, NULL);
