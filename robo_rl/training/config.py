@@ -64,9 +64,20 @@ def to_document(config: TrainConfig) -> dict[str, Any]:
     return plain
 
 
+class _Dumper(yaml.SafeDumper):
+    """Escapes what YAML's reader takes for the end of a line, wherever it stands in a text."""
+
+    def text(self, value: str) -> yaml.ScalarNode:
+        quoted = '"' if set(value) & set("\x85\u2028\u2029\ufeff") else None
+        return self.represent_scalar("tag:yaml.org,2002:str", value, style=quoted)
+
+
+_Dumper.add_representer(str, _Dumper.text)
+
+
 def to_yaml(config: TrainConfig) -> str:
     """The whole configuration as YAML, defaults included."""
-    return yaml.safe_dump(to_document(config), sort_keys=False, allow_unicode=True)
+    return yaml.dump(to_document(config), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 def from_yaml(text: str, source: str = "config") -> TrainConfig:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from policies.errors import UserError
@@ -23,6 +23,8 @@ CONFIG = TrainConfig("crazyflie-hover", PpoConfig(iterations=7, actor_hidden=(32
     widths=st.lists(st.integers(1, 512), min_size=1, max_size=4),
     task=st.text(min_size=1),
 )
+@example(seed=0, rate=1.0, widths=[1], task="\x85")
+@example(seed=0, rate=1.0, widths=[1], task="a\u2028b\u2029c\ufeff")
 def test_what_is_written_is_what_is_read(seed: int, rate: float, widths: list[int], task: str) -> None:
     one = TrainConfig(task, PpoConfig(learning_rate=rate, actor_hidden=tuple(widths)), seed=seed)
     assert config.from_yaml(config.to_yaml(one)) == one
