@@ -170,15 +170,18 @@ def test_the_robot_has_dark_and_light_parts_on_grey_ground(tmp_path: Path) -> No
         driver.get(web.url)
         canvas = seen(driver, "//canvas")
 
-        def lit() -> bool:
+        def shades() -> tuple[float, float, float]:
+            """Of the robot's darkest and lightest parts, and of the ground."""
             picture = grey(canvas)
             height, width = picture.shape
             robot = picture[int(0.44 * height) : int(0.62 * height), int(0.4 * width) : int(0.57 * width)]
             dark, light = np.percentile(robot, (2, 99))
-            ground = picture[-height // 6 :, : width // 2].mean()
-            return bool(dark < 60.0 and light > 160.0 and 95.0 < ground < 165.0)
+            return float(dark), float(light), float(picture[-height // 6 :, : width // 2].mean())
 
-        eventually(lit, "the robot is drawn with its own colours")
+        eventually(lambda: shades()[0] < 60.0, "the robot is drawn")
+        dark, light, ground = shades()
+        assert dark < 60.0 and light > 160.0, "the robot has dark and light parts"
+        assert 95.0 < ground < 165.0, "the ground is grey"
 
 
 def test_a_taken_port_is_one_clear_line() -> None:
