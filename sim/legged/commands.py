@@ -59,7 +59,10 @@ class VelocityCommands(CommandTerm):
         self._left = torch.zeros(num_worlds, device=device)
         self._held = torch.zeros(num_worlds, dtype=torch.bool, device=device)
         self.limits = torch.tensor([forward, sideways, yaw], device=device)
-        self._pass: StructPass | None = None
+        constant = {"limits": self.limits, "standing": standing, "steering": heading}
+        self._pass = StructPass(
+            draws.draw_commands, draws.CommandDraws, num_worlds, device, constant, rows=("ids", "u")
+        )
 
     @staticmethod
     def sensor(
@@ -81,11 +84,6 @@ class VelocityCommands(CommandTerm):
             "steers": self._steers, "heading": self._heading, "left": self._left, "held": self._held,
         }  # fmt: skip
         shortest, longest = self.interval
-        self._pass = self._pass or StructPass(
-            draws.draw_commands, draws.CommandDraws, len(self._left), str(ids.device),
-            {"limits": self.limits, "standing": self._standing, "steering": self._heading_share}, given, {}, (),
-            rows=("ids", "u"),
-        )  # fmt: skip
         self._pass(given, {"count": len(ids), "range": self.range, "shortest": shortest, "span": longest - shortest})
 
     def advance(self, view: View, generator: torch.Generator) -> None:

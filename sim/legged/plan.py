@@ -122,7 +122,7 @@ class Randomization:
             event(plan)
         middle, half, lowest = torch.tensor(plan.rows, dtype=torch.float64, device=device).T.contiguous()
         self._drawn = len(plan.rows)
-        self._constant = {
+        constant = {
             "middle": middle, "half": half, "lowest": lowest, "share": plan.share, "longest": float(plan.longest),
             "renewal": _first(plan.renewal), "late": _first(plan.delay), "zero": _first(plan.zero),
             "observed": torch.tensor([firsts.get(name, 0) for name in PARAMETERS], device=device),
@@ -131,7 +131,8 @@ class Randomization:
             "has_body": self._has_body, "parameters": self.parameters, "delay": self.delay,
             "joint_offset": self.joint_offset,
         }  # fmt: skip
-        self._pass: StructPass | None = None
+        rows = ("ids", "u", "factors", "fresh")
+        self._pass = StructPass(draws.draw_bodies, draws.BodyDraws, n, str(device), constant, rows=rows)
         names = [*plan.multiplied, *(field for field, *_ in plan.added)]
         of_body = [name for name in dict.fromkeys(names) if name in _DERIVED]
         self._motors = _Writer(plan, [name for name in dict.fromkeys(names) if name not in of_body])
@@ -144,10 +145,6 @@ class Randomization:
         u = torch.rand(len(ids), self._drawn, generator=generator, dtype=torch.float64, device=ids.device)
         factors, fresh = u.new_empty(len(ids), self._drawn + 1), torch.empty_like(ids, dtype=torch.bool)
         given = {"ids": ids, "u": u, "factors": factors, "fresh": fresh}
-        self._pass = self._pass or StructPass(
-            draws.draw_bodies, draws.BodyDraws, len(self._has_body), str(ids.device), self._constant, given, {}, (),
-            rows=tuple(given),
-        )  # fmt: skip
         self._pass(given, {"count": len(ids)})
         self._motors.write(ids, factors)
         if fresh.any():

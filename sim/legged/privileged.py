@@ -38,10 +38,12 @@ class PrivilegedRows:
         self.columns = {name: slice(*ends[i : i + 2]) for i, name in enumerate(self.terms)}
         """Where each term is in a row."""
         self._width = ends[-1]
-        self._constant = constant
         self._count = num_worlds
         self._device = device
-        self._pass: StructPass | None = None
+        self._pass = StructPass(
+            kernels.fill_rows, kernels.RowInputs, num_worlds, device, constant,
+            results=("privileged", "observed", "air_after"),
+        )  # fmt: skip
 
     def fill(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """New rows: what critics see [N, D], what the sensors measure [N, M] (see `Layout`), and for how long each foot
@@ -56,11 +58,6 @@ class PrivilegedRows:
             "observed": torch.empty_like(inputs["zeros"]),
             "air_after": torch.empty_like(inputs["air"]),
         }
-        if self._pass is None:
-            self._pass = StructPass(
-                kernels.fill_rows, kernels.RowInputs, self._count, self._device, self._constant, inputs, results,
-                tuple(results),
-            )  # fmt: skip
         self._pass({**inputs, **results})
         return results["privileged"], results["observed"], results["air_after"]
 

@@ -44,11 +44,14 @@ class Starts:
         self._is_joint[at.joints] = self._is_speed[speeds] = 1.0
         source[speeds] = torch.arange(1, 7, device=device)
         source[at.joints] = torch.arange(7, 7 + self._joints, device=device)
-        self._constant = {
+        constant = {
             "source": source, "middle": middle, "qpos": self.qpos, "qvel": self.qvel, "position": at.position.start,
             "orientation": at.orientation.start, "height": robot.part(Legs).stand_height + _ABOVE,
         }  # fmt: skip
-        self._pass: StructPass | None = None
+        self._pass = StructPass(
+            draws.draw_starts, draws.StartDraws, len(self.qpos), str(device), constant,
+            rows=("ids", "u", "cosine", "sine", "points"),
+        )  # fmt: skip
 
     def draw(self, ids: Tensor, generator: torch.Generator, joints: float, speed: float) -> None:
         """Draw the rows of the worlds `ids` [K]: joints within `joints` rad of the stance, the base's velocity and
@@ -60,10 +63,6 @@ class Starts:
         turned = {"cosine": torch.from_numpy(np.cos(half)).to(u), "sine": torch.from_numpy(np.sin(half)).to(u)}
         spread = self._is_joint * joints + self._is_speed * speed
         given = {"ids": ids, "u": u, "points": points.to(self.qpos), "spread": spread, **turned}
-        self._pass = self._pass or StructPass(
-            draws.draw_starts, draws.StartDraws, len(self.qpos), str(ids.device), self._constant, given, {}, (),
-            rows=("ids", "u", "cosine", "sine", "points"),
-        )  # fmt: skip
         self._pass(given, {"count": len(ids)})
 
 

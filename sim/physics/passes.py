@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,12 +13,12 @@ from sim.physics.runtime import launch, start_warp
 
 
 class StructPass:
-    """A recorded launch of `kernel`, one thread for each of `count` worlds, replayed each step with new tensors.
+    """A launch of `kernel`, one thread for each of `count` worlds: recorded at the first call, replayed at later ones.
 
-    The kernel's first argument is a wp.struct: `constant` gives the numbers and tensors in it that stay, `examples`
-    tensors of the types and shapes of those that each call gives. `others` are the kernel's further arguments: tensors,
-    of which each call gives those named in `results`, too. The kernel gets contiguous tensors; with `contiguous` False
-    it gets the strides of the `examples`. Those that `rows` names have as many rows as the call chooses.
+    The kernel's first argument is a wp.struct: `constant` gives the numbers and tensors in it that stay, each call the
+    others. `fixed` are further arguments of the kernel, which stay, too. Those named in `results` come after them, and
+    each call gives them. The kernel gets contiguous tensors; with `contiguous` False it gets the strides of the first
+    call. Those that `rows` names have as many rows as the call chooses.
     """
 
     def __init__(
@@ -28,41 +28,50 @@ class StructPass:
         count: int,
         device: str,
         constant: Mapping[str, Any],
-        examples: Mapping[str, Tensor],
-        others: Mapping[str, Tensor],
-        results: tuple[str, ...],
+        *,
+        fixed: Sequence[Tensor] = (),
+        results: tuple[str, ...] = (),
         contiguous: bool = True,
         rows: tuple[str, ...] = (),
     ) -> None:
         start_warp()
-        self._device = device
-        if contiguous:
-            examples = {name: example.contiguous() for name, example in examples.items()}
-        given = struct()
-        for name, value in {**constant, **examples}.items():
-            setattr(given, name, wp.from_torch(value) if isinstance(value, Tensor) else value)
-        arrays = {name: wp.from_torch(value) for name, value in others.items()}
-        # Kept, because Warp holds no reference to the memory; so is what the last call was given.
-        self._kept = [given, arrays, constant, examples, others]
-        self._launch = wp.launch(kernel, dim=count, inputs=[given, *arrays.values()], device=device, record_cmd=True)
-        # The addresses in the recorded launch: writing them there takes a tenth of the time that telling Warp does.
-        self._fields = fields = given.__ctype__()
+        self._kernel, self._struct, self._count, self._device = kernel, struct, count, device
+        self._constant, self._fixed, self._results = constant, fixed, results
+        self._contiguous = contiguous
         self._rows = frozenset(rows)
         self._given: dict[str, Tensor] = {}
-        self._launch.set_param_at_index_from_ctype(0, fields)
-        self._places: dict[str, tuple[Any, torch.dtype, torch.Size, tuple[int, ...]]] = {
-            name: (getattr(fields, name), example.dtype, example.shape, example.stride())
-            for name, example in examples.items()
-        }
-        for index, (name, value) in enumerate(others.items(), 1):
-            if name in results:
-                place = arrays[name].__ctype__()
-                self._launch.set_param_at_index_from_ctype(index, place)
-                self._places[name] = place, value.dtype, value.shape, value.stride()
+        self._launch: wp.Launch | None = None
+        self._places: dict[str, tuple[Any, torch.dtype, torch.Size, tuple[int, ...]]] = {}
+
+    def _record(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, float]) -> wp.Launch:
+        """The launch, with places for tensors of the types and shapes of these."""
+        names = [name for name in self._struct.vars if name not in self._constant and name not in numbers]
+        examples = {name: tensors[name].contiguous() if self._contiguous else tensors[name] for name in names}
+        given = self._struct()
+        for name, value in {**self._constant, **examples}.items():
+            setattr(given, name, wp.from_torch(value) if isinstance(value, Tensor) else value)
+        results = {name: wp.from_torch(tensors[name]) for name in self._results}
+        fixed = [wp.from_torch(tensor) for tensor in self._fixed]
+        # Kept, because Warp holds no reference to the memory; so is what the last call was given.
+        self._kept = [given, fixed, results, examples]
+        inputs = [given, *fixed, *results.values()]
+        recorded: wp.Launch = wp.launch(self._kernel, dim=self._count, inputs=inputs, device=self._device, record_cmd=True)
+        # The addresses in the recorded launch: writing them there takes a tenth of the time that telling Warp does.
+        self._fields = given.__ctype__()
+        recorded.set_param_at_index_from_ctype(0, self._fields)
+        places = {name: getattr(self._fields, name) for name in examples}
+        for index, (name, array) in enumerate(results.items(), 1 + len(fixed)):
+            places[name] = array.__ctype__()
+            recorded.set_param_at_index_from_ctype(index, places[name])
+        for name, place in places.items():
+            example = examples.get(name, tensors[name])
+            self._places[name] = place, example.dtype, example.shape, example.stride()
+        return recorded
 
     def __call__(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, float] | None = None) -> None:
-        """Run with these tensors, one for each example and result, and these numbers of the struct. Raises ValueError
-        for another type or shape: the kernel would read beyond it."""
+        """Run with these tensors and numbers of the struct. Raises ValueError for a tensor of another type or shape
+        than at the first call: the kernel would read beyond it."""
+        self._launch = self._launch or self._record(tensors, numbers or {})
         for name, number in (numbers or {}).items():
             setattr(self._fields, name, number)
         copies = []

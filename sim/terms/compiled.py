@@ -36,7 +36,6 @@ class CompiledRewards:
         device: str,
         contiguous: bool = True,
     ) -> None:
-        self._contiguous = contiguous
         terms = {name: term for name, term in rewards.items() if term.weight != 0.0 and term.function in counterparts}
         self.names = tuple(terms)
         self.sums = torch.zeros(num_worlds, len(terms), device=device)
@@ -45,23 +44,17 @@ class CompiledRewards:
         for term in terms.values():
             offsets.append(len(values))
             values += map(float, term.parameters.values())
-        self._kernel = _kernel(struct, tuple(counterparts[term.function] for term in terms.values()), tuple(offsets))
-        self._struct = struct
-        self._constant = {**constant, "parameters": torch.tensor(values or [0.0], device=device)}
-        self._weights = torch.tensor([term.weight * period for term in terms.values()] or [0.0], device=device)
-        self._device = device
-        self._pass: StructPass | None = None
+        kernel = _kernel(struct, tuple(counterparts[term.function] for term in terms.values()), tuple(offsets))
+        constant = {**constant, "parameters": torch.tensor(values or [0.0], device=device)}
+        weights = torch.tensor([term.weight * period for term in terms.values()] or [0.0], device=device)
+        self._pass = StructPass(
+            kernel, struct, num_worlds, device, constant, fixed=(weights, self.sums), results=("reward",),
+            contiguous=contiguous,
+        )  # fmt: skip
 
     def __call__(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """The sum of the terms [N], weighted; `inputs` has at least what is in the struct and not constant."""
-        reward = torch.empty(len(self.sums), device=self._device)
-        if self._pass is None:
-            examples = {name: inputs[name] for name in self._struct.vars if name not in self._constant}
-            others = {"weights": self._weights, "sums": self.sums, "reward": reward}
-            self._pass = StructPass(
-                self._kernel, self._struct, len(reward), self._device, self._constant, examples, others, ("reward",),
-                self._contiguous,
-            )  # fmt: skip
+        reward = self.sums.new_empty(len(self.sums))
         self._pass({**inputs, "reward": reward})
         return reward
 

@@ -62,12 +62,12 @@ class MujocoPhysics:
         self.wrench = torch.from_numpy(batch.bind("xfrc_applied"))[:, base]
         self._state, self._warning = torch.from_numpy(batch.state), torch.from_numpy(batch.warning)
         self._control, self._data = torch.from_numpy(batch.bind("ctrl")), batch.bind("sensordata")
-        self._start: StructPass | None = None
         places = {"position": "qpos", "velocity": "qvel", "control": "ctrl"}
-        self._places = {
+        constant = {
             **{name: column_of(batch, field) for name, field in places.items()},
             "nominal": self._state[0].clone(), "state": self._state, "warnings": self._warning.flatten(1),
         }  # fmt: skip
+        self._start = StructPass(kernels.start_worlds, kernels.Starts, num_worlds, self.device, constant)
         self._schedule = torch.zeros(num_worlds, substeps, model.nu, dtype=torch.float64)
         self._scheduled = self._schedule.numpy()
         self._state_sensors = StateSensors(batch)
@@ -149,9 +149,6 @@ class MujocoPhysics:
         command = torch.zeros(self.num_worlds, self.model.nu) if command is None else command
         given = {"worlds": worlds, "qpos": qpos.double(), "qvel": qvel.double(), "command": command.double()}
         # What `Batch.reset` would do, at a fiftieth of its cost for a few worlds.
-        self._start = self._start or StructPass(
-            kernels.start_worlds, kernels.Starts, self.num_worlds, self.device, self._places, given, {}, ()
-        )  # fmt: skip
         self._start(given)
         self._refresh(ids)
 

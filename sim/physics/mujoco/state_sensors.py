@@ -67,13 +67,9 @@ class StateSensors:
             "warnings": _live(batch.warning.reshape(self._shape[0], -1), int), "speed_limit": SPEED_LIMIT,
             "enormous": _ENORMOUS,
         }  # fmt: skip
-        results = self._results()
         self._read = StructPass(
-            kernels.read_worlds, kernels.BatchRows, self._shape[0], "cpu", constant, {}, results, tuple(results)
+            kernels.read_worlds, kernels.BatchRows, self._shape[0], "cpu", constant, results=("values", "sound")
         )
-
-    def _results(self) -> dict[str, Tensor]:
-        return {"values": torch.empty(self._shape), "sound": torch.empty(self._shape[0], dtype=torch.bool)}
 
     def read(self) -> tuple[Tensor, Tensor]:
         """All sensors [N, nsensordata] float32, those that follow from the state up to it; and which worlds are sound.
@@ -81,9 +77,9 @@ class StateSensors:
         A world is sound [N] bool when all of its sensors are finite, no speed is beyond SPEED_LIMIT and MuJoCo has not
         warned.
         """
-        results = self._results()
-        self._read(results)
-        return results["values"], results["sound"]
+        values, sound = torch.empty(self._shape), torch.empty(self._shape[0], dtype=torch.bool)
+        self._read({"values": values, "sound": sound})
+        return values, sound
 
 
 _OF_A_SITE = (
