@@ -55,7 +55,9 @@ class StructPass:
         # Kept, because Warp holds no reference to the memory; so is what the last call was given.
         self._kept = [given, fixed, results, examples]
         inputs = [given, *fixed, *results.values()]
-        recorded: wp.Launch = wp.launch(self._kernel, dim=self._count, inputs=inputs, device=self._device, record_cmd=True)
+        recorded: wp.Launch = wp.launch(
+            self._kernel, dim=self._count, inputs=inputs, device=self._device, record_cmd=True
+        )
         # The addresses in the recorded launch: writing them there takes a tenth of the time that telling Warp does.
         self._fields = given.__ctype__()
         recorded.set_param_at_index_from_ctype(0, self._fields)
