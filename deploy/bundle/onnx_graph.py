@@ -101,8 +101,7 @@ def check(model: onnx.ModelProto) -> None:
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        reason = str(error).splitlines()[0]
-        raise BundleError(f"policy.onnx is not a valid ONNX model ({reason}); export again") from None
+        raise BundleError(f"policy.onnx is not a valid ONNX model ({first_line(error)}); export again") from None
     for tensor in model.graph.initializer:
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             raise BundleError(f"policy.onnx keeps weight {tensor.name!r} in another file; export the policy again")

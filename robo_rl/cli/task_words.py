@@ -1,4 +1,4 @@
-"""The task that a command line of `robo-rl train` names, wherever it stands among the flags."""
+"""The task that a command line of `robo-rl train` names, before, between or after the flags."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ VALUED = (
 
 
 def look_up(argv: Sequence[str], flag: str) -> str | None:
-    """The value of `--flag VALUE` or `--flag=VALUE`; what is wrong with it is said when all arguments are parsed."""
+    """The value of `--flag VALUE` or `--flag=VALUE`; parsing reports what is wrong with it."""
     for index, word in enumerate(argv):
         name, equals, value = word.partition("=")
         if name.replace("_", "-") == f"--{flag}":
@@ -24,7 +24,7 @@ def look_up(argv: Sequence[str], flag: str) -> str | None:
 def with_task(argv: Sequence[str], resumed: str = "") -> tuple[list[str], str]:
     """The arguments with the task's full name in them, and that name; "" when they name no task.
 
-    A robot of the user's own completes the name of a kind of task; `resumed` is the task of the run that goes on, which
+    A robot of the user's own completes the name of a kind of task; `resumed` is the task of the run to continue, which
     need not be named again. UserError for a robot of the user's own that nothing would use, or that is missing.
     """
     from sim.tasks import is_task

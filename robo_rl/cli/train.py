@@ -100,8 +100,8 @@ def run(argv: Sequence[str]) -> int:
     if saved is not None and rank == 0 and saved.device != given.device:
         runner.move(run_dir, given.device)
         print(
-            f"goes on from the last checkpoint on {given.device} instead of {saved.device}; random draws and rounding "
-            f"differ there, so it no longer equals a run that stays on {saved.device}",
+            f"continues from the last checkpoint on {given.device} instead of {saved.device}; random draws and "
+            f"rounding differ there, so it no longer equals a run that stays on {saved.device}",
             file=sys.stderr,
         )
     fresh = saved is None and rank == 0

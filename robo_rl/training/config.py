@@ -11,7 +11,7 @@ from typing import Any
 import cattrs
 import yaml
 
-from policies.errors import UserError
+from policies.errors import UserError, one_line
 from policies.validation import require
 from robo_rl.algorithms.registry import AlgorithmConfig, algorithm_name, find_algorithm
 from robo_rl.output import results
@@ -65,7 +65,7 @@ def to_document(config: TrainConfig) -> dict[str, Any]:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Escapes what YAML's reader takes for the end of a line, wherever it stands in a text."""
+    """Escapes what YAML's reader takes for the end of a line, anywhere in a text."""
 
     def text(self, value: str) -> yaml.ScalarNode:
         quoted = '"' if set(value) & set("\x85\u2028\u2029\ufeff") else None
@@ -85,7 +85,7 @@ def from_yaml(text: str, source: str = "config") -> TrainConfig:
     try:
         document = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise UserError(f"{source} is not YAML: {' '.join(str(error).split())}") from None
+        raise UserError(f"{source} is not YAML: {one_line(error)}") from None
     if not isinstance(document, dict):
         raise UserError(f"{source} must hold fields such as 'task:' and 'algorithm:', it holds {document!r}")
     config: TrainConfig = structured(document, TrainConfig, source, _converter())

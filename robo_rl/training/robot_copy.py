@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast, get_type_hints
 from xml.etree import ElementTree
 
-from policies.errors import UserError
+from policies.errors import UserError, one_line
 from robo_rl.training.strict import strict_converter
 from sim.robots.loading import OwnRobot
 from sim.robots.robot import Part, Robot
@@ -61,7 +61,7 @@ def read_files(folder: Path) -> dict[str, bytes]:
         files = {Path(name).name: (copy / Path(name).name).read_bytes() for name in digests}
         changed = [name for name, data in files.items() if _digest(data) != digests[name]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{copy} is damaged ({_line(error)}); put it back, or train again") from None
+        raise UserError(f"{copy} is damaged ({one_line(error)[:160]}); put it back, or train again") from None
     if changed:
         raise UserError(f"{copy / changed[0]} was changed since it was written; put it back, or train again")
     return {**files, _DOCUMENT: text}
@@ -90,7 +90,7 @@ def load_copy(folder: Path) -> OwnRobot:
     except UserError:
         raise
     except Exception as error:  # cattrs raises groups of errors.
-        raise UserError(f"{folder / FOLDER} does not fit this robo-rl ({_line(error)}); train again") from None
+        raise UserError(f"{folder / FOLDER} does not fit this robo-rl ({one_line(error)[:160]}); train again") from None
 
 
 def _with_files_beside(text: str) -> tuple[str, dict[str, bytes]]:
@@ -146,7 +146,3 @@ def _kinds(kind: type[Any]) -> Iterator[type[Any]]:
 
 def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:160]

@@ -21,7 +21,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
-from policies.errors import UserError
+from policies.errors import UserError, one_line
 from policies.graph.policy_graph import PolicyGraph
 from robo_rl.algorithms.registry import Algorithm, algorithm_name, find_algorithm
 from robo_rl.output import files, results
@@ -237,7 +237,7 @@ def _fitting(run_dir: Path) -> Iterator[None]:
     try:
         yield
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:160]
+        reason = one_line(error)[:160]
         raise UserError(
             f"{run_dir / CHECKPOINT} does not fit {run_dir / CONFIG} and the task as they are now ({reason}); "
             "train again, or go back to the robo-rl that wrote it"

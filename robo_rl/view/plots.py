@@ -164,7 +164,7 @@ def walk(path: Floats, corners: Floats, title: str, target: Path) -> None:
     figure = Figure(figsize=(7.0, 7.0))
     axes = figure.add_subplot()
     wanted = np.concatenate((corners, corners[:1]))
-    # Forward is up and left is left, as one sees it who stands behind the robot.
+    # Forward is up and left is left, as seen from behind the robot.
     axes.plot(-wanted[:, 1], wanted[:, 0], color="gray", linestyle="--", linewidth=1.0, label="commanded")
     axes.plot(-path[:, 1], path[:, 0], color="tab:blue", label="walked")
     axes.plot(-path[-1:, 1], path[-1:, 0], color="tab:red", marker="o", linestyle="none", label="end")

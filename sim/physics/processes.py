@@ -13,12 +13,11 @@ _home: list[int] = []
 def check_process() -> None:
     """Raise UserError in a process that was forked from one with worlds; call it before worlds are made.
 
-    A fork copies no threads: a pool of threads that worlds have started is there in name only, and whoever waits for it
-    waits for ever.
+    A fork copies no threads: the parent's pool of threads does not run in it, and a step of its worlds would never end.
     """
     if _home and _home[0] != os.getpid():
         raise UserError(
-            "this process was forked from one in which worlds have lived, and would hang; let it start anew, with "
-            "vector_kwargs={'context': 'spawn'} in gymnasium.make_vec, or with multiprocessing.get_context('spawn')"
+            "this process was forked from one in which worlds have lived, and would hang; start it as a new process: "
+            "by vector_kwargs={'context': 'spawn'} in gymnasium.make_vec, or by multiprocessing.get_context('spawn')"
         )
     _home[:] = [os.getpid()]

@@ -18,7 +18,7 @@ import mujoco
 import numpy as np
 import yaml
 
-from policies.errors import UserError
+from policies.errors import UserError, one_line
 from policies.validation import with_numbers
 from sim.robots import derive
 from sim.robots.legs import Legs
@@ -80,16 +80,12 @@ def menagerie_path(name: str) -> Path:
         folder = Path(known.path(progress=None))
         return folder / str(known.entry(known.default_model).file)
     except mujoco_menagerie.UnknownRobotError as error:
-        raise UserError(f"{MENAGERIE}{name}: {_line(error)} Its robots: mujoco-menagerie names") from None
+        raise UserError(f"{MENAGERIE}{name}: {one_line(error)} Its robots: mujoco-menagerie names") from None
     except (mujoco_menagerie.MenagerieError, OSError) as error:
         raise UserError(
-            f"{MENAGERIE}{name} is not in the cache and can't be downloaded ({_line(error)}); without a network, set "
-            "MENAGERIE_CACHE_DIR to a cache filled elsewhere, or MENAGERIE_ROOT to a checkout of mujoco_menagerie"
+            f"{MENAGERIE}{name} is not in the cache and can't be downloaded ({one_line(error)}); without a network, "
+            "set MENAGERIE_CACHE_DIR to a cache filled elsewhere, or MENAGERIE_ROOT to a checkout of mujoco_menagerie"
         ) from None
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())
 
 
 def _name(source: str) -> str:
@@ -108,9 +104,9 @@ def _read_spec(path: Path) -> dict[str, Any]:
     try:
         document = with_numbers(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"can't read the robot's spec {path}: {_line(error)}") from None
+        raise UserError(f"can't read the robot's spec {path}: {one_line(error)}") from None
     except yaml.YAMLError as error:
-        raise UserError(f"{path} is not YAML: {_line(error)}") from None
+        raise UserError(f"{path} is not YAML: {one_line(error)}") from None
     if not isinstance(document, dict):
         raise UserError(f"{path} must hold fields such as 'mjcf: FILE' and 'feet: [...]', it holds {document!r}")
     unknown = [str(key) for key in document if key not in FIELDS]
@@ -125,7 +121,7 @@ def _parse(path: Path, what: str) -> Any:
     try:
         spec = mujoco.MjSpec.from_file(str(path))
     except ValueError as error:
-        raise UserError(f"{what}: {path} is not valid MJCF: {_line(error)}") from None
+        raise UserError(f"{what}: {path} is not valid MJCF: {one_line(error)}") from None
     # Meshes are found from wherever the text is compiled.
     spec.meshdir = str((path.parent / spec.meshdir).resolve())
     spec.texturedir = str((path.parent / spec.texturedir).resolve())
@@ -136,7 +132,7 @@ def _compile(spec: Any, what: str) -> mujoco.MjModel:
     try:
         return spec.compile()
     except ValueError as error:
-        raise UserError(f"{what}: its MJCF does not compile: {_line(error)}") from None
+        raise UserError(f"{what}: its MJCF does not compile: {one_line(error)}") from None
 
 
 class _Builder:

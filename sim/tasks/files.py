@@ -15,7 +15,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 
-from policies.errors import UserError
+from policies.errors import UserError, one_line
 from sim.task import Task
 
 GROUP = "robo_rl.tasks"
@@ -52,7 +52,7 @@ class TaskFile:
         except UserError as error:
             raise UserError(f"{self.shown}: {error}") from None
         except Exception as error:
-            raise UserError(f"{self._place(error)}: {type(error).__name__}: {' '.join(str(error).split())}") from None
+            raise UserError(f"{self._place(error)}: {type(error).__name__}: {one_line(error)}") from None
         found = getattr(module, self.attribute, None)
         if isinstance(found, Task):
             return found

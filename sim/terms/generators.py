@@ -11,8 +11,8 @@ from torch import Tensor
 def restore_generator(generator: torch.Generator, state: Tensor) -> None:
     """Continue from the `state` of a generator: exactly, if it was on the same kind of device.
 
-    Generators on a CPU and on a GPU have states of different sizes. Across that border the draws begin anew, from a
-    seed that the state decides, so that a checkpoint goes on alike whenever it is moved to the same device.
+    Generators on a CPU and on a GPU have states of different sizes. From one to the other the draws
+    start from a seed that the state decides, so that the same checkpoint continues equally on every such move.
     """
     state = state.cpu()
     if state.shape == generator.get_state().shape:

@@ -14,10 +14,6 @@
 #define LANDED_SPEED 0.05f /* m/s */
 #define LANDED_US 500000u
 
-static uint32_t add_saturating(uint32_t a, uint32_t b) {
-    return a > UINT32_MAX - b ? UINT32_MAX : a + b;
-}
-
 void descent_begin(descent *self, const pilot_vehicle *vehicle, bool valid, pilot_setpoint *setpoint) {
     /* A fast vehicle can't stop at once, so the setpoint keeps moving with its velocity and slows down. */
     if (valid) {

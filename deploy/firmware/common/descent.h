@@ -7,6 +7,11 @@
 
 #include "vehicle.h"
 
+/* The sum of two times, at most the largest that fits. */
+static inline uint32_t add_saturating(uint32_t a, uint32_t b) {
+    return a > UINT32_MAX - b ? UINT32_MAX : a + b;
+}
+
 typedef struct {
     uint32_t lasted_us; /* since it began */
     uint32_t still_us;  /* how long the vehicle has looked landed */

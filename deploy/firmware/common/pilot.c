@@ -22,10 +22,6 @@
 #define STATUS_US 50000u
 #define ODOMETRY_US 10000u
 
-static uint32_t add_saturating(uint32_t a, uint32_t b) {
-    return a > UINT32_MAX - b ? UINT32_MAX : a + b;
-}
-
 static void fault(pilot *self, uint32_t bit) {
     self->faults = (uint16_t)(self->faults | bit);
 }

@@ -12,7 +12,7 @@ from typing import Any
 
 import mujoco
 
-from policies.errors import UserError
+from policies.errors import UserError, one_line
 from sim.physics.world import Solver
 from sim.robots.robot import Frame, ModelSensor, Motor, Robot
 from sim.terrain.terrain import FRICTION, MATERIAL, Terrain
@@ -60,7 +60,7 @@ def compile_spec(spec: Any, what: str) -> mujoco.MjModel:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()).removeprefix("Error: ").removeprefix("XML Error: ")
+    return one_line(error).removeprefix("Error: ").removeprefix("XML Error: ")
 
 
 def _options(spec: Any, solver: Solver) -> None:

@@ -59,9 +59,9 @@ def test_a_run_from_a_gpu_goes_on_on_a_cpu_and_says_what_differs(
     assert "device is cuda, but torch finds no GPU here; use --device cpu" in capsys.readouterr().err
     assert main(["train", "point", "--resume", "--run-dir", "run", "--device", "cpu"]) == 0
     said = capsys.readouterr().err
-    assert "goes on from the last checkpoint on cpu instead of cuda; random draws and rounding differ there" in said
+    assert "continues from the last checkpoint on cpu instead of cuda; random draws and rounding differ there" in said
     assert config.load(run / runner.CONFIG) == CONFIG
-    # The same move twice goes on alike.
+    # The same move twice continues equally.
     runner.move(tmp_path / "twin", "cpu")
     runner.train(tmp_path / "twin", silent)
     assert_same(run, tmp_path / "twin")
