@@ -50,6 +50,7 @@ def run(folder: Path, pause: float, failures: int = 1, tests: int = 1, mark: str
     (folder / "conftest.py").write_text(CONFTEST.format(pause=pause))
     (folder / "test_inner.py").write_text(TEST.format(tests=tests, mark=mark, failures=failures))
     command = [sys.executable, "-m", "pytest", "-c", str(ROOT / "pyproject.toml"), "-p", "no:cacheprovider"]
+    command.append(f"--confcutdir={folder}")  # No conftest.py that happens to lie above it.
     finished = subprocess.run([*command, str(folder)], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (finished.returncode == 0) == ("failed" not in finished.stdout), finished.stdout
     return finished.stdout
