@@ -53,6 +53,23 @@ RESULTS: dict[str, dict[str, Any]] = {
         "worlds": 4096,
         "cores": 2,
     },
+    "gpu": {
+        "card": "Some GPU",
+        "parity": {
+            "one_step": 6e-7, "all_steps": 8e-3, "state_gradient": 3e-6, "command_gradient": 4e-7, "worlds": 4096,
+            "steps": 100,
+        },
+        "physics": [{"device": "cpu", "worlds": 64, "steps_per_second": 7.2e6, "with_adjoint_per_second": 1.2e6}],
+        "environments": [
+            {"device": "cuda", "worlds": 65536, "steps_per_second": 4.08e7, "with_policy_per_second": 3e7},
+        ],
+        "ppo": [{"device": "cuda", "worlds": 65536, "samples_per_second": 7.4e6}],
+        "hover": [
+            {"seed": 3, "train_seconds": 37.4, "success_at_0.1": 0.988},
+            {"seed": 4, "train_seconds": 36.0, "success_at_0.1": 0.97},
+        ],
+        "hover_cpu": {"seed": 3, "train_seconds": 27.7, "success_at_0.1": 0.979},
+    },
     "env": {
         "worlds": {
             "4096": {
@@ -224,6 +241,15 @@ def test_rotor_names_worlds_and_cores(results: Path) -> None:
     assert "| 4096 worlds |" in text
     assert "| RK4 steps and their adjoint, one core | 3.5 |" in text
     assert "| full environment steps, 2 cores | 2.6 |" in text
+
+
+def test_gpu_names_the_card_and_the_cpu_beside_it(results: Path) -> None:
+    text = tables.section("gpu", results)
+    assert "| RK4 steps | 64 | CPU | 7.2 |" in text
+    assert "| full environment steps | 65,536 | Some GPU | 40.8 |" in text
+    assert "37.4, 36.0 s on the GPU, with 98.8 %, 97.0 % success at 0.1 m (seeds 3, 4)" in text
+    assert "27.7 s on the CPU beside it (seed 3, 97.9 %)" in text
+    assert "8.0e-03 after 100, 3.0e-06 in the gradients" in text
 
 
 def test_loop_orders_the_rates_by_number(results: Path) -> None:

@@ -80,6 +80,35 @@ def rotor(result: Result) -> str:
     return markdown_table((f"{result['worlds']} worlds", "million a second"), rows)
 
 
+def gpu(result: Result) -> str:
+    """Throughputs by device and number of worlds, then the trainings, then the agreement with the CPU."""
+    kinds = (
+        ("RK4 steps", "physics", "steps_per_second"),
+        ("RK4 steps and their adjoint", "physics", "with_adjoint_per_second"),
+        ("full environment steps", "environments", "steps_per_second"),
+        ("the same with a policy of 64 x 64", "environments", "with_policy_per_second"),
+        ("samples of PPO, updates included", "ppo", "samples_per_second"),
+    )
+    rows = [
+        (what, f"{row['worlds']:,}", "CPU" if row["device"] == "cpu" else str(result["card"]), f"{row[key] / 1e6:,.1f}")
+        for what, part, key in kinds
+        for row in result[part]
+    ]
+    trained = ", ".join(f"{row['train_seconds']:.1f}" for row in result["hover"])
+    flown = ", ".join(percent(row["success_at_0.1"]) for row in result["hover"])
+    cpu, parity = result["hover_cpu"], result["parity"]
+    return (
+        f"{markdown_table(('quadrotors', 'worlds', 'device', 'million a second'), rows)}\n\n"
+        f"crazyflie-hover with the settings made for a CPU (256 worlds): {trained} s on the GPU, with {flown} success "
+        f"at 0.1 m (seeds {', '.join(str(row['seed']) for row in result['hover'])}); {cpu['train_seconds']:.1f} s on "
+        f"the CPU beside it (seed {cpu['seed']}, "
+        f"{percent(cpu['success_at_0.1'])}).\n\n"
+        f"Largest difference from the CPU, relative to each column's root mean square, over {parity['worlds']:,} "
+        f"tumbling worlds: {parity['one_step']:.1e} after one step, {parity['all_steps']:.1e} after {parity['steps']}, "
+        f"{max(parity['state_gradient'], parity['command_gradient']):.1e} in the gradients of a step."
+    )
+
+
 def loop(result: Result) -> str:
     """One row for each control rate: age of a command when it reaches the robot, period jitter, overruns, and the
     longest pause of the whole machine meanwhile, which limits every control loop.

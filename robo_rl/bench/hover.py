@@ -62,7 +62,7 @@ def run(settings: Settings, keep: Keep = measure_now) -> dict[str, Any]:
     try:
         startup = keep("start-up", _startup_seconds)
         seeds = range(settings.first_seed, settings.first_seed + settings.seeds)
-        rows = [keep(f"seed {seed}", partial(_train, seed, settings)) for seed in seeds]
+        rows = [keep(f"seed {seed}", partial(train_and_evaluate, seed, settings)) for seed in seeds]
         lost = set.intersection(*(set(row["lost_starts"]) for row in rows))
         union = np.array([start not in lost for start in range(settings.episodes)])
         by_oracle = _oracle(union, settings.episodes)
@@ -84,14 +84,15 @@ def run(settings: Settings, keep: Keep = measure_now) -> dict[str, Any]:
     }
 
 
-def _train(seed: int, settings: Settings) -> Row:
+def train_and_evaluate(seed: int, settings: Settings, device: str = "cpu") -> Row:
+    """Train one policy on `device`, and let it fly on the CPU."""
     task = find_task(TASK)
     started = time.perf_counter()
-    trainer = FlightTrainer(settings.algorithm, task, seed)
+    trainer = FlightTrainer(settings.algorithm, task, seed, device)
     while trainer.iteration < trainer.total_iterations:
         trainer.iterate()
     seconds = time.perf_counter() - started
-    evaluation = evaluate(trainer.graph, task, settings.episodes, BENCHMARK_SEED)
+    evaluation = evaluate(trainer.graph.to("cpu"), task, settings.episodes, BENCHMARK_SEED)
     summary = evaluation.summary()
     alive, near = summary["survival"]["value"], summary["success_at_0.1"]["value"]
     print(f"seed {seed}: {seconds:.1f} s, {alive:.3f} alive, {near:.3f} at 0.1 m", flush=True)

@@ -26,6 +26,8 @@ class Benchmark:
     code: tuple[str, ...]
     long: bool = False
     """Whether it takes more than 30 minutes on two cores; `bench all` then leaves it out unless asked."""
+    gpu: bool = False
+    """Whether it measures an NVIDIA GPU; `bench all` leaves it out where there is none."""
 
 
 FLIGHT = ("policies", "sim", "robo_rl/algorithms", "robo_rl/evaluation", ":!sim/legged", ":!sim/terrain")
@@ -40,6 +42,7 @@ BENCHMARKS = {
         (*FLIGHT, "robo_rl/bench/figure_flights.py"),
     ),
     "rotor": Benchmark("physics and environment steps a second", ("policies", "sim", ":!sim/legged", ":!sim/terrain")),
+    "gpu": Benchmark("flight on an NVIDIA GPU: agreement with the CPU, steps a second, trainings", FLIGHT, gpu=True),
     "loop": Benchmark(
         "age, jitter and overruns of the control loop through bridge and simulated robot", ("deploy/bundle", "real")
     ),

@@ -113,7 +113,7 @@ def _environments(settings: Settings) -> Row:
 def _step_share(worlds: int, seed: int, settings: Settings, start: Barrier, results: Queue[list[list[float]]]) -> None:
     """A worker process: put the seconds of each measurement into `results`, without a network and with one."""
     torch.set_num_threads(1)
-    results.put([_seconds(_environment_step(worlds, seed, network), settings, start) for network in (False, True)])
+    results.put([_seconds(environment_step(worlds, seed, network), settings, start) for network in (False, True)])
 
 
 def _seconds(work: Callable[[], None], settings: Settings, start: Barrier) -> list[float]:
@@ -130,14 +130,14 @@ def _seconds(work: Callable[[], None], settings: Settings, start: Barrier) -> li
     return seconds
 
 
-def _environment_step(worlds: int, seed: int, network: bool) -> Callable[[], None]:
+def environment_step(worlds: int, seed: int, network: bool, device: str = "cpu") -> Callable[[], None]:
     """A function that takes one whole step of an environment of its own: observe, act, step, restart."""
     task = find_task("crazyflie-hover")
-    env = task.make_environment(worlds, seed)
-    graph = task.policy_graph(MLP(task.observation_dim, (64, 64), task.action.dim, squash=True))
+    env = task.make_environment(worlds, seed, device)
+    graph = task.policy_graph(MLP(task.observation_dim, (64, 64), task.action.dim, squash=True)).to(device)
     sensors, _ = env.reset()
-    state = graph.initial_state(worlds)
-    fixed = torch.full((worlds, 4), 0.334)
+    state = graph.initial_state(worlds, device)
+    fixed = torch.full((worlds, 4), 0.334, device=device)
 
     def work() -> None:
         nonlocal sensors, state

@@ -44,6 +44,7 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "hover": flight_tables.hover,
     "track": flight_tables.track,
     "rotor": flight_tables.rotor,
+    "gpu": flight_tables.gpu,
     "loop": flight_tables.loop,
     "env": legged_tables.env,
     "walk": legged_tables.walk,

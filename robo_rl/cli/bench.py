@@ -48,7 +48,9 @@ def run(argv: Sequence[str]) -> int:
         print("usage: robo-rl bench NAME [OPTIONS]\n\nMeasure, and write the result as JSON.\n")
         for bench, entry in BENCHMARKS.items():
             print(f"  {bench:<6} {entry.summary}{' (more than half an hour)' if entry.long else ''}")
-        print("  all    every one of them, into one folder; the long ones with --long only")
+        print(
+            "  all    every one of them, into one folder; the long ones with --long only, gpu only where there is one"
+        )
         print("\n`robo-rl bench NAME --help` shows a benchmark's options.")
         return 0
     if not name or name.startswith("-"):
@@ -65,12 +67,16 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _run_all(arguments: AllArguments) -> int:
-    names = [name for name, entry in BENCHMARKS.items() if arguments.long or not entry.long]
+    no_gpu = not results.gpus()
+    entries = [name for name, entry in BENCHMARKS.items() if not (entry.gpu and no_gpu)]
+    names = [name for name in entries if arguments.long or not BENCHMARKS[name].long]
     codes = [
         _measure(name, find_benchmark(name).Settings(), arguments.out / f"{name}.json", arguments.resume)
         for name in names
     ]
-    if left := [name for name in BENCHMARKS if name not in names]:
+    if without := [name for name in BENCHMARKS if name not in entries]:
+        _say("all", f"left out, because there is no NVIDIA GPU here: {', '.join(without)}")
+    if left := [name for name in entries if name not in names]:
         _say("all", f"left out, because they take more than half an hour: {', '.join(left)}; --long runs them, too")
     return max(codes)
 

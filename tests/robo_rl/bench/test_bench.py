@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from robo_rl.algorithms.flight import FlightConfig
-from robo_rl.bench import hover, loop, rotor, tables, track
+from robo_rl.bench import gpu, hover, loop, rotor, tables, track
 from robo_rl.bench.registry import BENCHMARKS, find_benchmark
 from sim.tasks.crazyflie_track import PERIODS
 
@@ -75,6 +75,20 @@ def test_rotor_measures_and_leaves_torch_as_it_was(monkeypatch: pytest.MonkeyPat
     assert all(rate > 0.0 for rate in rates)
     assert "| 16 worlds |" in tables.TABLES["rotor"](result)
     assert torch.get_num_threads() == 1
+
+
+@pytest.mark.slow
+def test_gpu_measures_every_row_on_whichever_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a CPU in place of the GPU; the differences from the CPU are then none."""
+    monkeypatch.setattr(
+        gpu, "train_and_evaluate", lambda seed, *_: {"seed": seed, "train_seconds": 1.0, "success_at_0.1": 0.5}
+    )
+    small = (8,)
+    result = gpu.run(gpu.Settings(small, small, steps=2, repeats=1, seeds=2, ppo_worlds=small, device="cpu"))
+    assert max(result["parity"][name] for name in ("one_step", "all_steps", "state_gradient")) == 0.0
+    rates = [value for part in ("physics", "environments", "ppo") for row in result[part] for value in row.items()]
+    assert min(rate for name, rate in rates if "per_second" in name) > 0.0
+    assert "| RK4 steps | 8 | CPU |" in tables.TABLES["gpu"](result)
 
 
 def test_ages_come_from_the_accepted_commands_of_the_robot_s_log(tmp_path: Path) -> None:

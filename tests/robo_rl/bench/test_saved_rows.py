@@ -171,13 +171,22 @@ def test_long_benchmarks_are_left_out_of_all_of_them_unless_asked_for(
 ) -> None:
     for module in (registry, bench):
         monkeypatch.setattr(
-            module, "BENCHMARKS", {"count": Benchmark("counts", (), long=True), "short": Benchmark("counts", ())}
+            module,
+            "BENCHMARKS",
+            {
+                "count": Benchmark("counts", (), long=True),
+                "short": Benchmark("counts", ()),
+                "card": Benchmark("counts", (), gpu=True),
+            },
         )
+    monkeypatch.setattr(results, "gpus", list)
     monkeypatch.setitem(sys.modules, "robo_rl.bench.short", sys.modules["robo_rl.bench.count"])
     monkeypatch.setitem(tables.TABLES, "short", tables.TABLES["count"])
     assert main(["bench", "all", "--out", "out"]) == 0
     assert [path.name for path in Path("out").iterdir()] == ["short.json"]
-    assert "left out, because they take more than half an hour: count; --long" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "left out, because they take more than half an hour: count; --long" in said
+    assert "left out, because there is no NVIDIA GPU here: card" in said
     assert main(["bench", "all", "--out", "out", "--long"]) == 0
     assert {path.name for path in Path("out").iterdir()} == {"short.json", "count.json"}
 
