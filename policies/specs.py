@@ -148,6 +148,7 @@ class SafetyEnvelope:
     `max_tilt` rad between body z and world z; `max_input_age` s of the newest sensor reading; `max_command_age` s from
     a reading to the use of the command computed from it; `max_position_error` m from the target in each axis;
     `max_speed` m/s; `geofence_low` and `geofence_high` m along the world's axes, relative to where the robot was armed.
+    `imu` is the orientation of the axes of the orientation sensor in the body frame, w x y z; None for the body's own.
 
     Every limit except the ages may be None, which switches its check off, such as the tilt of an arm that is bolted
     down. The policy's kind (real/missions/kinds.py) requires some of them and refuses a bundle without.
@@ -160,6 +161,7 @@ class SafetyEnvelope:
     max_speed: float | None = None
     geofence_low: tuple[float, float, float] | None = None
     geofence_high: tuple[float, float, float] | None = None
+    imu: tuple[float, float, float, float] | None = None
 
     def __post_init__(self) -> None:
         for field in ("max_tilt", "max_input_age", "max_command_age", "max_position_error", "max_speed"):

@@ -114,7 +114,11 @@ class Manifest:
     def to_json(self) -> str:
         """The sealed text of manifest.json. Raises BundleError when provenance or evaluation is not plain JSON data."""
         try:
-            return seal(encode(self))
+            document = encode(self)
+            if document["safety"]["imu"] is None:
+                # Left out, so that earlier versions read the bundles of robots whose IMU is not turned.
+                del document["safety"]["imu"]
+            return seal(document)
         except JsonError as error:
             raise BundleError(f"manifest: {error}") from None
 
@@ -132,6 +136,8 @@ class Manifest:
                 fields = upgraded(fields)
             if version in (SCHEMA_3, SCHEMA_4):
                 fields |= {"schema_version": SCHEMA_VERSION, "runtime": None}
+            if isinstance(fields.get("safety"), dict):
+                fields["safety"] = {**fields["safety"], "imu": fields["safety"].get("imu")}
             return decode(Manifest, fields)
         except BundleError:
             raise

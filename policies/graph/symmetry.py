@@ -74,6 +74,26 @@ class SignedPermutation:
         return SignedPermutation(tuple(source), tuple(sign))
 
 
+@dataclass(frozen=True)
+class LinearMirror:
+    """Columns mixed by a matrix, as of a sensor whose axes are not the robot's: y = `rows` x."""
+
+    rows: tuple[tuple[float, ...], ...]
+
+    @property
+    def dim(self) -> int:
+        return len(self.rows)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """`x` [..., dim] in the mirror."""
+        return x @ torch.tensor(self.rows, device=x.device, dtype=x.dtype).T
+
+    def is_involution(self) -> bool:
+        """Whether mirroring twice gives the original, but for rounding."""
+        matrix = torch.tensor(self.rows)
+        return torch.allclose(matrix @ matrix, torch.eye(self.dim), atol=1e-5)
+
+
 @lru_cache(maxsize=256)
 def _tensors(mirror: SignedPermutation, device: torch.device) -> tuple[Tensor, Tensor]:
     return torch.tensor(mirror.source, device=device), torch.tensor(mirror.sign, device=device)
@@ -87,9 +107,9 @@ class SignalMirror:
     sample unit quaternions for them. Raises UserError when a map is not an involution.
     """
 
-    sensors: Mapping[str, SignedPermutation | None]
+    sensors: Mapping[str, SignedPermutation | LinearMirror | None]
     action: SignedPermutation
-    truth: Mapping[str, SignedPermutation | None]
+    truth: Mapping[str, SignedPermutation | LinearMirror | None]
     quaternions: tuple[str, ...] = ("orientation",)
 
     def __post_init__(self) -> None:
@@ -97,7 +117,7 @@ class SignalMirror:
             if mirror is not None and not mirror.is_involution():
                 raise UserError(
                     f"the mirror of {name} is not an involution: mirroring twice does not give the original; "
-                    f"order {mirror.source}, signs {mirror.sign}"
+                    f"got {mirror}"
                 )
 
     def mirrored_sensors(self, sensors: Sensors) -> Sensors:
@@ -110,7 +130,7 @@ class SignalMirror:
 
 
 def _mirrored(
-    values: Mapping[str, Tensor], mirrors: Mapping[str, SignedPermutation | None], kind: str
+    values: Mapping[str, Tensor], mirrors: Mapping[str, SignedPermutation | LinearMirror | None], kind: str
 ) -> dict[str, Tensor]:
     result = {}
     for name, value in values.items():

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from policies.signals import Sensors, State
 from policies.specs import StateSpec
-from policies.terms.rotation import gravity_direction, rotation_matrix
+from policies.terms.rotation import Quaternion, gravity_direction, rotation_matrix, turned, turning
 
 
 class ObservationTerm(Protocol):
@@ -94,26 +94,44 @@ class RotationMatrix(OneSensor, Stateless):
 class ProjectedGravity(OneSensor, Stateless):
     """The direction of gravity in the body frame, a unit vector, from an orientation sensor w, x, y, z: [N, 3].
 
-    It carries roll and pitch, and no heading.
+    It carries roll and pitch, and no heading. `mount` is the orientation of the sensor's axes in the body's frame, w x
+    y z, where they are not the body's own.
     """
 
     sensor: str = "orientation"
     dim: int = 3
+    mount: Quaternion | None = None
+
+    _turn: ClassVar[Tensor]
+
+    def __post_init__(self) -> None:
+        if self.mount is not None:
+            object.__setattr__(self, "_turn", turning(self.mount))
 
     def __call__(self, sensors: Sensors, state: State) -> Tensor:
-        return gravity_direction(sensors[self.sensor])
+        direction = gravity_direction(sensors[self.sensor])
+        return direction if self.mount is None else turned(direction, self._turn)
 
 
 @dataclass(frozen=True)
 class Reading(OneSensor, Stateless):
-    """A sensor's value times `scale`: [N, dim]."""
+    """A sensor's value times `scale`: [N, dim]. `mount` as in ProjectedGravity, for a vector of three."""
 
     sensor: str
     dim: int
     scale: float = 1.0
+    mount: Quaternion | None = None
+
+    _turn: ClassVar[Tensor]
+
+    def __post_init__(self) -> None:
+        if self.mount is not None:
+            object.__setattr__(self, "_turn", turning(self.mount))
 
     def __call__(self, sensors: Sensors, state: State) -> Tensor:
         value = sensors[self.sensor]
+        if self.mount is not None:
+            value = turned(value, self._turn)
         return value if self.scale == 1.0 else value * self.scale
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+Quaternion = tuple[float, float, float, float]
+
 # Row i * 4 + j holds the factors of the product q_i q_j in the nine entries of the rotation matrix minus identity.
 _PRODUCTS = torch.zeros(16, 9)
 for _i, _j, _entry, _factor in (
@@ -36,3 +38,25 @@ def gravity_direction(q: Tensor) -> Tensor:
         (torch.addcmul(w * y, x, z, value=-1.0), torch.addcmul(y * z, w, x), torch.addcmul(x * x, y, y)), -1
     )
     return torch.addcmul(_OFFSET.to(q), halves, _SCALE.to(q))
+
+
+def right_product(q: Quaternion) -> Tensor:
+    """The matrix [4, 4] that maps a quaternion p, w x y z, to the product p q."""
+    w, x, y, z = q
+    return torch.tensor([[w, -x, -y, -z], [x, w, z, -y], [y, -z, w, x], [z, y, -x, w]])
+
+
+def conjugate(q: Quaternion) -> Quaternion:
+    """The opposite turn."""
+    return q[0], -q[1], -q[2], -q[3]
+
+
+def turning(q: Quaternion) -> Tensor:
+    """The matrix [3, 3] that multiplies rows of vectors, in axes that are turned by `q` against others, from the right
+    and gives them in those others."""
+    return rotation_matrix(torch.tensor([q])).view(3, 3).T.contiguous()
+
+
+def turned(values: Tensor, matrix: Tensor) -> Tensor:
+    """Rows of vectors [N, 3] times a matrix from `turning`."""
+    return torch.addmm(torch.zeros(3).to(values), values, matrix.to(values))

@@ -13,6 +13,7 @@ from deploy.bundle.manifest import Manifest
 from policies.errors import UserError
 from real.contract.events import Fault
 from real.contract.goal import Goal
+from real.contract.mounting import body_orientation
 from real.contract.offer import JOINT_COMMAND, Signal
 from real.contract.robot import Array, LinkStatus, RobotReading
 from real.contract.state_machine import WALK, State, Trigger
@@ -98,6 +99,7 @@ class Walk:
         self._ending = False
         self._lost = False
         self._heading = Heading()
+        self._imu = manifest.safety.imu
 
     def refuses(self, link: LinkStatus) -> Fault | None:
         """Refuses a robot whose motors have other gains than those that the policy was trained with."""
@@ -134,7 +136,7 @@ class Walk:
         """From STAND to POLICY or LIE when the joints have arrived, from HALT to STAND when the robot has halted."""
         self._follow_state(now, state)
         if usable is not None:
-            self._heading.follow(usable.sensors["orientation"])
+            self._heading.follow(body_orientation(usable.sensors["orientation"], self._imu))
         elapsed = now - self._since
         if state == State.HALT and elapsed >= self._times.halt and not goal.sensors[VELOCITY_COMMAND].any():
             return [Advance(Trigger.END, "halted")]

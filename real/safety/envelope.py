@@ -12,6 +12,7 @@ from policies.errors import UserError
 from policies.specs import CommandSpec, JointSpec, MotorSpec
 from real.contract.events import Fault
 from real.contract.goal import Goal, Target
+from real.contract.mounting import Mount, body_orientation
 from real.contract.offer import (
     JOINT_COMMAND,
     JOINT_POSITION,
@@ -57,15 +58,16 @@ class Check:
 
 
 class Tilt(Check):
-    """The angle between body z and world z, in rad."""
+    """The angle between body z and world z, in rad; `imu` is how the IMU is turned on the body."""
 
     demanded = (ORIENTATION,)
 
-    def __init__(self, limit: float) -> None:
-        self._limit = limit
+    def __init__(self, limit: float, imu: Mount | None = None) -> None:
+        self._limit, self._imu = limit, imu
 
     def state_faults(self, reading: RobotReading) -> list[Fault]:
-        _, x, y, _ = reading.sensors["orientation"] / np.linalg.norm(reading.sensors["orientation"])
+        orientation = body_orientation(reading.sensors["orientation"], self._imu)
+        _, x, y, _ = orientation / np.linalg.norm(orientation)
         tilt = math.acos(max(-1.0, float(1.0 - 2.0 * (x * x + y * y))))  # Rounding may lead below -1.
         return [] if tilt <= self._limit else [Fault("tilt", tilt, self._limit)]
 
@@ -200,7 +202,7 @@ def checks_of(manifest: Manifest) -> tuple[Check, ...]:
     """The checks of a bundle's robot; a UserError, in one line, when the bundle contradicts itself."""
     safety, checks = manifest.safety, list[Check]()
     if safety.max_tilt is not None:
-        checks.append(Tilt(safety.max_tilt))
+        checks.append(Tilt(safety.max_tilt, safety.imu))
     if safety.max_speed is not None:
         checks.append(Speed(safety.max_speed))
     if safety.max_position_error is not None:

@@ -15,6 +15,8 @@ from dataclasses import replace
 import mujoco
 import numpy as np
 
+from policies.terms.rotation import conjugate
+from real.contract.mounting import body_orientation
 from real.contract.robot import ESTOPPED, FAILSAFE, NOT_OBEYING, RESTING
 from real.ros.fields import Array
 from real.ros.legged_messages import AttitudeSample, JointCommand, JointSample
@@ -149,7 +151,7 @@ class LeggedBody:
 
     def measure(self, stamp: int) -> tuple[JointSample, Array, AttitudeSample]:
         """Joints, their torques in Nm and the IMU's sample, with noise; `stamp` ns on the robot's clock."""
-        values, data = self._data.sensordata, self._data
+        data = self._data
         count = len(self._q)
         joints = JointSample(
             stamp,
@@ -157,14 +159,25 @@ class LeggedBody:
             data.qpos[self._q] + self._noise(POSITION_NOISE, count),
             data.qvel[self._qd] + self._noise(VELOCITY_NOISE, count),
         )
-        orientation = values[self._sensors["imu_orientation"]]
+        orientation, rates, acceleration = self._along_imu()
         imu = AttitudeSample(
             stamp,
             turned(orientation / np.linalg.norm(orientation), self._noise(ORIENTATION_NOISE, 3)),
-            values[self._sensors["imu_gyro"]] + self._noise(RATE_NOISE, 3),
-            values[self._sensors["imu_accelerometer"]] + self._noise(ACCELERATION_NOISE, 3),
+            rates + self._noise(RATE_NOISE, 3),
+            acceleration + self._noise(ACCELERATION_NOISE, 3),
         )
         return joints, data.actuator_force.copy(), imu
+
+    def _along_imu(self) -> tuple[Array, Array, Array]:
+        """Orientation, rates and specific force along the axes of the IMU."""
+        names = ("imu_orientation", "imu_gyro", "imu_accelerometer")
+        orientation, rates, acceleration = (np.array(self._data.sensordata[self._sensors[name]]) for name in names)
+        if self.robot.imu is None:
+            return orientation, rates, acceleration
+        back = conjugate(self.robot.imu)
+        for vector in (rates, acceleration):
+            mujoco.mju_rotVecQuat(vector, vector.copy(), np.array(back))
+        return body_orientation(orientation, back), rates, acceleration
 
     def _admit(self, sample: JointCommand, now: float) -> str:
         if self.mode in NOT_OBEYING:
@@ -219,6 +232,8 @@ class LeggedBody:
         mujoco.mj_resetData(self._model, self._data)
         data, pose = self._data, self._pose
         data.qpos[self._q] = self.robot.part(Legs).lying
+        for joint, value in self.robot.passive:
+            data.joint(joint).qpos[0] = value
         data.qpos[pose : pose + 3] = (0.0, 0.0, self.robot.part(Legs).stand_height)
         self._target = np.array(self.robot.part(Legs).lying)
         mujoco.mj_forward(self._model, data)

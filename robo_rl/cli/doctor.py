@@ -28,7 +28,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
 USES = {
     "base": "doctor, help",
     "robot": "verify, bridge, deploy",
-    "train": "tasks, train, eval, export, robot, bench; demo and the loop benchmark together with robot",
+    "train": "tasks, inspect, train, eval, export, robot, bench; demo and the loop benchmark together with robot",
     "view": "play, report; together with train",
     "sim2sim": "sim2sim, together with train",
     "doors": "gymnasium and rsl_rl on our tasks, bench ppo; together with train",

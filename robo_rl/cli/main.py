@@ -38,6 +38,7 @@ COMMANDS = {
     "rehearse": "run bridge, simulated robot and deploy together on this machine",
     "demo": "train, export, verify and fly, and print the results",
     "bench": "run a benchmark and write the result as JSON",
+    "inspect": "show what a robot file is understood to say, and whether the robot stands",
     "doctor": "show what is installed here, and what is missing for which command",
 }
 EXTRAS = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from io import BytesIO
 from typing import Any
 
 import mujoco
@@ -112,3 +113,12 @@ def _font(size: int) -> Any:
     from PIL import ImageFont
 
     return ImageFont.truetype(str(fixed_width_font()), size)
+
+
+def png(picture: NDArray[np.uint8]) -> bytes:
+    """The picture [height, width, 3] as a PNG file's content."""
+    from PIL import Image
+
+    content = BytesIO()
+    Image.fromarray(picture).save(content, "PNG")
+    return content.getvalue()

@@ -21,7 +21,7 @@ from policies.terms.observations import ObservationTerm, Reading
 from policies.terms.stateful import GaitClock
 from sim.legged.settings import LeggedSettings
 from sim.physics.mujoco.model import build_model
-from sim.robots.legs import Legs
+from sim.robots.legs import Legs, foot_place
 from sim.robots.robot import Robot
 
 Array = NDArray[np.float64]
@@ -128,16 +128,17 @@ def _at_stance(robot: Robot, model: mujoco.MjModel) -> tuple[Array, list[Array]]
     data.qpos[3:7] = (1.0, 0.0, 0.0, 0.0)
     ids = [model.joint(joint).id for joint in robot.joints]
     data.qpos[[int(model.jnt_qposadr[i]) for i in ids]] = robot.part(Legs).stance
+    for joint, value in robot.passive:
+        data.joint(joint).qpos[0] = value
     mujoco.mj_kinematics(model, data)
     mujoco.mj_comPos(model, data)
     columns = [int(model.jnt_dofadr[i]) for i in ids]
     base = data.body(robot.base).xpos
     feet, jacobians = [], []
     for foot in robot.part(Legs).feet:
-        geom = model.geom(foot)
-        place = data.geom(foot).xpos
+        place, body = foot_place(robot.part(Legs), model, data, foot)
         full = np.zeros((3, model.nv))
-        mujoco.mj_jac(model, data, full, None, place, int(model.geom_bodyid[geom.id]))
+        mujoco.mj_jac(model, data, full, None, place, body)
         feet.append(place - base)
         jacobians.append(full[:, columns])
     return np.array(feet), jacobians

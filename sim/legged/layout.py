@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from sim.physics.protocol import JointedPhysics
-from sim.robots.legs import Legs
+from sim.robots.legs import Legs, foot_sensor
 from sim.robots.robot import Robot
 
 _MEASURED = ("orientation", "angular_velocity", "linear_acceleration", "joint_position", "joint_velocity")
@@ -32,9 +32,9 @@ class Layout:
             "joint_torque": [f"{joint}_torque" for joint in joints],
             "base_position": ["base_position"],
             "linear_velocity": ["base_linear_velocity"],
-            "foot_contact": [f"{foot}_contact" for foot in feet],
-            "foot_position": [f"{foot}_position" for foot in feet],
-            "foot_velocity": [f"{foot}_velocity" for foot in feet],
+            "foot_contact": [foot_sensor(foot, "contact") for foot in feet],
+            "foot_position": [foot_sensor(foot, "position") for foot in feet],
+            "foot_velocity": [foot_sensor(foot, "velocity") for foot in feet],
         }
         self.columns = {name: physics.group(sensors) for name, sensors in groups.items()}
         whole = physics.group([sensor for sensors in groups.values() for sensor in sensors])

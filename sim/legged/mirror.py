@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, get_args
 
+import torch
+
 from policies.errors import UserError
-from policies.graph.symmetry import SignalMirror, SignedPermutation
+from policies.graph.symmetry import LinearMirror, SignalMirror, SignedPermutation
+from policies.terms.rotation import Quaternion, conjugate, right_product, turning
 from sim.robots.legs import Legs, Mirror
 from sim.robots.robot import Robot
 
@@ -46,24 +49,40 @@ def legged_mirror(
     """
     kinds = {**SENSORS, **(sensors or {})}, {**TRUTH, **(sensors or {}), **(truth or {})}
     mirror = robot.part(Legs).mirror
-    seen, true = ({name: _of_kind(kind, mirror, name) for name, kind in part.items()} for part in kinds)
+    own, true = ({name: _of_kind(kind, mirror, name) for name, kind in part.items()} for part in kinds)
+    seen: dict[str, SignedPermutation | LinearMirror | None] = {**own}
+    if robot.imu is not None:
+        seen |= {name: _mounted(name, robot.imu) for name in ("orientation", "angular_velocity", "linear_acceleration")}
     action = _of_kind("joints", mirror, "action")
-    assert action is not None
+    assert isinstance(action, SignedPermutation)
     return SignalMirror(seen, action, true)
+
+
+_FIXED: dict[str, tuple[float, ...]] = {
+    "vector": (1.0, -1.0, 1.0), "axial": (-1.0, 1.0, -1.0), "quaternion": (1.0, -1.0, 1.0, -1.0),
+    "planar": (1.0, -1.0, -1.0),
+}  # fmt: skip
+
+
+def _mounted(name: str, imu: Quaternion) -> LinearMirror:
+    """The mirror of what an IMU measures in axes that are turned by `imu` against the base: turned into the base's,
+    mirrored, turned back."""
+    signs = torch.diag(torch.tensor(_FIXED[str(SENSORS[name])]))
+    if SENSORS[name] == "quaternion":
+        matrix = right_product(imu) @ signs @ right_product(conjugate(imu))
+    else:
+        matrix = turning(imu) @ signs @ turning(imu).T
+    return LinearMirror(tuple(tuple(row) for row in matrix.tolist()))
 
 
 def _of_kind(kind: Kind | SignedPermutation, mirror: Mirror, name: str) -> SignedPermutation | None:
     if isinstance(kind, SignedPermutation):
         return kind
     joints, feet = mirror.joint_from, mirror.foot_from
-    fixed: dict[str, tuple[float, ...]] = {
-        "vector": (1.0, -1.0, 1.0), "axial": (-1.0, 1.0, -1.0), "quaternion": (1.0, -1.0, 1.0, -1.0),
-        "planar": (1.0, -1.0, -1.0),
-    }  # fmt: skip
     if kind == "same":
         return None
-    if kind in fixed:
-        return SignedPermutation(tuple(range(len(fixed[kind]))), fixed[kind])
+    if kind in _FIXED:
+        return SignedPermutation(tuple(range(len(_FIXED[kind]))), _FIXED[kind])
     if kind == "joints":
         return SignedPermutation(tuple(joints), tuple(mirror.joint_sign))
     if kind == "joint_sizes":
@@ -72,6 +91,6 @@ def _of_kind(kind: Kind | SignedPermutation, mirror: Mirror, name: str) -> Signe
         return SignedPermutation(tuple(feet), (1.0,) * len(feet))
     if kind == "feet_vectors":
         return SignedPermutation(
-            tuple(3 * foot + axis for foot in feet for axis in range(3)), fixed["vector"] * len(feet)
+            tuple(3 * foot + axis for foot in feet for axis in range(3)), _FIXED["vector"] * len(feet)
         )
     raise UserError(f"signal {name!r} has the mirror kind {kind!r}; kinds: {', '.join(get_args(Kind))}")

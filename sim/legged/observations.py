@@ -59,12 +59,12 @@ def commands(robot: Robot) -> tuple[CommandSpec, ...]:
 
 
 def observation(robot: Robot, settings: LeggedSettings, scan: ScanSettings | None = None) -> dict[str, ObservationTerm]:
-    """Gravity, rates, joints, command, the last actions and the gait's clock, with a few steps of history; and with a
-    `scan` the heights of the ground."""
+    """Gravity and rates in the base's axes, joints, command, the last actions and the gait's clock, with a few steps of
+    history; and with a `scan` the heights of the ground."""
     n = len(robot.joints)
     own: dict[str, ObservationTerm] = {
-        "gravity": ProjectedGravity(),
-        "angular_velocity": Reading("angular_velocity", 3, 0.25),
+        "gravity": ProjectedGravity(mount=robot.imu),
+        "angular_velocity": Reading("angular_velocity", 3, 0.25, robot.imu),
         "joint_position": Deviation("joint_position", robot.part(Legs).stance),
         "joint_velocity": Reading("joint_velocity", n, 0.05),
     }

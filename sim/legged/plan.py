@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import mujoco
 import torch
 from torch import Tensor
 
@@ -45,7 +46,7 @@ class Plan:
         self.physics, self.robot, self.scale = physics, robot, scale
         self.fields = physics.fields
         self.model = physics.model
-        self.base = int(self.model.body(robot.base).id)
+        self.base = _weighing(self.model, int(self.model.body(robot.base).id))
         self.links = [body for body in range(1, self.model.nbody) if body != self.base]
         self.dofs = Addresses.of(self.model, robot.base, robot.joints, physics.device).dofs
         self.joints = len(robot.joints)
@@ -206,3 +207,10 @@ def _joined(parts: Sequence[Tensor]) -> Tensor:
 def _first(columns: Tensor) -> int:
     """The first of adjacent columns; -1 without any."""
     return int(columns[0]) if len(columns) else -1
+
+
+def _weighing(model: mujoco.MjModel, base: int) -> int:
+    """The base or, where it weighs next to nothing, the heaviest body that is fixed to it."""
+    fixed = [body for body in range(1, model.nbody) if model.body_weldid[body] == model.body_weldid[base]]
+    heaviest = max(fixed, key=lambda body: float(model.body_mass[body]))
+    return heaviest if model.body_mass[base] < 0.1 * model.body_mass[heaviest] else base

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from policies.errors import UserError
 from policies.signals import Commands, Truth
+from policies.terms.rotation import Quaternion, right_product, turning
 from sim.actuators import ActuatorModels
 from sim.legged import kernels
 from sim.legged.commands import VelocityCommands
@@ -24,7 +25,7 @@ from sim.legged.starts import Starts
 from sim.physics.addresses import Addresses
 from sim.physics.masks import mask_of
 from sim.physics.protocol import JointedPhysics
-from sim.robots.legs import Legs
+from sim.robots.legs import Legs, foot_place
 from sim.robots.robot import Robot
 from sim.task import Task
 from sim.terms.compiled import CompiledRewards
@@ -91,6 +92,7 @@ class LeggedScenario:
         scale = imperfections if randomized else 0.0
         self.randomization = Randomization(task.events, physics, actuators, robot, scale)
         self._period = period
+        self._mount = None if robot.imu is None else _mount(robot.imu, device)
         self._stance = torch.tensor(robot.part(Legs).stance, device=device)
         self._first_targets = self._stance.double().repeat(n, 1)
         self._per_scale = 1.0 / torch.tensor(robot.part(Legs).action_scale, device=device)
@@ -150,9 +152,12 @@ class LeggedScenario:
         model, robot = self.physics.model, self.robot
         data = mujoco.MjData(model)
         data.qpos[self._at.joints.tolist()] = robot.part(Legs).stance
+        for joint, value in robot.passive:
+            data.joint(joint).qpos[0] = value
         data.qpos[self._at.position.stop - 1] = robot.part(Legs).stand_height
         mujoco.mj_kinematics(model, data)
-        return min(float(data.geom(foot).xpos[2]) for foot in robot.part(Legs).feet)
+        legs = robot.part(Legs)
+        return min(float(foot_place(legs, model, data, foot)[0][2]) for foot in legs.feet)
 
     @property
     def num_worlds(self) -> int:
@@ -228,15 +233,21 @@ class LeggedScenario:
 
     def signals(self, truth: Truth) -> dict[str, Tensor]:
         own = {
-            "orientation": truth["orientation"],
-            "angular_velocity": truth["angular_velocity"],
-            "linear_acceleration": truth["linear_acceleration"],
+            **self._imu(truth),
             "joint_position": truth["measured_position"],
             "joint_velocity": truth["joint_velocity"],
             "velocity_command": truth["next_command"],
         }
         own |= {name: truth[name] for name in self._plain_commands}
         return own if self.ground is None else {**own, **self.ground.signals(truth)}
+
+    def _imu(self, truth: Truth) -> dict[str, Tensor]:
+        """What the IMU measures, along its own axes."""
+        own = {name: truth[name] for name in ("orientation", "angular_velocity", "linear_acceleration")}
+        if self._mount is None:
+            return own
+        turn, product = self._mount
+        return {name: value @ (product if name == "orientation" else turn) for name, value in own.items()}
 
     def view(self, truth: Truth) -> View:
         """What terms read: the truth, and further tensors that describe the step that led to it."""
@@ -329,3 +340,8 @@ class LeggedScenario:
         self._layout.set_zeros(self.randomization.joint_offset)
         if self.ground is not None:
             self.ground.restore(part("ground."))
+
+
+def _mount(imu: Quaternion, device: str) -> tuple[Tensor, Tensor]:
+    """What rows of vectors and of quaternions of the base are multiplied by to be those of an IMU turned by `imu`."""
+    return turning(imu).T.to(device), right_product(imu).T.to(device)

@@ -40,6 +40,8 @@ class Starts:
         middle, self._is_joint, self._is_speed = (torch.zeros(width, device=device) for _ in range(3))
         middle[:nq] = torch.tensor(physics.model.qpos0, device=device)
         middle[at.joints] = torch.tensor(robot.part(Legs).stance, device=device)
+        for joint, value in robot.passive:
+            middle[int(physics.model.joint(joint).qposadr[0])] = value
         speeds = slice(nq + at.velocity.start, nq + at.rates.stop)
         self._is_joint[at.joints] = self._is_speed[speeds] = 1.0
         source[speeds] = torch.arange(1, 7, device=device)

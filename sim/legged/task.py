@@ -52,7 +52,7 @@ def flat_task(
         action=observations.action(robot),
         period=observations.PERIOD,
         episode_steps=EPISODE_STEPS,
-        safety=SAFETY,
+        safety=replace(SAFETY, imu=robot.imu),
         world=LeggedWorld(robot, settings),
         rewards=walking_rewards(robot, settings.clearance),
         terminations=walking_terminations(robot),

@@ -1,9 +1,8 @@
-"""Derives a legged robot's joints, limits, motors, feet, poses and mirror symmetry from its MJCF."""
+"""Kinematics of a model in a pose, and the mirror symmetry of a legged robot."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import mujoco
 import numpy as np
@@ -19,64 +18,10 @@ SAME_LEVEL = 0.03
 """Height in m above the lowest foot up to which a leaf body's geom counts as a foot."""
 
 
-@dataclass(frozen=True)
-class Motor:
-    """Values of the MJCF's actuator of a joint; None where it has none."""
-
-    stiffness: float | None = None
-    damping: float | None = None
-    torque: float | None = None
-
-
-def find_base(model: mujoco.MjModel, what: str) -> str:
-    """The one body with a free joint, or the one body in the world."""
-    free = [int(model.jnt_bodyid[j]) for j in range(model.njnt) if model.jnt_type[j] == mujoco.mjtJoint.mjJNT_FREE]
-    roots = free or [b for b in range(1, model.nbody) if model.body_parentid[b] == 0]
-    if len(roots) != 1 or not model.body(roots[0]).name:
-        raise UserError(f"{what}: can't tell which body is the base; add base: NAME to the robot's spec")
-    return str(model.body(roots[0]).name)
-
-
-def hinges(model: mujoco.MjModel) -> list[str]:
-    """The names of all hinges, in the MJCF's order."""
-    kinds = model.jnt_type
-    return [model.joint(j).name for j in range(model.njnt) if kinds[j] == mujoco.mjtJoint.mjJNT_HINGE]
-
-
 def joint_limits(model: mujoco.MjModel, joint: str) -> tuple[float, float] | None:
     """Limits of travel in rad, None without."""
     j = model.joint(joint).id
     return (float(model.jnt_range[j, 0]), float(model.jnt_range[j, 1])) if model.jnt_limited[j] else None
-
-
-def motor(model: mujoco.MjModel, joint: str) -> Motor:
-    """Gains and largest torque of the actuator on a joint."""
-    j = model.joint(joint).id
-    limit = float(model.jnt_actfrcrange[j, 1]) if model.jnt_actfrclimited[j] else None
-    for a in range(model.nu):
-        if model.actuator_trntype[a] != mujoco.mjtTrn.mjTRN_JOINT or model.actuator_trnid[a, 0] != j:
-            continue
-        gear, gain, bias = (
-            float(model.actuator_gear[a, 0]), float(model.actuator_gainprm[a, 0]), model.actuator_biasprm[a],
-        )  # fmt: skip
-        if model.actuator_forcelimited[a]:
-            limit = float(model.actuator_forcerange[a, 1]) * abs(gear)
-        if bias[1] < 0.0 and np.isclose(bias[1], -gain):
-            damping = -float(bias[2]) * gear**2
-            return Motor(gain * gear**2, damping if damping > 0.0 else None, limit)
-        if limit is None and model.actuator_ctrllimited[a]:
-            limit = float(model.actuator_ctrlrange[a, 1]) * gain * abs(gear)
-        break
-    return Motor(torque=limit)
-
-
-def keyframe_pose(model: mujoco.MjModel, joints: Sequence[str]) -> dict[str, float] | None:
-    """Joint positions in rad of the keyframe "home", or of the first one; None without keyframes."""
-    if not model.nkey:
-        return None
-    names = [model.key(k).name for k in range(model.nkey)]
-    row = model.key_qpos[names.index("home") if "home" in names else 0]
-    return {joint: float(row[model.joint(joint).qposadr[0]]) for joint in joints}
 
 
 def posed(model: mujoco.MjModel, pose: Mapping[str, float]) -> mujoco.MjData:
@@ -103,24 +48,11 @@ def lowest_point(model: mujoco.MjModel, data: mujoco.MjData, geom: int) -> float
     return float(data.geom_xpos[geom, 2] + turn[2] @ centre - np.abs(turn[2]) @ half)
 
 
-def find_feet(model: mujoco.MjModel, data: mujoco.MjData) -> list[int]:
-    """The lowest touching geom of each body at the end of a chain, where that is the robot's lowest point."""
-    parents = {int(p) for p in model.body_parentid[1:]}
-    lowest: dict[int, tuple[float, int]] = {}
-    for geom in range(model.ngeom):
-        body = int(model.geom_bodyid[geom])
-        touches = model.geom_contype[geom] or model.geom_conaffinity[geom]
-        if body == 0 or body in parents or not touches:
-            continue
-        lowest[body] = min(lowest.get(body, (np.inf, -1)), (lowest_point(model, data, geom), geom))
-    if not lowest:
-        return []
-    ground = min(height for height, _ in lowest.values())
-    return [geom for height, geom in lowest.values() if height < ground + SAME_LEVEL]
-
-
-def find_mirror(model: mujoco.MjModel, joints: Sequence[str], feet: Sequence[int], base: str, what: str) -> Mirror:
-    """The mirror image of each joint and foot in the base's x-z plane, by place and axis with all joints at 0.
+def find_mirror(
+    model: mujoco.MjModel, joints: Sequence[str], feet: Sequence[Sequence[int]], base: str, what: str
+) -> Mirror:
+    """The mirror image of each joint and foot, a group of geoms, in the base's x-z plane, by place and axis with all
+    joints at 0.
 
     A turn by q about an axis a looks in the mirror like one by q about (-a_x, a_y, -a_z); whether the joint there
     turns about that axis or its opposite is the sign.
@@ -144,7 +76,7 @@ def find_mirror(model: mujoco.MjModel, joints: Sequence[str], feet: Sequence[int
             )
         joint_from.append(best)
         signs.append(float(np.sign(axes[best] @ axis)))
-    places = [(data.geom_xpos[g] - origin) @ turn for g in feet]
+    places = [(data.geom_xpos[list(foot)].mean(0) - origin) @ turn for foot in feet]
     foot_from = [
         min(range(len(feet)), key=lambda k: float(np.linalg.norm(places[k] - place * (1, -1, 1)))) for place in places
     ]
@@ -163,6 +95,9 @@ def named_mirror(
                     return names.index(name.replace(here, there))
         return names.index(name)
 
+    useless = [f"[{a}, {b}]" for a, b in pairs if not any(a in name or b in name for name in (*joints, *feet))]
+    if useless:
+        raise UserError(f"{what}: mirror has {', '.join(useless)}, which are in no name of {', '.join(joints)}")
     unknown = sorted(set(signs) - set(joints))
     if unknown:
         raise UserError(f"{what}: mirror_sign names {', '.join(unknown)}, which are not among its joints")

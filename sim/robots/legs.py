@@ -5,11 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
 
 from policies.errors import UserError
 from policies.specs import JointSpec, MotorSpec
-from sim.robots.robot import Frame, ModelSensor, Part, Robot, check_names
+from sim.robots.robot import Frame, ModelSensor, Part, Robot, Vector, check_names
+
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -50,16 +56,27 @@ def _involution(field: str, order: Sequence[int]) -> None:
 
 
 @dataclass(frozen=True)
+class Sole:
+    """A foot of several geoms: touching is that of its `link` and what is fixed to it, its place is their middle."""
+
+    foot: str
+    link: str
+    """The body at the end of the leg."""
+    middle: Vector
+    """In the frame of the link, m."""
+
+
+@dataclass(frozen=True)
 class Legs(Part):
     """The legs of a robot; every tuple of numbers is in the order of the robot's joints.
 
-    Sensors: `<foot>_contact`, `<foot>_position` and `<foot>_velocity` (world) of every foot.
+    Sensors, named by `foot_sensor`: contact, position and velocity (world) of every foot.
     """
 
     what: ClassVar[str] = "legs"
 
     feet: tuple[str, ...]
-    """Names of the feet's geoms."""
+    """Names of the feet: each that of its geom, or of a `Sole`."""
     stance: tuple[float, ...]
     """Joint positions in rad that the robot stands in and that the action 0 commands."""
     stand_height: float
@@ -69,17 +86,28 @@ class Legs(Part):
     action_scale: tuple[float, ...]
     """Change of the target in rad that the action 1 commands."""
     mirror: Mirror
+    soles: tuple[Sole, ...] = ()
+    """The feet of several geoms."""
 
     @property
     def frames(self) -> Mapping[str, Frame]:
-        return {f"{foot}_site": Frame(geom=foot) for foot in self.feet}
+        soles = {sole.foot: Frame(sole.link, position=sole.middle) for sole in self.soles}
+        return {_foot_frame(foot): soles.get(foot, Frame(geom=foot)) for foot in self.feet}
 
     @property
     def sensors(self) -> tuple[ModelSensor, ...]:
+        links = {sole.foot: sole.link for sole in self.soles}
+
+        def touch(foot: str) -> ModelSensor:
+            name = foot_sensor(foot, "contact")
+            if foot in links:
+                return ModelSensor(name, "link_contact", links[foot])
+            return ModelSensor(name, "contact", foot)
+
         return (
-            *(ModelSensor(f"{foot}_contact", "contact", foot) for foot in self.feet),
-            *(ModelSensor(f"{foot}_position", "position", f"{foot}_site") for foot in self.feet),
-            *(ModelSensor(f"{foot}_velocity", "linear_velocity", f"{foot}_site") for foot in self.feet),
+            *(touch(foot) for foot in self.feet),
+            *(ModelSensor(foot_sensor(foot, "position"), "position", _foot_frame(foot)) for foot in self.feet),
+            *(ModelSensor(foot_sensor(foot, "velocity"), "linear_velocity", _foot_frame(foot)) for foot in self.feet),
         )
 
     def check(self, robot: Robot) -> None:
@@ -106,3 +134,21 @@ def joint_spec(robot: Robot) -> JointSpec:
     legs = robot.part(Legs)
     motors = MotorSpec(robot.stiffness, robot.damping, robot.torque_limit)
     return JointSpec(robot.joints, robot.joint_low, robot.joint_high, motors, legs.stance, legs.lying)
+
+
+def foot_sensor(foot: str, kind: Literal["contact", "position", "velocity"]) -> str:
+    """The name of a foot's sensor, under a prefix of its own: a joint may have the foot's name."""
+    return f"foot/{foot}_{kind}"
+
+
+def _foot_frame(foot: str) -> str:
+    return f"foot/{foot}"
+
+
+def foot_place(legs: Legs, model: mujoco.MjModel, data: mujoco.MjData, foot: str) -> tuple[Array, int]:
+    """Where a foot is in the world [3], m, and the body that it is on; `model` is a world of the robot."""
+    if any(sole.foot == foot for sole in legs.soles):
+        site = int(model.site(_foot_frame(foot)).id)
+        return np.array(data.site_xpos[site]), int(model.site_bodyid[site])
+    geom = int(model.geom(foot).id)
+    return np.array(data.geom_xpos[geom]), int(model.geom_bodyid[geom])

@@ -48,9 +48,11 @@ class Frame:
 
 @dataclass(frozen=True)
 class ModelSensor:
-    """A sensor of the simulated robot. `of` is a frame of its part, or the geom of a `contact`.
+    """A sensor of the simulated robot. `of` is a frame of its part, the geom of a `contact` or the body of a
+    `link_contact`.
 
     contact           above 0 while the geom touches anything
+    link_contact      above 0 while any geom of the body, or of one on it, touches anything
     position          of the frame in the world, m
     orientation       of the frame in the world, w, x, y, z
     linear_velocity   of the frame, world axes, m/s
@@ -58,7 +60,7 @@ class ModelSensor:
     """
 
     name: str
-    kind: Literal["contact", "position", "orientation", "linear_velocity", "angular_velocity"]
+    kind: Literal["contact", "link_contact", "position", "orientation", "linear_velocity", "angular_velocity"]
     of: str
 
 
@@ -112,6 +114,11 @@ class Robot:
     parts: tuple[Part, ...] = ()
     contacts: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = ()
     """Pairs of groups of geoms that may touch each other. All geoms that touch in the MJCF touch the ground, too."""
+    imu: Quaternion | None = None
+    """Orientation of the axes of the IMU in the frame of the base, w x y z, where they are not those of the base: the
+    readings are along the IMU's own."""
+    passive: tuple[tuple[str, float], ...] = ()
+    """Joints that no motor moves, and where they are in the stance: (joint, rad or m)."""
     friction: tuple[tuple[str, float], ...] = ()
     """Sliding friction of the geoms that differ from the ground: (geom, coefficient)."""
 

@@ -1,7 +1,8 @@
 """Walking tasks for a robot of the user's own, from its MJCF and spec.
 
 Such a task's name says all that it takes to build it again: KIND@MJCF@SPEC#DIGEST, with absolute paths, either of which
-may be empty. The digest tells whether the files are still those that a run was trained on.
+may be empty; an @, # or % in a path is written as %40, %23 or %25. The digest tells whether the files are still those
+that a run was trained on.
 """
 
 from __future__ import annotations
@@ -34,11 +35,13 @@ KINDS: dict[str, Callable[[Robot, LeggedSettings], Task]] = {
         rough_task(robot, settings, TerrainSettings(), ScanSettings(), GUIDE), robot, settings, rough=True
     ),
 }
+_CODES = {"%": "%25", "@": "%40", "#": "%23"}
+_NAME = re.compile(r"(?P<kind>[^@]*)@(?P<files>.*?)(?:#(?P<digest>[0-9a-f]{12}))?", re.DOTALL)
 
 
 def is_own(name: str) -> bool:
     """Whether `name` is that of a task for a robot from files."""
-    return "@" in name
+    return name.partition("@")[0] in KINDS and "@" in name
 
 
 def own_name(kind: str, mjcf: str, spec: str) -> str:
@@ -50,7 +53,7 @@ def own_name(kind: str, mjcf: str, spec: str) -> str:
         raise UserError(f"no task {kind!r} takes a robot of your own; those that do: {', '.join(KINDS)}")
     robot = mjcf if mjcf.startswith(MENAGERIE) or not mjcf else str(Path(mjcf).resolve())
     place = str(Path(spec).resolve()) if spec else ""
-    return f"{kind}@{robot}@{place}#{load_robot(robot, place).digest}"
+    return f"{kind}@{_coded(robot)}@{_coded(place)}#{load_robot(robot, place).digest}"
 
 
 def kind_of(name: str) -> str:
@@ -70,18 +73,19 @@ def same_robot(one: str, other: str) -> bool:
 
 
 def own_robot(name: str, before: bool = False) -> OwnRobot:
-    """The robot in the files of a name from `own_name`, whose digest may be left out. UserError when they changed.
+    """The robot in the files of a name from `own_name`, whose digest may be left out, and special characters of whose
+    paths may be plain. UserError when the files changed.
 
     `before` gives it the default action scale of the runs that hold no copy of their robot.
     """
-    files, _, digest = name.partition("#")
-    kind, *places = files.split("@")
-    if kind not in KINDS or len(places) != 2 or not any(places):
+    match = _NAME.fullmatch(name)
+    places = _places(match["files"]) if match else None
+    if match is None or places is None or match["kind"] not in KINDS:
         raise UserError(
             f"a task for a robot of your own is named KIND@MJCF@SPEC, KIND of {', '.join(KINDS)}; got {name!r}"
         )
     own = load_robot(*places)
-    if digest and own.digest != digest:
+    if match["digest"] and match["digest"] not in own.digests:
         shown = " and ".join(filter(None, places))
         raise UserError(f"{shown} changed since this run was made; put the files back, or train again")
     if before or _says(places[1], "action_scale"):
@@ -103,3 +107,27 @@ def own_task(name: str) -> Task:
 def task_for(kind: str, own: OwnRobot) -> Task:
     """The task of a kind for a robot."""
     return KINDS[kind](own.robot, LeggedSettings(gait=own.gait, clearance=own.foot_height + SWING))
+
+
+def _coded(place: str) -> str:
+    for plain, code in _CODES.items():
+        place = place.replace(plain, code)
+    return place
+
+
+def _plain(place: str) -> str:
+    for plain, code in reversed(_CODES.items()):
+        place = place.replace(code, plain)
+    return place
+
+
+def _places(files: str) -> tuple[str, str] | None:
+    """MJCF and spec of MJCF@SPEC: where a path has an @ of its own, as split into files that exist."""
+    parts = files.split("@")
+    splits = [("@".join(parts[:i]), "@".join(parts[i:])) for i in range(1, len(parts))]
+    choices = [pair for split in splits for pair in ((_plain(split[0]), _plain(split[1])), split) if any(pair)]
+
+    def there(place: str) -> bool:
+        return not place or place.startswith(MENAGERIE) or Path(place).is_file()
+
+    return next((pair for pair in choices if all(map(there, pair))), choices[0] if choices else None)

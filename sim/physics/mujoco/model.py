@@ -33,13 +33,16 @@ def build_model(robot: Robot, terrain: Terrain | None = None, solver: Solver | N
     _options(spec, solver)
     _scene(spec)
     _check(spec, robot)
-    _contacts(spec, robot)
-    _ground(spec, terrain)
-    if solver.contact is not None:
-        for geom in spec.geoms:
-            geom.solref = solver.contact
-    _actuators(spec, robot)
-    _sensors(spec, robot)
+    try:
+        _contacts(spec, robot)
+        _ground(spec, terrain)
+        if solver.contact is not None:
+            for geom in spec.geoms:
+                geom.solref = solver.contact
+        _actuators(spec, robot)
+        _sensors(spec, robot)
+    except ValueError as error:
+        raise UserError(f"robot {robot.name} does not fit into a world: {_one_line(error)}") from None
     return compile_spec(spec, f"the world of robot {robot.name}")
 
 
@@ -142,11 +145,13 @@ def _ground(spec: Any, terrain: Terrain | None) -> None:
 def _check(spec: Any, robot: Robot) -> None:
     """UserError for what the robot names and the MJCF does not have."""
     frames = [frame for part in robot.parts for frame in part.frames.values()]
-    touched = [sensor.of for part in robot.parts for sensor in part.sensors if sensor.kind == "contact"]
+    sensors = [sensor for part in robot.parts for sensor in part.sensors]
+    touched = [sensor.of for sensor in sensors if sensor.kind == "contact"]
+    links = [sensor.of for sensor in sensors if sensor.kind == "link_contact"]
     grouped = [name for pair in robot.contacts for group in pair for name in group]
     grouped += [name for name, _ in robot.friction]
     named = {
-        "body": (spec.bodies, [robot.base, *(frame.body for frame in frames if frame.body)]),
+        "body": (spec.bodies, [robot.base, *links, *(frame.body for frame in frames if frame.body)]),
         "joint": (spec.joints, [motor.joint for motor in robot.motors]),
         "geom": (spec.geoms, [*(frame.geom for frame in frames if frame.geom), *touched, *grouped]),
     }
@@ -244,8 +249,9 @@ def _frame(spec: Any, name: str, frame: Frame) -> None:
 def _declared(add: Any, sensor: ModelSensor) -> None:
     """A part's sensor; `add` adds one to the model."""
     kind, frame = mujoco.mjtSensor, mujoco.mjtObj
-    if sensor.kind == "contact":
-        added = add(sensor.name, kind.mjSENS_CONTACT, frame.mjOBJ_GEOM, sensor.of)
+    if sensor.kind in ("contact", "link_contact"):
+        of = frame.mjOBJ_GEOM if sensor.kind == "contact" else frame.mjOBJ_XBODY
+        added = add(sensor.name, kind.mjSENS_CONTACT, of, sensor.of)
         added.intprm[:3] = (1 << int(mujoco.mjtConDataField.mjCONDATA_FOUND), 0, 1)
         return
     kinds = {

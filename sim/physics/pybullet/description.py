@@ -80,14 +80,24 @@ def may_touch(model: mujoco.MjModel, a: int, b: int) -> bool:
     return bool(model.geom_contype[a] & model.geom_conaffinity[b] or model.geom_contype[b] & model.geom_conaffinity[a])
 
 
-def watched_geoms(model: mujoco.MjModel) -> dict[int, int]:
-    """Contact sensors, by index, whose first object is a geom: sensor -> geom."""
+def watched_geoms(model: mujoco.MjModel) -> dict[int, tuple[int, ...]]:
+    """Contact sensors, by index, of a geom or of a body with all that is on it: sensor -> geoms."""
     contact, geom = int(mujoco.mjtSensor.mjSENS_CONTACT), int(mujoco.mjtObj.mjOBJ_GEOM)
-    return {
-        s: int(model.sensor_objid[s])
-        for s in range(model.nsensor)
-        if model.sensor_type[s] == contact and model.sensor_objtype[s] == geom
-    }
+    found = {}
+    for s in range(model.nsensor):
+        if model.sensor_type[s] == contact:
+            of = int(model.sensor_objid[s])
+            found[s] = (of,) if model.sensor_objtype[s] == geom else _geoms_on(model, of)
+    return found
+
+
+def _geoms_on(model: mujoco.MjModel, body: int) -> tuple[int, ...]:
+    """The geoms of a body and of the bodies on it that touch something."""
+    bodies = {body}
+    for child in range(body + 1, model.nbody):
+        if int(model.body_parentid[child]) in bodies:
+            bodies.add(child)
+    return tuple(g for g in range(model.ngeom) if int(model.geom_bodyid[g]) in bodies and collides(model, g))
 
 
 def _check(model: mujoco.MjModel) -> None:
@@ -172,7 +182,7 @@ def _massive(model: mujoco.MjModel, body: int, link: Link) -> Link:
 
 def _split_shapes(model: mujoco.MjModel, links: list[Link]) -> None:
     """Give shapes whose friction, filter or contact sensor differs a link of their own."""
-    watched = set(watched_geoms(model).values())
+    watched = {geom for geoms in watched_geoms(model).values() for geom in geoms}
 
     def key(geom: int) -> tuple[object, ...]:
         # A geom with a contact sensor is a group of its own, whatever it shares with others.

@@ -173,8 +173,8 @@ class PybulletPhysics:
         data.qacc[:], data.actuator_force[:] = self._acceleration[row], self._torque[row]
         mujoco.mj_sensorAcc(model, data)
         values = data.sensordata.copy()
-        for sensor, geom in self._watched.items():
-            count = self._worlds[row].contacts(geom)[0] if touching else 0
+        for sensor, geoms in self._watched.items():
+            count = sum(self._worlds[row].contacts(geom)[0] for geom in geoms) if touching else 0
             values[model.sensor_adr[sensor]] = count
         self._sensed[row] = values
 

@@ -36,7 +36,7 @@ def place(model: mujoco.MjModel, data: mujoco.MjData, robot: Robot, joints: np.n
 
 
 def feet(data: mujoco.MjData, robot: Robot) -> np.ndarray:
-    return np.array([data.sensor(f"{foot}_position").data for foot in robot.part(Legs).feet])
+    return np.array([data.sensor(f"foot/{foot}_position").data for foot in robot.part(Legs).feet])
 
 
 def tilt(data: mujoco.MjData) -> float:
@@ -66,7 +66,7 @@ def test_the_go1_stands_in_its_stance() -> None:
     assert data.qpos[2] == pytest.approx(0.26, abs=0.01)
     assert tilt(data) < 3.0
     assert np.abs(data.qvel[:3]).max() < 0.05
-    touching = [data.sensor(f"{foot}_contact").data[0] for foot in GO1.part(Legs).feet]
+    touching = [data.sensor(f"foot/{foot}_contact").data[0] for foot in GO1.part(Legs).feet]
     assert touching == [1.0] * 4
     assert data.ncon == 4
 

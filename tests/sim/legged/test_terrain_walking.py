@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from policies.errors import UserError
-from policies.graph.symmetry import observation_mirror
+from policies.graph.symmetry import SignedPermutation, observation_mirror
 from policies.signals import Commands
 from sim.environment import VectorEnvironment
 from sim.legged.ground.curriculum import TerrainLevel
@@ -239,5 +239,5 @@ def test_the_observation_has_a_mirror_image_with_the_scan_turned_round() -> None
     assert found.is_involution() and found.dim == task.observation_dim
     grid = ScanSettings().grid
     turned = task.mirror.sensors["height_scan"]
-    assert turned is not None
+    assert isinstance(turned, SignedPermutation)
     assert grid[list(turned.source)] == pytest.approx(grid * torch.tensor([1.0, -1.0]), abs=1e-6)

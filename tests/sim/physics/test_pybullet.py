@@ -260,7 +260,7 @@ def test_a_standing_robot_agrees_between_the_engines() -> None:
     assert np.abs(a[joints] - b[joints]).max() < 0.05
     assert np.abs(a[torque] - b[torque]).max() < 0.15 * np.abs(b[torque]).max()
     for foot in LEGS.feet:
-        assert a[own.columns(f"{foot}_contact")] > 0.0
+        assert a[own.columns(f"foot/{foot}_contact")] > 0.0
     # The mean over the model's sensors of where gravity points and how fast the robot turns.
     np.testing.assert_allclose(a[own.columns("imu_orientation")], b[own.columns("imu_orientation")], atol=0.02)
     assert a[own.columns("imu_accelerometer")][2] == pytest.approx(9.81, abs=0.5)

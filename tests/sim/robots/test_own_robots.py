@@ -111,13 +111,14 @@ def test_the_world_of_an_own_robot_has_our_actuators_and_sensors_and_no_scene(tm
         data.joint(name).qpos[0] = value
     data.ctrl[:] = robot.part(Legs).stance
     mujoco.mj_forward(model, data)
-    assert data.sensor("left_shin_foot_position").data[2] == pytest.approx(0.03, abs=0.01)
+    assert data.sensor("foot/left_shin_foot_position").data[2] == pytest.approx(0.03, abs=0.01)
     mujoco.mj_step(model, data, 40)
-    assert data.sensor("left_shin_foot_contact").data[0] + data.sensor("right_shin_foot_contact").data[0] > 0
+    assert data.sensor("foot/left_shin_foot_contact").data[0] + data.sensor("foot/right_shin_foot_contact").data[0] > 0
     assert np.isfinite(data.qpos).all()
     physics = MujocoPhysics(model, 1)
-    with pytest.raises(UserError, match="no sensor 'left_shin_foot_kontact'; did you mean left_shin_foot_contact"):
-        physics.columns("left_shin_foot_kontact")
+    missing = "no sensor 'foot/left_shin_foot_kontact'; did you mean foot/left_shin_foot_contact"
+    with pytest.raises(UserError, match=missing):
+        physics.columns("foot/left_shin_foot_kontact")
 
 
 @pytest.mark.parametrize("robot", [GO1, H1], ids=lambda robot: robot.name)
@@ -150,7 +151,7 @@ def test_values_by_part_of_a_name_and_a_mirror_by_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        ({"joints": ["left_roll", "left_elbow"]}, "has no left_elbow for joints; it has .*left_knee"),
+        ({"joints": ["left_roll", "left_elbow"]}, "has no left_elbow for joints; did you mean .*left_knee"),
         ({"feet": ["toe"]}, "has no toe for feet"),
         ({"base": "hip"}, "no body hip; it has chest"),
         ({"stance": [0.0]}, "stance needs 6 values, one per joint, got 1"),
@@ -170,8 +171,8 @@ def test_a_spec_that_does_not_fit_is_one_clear_line(change: dict[str, Any], line
 
 
 def test_what_neither_spec_nor_mjcf_says_is_asked_for(tmp_path: Path) -> None:
-    path = toy(tmp_path, motor='<motor joint="{}" ctrlrange="-9 9" gear="2"/>')
-    assert re.search("gives no stiffness of left_roll, .*; add stiffness: VALUE", refusal(path))
+    path = toy(tmp_path, motor='<motor joint="{}"/>')
+    assert re.search("gives no torque_limit of left_roll, .*; add torque_limit: VALUE", refusal(path))
     path = toy(tmp_path, motor='<motor joint="{}" ctrlrange="-9 9" gear="2"/>', stiffness=40, damping=1)
     assert load_robot(spec=str(path)).robot.torque_limit == (18.0,) * 6
 

@@ -98,7 +98,7 @@ def test_a_robot_stands_where_its_tile_starts(kind: str) -> None:
     data.qpos[7:] = data.ctrl[:] = LEGS.stance
     while data.time < 1.0:
         mujoco.mj_step(model, data)
-    feet = np.array([data.sensor(f"{foot}_position").data for foot in LEGS.feet])
+    feet = np.array([data.sensor(f"foot/{foot}_position").data for foot in LEGS.feet])
     under = terrain.heights.at(torch.tensor(feet[:, :2], dtype=torch.float32)).numpy()
     assert feet[:, 2] - under == pytest.approx(0.023, abs=0.012)
     assert data.qpos[2] - origin[2] > 0.2
