@@ -44,6 +44,8 @@ def pilot_config(manifest: Manifest) -> str:
             "its safety envelope has no tilt, geofence, speed or position error, which the firmware needs; "
             "export the policy with them"
         )
+    if safety.imu is not None:
+        raise BundleError("its IMU is turned on the robot, and the firmware takes readings along the body's own axes")
     command = _motor_command(manifest)
     moves = "\n".join(_filled(sensor) for sensor in manifest.sensors)
     follows = any(_follows(sensor) for sensor in manifest.sensors)

@@ -105,8 +105,20 @@ def run(argv: Sequence[str]) -> int:
             file=sys.stderr,
         )
     fresh = saved is None and rank == 0
+    if fresh:
+        _say_how_the_robot_is_understood(arguments.task)
     with runner.started(run_dir, given) if fresh else nullcontext(), parallel.joined(arguments.device, size):
         return train(run_dir)
+
+
+def _say_how_the_robot_is_understood(task: str) -> None:
+    """What of a robot of the user's own is derived, changed or left out, line by line; the run keeps it, too."""
+    from sim.tasks.files import is_file
+    from sim.tasks.own_robot import is_own, own_robot
+
+    if is_own(task) and not is_file(task):
+        own = own_robot(task)
+        print("\n".join(f"robot {own.robot.name}: {line}" for line in own.warnings), end="\n" * bool(own.warnings))
 
 
 def _group(arguments: Arguments[Any, Any]) -> tuple[int, int, bool]:

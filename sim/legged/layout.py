@@ -7,7 +7,7 @@ from torch import Tensor
 
 from sim.physics.protocol import JointedPhysics
 from sim.robots.legs import Legs, foot_sensor
-from sim.robots.robot import Robot
+from sim.robots.robot import Robot, joint_sensor
 
 _MEASURED = ("orientation", "angular_velocity", "linear_acceleration", "joint_position", "joint_velocity")
 _SHOWN = tuple("measured_position" if name == "joint_position" else name for name in _MEASURED)
@@ -27,9 +27,9 @@ class Layout:
             "orientation": ["imu_orientation"],
             "angular_velocity": ["imu_gyro"],
             "linear_acceleration": ["imu_accelerometer"],
-            "joint_position": [f"{joint}_position" for joint in joints],
-            "joint_velocity": [f"{joint}_velocity" for joint in joints],
-            "joint_torque": [f"{joint}_torque" for joint in joints],
+            "joint_position": [joint_sensor(joint, "position") for joint in joints],
+            "joint_velocity": [joint_sensor(joint, "velocity") for joint in joints],
+            "joint_torque": [joint_sensor(joint, "torque") for joint in joints],
             "base_position": ["base_position"],
             "linear_velocity": ["base_linear_velocity"],
             "foot_contact": [foot_sensor(foot, "contact") for foot in feet],

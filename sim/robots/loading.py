@@ -43,9 +43,9 @@ class OwnRobot:
     """Where values are from, by field, in the order of the joints."""
 
 
-def load_robot(mjcf: str = "", spec: str = "") -> OwnRobot:
+def load_robot(mjcf: str = "", spec: str = "", before: bool = False) -> OwnRobot:
     """The robot of an MJCF or URDF file, or of menagerie:NAME, and of a YAML spec; either may be omitted if the other
-    is sufficient.
+    is sufficient. `before` gives it the default action scale of the runs that hold no copy of their robot.
 
     Raises UserError, one line, for files that can't be read, malformed MJCF or YAML, names the MJCF does not have, and
     values that neither file gives.
@@ -54,7 +54,7 @@ def load_robot(mjcf: str = "", spec: str = "") -> OwnRobot:
     source = mjcf or _beside(spec, given)
     path = menagerie_path(source.removeprefix(MENAGERIE)) if source.startswith(MENAGERIE) else Path(source)
     name = str(given.get("name") or _name(source))
-    built: Built = build(path, given, name)
+    built: Built = build(path, given, name, before)
     now = digest(path, given, built.further)
     return OwnRobot(
         built.robot, built.gait, built.foot_height, now, (now, first_digest(path, given)), built.feet, built.mass,

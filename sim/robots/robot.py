@@ -184,6 +184,11 @@ class Robot:
                 raise UserError(f"robot {self.name}: {field} of {joint} must be in [{low}, {high}], got {value}")
 
 
+def joint_sensor(joint: str, kind: Literal["position", "velocity", "torque"]) -> str:
+    """The name of the sensor of a joint with a motor, under a prefix of its own: a joint may be called base or tool."""
+    return f"joint/{joint}_{kind}"
+
+
 def check_names(robot: Robot, field: str, names: Sequence[str]) -> None:
     """UserError for a name that is there twice."""
     twice = sorted({name for name in names if names.count(name) > 1})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from sim.legged.settings import LeggedSettings
@@ -17,8 +16,6 @@ from sim.tasks.h1_velocity_flat import H1_VELOCITY_FLAT
 
 _LEGS = 4
 """Legs from which on a robot stands by itself, and learns as the Go1 does; with fewer it learns as the H1 does."""
-REACH = 0.6
-"""Action scale in rad of a robot that stands by itself."""
 _EQUAL = 1e-5
 """Difference in rad, or in turns, up to which two sides are equal."""
 
@@ -45,15 +42,6 @@ def learning_like(task: Task, robot: Robot, settings: LeggedSettings, rough: boo
     if not has_equal_sides(robot, settings):
         recommended = {"ppo": {**recommended["ppo"], "symmetry": "none"}}
     return task.with_settings(changes).changed(recommended=recommended)
-
-
-def reaching(robot: Robot) -> Robot:
-    """The robot with targets that reach as far from its stance as the scripted gait wants them, where nobody says how
-    far: a step at 1 m/s turns a Go1's thighs by half a radian."""
-    legs = robot.part(Legs)
-    if len(legs.feet) < _LEGS:
-        return robot
-    return robot.with_part(replace(legs, action_scale=(REACH,) * len(robot.joints)))
 
 
 def has_equal_sides(robot: Robot, settings: LeggedSettings) -> bool:

@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-
-import yaml
 
 from policies.errors import UserError
 from sim.legged.ground.tiles import ScanSettings
@@ -23,7 +20,7 @@ from sim.legged.task import flat_task, rough_task
 from sim.robots.loading import MENAGERIE, OwnRobot, load_robot
 from sim.robots.robot import Robot
 from sim.task import Task
-from sim.tasks.own_recipe import learning_like, reaching
+from sim.tasks.own_recipe import learning_like
 from sim.terrain.terrain import TerrainSettings
 
 SWING = 0.07
@@ -68,8 +65,14 @@ def digest_of(name: str) -> str:
 
 
 def same_robot(one: str, other: str) -> bool:
-    """Whether two names are of the same kind of task for the same robot, wherever its files are."""
-    return digest_of(one) != "" and (kind_of(one), digest_of(one)) == (kind_of(other), digest_of(other))
+    """Whether two names are of the same kind of task for the same robot, wherever its files are.
+
+    Where those of `one` are there, the digest that earlier versions gave them counts, too.
+    """
+    digest, places = digest_of(other), _places(_NAME.fullmatch(one)["files"])  # type: ignore[index]
+    if not digest or not digest_of(one) or kind_of(one) != kind_of(other):
+        return False
+    return digest == digest_of(one) or (_are_there(places) and digest in load_robot(*(places or ())).digests)
 
 
 def own_robot(name: str, before: bool = False) -> OwnRobot:
@@ -84,18 +87,11 @@ def own_robot(name: str, before: bool = False) -> OwnRobot:
         raise UserError(
             f"a task for a robot of your own is named KIND@MJCF@SPEC, KIND of {', '.join(KINDS)}; got {name!r}"
         )
-    own = load_robot(*places)
+    own = load_robot(*places, before=before)
     if match["digest"] and match["digest"] not in own.digests:
         shown = " and ".join(filter(None, places))
         raise UserError(f"{shown} changed since this run was made; put the files back, or train again")
-    if before or _says(places[1], "action_scale"):
-        return own
-    return replace(own, robot=reaching(own.robot))
-
-
-def _says(spec: str, field: str) -> bool:
-    """Whether the spec, which has been read before, gives a field itself."""
-    return bool(spec) and field in yaml.safe_load(Path(spec).read_text(encoding="utf-8"))
+    return own
 
 
 @lru_cache(maxsize=8)
@@ -126,8 +122,10 @@ def _places(files: str) -> tuple[str, str] | None:
     parts = files.split("@")
     splits = [("@".join(parts[:i]), "@".join(parts[i:])) for i in range(1, len(parts))]
     choices = [pair for split in splits for pair in ((_plain(split[0]), _plain(split[1])), split) if any(pair)]
+    return next((pair for pair in choices if _are_there(pair)), choices[0] if choices else None)
 
-    def there(place: str) -> bool:
-        return not place or place.startswith(MENAGERIE) or Path(place).is_file()
 
-    return next((pair for pair in choices if all(map(there, pair))), choices[0] if choices else None)
+def _are_there(places: tuple[str, str] | None) -> bool:
+    return places is not None and all(
+        not place or place.startswith(MENAGERIE) or Path(place).is_file() for place in places
+    )

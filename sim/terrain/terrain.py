@@ -21,7 +21,7 @@ from sim.terrain.kinds import BLOCK_KINDS, CELL, FIELD_KINDS, KINDS, PLATFORM, B
 
 MAX_SAMPLES = 4_000_000
 FRICTION = (0.8, 0.02, 0.01)
-MATERIAL = "walking_ground"
+MATERIAL = "world/ground"
 """Of the ground in an MjSpec; a name that robots' own MJCF will hardly have."""
 BORDER = 30.0
 THICKNESS = 0.5
@@ -107,7 +107,7 @@ class Terrain:
         for number, block in enumerate((*self.blocks, *_border(self.size))):
             (x0, x1), (y0, y1) = block.x, block.y
             spec.worldbody.add_geom(
-                name=f"ground_{number}",
+                name=f"world/ground_{number}",
                 type=mujoco.mjtGeom.mjGEOM_BOX,
                 pos=((x0 + x1) / 2, (y0 + y1) / 2, (block.top + bottom) / 2),
                 size=((x1 - x0) / 2, (y1 - y0) / 2, (block.top - bottom) / 2),
@@ -124,7 +124,7 @@ class Terrain:
 
     def _add_field(self, spec: Any, column: int, heights: NDArray[np.float64]) -> None:
         low, span = float(heights.min()), max(float(np.ptp(heights)), 1e-3)
-        name = f"field_{column}"
+        name = f"world/field_{column}"
         scaled = ((heights - low) / span).T  # MuJoCo: rows along y, columns along x
         spec.add_hfield(
             name=name,

@@ -2,8 +2,8 @@
 
 Actuators and sensors of the MJCF are replaced, so that every robot has the same ones: where the base floats,
 `imu_orientation` (w, x, y, z), `imu_gyro` and `imu_accelerometer` at the site "imu", `base_position` (world) and
-`base_linear_velocity` (base's frame); for each motor `<joint>_position`, `_velocity` and `_torque`; and the sensors
-that the robot's parts declare.
+`base_linear_velocity` (base's frame); for each motor `joint/<joint>_position`, `_velocity` and `_torque`; and the
+sensors that the robot's parts declare. Names of the world's own carry a prefix, so that a robot can have any.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ import mujoco
 
 from policies.errors import UserError, one_line
 from sim.physics.world import Solver
-from sim.robots.robot import Frame, ModelSensor, Motor, Robot
+from sim.robots.robot import Frame, ModelSensor, Motor, Robot, joint_sensor
 from sim.terrain.terrain import FRICTION, MATERIAL, Terrain
 
 FLOOR = "floor"
+BASE_FRAME = "world/base"
+"""The site in the base's frame."""
 MOST_GROUPS = 30
 """Pairs of groups of geoms that may touch each other, at most: each takes a bit of MuJoCo's masks."""
 
@@ -95,7 +97,7 @@ def _scene(spec: Any) -> None:
     getattr(spec.visual, "global").offheight = 960
     texture = mujoco.mjtTexture
     spec.add_texture(
-        name="walking_sky",
+        name="world/sky",
         type=texture.mjTEXTURE_SKYBOX,
         builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
         rgb1=(0.55, 0.68, 0.82),
@@ -118,7 +120,7 @@ def _scene(spec: Any) -> None:
     textures[int(mujoco.mjtTextureRole.mjTEXROLE_RGB)] = MATERIAL
     spec.add_material(name=MATERIAL, textures=textures, texrepeat=(1, 1), texuniform=True, reflectance=0.05)
     spec.worldbody.add_light(
-        name="walking_sun",
+        name="world/sun",
         type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL,
         pos=(0, 0, 10),
         dir=(0.3, 0.25, -1),
@@ -216,20 +218,20 @@ def _sensors(spec: Any, robot: Robot) -> None:
     if floats:
         if spec.site("imu") is None:
             base.add_site(name="imu")
-        base.add_site(name="base_frame", group=4)
+        base.add_site(name=BASE_FRAME, group=4)
         add("imu_orientation", kind.mjSENS_FRAMEQUAT, frame.mjOBJ_SITE, "imu")
         add("imu_gyro", kind.mjSENS_GYRO, frame.mjOBJ_SITE, "imu")
         add("imu_accelerometer", kind.mjSENS_ACCELEROMETER, frame.mjOBJ_SITE, "imu")
     joints = [motor.joint for motor in robot.motors]
     for joint in joints:
-        add(f"{joint}_position", kind.mjSENS_JOINTPOS, frame.mjOBJ_JOINT, joint)
+        add(joint_sensor(joint, "position"), kind.mjSENS_JOINTPOS, frame.mjOBJ_JOINT, joint)
     for joint in joints:
-        add(f"{joint}_velocity", kind.mjSENS_JOINTVEL, frame.mjOBJ_JOINT, joint)
+        add(joint_sensor(joint, "velocity"), kind.mjSENS_JOINTVEL, frame.mjOBJ_JOINT, joint)
     for joint in joints:
-        add(f"{joint}_torque", kind.mjSENS_ACTUATORFRC, frame.mjOBJ_ACTUATOR, joint)
+        add(joint_sensor(joint, "torque"), kind.mjSENS_ACTUATORFRC, frame.mjOBJ_ACTUATOR, joint)
     if floats:
-        add("base_position", kind.mjSENS_FRAMEPOS, frame.mjOBJ_SITE, "base_frame")
-        add("base_linear_velocity", kind.mjSENS_VELOCIMETER, frame.mjOBJ_SITE, "base_frame")
+        add("base_position", kind.mjSENS_FRAMEPOS, frame.mjOBJ_SITE, BASE_FRAME)
+        add("base_linear_velocity", kind.mjSENS_VELOCIMETER, frame.mjOBJ_SITE, BASE_FRAME)
     for part in robot.parts:
         for name, place in part.frames.items():
             _frame(spec, name, place)

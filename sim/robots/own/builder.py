@@ -26,8 +26,12 @@ PER_JOINT = ("stance", "lying", "stiffness", "damping", "torque_limit", "joint_l
              "action_scale")  # fmt: skip
 FIELDS = ("name", "mjcf", "base", "joints", "passive", "feet", "stand_height", "mirror", "mirror_sign", "gait",
           *PER_JOINT)  # fmt: skip
-JOINT_SPEED, ACTION_SCALE = 30.0, 0.25
-"""Largest joint speed in rad/s and action scale in rad where neither spec nor MJCF gives them."""
+JOINT_SPEED = 30.0
+"""Largest joint speed in rad/s where the spec does not give it."""
+REACH, SHORT_REACH, STABLE = 0.6, 0.25, 4
+"""Action scale in rad where the spec does not give it: of a robot that stands by itself, on at least `STABLE` feet, as
+far from the stance as a scripted gait wants targets (a step at 1 m/s turns a Go1's thighs by half a radian); and of any
+other."""
 NEARLY = 0.02
 """Distance in rad by which a keyframe may be beyond a limit; it is moved to the limit."""
 
@@ -54,11 +58,11 @@ class _Text:
         return self.text
 
 
-def build(path: Path, document: Mapping[str, Any], name: str) -> Built:
-    """The robot called `name`; UserError, one line, for what does not fit."""
+def build(path: Path, document: Mapping[str, Any], name: str, before: bool = False) -> Built:
+    """The robot called `name`; UserError, one line, for what does not fit. `before` as in `load_robot`."""
     what = f"robot {name}"
     try:
-        return _Builder(path, Given(document, what), name).build()
+        return _Builder(path, Given(document, what), name).build(before)
     except UserError:
         raise
     except (ValueError, mujoco.FatalError) as error:
@@ -92,7 +96,7 @@ class _Builder:
     def _base(self) -> str:
         return str(self._given.document.get("base") or "")
 
-    def build(self) -> Built:
+    def build(self, before: bool) -> Built:
         model, tree, given, joints = self._model, self._tree, self._given, self._joints.policy
         drives = {joint: motors.drive(model, joint) for joint in joints}
         self._warnings += [warning for joint in joints for warning in drives[joint].warnings]
@@ -106,6 +110,7 @@ class _Builder:
         data = derive.posed(model, {**pose, **passive})
         groups = self._feet(data, touch)
         names = self._foot_names(groups)
+        reach = SHORT_REACH if before or len(groups) < STABLE else REACH
         base, mirror = tree.name(tree.base), self._mirror(groups, names)
         stiffness, damping, sources = self._gains(drives, {**pose, **passive}, groups, mirror)
         if missed > stance.APART:
@@ -117,7 +122,7 @@ class _Builder:
             stance=tuple(pose[joint] for joint in joints),
             stand_height=self._stand_height(data, groups),
             lying=given.values("lying", pose.get),
-            action_scale=given.values("action_scale", lambda j: ACTION_SCALE),
+            action_scale=given.values("action_scale", lambda j: reach),
             mirror=mirror,
             soles=self._soles(groups, names),
         )

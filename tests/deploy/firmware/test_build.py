@@ -209,6 +209,10 @@ THRUST = CommandSpec("thrust", 2, "N", (0.0,) * 2, (1.0,) * 2, 1.0, ("left", "ri
         ({"kind": "velocity"}, "the firmware flies rotorcraft, this bundle is of kind velocity"),
         ({"commands": (THRUST,)}, r"drives four motors with one command, this bundle has thrust\[2\]"),
         ({"safety": SafetyEnvelope(1.0, 0.1, 0.1)}, "has no tilt, geofence, speed or position error"),
+        (
+            {"safety": replace(stand_in.manifest().safety, imu=(0.0, 1.0, 0.0, 0.0))},
+            "its IMU is turned on the robot, and the firmware takes readings along the body's own axes",
+        ),
         ({"sensors": (stand_in.sensor("voltage", 1, "V", "none", 5.0),)}, "does not provide the sensor 'voltage'"),
         ({"sensors": (stand_in.sensor("position", 3, "cm", "world", 5.0),)}, "in 'cm', the firmware provides 3 in 'm'"),
         ({"sensors": (stand_in.sensor("angular_velocity", 3, "rad/s", "world", 5.0),)}, "the firmware provides 'body'"),

@@ -18,6 +18,7 @@ from sim.robots.loading import load_robot
 from sim.robots.robot import Robot
 from sim.tasks.own_robot import digest_of, own_name, same_robot
 from tests.sim.robots.test_own_robots import toy
+from tests.sim.robots.walker import servos, walker, written
 
 SMALL = [
     "--num-worlds", "8", "--rollout-steps", "6", "--iterations", "2", "--epochs", "1", "--minibatches", "1",
@@ -135,7 +136,19 @@ def test_the_copy_is_the_robot_as_it_was_trained(tmp_path: Path) -> None:
     assert train("velocity-flat", "--robot.spec", "files/toy.yaml", "--run-dir", "run") == 0
     shutil.rmtree("files")
     copy = load_copy(Path("run"))
-    for name in ("name", "base", "joints", "stiffness", "damping", "torque_limit", "joint_low", "parts", "contacts"):
+    for name in (
+        "name",
+        "base",
+        "joints",
+        "stiffness",
+        "damping",
+        "torque_limit",
+        "joint_low",
+        "parts",
+        "contacts",
+        "imu",
+        "passive",
+    ):
         assert getattr(copy.robot, name) == getattr(own.robot, name), name
     assert (copy.gait, copy.foot_height, copy.digest) == (own.gait, own.foot_height, own.digest)
     kept = build_model(copy.robot)
@@ -164,6 +177,32 @@ def test_a_run_without_a_copy_reads_the_robot_s_files(spec: Path) -> None:
     task = task_of_run(Path("run"), config.load(Path("run") / runner.CONFIG))
     assert task.name == "toy-velocity-flat"
     assert main(["eval", "run", "--episodes", "2"]) == 0
+
+
+def test_a_run_of_an_earlier_version_goes_on_with_the_robot_s_files(spec: Path) -> None:
+    """Its name has the digest of the time when only the file itself counted."""
+    assert train("velocity-flat", "--robot.spec", str(spec), "--run-dir", "run") == 0
+    shutil.rmtree("run/robot")
+    text = (Path("run") / runner.CONFIG).read_text()
+    now, earlier = load_robot(spec=str(spec)).digests
+    assert now in text and now != earlier
+    (Path("run") / runner.CONFIG).write_text(text.replace(now, earlier))
+    reach = ["--resume", "--run-dir", "run"]
+    assert main(["train", "velocity-flat", "--robot.spec", str(spec), *reach]) == 0
+    assert main(["train", *reach]) == 0
+
+
+def test_what_is_derived_is_said_and_kept_in_the_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    motors = servos('<motor joint="{0}" ctrlrange="-30 30"/>')
+    dog = written(tmp_path / "files", walker(actuator=motors, keys="", more='<option gravity="0 0 -1"/>'))
+    assert train("velocity-flat", "--robot.mjcf", dog, "--run-dir", "run") == 0
+    shown = capsys.readouterr().out
+    own = load_copy(Path("run"))
+    for words in ("derived for a natural frequency", "the stance is derived", "gravity 0 0 -1"):
+        line = next(line for line in shown.splitlines() if words in line)
+        assert line.startswith("robot dog: ") and line.removeprefix("robot dog: ") in own.warnings
+    assert own.sources["stiffness"] == ("derived",) * 12
+    assert min(own.robot.stiffness) > 0.0
 
 
 def test_a_run_that_can_not_start_leaves_no_copy(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:

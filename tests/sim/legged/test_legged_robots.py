@@ -80,9 +80,9 @@ def test_actuators_and_sensors_follow_the_specs_order(name: str) -> None:
     data.ctrl[:] = command
     mujoco.mj_forward(model, data)
     for i, joint in enumerate(robot.joints):
-        assert data.sensor(f"{joint}_position").data[0] == pytest.approx(robot.part(Legs).stance[i])
+        assert data.sensor(f"joint/{joint}_position").data[0] == pytest.approx(robot.part(Legs).stance[i])
         torque = robot.stiffness[i] * (command[i] - robot.part(Legs).stance[i])
-        assert data.sensor(f"{joint}_torque").data[0] == pytest.approx(torque, abs=1e-9)
+        assert data.sensor(f"joint/{joint}_torque").data[0] == pytest.approx(torque, abs=1e-9)
         assert abs(torque) < robot.torque_limit[i]
 
 

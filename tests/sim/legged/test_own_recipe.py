@@ -18,11 +18,12 @@ from sim.robots.go1 import GO1
 from sim.robots.h1 import H1
 from sim.robots.legs import Legs
 from sim.robots.loading import load_robot
+from sim.robots.own.builder import REACH
 from sim.robots.robot import Robot
 from sim.task import Task
 from sim.tasks.go1_velocity_flat import GO1_VELOCITY_FLAT, SETTINGS
 from sim.tasks.h1_velocity_flat import H1_VELOCITY_FLAT
-from sim.tasks.own_recipe import REACH, has_equal_sides, learning_like
+from sim.tasks.own_recipe import has_equal_sides, learning_like
 from sim.tasks.own_robot import own_name, own_robot, task_for
 from tests.sim.robots.test_own_robots import toy
 

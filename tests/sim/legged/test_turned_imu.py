@@ -13,6 +13,9 @@ from policies.graph.symmetry import observation_mirror
 from policies.signals import Commands, Sensors, State
 from policies.terms.rotation import turning
 from real.contract.mounting import body_orientation
+from real.simulated.legged_body import LeggedBody
+from real.simulated.legged_settings import RobotSettings
+from real.simulated.robot_log import RobotLog
 from sim.robots.legs import Legs
 from sim.task import Task
 from sim.tasks.inspection import load
@@ -71,3 +74,16 @@ def test_the_robots_side_finds_the_tilt_of_the_body(turn: str, tmp_path: Path) -
     for row in measured:
         _, x, y, _ = body_orientation(row, task.safety.imu)
         assert 1.0 - 2.0 * (x * x + y * y) > np.cos(0.2)
+
+
+@pytest.mark.parametrize("turn", TURNS)
+def test_the_simulated_robot_sends_what_its_imu_measures(turn: str, tmp_path: Path) -> None:
+    robot = task_of(tmp_path, turn).robot
+    assert robot is not None and robot.imu is not None
+    body = LeggedBody(robot, RobotSettings(noise=0.0), RobotLog("", "target"))
+    for tick in range(50):
+        body.step(0.01 * tick)
+    _, _, sample = body.measure(0)
+    w, x, y, z = body_orientation(sample.orientation, robot.imu)
+    assert (w * w + z * z, x, y) == pytest.approx((1.0, 0.0, 0.0), abs=0.02)
+    assert np.abs(sample.orientation[1:]).max() > 0.3

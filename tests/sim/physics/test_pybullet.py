@@ -254,9 +254,9 @@ def test_a_standing_robot_agrees_between_the_engines() -> None:
         found.append(physics.values[0].numpy())
     mine.close()
     a, b = found
-    torque = own.group([f"{joint}_torque" for joint in GO1.joints])
+    torque = own.group([f"joint/{joint}_torque" for joint in GO1.joints])
     assert abs(a[own.columns("base_position")][2] - b[own.columns("base_position")][2]) < 0.01
-    joints = own.group([f"{joint}_position" for joint in GO1.joints])
+    joints = own.group([f"joint/{joint}_position" for joint in GO1.joints])
     assert np.abs(a[joints] - b[joints]).max() < 0.05
     assert np.abs(a[torque] - b[torque]).max() < 0.15 * np.abs(b[torque]).max()
     for foot in LEGS.feet:

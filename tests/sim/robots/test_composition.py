@@ -109,7 +109,7 @@ def test_an_arm_moves_its_tool_where_its_joints_say(backend: str) -> None:
     command = torch.tensor([[0.4, -0.4, 0.0, 0.0], [-0.6, 0.6, 0.01, 0.01]])
     for _ in range(100):
         physics.step(command)
-    q = torch.cat([sensor(physics, f"{joint}_position") for joint in ARM.joints], 1)
+    q = torch.cat([sensor(physics, f"joint/{joint}_position") for joint in ARM.joints], 1)
     # The motors give way under the arm's weight, the tool is where the joints are.
     torch.testing.assert_close(q, command[:, :2], atol=0.05, rtol=0.0)
     first, both = q[:, 0], q.sum(1)
@@ -167,7 +167,7 @@ def test_a_cart_goes_and_turns_as_its_wheels_say(backend: str, forward: float, y
         physics.step(command)
     assert float(sensor(physics, "base_linear_velocity")[0, 0]) == pytest.approx(forward, abs=0.03)
     assert float(sensor(physics, "imu_gyro")[0, 2]) == pytest.approx(yaw_rate, abs=0.06)
-    speeds = torch.cat([sensor(physics, f"{side}_velocity") for side in ("left", "right")], 1)
+    speeds = torch.cat([sensor(physics, f"joint/{side}_velocity") for side in ("left", "right")], 1)
     torch.testing.assert_close(speeds, command, atol=0.5, rtol=0.0)
     physics.close()
 
