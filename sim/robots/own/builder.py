@@ -14,7 +14,7 @@ from policies.errors import UserError, one_line
 from sim.robots import derive
 from sim.robots.legs import Legs, Mirror, Sole
 from sim.robots.own import feet, gains, motors, stance, text
-from sim.robots.own.files import compiled, read_model
+from sim.robots.own.files import compiled, read_model, without_options
 from sim.robots.own.floating import Floating, float_base
 from sim.robots.own.given import Given
 from sim.robots.own.imu import find_imu
@@ -77,12 +77,12 @@ class _Builder:
         first = compiled(spec, self._what)
         # Lines on the file as it is, before anything of it is changed.
         before = find_tree(first, self._base(), self._what)
-        self._warnings += text.dropped(spec, before)
+        self._warnings += [*text.dropped(spec, before), *motors.without_disabled(spec)]
+        without_options(spec)
         self._floating: Floating = float_base(spec, before, path, self._what)
         self._warnings += self._floating.warnings
         self._spec = self._floating.spec
         self._model = model = compiled(self._spec, self._what)
-        model.opt.gravity[:] = (0.0, 0.0, -gains.GRAVITY)
         self._tree: Tree = find_tree(model, self._floating.base, self._what)
         self._names = {j: str(model.joint(j).name) for j in range(model.njnt)}
         every = [self._names[j] for j in self._tree.joints()]
@@ -99,6 +99,7 @@ class _Builder:
     def build(self, before: bool) -> Built:
         model, tree, given, joints = self._model, self._tree, self._given, self._joints.policy
         drives = {joint: motors.drive(model, joint) for joint in joints}
+        self._warnings += motors.narrowed(drives.values())
         self._warnings += [warning for joint in joints for warning in drives[joint].warnings]
         self._warnings += motors.left_out(model, joints)
         limits = {joint: derive.joint_limits(model, joint) for joint in joints}
@@ -234,6 +235,8 @@ class _Builder:
             return "spec" if given.has(field, joint) else of_file or "derived"
 
         words: dict[str, Callable[[str], str]] = {
+            "joint_low": lambda j: "the joint's range",
+            "joint_high": lambda j: "the joint's range",
             "stiffness": lambda j: drives[j].gains_from if j not in soft else "",
             "damping": lambda j: drives[j].gains_from if j not in loose else "",
             "torque_limit": lambda j: drives[j].torque_from,

@@ -65,6 +65,8 @@ def read_model(path: Path, what: str) -> tuple[Any, set[str], list[str]]:
     for joint in spec.joints:
         if joint.type == mujoco.mjtJoint.mjJNT_FREE:
             joint.align = mujoco.mjtAlignFree.mjALIGNFREE_FALSE
+    # What a file reserves may be too little for a compilation that it was not written for.
+    spec.memory = -1
     if len(spec.flexes):
         raise UserError(f"{what}: soft bodies (flex {spec.flexes[0].name}) are not simulated; leave them out")
     given: set[str] = set()
@@ -87,6 +89,14 @@ def _name(kind: str, elements: Sequence[Any]) -> set[str]:
             element.name = name
             given.add(name)
     return given
+
+
+def without_options(spec: Any) -> None:
+    """Give the spec the options that MuJoCo has by default."""
+    defaults = mujoco.MjSpec().option
+    for name in dir(defaults):
+        if not name.startswith("_"):
+            setattr(spec.option, name, getattr(defaults, name))
 
 
 def compiled(spec: Any, what: str) -> mujoco.MjModel:

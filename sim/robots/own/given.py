@@ -87,6 +87,5 @@ class Given:
         if unused:
             parts = [part for joint in self.every for part in joint.split("_")]
             known = list(dict.fromkeys([*parts, *self.every]))
-            raise UserError(
-                f"{self.what}: {field} has {', '.join(unused)}, which is in no joint's name; {near(unused[0], known)}"
-            )
+            hints = " ".join(sorted({near(key, known) for key in unused}))
+            raise UserError(f"{self.what}: {field} has {', '.join(unused)}, which is in no joint's name; {hints}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -26,6 +27,8 @@ class Drive:
     gains_from: str = ""
     torque_from: str = ""
     warnings: tuple[str, ...] = ()
+    lopsided: tuple[tuple[str, float, float], ...] = ()
+    """Ranges that differ by direction: of what, and from where to where in Nm or N."""
 
 
 def drive(model: mujoco.MjModel, joint: str) -> Drive:
@@ -41,20 +44,40 @@ def drive(model: mujoco.MjModel, joint: str) -> Drive:
     limits = {}
     if parts and all(part.limit is not None for part in parts):
         limits[f"actuator {names}"] = sum(part.limit or 0.0 for part in parts)
-    warnings = [warning for part in parts for warning in part.warnings]
+    lopsided = [span for part in parts for span in part.lopsided]
     if model.jnt_actfrclimited[j]:
         limits["the joint's own range"] = _least(model.jnt_actfrcrange[j])
-        if _lopsided(model.jnt_actfrcrange[j]):
-            warnings.append(_narrowed(f"joint {joint}", model.jnt_actfrcrange[j]))
-    torque = min(limits.values()) if limits else None
+        lopsided += _lopsided(f"joint {joint}", model.jnt_actfrcrange[j])
+    torque = min(limits.values()) if limits else 0.0
     return Drive(
         stiffness if stiffness > 0.0 else None,
         damping if damping > 0.0 or (stiffness > 0.0 and _damped(model, j)) else None,
-        torque,
+        torque if torque > 0.0 else None,
         f"actuator {names}" if stiffness > 0.0 else "",
         min(limits, key=lambda name: limits[name]) if limits else "",
-        tuple(warnings),
+        tuple(warning for part in parts for warning in part.warnings),
+        tuple(lopsided),
     )
+
+
+def narrowed(drives: Iterable[Drive]) -> list[str]:
+    """A line for each range that differs by direction, with all that have it."""
+    owners: dict[tuple[float, float], list[str]] = {}
+    for owner, low, high in (span for drive in drives for span in drive.lopsided):
+        owners.setdefault((low, high), []).append(owner)
+    return [
+        f"{', '.join(names)}: {low:g} to {high:g}; a motor here gives the lesser of both, {_least((low, high)):g}"
+        for (low, high), names in owners.items()
+    ]
+
+
+def without_disabled(spec: Any) -> list[str]:
+    """Delete the actuators in groups that the file's options switch off; a line that names them."""
+    off = [actuator for actuator in spec.actuators if int(spec.option.disableactuator) >> actuator.group & 1]
+    names = [actuator.name or f"on {actuator.target}" for actuator in off]
+    for actuator in off:
+        spec.delete(actuator)
+    return [f"left out, because the file's options switch them off: actuators {', '.join(names)}"] if off else []
 
 
 def left_out(model: mujoco.MjModel, joints: Sequence[str]) -> list[str]:
@@ -84,32 +107,27 @@ class _Part:
         self.stiffness = max(0.0, -float(bias[1])) * gear**2 if affine else 0.0
         self.damping = max(0.0, -float(bias[2])) * gear**2 if affine else 0.0
         self.warnings: list[str] = []
+        self.lopsided: list[tuple[str, float, float]] = []
         limits = []
         if model.actuator_forcelimited[a]:
             limits.append(_least(model.actuator_forcerange[a]) * abs(gear))
-            if _lopsided(model.actuator_forcerange[a]):
-                self.warnings.append(_narrowed(f"actuator {self.name}", model.actuator_forcerange[a]))
+            self.lopsided += _lopsided(f"actuator {self.name}", model.actuator_forcerange[a])
         # The command of a torque motor is a force; that of a servo is a position or speed.
         if plain and not affine and model.actuator_ctrllimited[a]:
             limits.append(_least(model.actuator_ctrlrange[a]) * abs(float(gain[0]) * gear))
-            if _lopsided(model.actuator_ctrlrange[a]):
-                self.warnings.append(_narrowed(f"actuator {self.name}", model.actuator_ctrlrange[a]))
+            self.lopsided += _lopsided(f"actuator {self.name}", model.actuator_ctrlrange[a])
         self.limit = min(limits) if limits else None
         if not plain or model.actuator_dyntype[a] != mujoco.mjtDyn.mjDYN_NONE:
             self.warnings.append(f"actuator {self.name} becomes a plain motor: its own dynamics are not kept")
 
 
-def _least(span: Array) -> float:
+def _least(span: Sequence[float] | Array) -> float:
     """The largest force that a range has in both directions."""
     return max(0.0, min(-float(span[0]), float(span[1])))
 
 
-def _lopsided(span: Array) -> bool:
-    return not np.isclose(-span[0], span[1])
-
-
-def _narrowed(owner: str, span: Array) -> str:
-    return f"{owner} gives {span[0]:g} to {span[1]:g}: a motor of ours gives the lesser of both, {_least(span):g}"
+def _lopsided(owner: str, span: Array) -> list[tuple[str, float, float]]:
+    return [] if np.isclose(-span[0], span[1]) else [(owner, float(span[0]), float(span[1]))]
 
 
 def _damped(model: mujoco.MjModel, joint: int) -> bool:

@@ -68,9 +68,11 @@ def _joints_below(model: mujoco.MjModel, root: int) -> int:
 
 
 def _most_joints(model: mujoco.MjModel, roots: Sequence[int], what: str) -> int:
+    kinds, free = model.jnt_type, mujoco.mjtJoint.mjJNT_FREE
     first = {root: int(model.body_jntadr[root]) for root in roots}
-    free = [r for r in roots if first[r] >= 0 and model.jnt_type[first[r]] == mujoco.mjtJoint.mjJNT_FREE]
-    counts = {root: _joints_below(model, root) for root in free or roots}
+    # A floating thing without joints of its own, such as a crate, is no robot while anything else has joints.
+    floating = [r for r in roots if first[r] >= 0 and kinds[first[r]] == free and _joints_below(model, r) > 1]
+    counts = {root: _joints_below(model, root) for root in floating or roots}
     most = [root for root, count in counts.items() if count == max(counts.values())]
     if len(most) != 1:
         named = ", ".join(str(model.body(root).name) for root in most) or "it has none"

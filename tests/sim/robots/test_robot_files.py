@@ -15,7 +15,7 @@ from sim.tasks import find_task
 from sim.tasks.inspection import inspect_robot, load
 from sim.tasks.own_robot import own_name
 from tests.sim.robots.reports import held, loaded, refused, warned
-from tests.sim.robots.walker import FLOOR, HOME, JOINTS, LEGS, STANCE, TRUNK, leg, legs, servos, walker, written
+from tests.sim.robots.walker import FLOOR, HOME, JOINTS, LEGS, SERVO, STANCE, TRUNK, leg, legs, servos, walker, written
 
 MASS = 10.4
 
@@ -37,6 +37,21 @@ def test_options_of_the_file_change_no_physics_and_are_named(tmp_path: Path) -> 
     assert warned(own, "gravity 0 0 -1; wind 3 0 0; density 1.2; disableflags contact")
     assert warned(own, "cone 1, impratio 100")
     assert held(tmp_path / "stands", walker(more=option))["hold"]["falls"] == 0
+
+
+def test_options_change_nothing_that_is_derived(tmp_path: Path) -> None:
+    motors = servos('<motor joint="{0}" ctrlrange="-30 30"/>')
+    option = '<option gravity="0 0 0"><flag gravity="disable" contact="disable"/></option><size memory="1K"/>'
+    plain, odd = (loaded(tmp_path / name, walker(actuator=motors, keys="", more=more)).robot
+                  for name, more in (("plain", ""), ("odd", option)))  # fmt: skip
+    assert (plain.stiffness, plain.damping, plain.parts) == (odd.stiffness, odd.damping, odd.parts)
+
+
+def test_actuators_that_the_options_switch_off_are_left_out(tmp_path: Path) -> None:
+    old = '<position name="{0}_old" joint="{0}" kp="400" kv="9" forcerange="-90 90" group="2"/>'
+    own = loaded(tmp_path, walker(actuator=servos(SERVO + old), more='<option actuatorgroupdisable="2"/>'))
+    assert own.robot.stiffness == (40.0,) * 12 and own.robot.torque_limit == (30.0,) * 12
+    assert warned(own, "left out, because the file's options switch them off: actuators FL_hip_old, FL_thigh_old")
 
 
 SHELL = """<geom name="shell" type="box" size="0.22 0.08 0.05" mass="6" group="1" contype="0" conaffinity="0"/>
@@ -103,6 +118,12 @@ def test_a_prop_before_the_robot_stays_where_it_is(tmp_path: Path) -> None:
     assert trunk.contype[0] & physics.model.geom_conaffinity[box]
 
 
+def test_a_floating_prop_is_not_taken_for_a_robot_that_the_file_fixes(tmp_path: Path) -> None:
+    report = held(tmp_path, walker(world=FLOOR + CRATE, free="", keys=""), {"stance": STANCE})
+    assert report["base"] == "trunk"
+    assert any("the file fixes trunk to the world" in line for line in report["warnings"])
+
+
 def test_feet_that_touch_by_pairs_and_masks_alone_touch(tmp_path: Path) -> None:
     masked = legs().replace("<geom ", '<geom contype="0" conaffinity="0" ')
     pairs = "".join(f'<pair geom1="{name}_toe" geom2="floor"/>' for name in LEGS)
@@ -167,6 +188,16 @@ def test_a_turned_imu_is_judged_in_the_frame_of_the_base(turn: str, tmp_path: Pa
     assert any("the IMU is turned" in line for line in report["warnings"])
     model = build_model(loaded(tmp_path, walker(trunk=TRUNK + site)).robot)
     assert model.site("imu").pos == pytest.approx((0.0, 0.0, 0.03))
+
+
+def test_the_imu_is_where_the_gyro_is(tmp_path: Path) -> None:
+    site = '<site name="{}" pos="0 {} 0.03" quat="0 1 0 0"/>'
+    sensors = '<sensor><gyro site="one"/><accelerometer site="one"/><gyro site="two"/></sensor>'
+    trunk = TRUNK + site.format("other", 0.3) + site.format("one", 0.1) + site.format("two", 0.2)
+    own = loaded(tmp_path, walker(trunk=trunk, more=sensors))
+    assert own.robot.imu == pytest.approx((0.0, 1.0, 0.0, 0.0))
+    assert build_model(own.robot).site("imu").pos == pytest.approx((0.0, 0.1, 0.03))
+    assert warned(own, "of its IMUs the one at one is kept, not two")
 
 
 def test_a_base_whose_frame_is_turned_stands_on_its_feet(tmp_path: Path) -> None:
@@ -268,6 +299,7 @@ def test_the_least_of_all_limits_holds_and_actuators_add_up(
 def test_a_key_that_is_in_no_joints_name_is_named(field: str, tmp_path: Path) -> None:
     line = refused(tmp_path, walker(), {field: {"hipp": 0.1, "calf": -0.5}})
     assert f"{field} has hipp, which is in no joint's name; did you mean hip" in line
+    assert "did you mean calf" in refused(tmp_path, walker(), {field: {"knee": 0.1, "calv": -0.5}})
 
 
 def test_mirror_parts_that_are_in_no_name_are_named(tmp_path: Path) -> None:
