@@ -7,10 +7,12 @@ import os
 import sys
 from collections.abc import Iterator
 from ctypes.util import find_library
+from functools import cache
 
 import warp as wp
 
 
+@cache
 def start_warp() -> None:
     """Initialise Warp once, without its banner; and without its warning where a machine has no NVIDIA driver at all."""
     wp.config.log_level = max(wp.config.log_level, wp.LOG_ERROR)
