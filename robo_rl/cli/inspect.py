@@ -86,9 +86,13 @@ def lines(report: Mapping[str, Any]) -> list[str]:
     text += [
         f"foot {' + '.join(foot)}: phase {phase:g}" for foot, phase in zip(report["feet"], report["gait"], strict=True)
     ]
-    solver = report["solver"]
+    solver, touching = report["solver"], report["contacts"].items()
     text += [
-        f"contacts: {report['contacts']}",
+        *(
+            f"touching the ground, of the {part}: {', '.join(dict.fromkeys(geoms))}"
+            for part, geoms in touching
+            if geoms
+        ),
         f"solver: {solver['timestep']} s, {solver['integrator']}, {solver['cone']} cones, "
         f"impratio {solver['impratio']}",
         f"64 robots hold the stance for 1 s: {hold['falls']} fall, {hold['failed_worlds']} worlds fail, largest speed "

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import mujoco
 import torch
 
 from policies.signals import Commands
@@ -31,6 +32,8 @@ class Hold:
     """Mean height of the bases at the end, those of fallen robots aside unless all fell, m."""
     mass: float
     """Of the robot in its world, kg."""
+    model: mujoco.MjModel
+    """The world."""
 
 
 def hold_stance(task: Task, look: Callable[[Any], None] | None = None) -> Hold:
@@ -59,4 +62,4 @@ def hold_stance(task: Task, look: Callable[[Any], None] | None = None) -> Hold:
     mean = float(heights[standing].mean() if bool(standing.any()) else heights.mean())
     base = int(physics.model.body(robot.base).id)
     mass = float(physics.model.body_subtreemass[base])
-    return Hold(int(fell.sum()), int(failed.sum()), fastest, mean, mass)
+    return Hold(int(fell.sum()), int(failed.sum()), fastest, mean, mass, physics.model)

@@ -6,9 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import mujoco
+
 from sim.legged.hold import WORLDS, hold_stance
 from sim.robots.legs import Legs
 from sim.robots.loading import MENAGERIE, OwnRobot, load_robot
+from sim.robots.own.files import UNNAMED
+from sim.robots.robot import Robot
 from sim.tasks.own_robot import task_for
 
 MOST_FALLS = WORLDS // 8
@@ -54,7 +58,7 @@ def inspect_robot(source: str, look: Callable[[Any, Any], None] | None = None) -
             "feet": [legs.feet[i] for i in legs.mirror.foot_from],
         },
         "stand_height": legs.stand_height,
-        "contacts": "geoms that touch in the file touch the ground; the robot does not touch itself",
+        "contacts": _contacts(robot, hold.model),
         "solver": _solver(task.world),
         "hold": {
             "falls": hold.falls,
@@ -64,6 +68,19 @@ def inspect_robot(source: str, look: Callable[[Any, Any], None] | None = None) -
         },
         "warnings": [*own.warnings, *_judged(own, hold.falls, hold.failed_worlds)],
     }
+
+
+def _contacts(robot: Robot, model: mujoco.MjModel) -> dict[str, list[str]]:
+    """The geoms of the robot, and those of props, that touch the ground, by name or by their body's."""
+    found: dict[str, list[str]] = {"robot": [], "props": []}
+    base = int(model.body(robot.base).id)
+    for geom in range(model.ngeom):
+        body = int(model.geom_bodyid[geom])
+        if body and model.geom_conaffinity[geom] & 1:
+            name = str(model.geom(geom).name)
+            shown = f"of {model.body(body).name}" if name.startswith(UNNAMED) else name
+            found["robot" if model.body_rootid[body] == base else "props"].append(shown)
+    return found
 
 
 def _solver(world: Any) -> dict[str, Any]:

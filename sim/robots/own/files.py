@@ -17,6 +17,9 @@ import yaml
 from policies.errors import UserError, one_line
 from policies.validation import with_numbers
 
+UNNAMED = "unnamed_"
+"""How the names begin that elements without one are given."""
+
 
 def near(name: str, known: Iterable[str]) -> str:
     """A hint that names what is spelled like `name`, or the first of all that there is."""
@@ -83,7 +86,7 @@ def _name(kind: str, elements: Sequence[Any]) -> set[str]:
     taken, given = {element.name for element in elements}, set()
     for number, element in enumerate(elements):
         if not element.name:
-            name = f"unnamed_{kind}{number}"
+            name = f"{UNNAMED}{kind}{number}"
             while name in taken:
                 name += "_"
             element.name = name

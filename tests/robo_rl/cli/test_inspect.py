@@ -32,6 +32,9 @@ def test_the_report_says_what_was_understood(tmp_path: Path, capsys: pytest.Capt
     assert report["hold"]["falls"] == 0 and report["hold"]["largest_speed"] < 20.0
     assert report["mirror"]["joints"][:3] == ["FR_hip", "FR_thigh", "FR_calf"]
     assert report["sources"]["stiffness"][0] == "actuator FL_hip_servo"
+    touching = report["contacts"]["robot"]
+    assert report["contacts"]["props"] == []
+    assert {"trunk", "FL_toe", "of FL_calf_link"} <= set(touching) and len(touching) == 17
     printed = capsys.readouterr().out
     assert "dog: base trunk, 10.4 kg (MuJoCo: 10.4 kg)" in printed and "foot FL_toe: phase 0" in printed
 
