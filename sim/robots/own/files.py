@@ -119,7 +119,11 @@ def _leave_out_what_is_only_looked_at(spec: Any, what: str) -> list[str]:
     for skin in list(spec.skins):
         spec.delete(skin)
     meshes = {mesh.name: mesh.file for mesh in spec.meshes if mesh.file and not _usable_mesh(spec, mesh)}
-    textures = {texture.name: texture.file for texture in spec.textures if texture.file and not _there(spec, texture)}
+    textures = {
+        texture.name: next(filter(None, _files(texture)))
+        for texture in spec.textures
+        if any(_files(texture)) and not _there(spec, texture)
+    }
     paired = {name for pair in spec.pairs for name in (pair.geomname1, pair.geomname2)}
     for geom in list(spec.geoms):
         if geom.meshname not in meshes:
@@ -162,12 +166,17 @@ def _usable_mesh(spec: Any, mesh: Any) -> bool:
     return True
 
 
+def _files(texture: Any) -> list[str]:
+    """The files of a texture: one, or those of a cube's sides."""
+    return [texture.file, *texture.cubefiles]
+
+
 def _there(spec: Any, texture: Any) -> bool:
     """Whether MuJoCo reads the texture alone."""
     trial = mujoco.MjSpec()
     trial.texturedir = spec.texturedir
     copy = trial.add_texture(name="texture", file=texture.file, type=texture.type)
-    copy.content_type = texture.content_type
+    copy.content_type, copy.cubefiles = texture.content_type, texture.cubefiles
     copy.gridsize, copy.gridlayout = texture.gridsize, texture.gridlayout
     try:
         trial.compile()

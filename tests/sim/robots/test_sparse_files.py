@@ -25,6 +25,13 @@ def test_a_visual_mesh_may_be_missing_and_one_that_touches_may_not(tmp_path: Pat
     own = loaded(tmp_path, walker(compiler='meshdir="assets"', trunk=TRUNK + looks, more=asset))
     assert warned(own, "only looked at and left out") and warned(own, "shell.stl") and warned(own, "broken.obj")
     assert build_model(own.robot).nmesh == 0
+    sides = "".join(f' file{side}="side.png"' for side in ("right", "left", "up", "down", "front", "back"))
+    textures = f'<asset><texture name="a" type="2d" file="a.png"/><texture name="b" type="cube"{sides}/>' + "".join(
+        f'<material name="{name}" texture="{name}"/>' for name in "ab"
+    )
+    painted = TRUNK.replace("/>", ' material="a"/>') + TRUNK.replace("/>", ' material="b"/>').replace('"trunk"', '"t2"')
+    own = loaded(tmp_path / "painted", walker(trunk=painted, more=f"{textures}</asset>"))
+    assert warned(own, "a.png, side.png") and build_model(own.robot).geom("trunk").matid[0] >= 0
     touching = TRUNK + '<geom type="mesh" mesh="shell"/>'
     line = refused(tmp_path, walker(compiler='meshdir="assets"', trunk=touching, more=asset))
     assert "shell.stl" in line and "assets" in line and "touches" in line
