@@ -115,10 +115,10 @@ class Legs(Part):
             if not getattr(robot if field == "joints" else self, field):
                 raise UserError(f"robot {robot.name}: {field} must name at least one")
         check_names(robot, "feet", self.feet)
-        if not (math.isfinite(self.stand_height) and self.stand_height > 0):
-            raise UserError(f"robot {robot.name}: stand_height must be above 0 m, got {self.stand_height}")
         robot.check_pose("stance", self.stance)
         robot.check_pose("lying", self.lying)
+        if not (math.isfinite(self.stand_height) and self.stand_height > 0):
+            raise UserError(f"robot {robot.name}: stand_height must be above 0 m, got {self.stand_height}")
         robot.check_length("action_scale", self.action_scale)
         robot.check_bound("action_scale", self.action_scale, above=True)
         for field, found, wanted in (

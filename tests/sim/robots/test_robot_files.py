@@ -295,6 +295,12 @@ def test_the_least_of_all_limits_holds_and_actuators_add_up(
         assert own.robot.stiffness == pytest.approx((stiffness,) * 12)
 
 
+def test_a_keyframe_beyond_the_limits_names_the_joint(tmp_path: Path) -> None:
+    assert "stance of FL_thigh must be in [-1.0, 2.5], got 9.0" in refused(
+        tmp_path, walker(keys=HOME.replace("0.8", "9"))
+    )
+
+
 @pytest.mark.parametrize("field", ["stiffness", "damping", "torque_limit", "stance", "joint_low", "action_scale"])
 def test_a_key_that_is_in_no_joints_name_is_named(field: str, tmp_path: Path) -> None:
     line = refused(tmp_path, walker(), {field: {"hipp": 0.1, "calf": -0.5}})
