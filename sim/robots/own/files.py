@@ -16,6 +16,7 @@ import yaml
 
 from policies.errors import UserError, one_line
 from policies.validation import with_numbers
+from sim.robots.own.places import files_of, with_places
 
 UNNAMED = "unnamed_"
 """How the names begin that elements without one are given."""
@@ -61,8 +62,7 @@ def read_model(path: Path, what: str) -> tuple[Any, set[str], list[str]]:
     except ValueError as error:
         raise UserError(f"{what}: {path} is not valid MJCF: {one_line(error)}") from None
     # Meshes are found from wherever the text is compiled.
-    spec.meshdir = str((path.parent / spec.meshdir).resolve())
-    spec.texturedir = str((path.parent / spec.texturedir).resolve())
+    with_places(spec, path)
     spec.compiler.fusestatic = spec.compiler.discardvisual = spec.compiler.alignfree = False
     spec.compiler.savecanonical = True
     for joint in spec.joints:
@@ -199,10 +199,7 @@ def _weighs(spec: Any, geom: Any) -> bool:
 
 def digest(path: Path, given: Mapping[str, Any], further: Sequence[Path] = ()) -> str:
     """Twelve hexadecimal digits that change with the file, whatever it includes or refers to, and the spec."""
-    try:
-        named = [Path(name) for name in mujoco.mju_getXMLDependencies(str(path))]
-    except (ValueError, RuntimeError, mujoco.FatalError):
-        named = []
+    named = files_of(path)
     # A URDF names its meshes by packages; MuJoCo looks for them beside it.
     for name in re.findall(r'filename="(?:package://)?([^"]+)"', path.read_text(encoding="utf-8", errors="replace")):
         named += [file for file in (path.parent / name, path.parent / Path(name).name) if file.is_file()]
