@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import mujoco
 import numpy as np
@@ -14,6 +14,7 @@ from sim.robots.legs import Mirror
 Array = NDArray[np.float64]
 SAME_PLACE = 0.02
 """Distance in m within which a joint or foot counts as the mirror image of another."""
+_NAMED = "add mirror: [[FR_, FL_], ...] and mirror_sign: {JOINT: -1, ...} to the robot's spec"
 SAME_LEVEL = 0.03
 """Height in m above the lowest foot up to which a leaf body's geom counts as a foot."""
 
@@ -68,19 +69,31 @@ def find_mirror(
     for i, joint in enumerate(joints):
         place, axis = anchors[i] * (1, -1, 1), axes[i] * (-1, 1, -1)
         fits = [k for k in range(len(ids)) if abs(float(axes[k] @ axis)) > 0.99]
-        best = min(fits, key=lambda k: float(np.linalg.norm(anchors[k] - place)), default=None)
+        best = _nearest(anchors, place, fits, joint_from)
         if best is None or np.linalg.norm(anchors[best] - place) > SAME_PLACE:
             raise UserError(
-                f"{what}: joint {joint} has no mirror image in the base's x-z plane within {SAME_PLACE} m; add "
-                "mirror: [[FR_, FL_], ...] and mirror_sign: {JOINT: -1, ...} to the robot's spec"
+                f"{what}: joint {joint} has no mirror image in the base's x-z plane within {SAME_PLACE} m; {_NAMED}"
             )
         joint_from.append(best)
         signs.append(float(np.sign(axes[best] @ axis)))
     places = [(data.geom_xpos[list(foot)].mean(0) - origin) @ turn for foot in feet]
-    foot_from = [
-        min(range(len(feet)), key=lambda k: float(np.linalg.norm(places[k] - place * (1, -1, 1)))) for place in places
-    ]
+    foot_from: list[int] = []
+    for place in places:
+        foot_from.append(_nearest(places, place * (1, -1, 1), range(len(feet)), foot_from) or 0)
+    names = [str(model.geom(foot[0]).name) for foot in feet]
+    for kind, known, order in (("joint", list(joints), joint_from), ("foot", names, foot_from)):
+        for i, k in enumerate(order):
+            if order[k] != i:
+                raise UserError(
+                    f"{what}: {kind} {known[i]} looks like the mirror image of {known[k]}, and {known[k]} like that "
+                    f"of {known[order[k]]}; {_NAMED}"
+                )
     return Mirror(tuple(joint_from), tuple(signs), tuple(foot_from))
+
+
+def _nearest(places: Sequence[Array], place: Array, among: Iterable[int], taken: Sequence[int]) -> int | None:
+    """Which of the places is nearest; of those that are as near, one that is not taken."""
+    return min(among, key=lambda k: (round(float(np.linalg.norm(places[k] - place)), 4), k in taken), default=None)
 
 
 def named_mirror(

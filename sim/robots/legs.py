@@ -118,7 +118,10 @@ class Legs(Part):
         robot.check_pose("stance", self.stance)
         robot.check_pose("lying", self.lying)
         if not (math.isfinite(self.stand_height) and self.stand_height > 0):
-            raise UserError(f"robot {robot.name}: stand_height must be above 0 m, got {self.stand_height}")
+            raise UserError(
+                f"robot {robot.name}: stand_height must be above 0 m, got {self.stand_height:.4g}; its feet "
+                f"({', '.join(self.feet)}) must be below its base in the stance: give stance, feet or stand_height"
+            )
         robot.check_length("action_scale", self.action_scale)
         robot.check_bound("action_scale", self.action_scale, above=True)
         for field, found, wanted in (

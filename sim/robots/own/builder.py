@@ -164,21 +164,32 @@ class _Builder:
         given, joints, frame = self._given, self._joints.policy, self._floating.pose
         if all(given.has("stance", joint) for joint in joints):
             return dict(zip(joints, given.values("stance", lambda joint: None), strict=True))
+        why = "" if frame else "the file has no keyframe"
         if frame:
             found = {joint: frame.get(joint, 0.0) for joint in joints}
             for joint, (low, high) in limits.items():
                 if low - NEARLY <= found[joint] <= high + NEARLY:
                     found[joint] = min(max(found[joint], low), high)
-            self._warnings += [f"the stance is from {self._floating.pose_from}"] if self._floating.scene else []
-        else:
+            beyond = [joint for joint, (low, high) in limits.items() if not low <= found[joint] <= high]
+            if beyond and all(value == self._start(joint) for joint, value in frame.items()):
+                at = f"{beyond[0]} can't be at {found[beyond[0]]:g} rad"
+                why = f"{self._floating.pose_from} gives no positions, and {at}"
+            elif self._floating.scene:
+                self._warnings.append(f"the stance is from {self._floating.pose_from}")
+        if why:
             # The spec's limits, which the file may lack, hold here too.
             for joint, span in limits.items():
                 j = self._model.joint(joint).id
                 self._model.jnt_limited[j], self._model.jnt_range[j] = True, span
             found = self._equal_sides(stance.derived_stance(self._tree, joints, touch))
             found = {joint: min(max(found[joint], low), high) for joint, (low, high) in limits.items()}
-            self._warnings.append("the file has no keyframe: the stance is derived, with the feet below the hips")
+            self._warnings.append(f"{why}: the stance is derived, with the feet below the hips")
         return dict(zip(joints, given.values("stance", found.get), strict=True))
+
+    def _start(self, joint: str) -> float:
+        """Where the file puts a joint without a keyframe, rad or m."""
+        model = self._model
+        return float(model.qpos0[int(model.joint(joint).qposadr[0])])
 
     def _equal_sides(self, pose: Mapping[str, float]) -> dict[str, float]:
         """The mean of a pose and its mirror image; the pose of a robot that has none."""
@@ -198,7 +209,7 @@ class _Builder:
         model, frame, start = self._model, self._floating.pose, {}
         for joint in self._joints.passive:
             own = self._given.value("stance", joint)
-            at = float(frame.get(joint, model.qpos0[int(model.joint(joint).qposadr[0])]))
+            at = frame.get(joint, self._start(joint))
             start[joint] = at if own is None else self._given.number("stance", own)
         return stance.assembled(model, pose, start)
 
@@ -260,8 +271,8 @@ class _Builder:
         names: dict[int, str] = {}
         for foot in groups:
             body, geom = str(model.body(model.geom_bodyid[foot[0]]).name), str(model.geom(foot[0]).name)
-            name = body if len(foot) > 1 else geom if geom not in self._unnamed else f"{body}_foot"
-            while name in names.values() or (len(foot) == 1 and name != geom and name in taken):
+            name = body if len(foot) > 1 else f"{body}_foot" if geom in self._unnamed else self._in_world(geom)
+            while name in names.values() or (len(foot) == 1 and geom in self._unnamed and name in taken):
                 name += "_"
             names[foot[0]] = name
         return names
@@ -269,11 +280,18 @@ class _Builder:
     def _renamed(self, groups: Sequence[Sequence[int]], names: Mapping[int, str]) -> dict[str, str]:
         """New names of geoms, by the old ones: those of single feet without a name, and those that worlds have."""
         model = self._model
-        renamed = {name: f"robot/{name}" for name in text.OURS}
+        renamed = {name: self._in_world(name) for name in text.OURS}
         single = [foot[0] for foot in groups if len(foot) == 1]
         return renamed | {
             str(model.geom(g).name): names[g] for g in single if str(model.geom(g).name) in self._unnamed
         }  # fmt: skip
+
+    def _in_world(self, geom: str) -> str:
+        """The name of a geom in a world, which has some of its own."""
+        taken = {str(self._model.geom(g).name) for g in range(self._model.ngeom)} - {geom}
+        while geom in text.OURS or geom in taken:
+            geom = f"robot/{geom}"
+        return geom
 
     def _shown(self, geom: int, names: Mapping[int, str], foot: Sequence[int]) -> str:
         own = str(self._model.geom(geom).name)

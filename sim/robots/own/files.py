@@ -18,6 +18,7 @@ from policies.errors import UserError, one_line
 from policies.validation import with_numbers
 from sim.robots.own.places import files_of, with_places
 
+FREE = mujoco.mjtJoint.mjJNT_FREE
 UNNAMED = "unnamed_"
 """How the names begin that elements without one are given."""
 
@@ -60,13 +61,15 @@ def read_model(path: Path, what: str) -> tuple[Any, set[str], list[str]]:
             warnings.simplefilter("ignore")
             spec = mujoco.MjSpec.from_file(str(path))
     except ValueError as error:
-        raise UserError(f"{what}: {path} is not valid MJCF: {one_line(error)}") from None
+        raise UserError(f"{what}: {path} is not valid MJCF or URDF: {_reason(error)}") from None
     # Meshes are found from wherever the text is compiled.
     with_places(spec, path)
-    spec.compiler.fusestatic = spec.compiler.discardvisual = spec.compiler.alignfree = False
+    spec.compiler.discardvisual = spec.compiler.alignfree = False
+    # What floats must be on the world, which it may be on through static links alone.
+    spec.compiler.fusestatic = any(j.type == FREE and j.parent not in spec.worldbody.bodies for j in spec.joints)
     spec.compiler.savecanonical = True
     for joint in spec.joints:
-        if joint.type == mujoco.mjtJoint.mjJNT_FREE:
+        if joint.type == FREE:
             joint.align = mujoco.mjtAlignFree.mjALIGNFREE_FALSE
     # What a file reserves may be too little for a compilation that it was not written for.
     spec.memory = -1
@@ -79,6 +82,11 @@ def read_model(path: Path, what: str) -> tuple[Any, set[str], list[str]]:
     ):  # fmt: skip
         given |= _name(kind, elements)
     return spec, given, _leave_out_what_is_only_looked_at(spec, what)
+
+
+def _reason(error: BaseException) -> str:
+    """MuJoCo's reason in one line."""
+    return one_line(error).removeprefix("XML ").removeprefix("Error: ")
 
 
 def _name(kind: str, elements: Sequence[Any]) -> set[str]:
@@ -102,6 +110,13 @@ def without_options(spec: Any) -> None:
             setattr(spec.option, name, getattr(defaults, name))
 
 
+def mjcf_text(spec: Any) -> str:
+    """The text of a spec that was compiled."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return str(spec.to_xml())
+
+
 def compiled(spec: Any, what: str) -> mujoco.MjModel:
     """The compiled model; UserError with MuJoCo's reason, in one line, otherwise."""
     try:
@@ -110,7 +125,7 @@ def compiled(spec: Any, what: str) -> mujoco.MjModel:
             warnings.simplefilter("ignore")
             return spec.compile()
     except (ValueError, mujoco.FatalError) as error:
-        raise UserError(f"{what}: its MJCF does not compile: {one_line(error)}") from None
+        raise UserError(f"{what}: MuJoCo does not compile its file: {_reason(error)}") from None
 
 
 def _leave_out_what_is_only_looked_at(spec: Any, what: str) -> list[str]:
@@ -132,7 +147,7 @@ def _leave_out_what_is_only_looked_at(spec: Any, what: str) -> list[str]:
         if geom.contype or geom.conaffinity or geom.name in paired:
             raise UserError(
                 f"{what}: a geom of {body} that touches needs the mesh {file}, which is missing or can't be used "
-                f"(looked for in {spec.meshdir}); put it there, or replace the geom by a primitive"
+                f"(looked for in {spec.meshdir}); put an STL, OBJ or MSH there, or replace the geom by a primitive"
             )
         if _weighs(spec, geom):
             raise UserError(

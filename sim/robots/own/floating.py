@@ -12,7 +12,7 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from sim.robots.own.files import compiled
+from sim.robots.own.files import compiled, mjcf_text
 from sim.robots.own.joints import HINGE, SLIDE
 from sim.robots.own.stance import keyframe
 from sim.robots.own.tree import Tree
@@ -20,6 +20,10 @@ from sim.robots.own.tree import Tree
 FREE = mujoco.mjtJoint.mjJNT_FREE
 LEVEL = 0.2
 """Tilt in rad of the base in the file up to which its own frame counts as level."""
+
+
+APART = 0.02
+"""Distance in m of an empty base from the link on it up to which it counts as that link's own frame."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +67,12 @@ def float_base(spec: Any, tree: Tree, path: Path, what: str) -> Floating:
             warnings.append(f"the file fixes {base} to the world; here it floats on a free joint")
     matrix = np.zeros(9)
     mujoco.mju_quat2Mat(matrix, turn / max(float(np.linalg.norm(turn)), 1e-9))
-    if matrix[8] < math.cos(LEVEL):
-        spec, base = _levelled(spec, base, turn, what)
-        warnings.append(f"its base is turned in the file; {base} is a level frame at the same place")
+    steep, link = bool(matrix[8] < math.cos(LEVEL)), _carried(tree)
+    if steep or link:
+        place = np.array(model.body_pos[link]) if link else np.zeros(3)
+        own, at = base, tree.name(link) if link else "the same place"
+        spec, base = _levelled(spec, base, turn if steep else np.array((1.0, 0.0, 0.0, 0.0)), place, what)
+        warnings.append(f"its base {own} is {'turned' if steep else 'empty'}; {base} is a level frame at {at}")
     return Floating(spec, base, pose, origin, scene, tuple(warnings))
 
 
@@ -83,10 +90,20 @@ def _free(spec: Any, base: str) -> list[str]:
     return names
 
 
-def _levelled(spec: Any, base: str, turn: Any, what: str) -> tuple[Any, str]:
-    """The base as a part of a massless body whose axes are the world's where the file puts the base."""
+def _carried(tree: Tree) -> int:
+    """The link that an empty base, such as a frame on the ground, carries at another place; 0 for other bases."""
+    model, base = tree.model, tree.base
+    below = [b for b in tree.robot if model.body_parentid[b] == base and b != base]
+    if model.body_mass[base] or model.body_geomnum[base] or len(below) != 1 or model.body_jntnum[below[0]]:
+        return 0
+    return below[0] if float(np.linalg.norm(model.body_pos[below[0]])) > APART else 0
+
+
+def _levelled(spec: Any, base: str, turn: Any, origin: Any, what: str) -> tuple[Any, str]:
+    """The base as a part of a massless body whose origin is at `origin` in it [3], m, and whose axes are the world's
+    where the file puts the base."""
     compiled(spec, what)
-    document = ElementTree.fromstring(str(spec.to_xml()))
+    document = ElementTree.fromstring(mjcf_text(spec))
     name = f"{base}_level"
     taken = {body.get("name") for body in document.iter("body")}
     while name in taken:
@@ -102,7 +119,9 @@ def _levelled(spec: Any, base: str, turn: Any, what: str) -> tuple[Any, str]:
     ElementTree.SubElement(outer, "freejoint", {"align": "false"})
     for name_of_turn in ("euler", "axisangle", "xyaxes", "zaxis"):
         body.attrib.pop(name_of_turn, None)
-    body.set("pos", "0 0 0")
+    turned = np.zeros(3)
+    mujoco.mju_rotVecQuat(turned, origin, turn / np.linalg.norm(turn))
+    body.set("pos", " ".join(repr(-float(value)) for value in turned))
     body.set("quat", " ".join(repr(float(value)) for value in turn))
     outer.append(body)
     parent.insert(place, outer)

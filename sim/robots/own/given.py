@@ -9,6 +9,8 @@ from typing import Any
 from policies.errors import UserError
 from sim.robots.own.files import near
 
+LIMITS = ("joint_low", "joint_high")
+
 
 class Given:
     """A robot's spec; `joints` and `every` are to be set once the joints are known: the policy's, and the file's."""
@@ -67,9 +69,10 @@ class Given:
         lacking = [joint for joint, value in zip(joints, found, strict=True) if value is None]
         if lacking:
             example = f"{field}: VALUE, [VALUES] or {{{lacking[0]}: VALUE}}"
+            hint = "; without stops a turn or two will do, such as -6.3 to 6.3" if field in LIMITS else ""
             raise UserError(
-                f"{self.what}: its MJCF gives no {field} of {', '.join(lacking)}; add {example} to the spec"
-            )  # fmt: skip
+                f"{self.what}: its file gives no {field} of {', '.join(lacking)}; add {example} to the spec{hint}"
+            )
         return tuple(self.number(field, value) for value in found)
 
     def number(self, field: str, value: Any) -> float:

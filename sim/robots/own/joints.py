@@ -53,8 +53,17 @@ def choose_joints(
         and name not in passive
         and (gains(name) or (name not in undriven and name not in constraints.followers))
     ]
-    if not found or set(found) & unnamed:
-        raise UserError(f"{what}: its MJCF has no hinge with a name, or one without; name every joint")
+    base = tree.name(tree.base)
+    if HINGE not in kinds.values():
+        raise UserError(f"{what}: no hinge moves a body on {base}; a robot's legs have hinges")
+    if not found:
+        raise UserError(
+            f"{what}: every actuator of its file acts on something else than a hinge on {base}; add motors, or "
+            "joints: [JOINT, ...] to the spec"
+        )
+    if set(found) & unnamed:
+        bodies = [tree.name(int(model.jnt_bodyid[model.joint(name).id])) for name in found if name in unnamed]
+        raise UserError(f"{what}: joints without a name move {', '.join(bodies)}; give them names")
     wrong = [name for name in found if kinds.get(name) not in (HINGE, SLIDE)]
     if wrong:
         named = ", ".join(wrong)

@@ -13,7 +13,7 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from sim.robots.own.files import compiled
+from sim.robots.own.files import compiled, mjcf_text
 from sim.robots.own.joints import Joints
 from sim.robots.own.tree import Tree
 from sim.robots.robot import Vector
@@ -55,7 +55,7 @@ def robot_text(
     if imu is not None:
         spec.body(base).add_site(name="imu", pos=imu)
     compiled(spec, what)
-    text = _exact(str(spec.to_xml()), tree)
+    text = _exact(mjcf_text(spec), tree)
     compiled(mujoco.MjSpec.from_string(text), what)
     return text
 

@@ -44,7 +44,7 @@ class Tree:
 def find_tree(model: mujoco.MjModel, base: str, what: str) -> Tree:
     """The robot on the body called `base`, or, if that is empty, on the floating body with the most joints.
 
-    Without a floating body it is the root with the most joints. UserError when that does not tell.
+    Without a floating body with joints on it, it is the root with the most joints. UserError when that does not tell.
     """
     roots = [b for b in range(1, model.nbody) if model.body_parentid[b] == 0]
     names = [str(model.body(b).name) for b in range(1, model.nbody)]
@@ -68,15 +68,20 @@ def _joints_below(model: mujoco.MjModel, root: int) -> int:
 
 
 def _most_joints(model: mujoco.MjModel, roots: Sequence[int], what: str) -> int:
-    kinds, free = model.jnt_type, mujoco.mjtJoint.mjJNT_FREE
-    first = {root: int(model.body_jntadr[root]) for root in roots}
-    # A floating thing without joints of its own, such as a crate, is no robot while anything else has joints.
-    floating = [r for r in roots if first[r] >= 0 and kinds[first[r]] == free and _joints_below(model, r) > 1]
-    counts = {root: _joints_below(model, root) for root in floating or roots}
+    free = {int(model.jnt_bodyid[j]) for j in range(model.njnt) if model.jnt_type[j] == mujoco.mjtJoint.mjJNT_FREE}
+    counts = {root: _joints_below(model, root) - (root in free) for root in roots if model.body_mocapid[root] < 0}
+    # A floating thing without joints of its own, such as a crate, is no robot.
+    moved = {root: count for root, count in counts.items() if count}
+    if not moved:
+        raise UserError(f"{what}: its file holds no robot: no body has hinges, slides or balls on it")
+    counts = {root: count for root, count in moved.items() if root in free} or moved
     most = [root for root, count in counts.items() if count == max(counts.values())]
-    if len(most) != 1:
-        named = ", ".join(str(model.body(root).name) for root in most) or "it has none"
-        raise UserError(f"{what}: can't tell which body is the base ({named}); add base: NAME to the robot's spec")
+    if len(most) > 1:
+        named = " and ".join(str(model.body(root).name) for root in most)
+        raise UserError(
+            f"{what}: can't tell which body is the base: {named} have as many joints; add base: NAME to "
+            "the robot's spec"
+        )
     return most[0]
 
 

@@ -1,0 +1,1 @@
+"""Random robot files, MJCF and URDF, with the files that they refer to: what real ones contain, in any combination."""
