@@ -99,6 +99,16 @@ RESULTS: dict[str, dict[str, Any]] = {
             },
         ]
     },
+    "own": {
+        "bar": {"velocity_error": 0.25, "fall_rate": 0.05},
+        "rows": [
+            {
+                "robot": "dog", "lacks": "gains", "seconds_to_bar": 61.2, "train_seconds": 290.0,
+                "environment_steps": 6_389_760, "velocity_error": 0.1512, "yaw_rate_error": 0.31, "fall_rate": 0.004,
+            },
+            {"robot": "menagerie:dog", "not_run": "no network"},
+        ],
+    },
     "ppo": {
         "rows": [
             {
@@ -208,6 +218,12 @@ def test_the_committed_documents_are_up_to_date() -> None:
 def test_every_table_stands_in_the_benchmark_document() -> None:
     text = (ROOT / "docs/benchmarks.md").read_text(encoding="utf-8")
     assert {match["name"] for match in tables.REGION.finditer(text)} == set(tables.TABLES)
+
+
+def test_own_shows_each_robot_and_why_one_was_not_run(results: Path) -> None:
+    text = tables.section("own", results)
+    assert "| dog | gains | 61 | 290 | 6.4 | 0.151 | 0.310 | 0.4 % |" in text
+    assert "| menagerie:dog |  | not run |" in text and "menagerie:dog was not run: no network." in text
 
 
 def test_hover_shows_each_seed_the_median_and_the_worst(results: Path) -> None:

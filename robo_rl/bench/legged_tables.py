@@ -55,6 +55,30 @@ def walk(result: Result) -> str:
     return markdown_table(title, rows)
 
 
+def own(result: Result) -> str:
+    """One row for each robot, with the reason for one that was not run."""
+    rows = []
+    for row in result["rows"]:
+        if "not_run" in row:
+            rows.append((row["robot"], "", *["not run"] * 6))
+            continue
+        rows.append(
+            (
+                row["robot"], row["lacks"], seconds(row["seconds_to_bar"]), f"{row['train_seconds']:.0f}",
+                f"{row['environment_steps'] / 1e6:.1f}", f"{row['velocity_error']:.3f}",
+                f"{row['yaw_rate_error']:.3f}", percent(row["fall_rate"]),
+            )
+        )  # fmt: skip
+    bar = result["bar"]
+    title = (
+        "robot", "what its file lacks",
+        f"time to {bar['velocity_error']:g} m/s and {100 * bar['fall_rate']:g} % falls (s)", "training (s)",
+        "steps (million)", "velocity error (m/s)", "yaw rate error (rad/s)", "falls",
+    )  # fmt: skip
+    reasons = [f"{row['robot']} was not run: {row['not_run']}." for row in result["rows"] if "not_run" in row]
+    return "\n\n".join([markdown_table(title, rows), *reasons])
+
+
 def ppo(result: Result) -> str:
     """One row for each trainer, and how much faster ours reaches the same return."""
     rows = [

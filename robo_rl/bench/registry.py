@@ -51,6 +51,9 @@ BENCHMARKS = {
         ("policies", "sim", ":!sim/quadrotor", ":!sim/physics/rotor"),
     ),
     "walk": Benchmark("time until a Go1 walks as commanded, over several seeds", WALKING, long=True),
+    "own": Benchmark(
+        "robots of one's own that learn to walk from their files alone", (*WALKING, "docs/examples/robots"), long=True
+    ),
     "ppo": Benchmark(
         "our PPO against rsl_rl's on go1-velocity-flat: samples a second, time to equal return",
         (*WALKING, "robo_rl/doors"),

@@ -48,6 +48,7 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "loop": flight_tables.loop,
     "env": legged_tables.env,
     "walk": legged_tables.walk,
+    "own": legged_tables.own,
     "ppo": legged_tables.ppo,
     "mcu": mcu,
     "rough": legged_tables.rough,

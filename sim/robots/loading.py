@@ -17,6 +17,7 @@ from typing import Any
 from policies.errors import UserError, one_line
 from sim.robots.own.builder import FIELDS, Built, build
 from sim.robots.own.files import digest, first_digest, read_spec
+from sim.robots.own.steps import ITERATIONS
 from sim.robots.robot import Robot
 
 MENAGERIE = "menagerie:"
@@ -41,11 +42,15 @@ class OwnRobot:
     """Lines on what was derived, changed or left out."""
     sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Where values are from, by field, in the order of the joints."""
+    timestep: float = 0.01
+    """Of its physics, s."""
+    iterations: int = 10
+    """Most steps of the constraint solver."""
 
 
 def load_robot(mjcf: str = "", spec: str = "", before: bool = False) -> OwnRobot:
     """The robot of an MJCF or URDF file, or of menagerie:NAME, and of a YAML spec; either may be omitted if the other
-    is sufficient. `before` gives it the default action scale of the runs that hold no copy of their robot.
+    is sufficient. `before` gives it the default action scale and physics of the runs that hold no copy of their robot.
 
     Raises UserError, one line, for files that can't be read, malformed MJCF or YAML, names the MJCF does not have, and
     values that neither file gives.
@@ -58,7 +63,7 @@ def load_robot(mjcf: str = "", spec: str = "", before: bool = False) -> OwnRobot
     now = digest(path, given, built.further)
     return OwnRobot(
         built.robot, built.gait, built.foot_height, now, (now, first_digest(path, given)), built.feet, built.mass,
-        built.warnings, built.sources,
+        built.warnings, built.sources, **({} if before else {"timestep": built.timestep, "iterations": ITERATIONS}),
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from sim.legged.ground.tiles import ScanSettings
 from sim.legged.guide import GaitSettings
 from sim.legged.settings import LeggedSettings
 from sim.legged.task import flat_task, rough_task
+from sim.physics.world import Solver
 from sim.robots.loading import MENAGERIE, OwnRobot, load_robot
 from sim.robots.robot import Robot
 from sim.task import Task
@@ -79,7 +80,7 @@ def own_robot(name: str, before: bool = False) -> OwnRobot:
     """The robot in the files of a name from `own_name`, whose digest may be left out, and special characters of whose
     paths may be plain. UserError when the files changed.
 
-    `before` gives it the default action scale of the runs that hold no copy of their robot.
+    `before` gives it the default action scale and physics of the runs that hold no copy of their robot.
     """
     match = _NAME.fullmatch(name)
     places = _places(match["files"]) if match else None
@@ -102,7 +103,8 @@ def own_task(name: str) -> Task:
 
 def task_for(kind: str, own: OwnRobot) -> Task:
     """The task of a kind for a robot."""
-    return KINDS[kind](own.robot, LeggedSettings(gait=own.gait, clearance=own.foot_height + SWING))
+    solver = Solver(timestep=own.timestep, iterations=own.iterations)
+    return KINDS[kind](own.robot, LeggedSettings(gait=own.gait, clearance=own.foot_height + SWING, solver=solver))
 
 
 def _coded(place: str) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from policies.errors import UserError, one_line
 from sim.robots import derive
 from sim.robots.legs import Legs, Mirror, Sole
-from sim.robots.own import feet, gains, motors, stance, text
+from sim.robots.own import feet, gains, motors, stance, steps, text
 from sim.robots.own.files import compiled, read_model, without_options
 from sim.robots.own.floating import Floating, float_base
 from sim.robots.own.given import Given
@@ -48,6 +48,7 @@ class Built:
     warnings: tuple[str, ...]
     sources: Mapping[str, tuple[str, ...]]
     further: tuple[Path, ...]
+    timestep: float
 
 
 @dataclass(frozen=True)
@@ -151,8 +152,9 @@ class _Builder:
         shown = tuple(tuple(self._shown(geom, names, foot) for geom in foot) for foot in groups)
         gait = self._gait(data, groups)
         further = () if self._floating.scene is None else (self._floating.scene,)
+        timestep = steps.timestep(model, {**pose, **passive}, dict(zip(joints, damping, strict=True)))
         lines = tuple(dict.fromkeys(self._warnings))
-        return Built(robot, gait, sum(heights) / len(heights), shown, mass, lines, sources, further)
+        return Built(robot, gait, sum(heights) / len(heights), shown, mass, lines, sources, further, timestep)
 
     def _geoms(self) -> list[str]:
         model, robot = self._model, self._tree.robot
@@ -225,7 +227,7 @@ class _Builder:
         soft = [j for j in joints if not given.has("stiffness", j) and drives[j].stiffness is None]
         loose = [j for j in joints if not given.has("damping", j) and drives[j].damping is None]
         if not (soft or loose):
-            rule = gains.Gains({}, {})
+            rule = gains.Gains({}, {}, {})
         else:
             rule = gains.derived_gains(self._model, self._tree.robot, joints, pose, groups, mirror)
         stiffness = given.values("stiffness", lambda j: drives[j].stiffness or rule.stiffness[j])

@@ -1,8 +1,9 @@
 """Gains for motors that have none in the file, from what they move and carry: one rule for every robot.
 
-A joint turns its own leg, and moves the share of the robot that stands on that leg. Stiffness is such that this inertia
-swings at `FREQUENCY` and the load of the stance bends the joint by `SAG` at most; damping is `DAMPING_RATIO` of the
-critical one.
+A joint turns its own leg, and moves the share of the robot that stands on that leg. Stiffness is such that this
+inertia swings at `FREQUENCY` and the load of the stance bends the joint by `SAG` at most. Damping is `DAMPING_RATIO` of
+the critical one of the leg in the air, less what the joint itself has: that of the robot on the leg would be four times
+as much, and the leg would swing too slowly to step.
 """
 
 from __future__ import annotations
@@ -32,11 +33,14 @@ class Gains:
     stiffness: Mapping[str, float]
     """Nm/rad, or N/m for a slide."""
     inertia: Mapping[str, float]
-    """kg m^2, or kg."""
+    """Of what the joint turns with the base held, kg m^2, or kg."""
+    friction: Mapping[str, float]
+    """The joint's own damping in Nm s/rad, or N s/m."""
 
     def damping(self, joint: str, stiffness: float) -> float:
-        """Nm s/rad, or N s/m, of a joint with a stiffness of its own."""
-        return _rounded(2.0 * DAMPING_RATIO * math.sqrt(stiffness * self.inertia[joint]))
+        """Nm s/rad, or N s/m, of the motor of a joint that has the `stiffness`."""
+        whole = 2.0 * DAMPING_RATIO * math.sqrt(stiffness * self.inertia[joint])
+        return _rounded(max(0.0, whole - self.friction[joint]))
 
 
 def derived_gains(
@@ -51,7 +55,8 @@ def derived_gains(
     data = posed(model, stance)
     dofs = [int(model.joint(joint).dofadr[0]) for joint in joints]
     mass = float(sum(model.body_mass[body] for body in robot)) / max(1, len(feet))
-    inertia = np.array([_own_inertia(model, data, dof) for dof in dofs])
+    own = np.array([_own_inertia(model, data, dof) for dof in dofs])
+    inertia = own.copy()
     load = np.array(data.qfrc_bias[dofs])
     for foot in feet:
         slope = np.zeros((3, model.nv))
@@ -65,7 +70,8 @@ def derived_gains(
     stiffness = np.maximum(inertia * (2.0 * math.pi * FREQUENCY) ** 2, load / SAG)
     return Gains(
         {joint: _rounded(float(value)) for joint, value in zip(joints, stiffness, strict=True)},
-        {joint: float(value) for joint, value in zip(joints, inertia, strict=True)},
+        dict(zip(joints, map(float, np.maximum(own, own[other])), strict=True)),
+        {joint: float(model.dof_damping[dof]) for joint, dof in zip(joints, dofs, strict=True)},
     )
 
 

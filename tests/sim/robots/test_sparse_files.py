@@ -74,6 +74,19 @@ def test_torque_motors_get_gains_by_the_rule_and_stand(tmp_path: Path) -> None:
     assert given.robot.stiffness[2] == 50.0 and given.robot.stiffness[0] == pytest.approx(stiffness[0, 0])
 
 
+def test_a_joints_own_damping_counts_for_that_of_its_motor(tmp_path: Path) -> None:
+    text, at = walker(actuator=servos('<motor joint="{0}" ctrlrange="-30 30"/>')), 'axis="0 1 0"'
+    plain = loaded(tmp_path / "plain", text).robot
+    damped = loaded(tmp_path / "damped", text.replace(at, f'{at} damping="0.1"')).robot
+    stuck = loaded(tmp_path / "stuck", text.replace(at, f'{at} damping="30"')).robot
+    assert plain.stiffness == damped.stiffness
+    for j in (1, 2):
+        assert plain.damping[j] - damped.damping[j] == pytest.approx(0.1, abs=1e-3)
+        assert stuck.damping[j] == 0.0
+        # A leg in the air settles within a fifth of a stride of 0.4 s.
+        assert 0.0 < plain.damping[j] / plain.stiffness[j] < 0.08
+
+
 URDF = """<robot name="biped"><link name="body"><inertial><mass value="5"/>
 <inertia ixx="0.1" iyy="0.1" izz="0.1" ixy="0" ixz="0" iyz="0"/></inertial></link>{}</robot>"""
 LINK = """<link name="{0}_{1}"><inertial><origin xyz="0 0 -0.1"/><mass value="0.5"/>
