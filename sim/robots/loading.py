@@ -10,7 +10,7 @@ replaced by ours when the world is built (sim.physics.mujoco.model).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +61,11 @@ def load_robot(mjcf: str = "", spec: str = "", before: bool = False) -> OwnRobot
     name = str(given.get("name") or _name(source))
     built: Built = build(path, given, name, before)
     now = digest(path, given, built.further)
-    return OwnRobot(
+    own = OwnRobot(
         built.robot, built.gait, built.foot_height, now, (now, first_digest(path, given)), built.feet, built.mass,
-        built.warnings, built.sources, **({} if before else {"timestep": built.timestep, "iterations": ITERATIONS}),
+        built.warnings, built.sources,
     )  # fmt: skip
+    return own if before else replace(own, timestep=built.timestep, iterations=ITERATIONS)
 
 
 def menagerie_path(name: str) -> Path:

@@ -1,0 +1,172 @@
+"""Small results of every benchmark, for the tables that are made of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from robo_rl.bench import legged_tables
+
+ORIGIN = {
+    "machine": {"processor": "Some CPU", "cores": 2, "memory_gb": 16.0, "system": "Linux", "gpus": []},
+    "versions": {"python": "3.11.7", "torch": "2.13.0"},
+    "command": "robo-rl bench",
+    "git_commit": "0123456789abcdef",
+}
+RESULTS: dict[str, dict[str, Any]] = {
+    "hover": {
+        "seeds": [
+            {"seed": 7, "train_seconds": 12.0, "survival": 0.95, "success_at_0.1": 0.91, "share_of_savable": 0.97},
+            {"seed": 8, "train_seconds": 30.0, "survival": 0.93, "success_at_0.1": 0.885, "share_of_savable": 0.944},
+            {"seed": 9, "train_seconds": 14.0, "survival": 0.97, "success_at_0.1": 0.92, "share_of_savable": 0.981},
+        ],
+        "savable_share": 0.9375,
+        "median_train_seconds": 14.0,
+        "worst_train_seconds": 30.0,
+        "import_seconds": 2.34,
+        "kernel_compile_seconds": 11.5,
+    },
+    "track": {
+        "rows": [
+            {"controller": "learned", "robot": "crazyflie", "period": 5.5, "rmse": 0.0512, "survival": 1.0},
+            {"controller": "PID", "robot": "crazyflie", "period": 5.5, "rmse": 0.0431, "survival": 0.5},
+            {"controller": "PID, fed forward", "robot": "crazyflie", "period": 5.5, "rmse": 0.06, "survival": 1.0},
+            {"controller": "learned", "robot": "crazyflie-2025", "period": 3.5, "rmse": 0.07, "survival": 1.0},
+            {"controller": "PID", "robot": "crazyflie-2025", "period": 3.5, "rmse": None, "survival": 0.0},
+            {"controller": "PID, fed forward", "robot": "crazyflie-2025", "period": 3.5, "rmse": 0.06, "survival": 1.0},
+        ]
+    },
+    "rotor": {
+        "rk4_steps_per_second_1core": 9.04e6,
+        "rk4_steps_with_adjoint_per_second_1core": 3.46e6,
+        "env_steps_per_second": 2.61e6,
+        "env_steps_with_policy_per_second": 1.75e6,
+        "worlds": 4096,
+        "cores": 2,
+    },
+    "gpu": {
+        "card": "Some GPU",
+        "parity": {
+            "one_step": 6e-7, "all_steps": 8e-3, "state_gradient": 3e-6, "command_gradient": 4e-7, "worlds": 4096,
+            "steps": 100,
+        },
+        "physics": [{"device": "cpu", "worlds": 64, "steps_per_second": 7.2e6, "with_adjoint_per_second": 1.2e6}],
+        "environments": [
+            {"device": "cuda", "worlds": 65536, "steps_per_second": 4.08e7, "with_policy_per_second": 3e7},
+        ],
+        "ppo": [{"device": "cuda", "worlds": 65536, "samples_per_second": 7.4e6}],
+        "hover": [
+            {"seed": 3, "train_seconds": 37.4, "success_at_0.1": 0.988},
+            {"seed": 4, "train_seconds": 36.0, "success_at_0.1": 0.97},
+        ],
+        "hover_cpu": {"seed": 3, "train_seconds": 27.7, "success_at_0.1": 0.979},
+    },
+    "env": {
+        "worlds": {
+            "4096": {
+                "env_steps_per_second": 21000.4, "bare_steps_per_second": 23000.0, "share_of_bare": 0.913,
+                "rss_mb": 1523.7,
+            },
+            "1024": {
+                "env_steps_per_second": 20000.0, "bare_steps_per_second": 22000.0, "share_of_bare": 0.909,
+                "rss_mb": 611.2,
+            },
+        }
+    },
+    "walk": {
+        "median_seconds_to_0.20": None, "median_final_velocity_error": 0.15,
+        "seeds": [
+            {
+                "seed": 0, "seconds_to_0.20": 212.4, "train_seconds": 600.0, "final_velocity_error": 0.1412,
+                "final_yaw_rate_error": 0.2, "final_fall_rate": 0.004,
+            },
+            {
+                "seed": 1, "seconds_to_0.20": None, "train_seconds": 610.0, "final_velocity_error": 0.3,
+                "final_yaw_rate_error": 0.4, "final_fall_rate": 0.25,
+            },
+            {
+                "seed": 2, "seconds_to_0.20": 180.0, "train_seconds": 590.0, "final_velocity_error": 0.15,
+                "final_yaw_rate_error": 0.1, "final_fall_rate": 0.0,
+            },
+        ]
+    },
+    "own": {
+        "bar": {"velocity_error": 0.25, "fall_rate": 0.05},
+        "rows": [
+            {
+                "robot": "dog", "lacks": "gains", "seconds_to_bar": 61.2, "train_seconds": 290.0,
+                "environment_steps": 6_389_760, "velocity_error": 0.1512, "yaw_rate_error": 0.31, "fall_rate": 0.004,
+            },
+            {"robot": "menagerie:dog", "not_run": "no network"},
+        ],
+    },
+    "ppo": {
+        "rows": [
+            {
+                "trainer": "robo-rl", "samples_per_second": 15123.0, "seconds_to_return": 100.0, "final_return": 31.25,
+                "threads": 1,
+            },
+            {
+                "trainer": "rsl_rl", "samples_per_second": 12000.0, "seconds_to_return": 190.0, "final_return": 30.0,
+                "threads": 2,
+            },
+        ],
+        "return_level": 28.5, "compared_with": "rsl_rl", "time_ratio": 1.9, "throughput_ratio": 1.26,
+    },
+    "sim2sim": {
+        "task": "go1-velocity-flat", "backend": "pybullet", "robots": 20, "seconds": 20.0,
+        "mujoco": dict.fromkeys(legged_tables.SIM2SIM, 0.15),
+        "pybullet": {**dict.fromkeys(legged_tables.SIM2SIM, 0.3), "duty_factor": None},
+        "ratio": dict.fromkeys(legged_tables.SIM2SIM, 2.0),
+        "bar": {
+            "fall_rate": {"at_most": 0.05, "holds": True},
+            "velocity_error_ratio": {"at_most": 1.5, "holds": False},
+        },
+    },
+    "rough": {
+        "kinds": [
+            {"kind": "stairs_up", "success": 0.6, "fall_rate": 0.3, "hardest_level_at_bar": 3},
+            {"kind": "gaps", "success": 0.1, "fall_rate": 0.8, "hardest_level_at_bar": None},
+        ],
+        "success_at_0.10_m_stairs": {"stairs_up": 0.72, "stairs_down": 0.91},
+        "success_at_0.15_rad_slopes": {"slope_up": 0.95, "slope_down": None},
+        "stair_height_m": 0.1, "slope_angle_rad": 0.15, "hardest_level": 7,
+        "missing": ["stairs_up", "slope_down"], "mean_terrain_level": 4.23, "train_seconds": 3540.0,
+    },
+    "chip": {
+        "starts": 20, "seconds": 60.0, "failures": [],
+        "rows": [
+            {
+                "task": "crazyflie-hover", "pilot": "onnxruntime", "survived": 20, "succeeded": 19,
+                "mean_error_m": 0.0312, "max_error_m": 0.0625,
+            },
+            {
+                "task": "crazyflie-hover", "pilot": "emulated chip", "survived": 0, "succeeded": 0,
+                "mean_error_m": None, "max_error_m": None, "command_difference": 7.5e-7, "left": [],
+            },
+        ],
+    },
+    "mcu": {
+        "rows": [
+            {
+                "network": "64-64 tanh", "kernel": "c", "code": "robo-rl", "instructions": 51899,
+                "instructions_per_mac": 3.789, "modelled_us_168mhz": 438.0, "modelled_us_168mhz_least": 354.0,
+                "text_bytes": 58668, "code_bytes": 3356, "bss_bytes": 0, "stack_bytes": 668, "max_error": 3.8e-7,
+                "x86_ns": 6765.0,
+            },
+        ],
+        "peers": {"onnx2c": "not measured: no package gives it"}, "hover_bundle": "given",
+        "compiler": "a compiler", "emulator": "an emulator", "modelled": "one cycle each",
+    },
+    "loop": {
+        "rates": {
+            "200": {
+                "age_p50_ms": 1.5, "age_p99_ms": 6.0, "jitter_p99_ms": 0.4, "overruns": 2, "longest_overrun_ms": 1.25,
+                "longest_machine_pause_ms": 1.0,
+            },
+            "100": {
+                "age_p50_ms": 1.2, "age_p99_ms": 4.0, "jitter_p99_ms": 0.3, "overruns": 0, "longest_overrun_ms": 0.0,
+                "longest_machine_pause_ms": 1.0,
+            },
+        }
+    },
+}  # fmt: skip
