@@ -114,11 +114,13 @@ def run(argv: Sequence[str]) -> int:
 def _say_how_the_robot_is_understood(task: str) -> None:
     """What of a robot of the user's own is derived, changed or left out, line by line; the run keeps it, too."""
     from sim.tasks.files import is_file
+    from sim.tasks.inspection import derived_stance_held
     from sim.tasks.own_robot import is_own, own_robot
 
     if is_own(task) and not is_file(task):
         own = own_robot(task)
-        print("\n".join(f"robot {own.robot.name}: {line}" for line in own.warnings), end="\n" * bool(own.warnings))
+        for line in (*own.warnings, *derived_stance_held(own)):
+            print(f"robot {own.robot.name}: {line}")
 
 
 def _group(arguments: Arguments[Any, Any]) -> tuple[int, int, bool]:

@@ -201,6 +201,7 @@ def test_what_is_derived_is_said_and_kept_in_the_run(tmp_path: Path, capsys: pyt
     for words in ("derived for a natural frequency", "the stance is derived", "gravity 0 0 -1"):
         line = next(line for line in shown.splitlines() if words in line)
         assert line.startswith("robot dog: ") and line.removeprefix("robot dog: ") in own.warnings
+    assert "robot dog: 64 of 64 robots hold the derived stance for 1 s" in shown
     assert own.sources["stiffness"] == ("derived",) * 12
     assert min(own.robot.stiffness) > 0.0
 
