@@ -36,7 +36,7 @@ FOLDER = Path(__file__).parents[2] / "docs/examples/robots"
 ROBOTS = {
     "go2": ("go2/go2.xml", "gains; its keyframe is in the scene beside it"),
     "spot": ("spot/spot.xml", "armature and friction of its joints"),
-    "anymal_c": ("anymal_c/anymal_c.xml", "a keyframe; damping of its servos"),
+    "anymal_c": ("anymal_c/anymal_c.xml", "gains and a keyframe"),
 }
 """File and what it lacks."""
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from sim.legged.settings import LeggedSettings
+from sim.physics.mujoco.model import build_model
 from sim.robots.legs import Legs
+from sim.robots.own.gains import GRAVITY
 from sim.robots.robot import Robot
 from sim.task import Task
 from sim.tasks.go1_velocity_flat import GO1_VELOCITY_FLAT
@@ -23,13 +26,16 @@ _EQUAL = 1e-5
 def learning_like(task: Task, robot: Robot, settings: LeggedSettings, rough: bool = False) -> Task:
     """A walking `task` of `robot` with the algorithm's settings, rewards' weights and commands of a built-in robot's.
 
-    Squared torques count by the motors' limits: 1e-4 for a Go1's, 2e-6 for an H1's, which are seven times as strong.
+    Squared torques count by the motors' limits or by the robot's weight and height, whichever is less: 1e-4 for a
+    Go1's, 2e-6 for an H1's, which are seven times as strong, and 2e-6 for an ANYmal's, which carry six times as much.
     """
     stands = len(robot.part(Legs).feet) >= _LEGS
     like = (GO1_VELOCITY_ROUGH if rough else GO1_VELOCITY_FLAT) if stands else H1_VELOCITY_FLAT
     assert like.robot is not None
     weights = {name: reward.weight for name, reward in like.rewards.items()}
-    weights["torque"] *= _squared_torque(like.robot) / _squared_torque(robot)
+    weights["torque"] *= min(
+        _squared_torque(like.robot) / _squared_torque(robot), (_load(like.robot) / _load(robot)) ** 2
+    )
     speeds = like.settings()["commands"]["velocity"]
     changes: dict[str, Any] = {
         "rewards": weights,
@@ -63,3 +69,11 @@ def has_equal_sides(robot: Robot, settings: LeggedSettings) -> bool:
 def _squared_torque(robot: Robot) -> float:
     """The mean square of the torque limits, (Nm)^2."""
     return sum(limit**2 for limit in robot.torque_limit) / len(robot.torque_limit)
+
+
+@lru_cache(maxsize=8)
+def _load(robot: Robot) -> float:
+    """The weight times the height of the base in the stance, Nm."""
+    model = build_model(robot)
+    mass = float(model.body_subtreemass[int(model.body(robot.base).id)])
+    return GRAVITY * mass * robot.part(Legs).stand_height

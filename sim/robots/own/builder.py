@@ -226,10 +226,7 @@ class _Builder:
         given, joints = self._given, self._joints.policy
         soft = [j for j in joints if not given.has("stiffness", j) and drives[j].stiffness is None]
         loose = [j for j in joints if not given.has("damping", j) and drives[j].damping is None]
-        if not (soft or loose):
-            rule = gains.Gains({}, {}, {})
-        else:
-            rule = gains.derived_gains(self._model, self._tree.robot, joints, pose, groups, mirror)
+        rule = gains.derived_gains(self._model, self._tree.robot, joints, pose, groups, mirror)
         stiffness = given.values("stiffness", lambda j: drives[j].stiffness or rule.stiffness[j])
         own = dict(zip(joints, stiffness, strict=True))
 
@@ -238,6 +235,9 @@ class _Builder:
             return rule.damping(joint, own[joint]) if known is None else known
 
         damping = given.values("damping", damping_of)
+        # A loop may carry what a joint of it need not.
+        of_file = [j for j in joints if j not in soft and not given.has("stiffness", j) and not self._joints.passive]
+        self._warnings += gains.too_soft(rule, {j: own[j] for j in of_file})
         if soft:
             self._warnings.append(gains.said("stiffness", {j: own[j] for j in soft}))
         if loose:

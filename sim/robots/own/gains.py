@@ -36,6 +36,8 @@ class Gains:
     """Of what the joint turns with the base held, kg m^2, or kg."""
     friction: Mapping[str, float]
     """The joint's own damping in Nm s/rad, or N s/m."""
+    load: Mapping[str, float]
+    """What the robot's weight asks of the joint in the stance, Nm or N."""
 
     def damping(self, joint: str, stiffness: float) -> float:
         """Nm s/rad, or N s/m, of the motor of a joint that has the `stiffness`."""
@@ -72,6 +74,7 @@ def derived_gains(
         {joint: _rounded(float(value)) for joint, value in zip(joints, stiffness, strict=True)},
         dict(zip(joints, map(float, np.maximum(own, own[other])), strict=True)),
         {joint: float(model.dof_damping[dof]) for joint, dof in zip(joints, dofs, strict=True)},
+        dict(zip(joints, map(float, load), strict=True)),
     )
 
 
@@ -94,3 +97,16 @@ def said(field: str, values: Mapping[str, float]) -> str:
         f"damping ratio of {DAMPING_RATIO} and at most {SAG} rad of sag under the robot's weight, "
         f"{min(values.values()):.3g} to {max(values.values()):.3g}"
     )
+
+
+def too_soft(rule: Gains, stiffness: Mapping[str, float]) -> list[str]:
+    """A line on joints whose `stiffness` is from the file and lets the robot's weight bend them by more than `SAG`."""
+    sags = {joint: rule.load[joint] / value for joint, value in stiffness.items()}
+    bent = [joint for joint, sag in sags.items() if sag > SAG]
+    if not bent:
+        return []
+    wanted = [rule.stiffness[joint] for joint in bent]
+    return [
+        f"the robot's weight bends {', '.join(bent)} by up to {max(sags.values()):.2g} rad under the file's gains, "
+        f"which may be too soft to walk with; motors without gains would get {min(wanted):.3g} to {max(wanted):.3g}"
+    ]

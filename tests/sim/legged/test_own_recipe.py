@@ -60,6 +60,9 @@ def test_torques_count_by_the_motors_limits() -> None:
     strong = replace(GO1, torque_limit=tuple(3.0 * limit for limit in GO1.torque_limit))
     assert weights(own(strong))["torque"] == pytest.approx(weights(own(GO1))["torque"] / 9.0)
     assert weights(own(H1, STEPS))["torque"] == pytest.approx(-2e-6)
+    # A robot that carries more under the same motors needs more torque for it.
+    tall = GO1.with_part(replace(GO1.part(Legs), stand_height=2.0 * GO1.part(Legs).stand_height))
+    assert weights(own(tall))["torque"] == pytest.approx(weights(own(GO1))["torque"] / 4.0)
 
 
 def test_a_robot_whose_sides_differ_learns_without_its_mirror_image() -> None:

@@ -42,6 +42,7 @@ def test_what_each_file_lacks_is_found_or_derived() -> None:
     assert go2["torque_limit"] == [23.7, 23.7, 45.43] * 4
     assert spot["stiffness"] == [500.0] * 12 and spot["damping"] == [40.0] * 12
     assert any("the stance is derived" in line for line in anymal["warnings"])
+    assert anymal["sources"]["stiffness"] == ["derived"] * 12
     # The base of its file is turned about the vertical; knees point inwards from front and hind.
     assert anymal["stance"][1] * anymal["stance"][7] < 0.0
 

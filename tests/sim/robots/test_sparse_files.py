@@ -87,6 +87,15 @@ def test_a_joints_own_damping_counts_for_that_of_its_motor(tmp_path: Path) -> No
         assert 0.0 < plain.damping[j] / plain.stiffness[j] < 0.08
 
 
+def test_servos_that_the_weight_bends_far_are_kept_and_named(tmp_path: Path) -> None:
+    form = '<position joint="{0}" kp="%d" kv="1" forcerange="-30 30"/>'
+    firm, weak = (loaded(tmp_path / str(kp), walker(actuator=servos(form % kp))) for kp in (60, 4))
+    assert firm.robot.stiffness == (60.0,) * 12 and weak.robot.stiffness == (4.0,) * 12
+    assert warned(weak, "may be too soft to walk with") and not warned(firm, "too soft")
+    given = loaded(tmp_path / "given", walker(actuator=servos(form % 4)), {"stiffness": 4})
+    assert not warned(given, "too soft")
+
+
 URDF = """<robot name="biped"><link name="body"><inertial><mass value="5"/>
 <inertia ixx="0.1" iyy="0.1" izz="0.1" ixy="0" ixz="0" iyz="0"/></inertial></link>{}</robot>"""
 LINK = """<link name="{0}_{1}"><inertial><origin xyz="0 0 -0.1"/><mass value="0.5"/>
