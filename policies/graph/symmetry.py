@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,6 +26,8 @@ _ROWS = 128
 """Random samples of a probe; two different columns practically never agree on all of them."""
 _LONGEST_HISTORY = 512
 """Steps by which every history in an observation must be full."""
+_CLOCK_STEPS, _CLOCK_ROWS = 32, 4
+"""Steps in which columns that advance by themselves are compared, and rows of each."""
 _TOLERANCE = 1e-4
 """Two columns are equal if they differ by at most this share of the column's largest value."""
 
@@ -150,8 +153,9 @@ def observation_mirror(
 
     Two robots get the same random sensors and actions, one of them mirrored, until every history is full. A term whose
     state advances by itself, such as a gait clock, has a method
-    `mirrored_reset(values: dict[str, Tensor]) -> dict[str, Tensor]` that mirrors its states' reset values. Raises
-    UserError when the observation or the command is not equivariant up to order and signs.
+    `mirrored_reset(values: dict[str, Tensor]) -> dict[str, Tensor]` that mirrors its states' reset values; it is the
+    same in all rows, so several steps are compared. Raises UserError when the observation or the command is not
+    equivariant up to order and signs.
     """
     generator = torch.Generator().manual_seed(0)
     _check_command(action, mirror, generator)
@@ -163,20 +167,24 @@ def observation_mirror(
         own = {s.name: state[s.name] for s in term.states}
         reflected.update(getattr(term, "mirrored_reset", lambda values: values)(own))
     straight, turned = State(state), State(reflected)
+    clocks = torch.tensor([hasattr(term, "mirrored_reset") for term in terms for _ in range(term.dim)])
     seen: list[tuple[Tensor, Tensor]] = []
-    for _ in range(_LONGEST_HISTORY):
+    for step in range(_LONGEST_HISTORY):
         values = Sensors({s.name: _draw(s.name, s.dim, _reach(s), mirror, generator) for s in specs})
         flipped = mirror.mirrored_sensors(values)
-        seen = [(_observe(terms, values, straight), _observe(terms, flipped, turned))]
-        varying = seen[0][0].std(0) > 0.0
+        pair = _observe(terms, values, straight), _observe(terms, flipped, turned)
+        varying = pair[0].std(0) > 0.0
+        if bool(varying.all()) or (bool((varying | clocks).all()) and step >= _CLOCK_STEPS):
+            seen.append(pair)
+            break
+        seen.append((pair[0][:_CLOCK_ROWS], pair[1][:_CLOCK_ROWS]))
         chosen = action.bound(torch.rand(_ROWS, action.dim, generator=generator) * 2.4 - 1.2)
         straight, turned = (
             _advance(terms, values, straight, chosen),
             _advance(terms, flipped, turned, mirror.action(chosen)),
         )
-        if bool(varying.all()):
-            break
-    found = match_columns(*seen[0], what=_names(terms))
+    ours, theirs = (torch.cat([pair[side] for pair in seen]) for side in (0, 1))
+    found = match_columns(ours, theirs, what=_names(terms))
     if not found.is_involution():
         raise UserError("the mirror of the observation is not an involution: mirroring twice changes it")
     return found
@@ -225,14 +233,16 @@ def match_columns(original: Tensor, mirrored: Tensor, what: Callable[[int], str]
 
     `what` describes a column by its index, for the UserError when it has no counterpart.
     """
-    free = torch.ones(original.shape[1], dtype=torch.bool)
+    # Arrays, because many short operations on tensors of this size wait for each other's threads.
+    columns, images = original.detach().cpu().numpy(), mirrored.detach().cpu().numpy()
+    free = np.ones(columns.shape[1], dtype=bool)
     source, sign = [], []
-    scale = original.abs().amax(0).clamp_min(1e-6)
-    for i in range(mirrored.shape[1]):
-        column = mirrored[:, i : i + 1]
-        allowed = _TOLERANCE * torch.maximum(scale, column.abs().max())
-        same = ((column - original).abs().amax(0) <= allowed) & free
-        opposite = ((column + original).abs().amax(0) <= allowed) & free
+    scale = np.abs(columns).max(0).clip(min=1e-6)
+    for i in range(images.shape[1]):
+        column = images[:, i : i + 1]
+        allowed = _TOLERANCE * np.maximum(scale, np.abs(column).max())
+        same = (np.abs(column - columns).max(0) <= allowed) & free
+        opposite = (np.abs(column + columns).max(0) <= allowed) & free
         # A constant column matches every other constant one: try its own place first.
         order = [i, *range(i), *range(i + 1, len(free))]
         j = next((j for j in order if bool(same[j] | opposite[j])), None)
