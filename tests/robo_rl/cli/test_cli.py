@@ -78,7 +78,7 @@ MISTAKES = {
     "robot mcu-quad nowhere --start 0 0 -1": "expected finite values and a height of at least 0 m",
     "robot crazyflie --parameters big": "invalid choice 'big'",
     "robot crazyflie --url here": "url is 'here', expected ws://HOST:PORT",
-    "bench": "the benchmark's name is missing; benchmarks: hover, track, rotor, gpu, loop, env, walk, ppo, ",
+    "bench": "the benchmark's name is missing; benchmarks: hover, track, rotor, gpu, loop, env, walk, own, ppo, ",
     "bench speed": "there is no benchmark 'speed'",
     "bench loop --rates 0": "rates must be above 0 Hz",
     "bench loop --bundle nowhere": "nowhere does not exist; expected the folder that `robo-rl export` wrote",
