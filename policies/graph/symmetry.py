@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -233,16 +232,15 @@ def match_columns(original: Tensor, mirrored: Tensor, what: Callable[[int], str]
 
     `what` describes a column by its index, for the UserError when it has no counterpart.
     """
-    # Arrays, because many short operations on tensors of this size wait for each other's threads.
-    columns, images = original.detach().cpu().numpy(), mirrored.detach().cpu().numpy()
-    free = np.ones(columns.shape[1], dtype=bool)
+    columns, images = original.detach().cpu(), mirrored.detach().cpu()
+    free = torch.ones(columns.shape[1], dtype=torch.bool)
     source, sign = [], []
-    scale = np.abs(columns).max(0).clip(min=1e-6)
+    scale = columns.abs().amax(0).clamp_min(1e-6)
     for i in range(images.shape[1]):
         column = images[:, i : i + 1]
-        allowed = _TOLERANCE * np.maximum(scale, np.abs(column).max())
-        same = (np.abs(column - columns).max(0) <= allowed) & free
-        opposite = (np.abs(column + columns).max(0) <= allowed) & free
+        allowed = _TOLERANCE * torch.maximum(scale, column.abs().max())
+        same = ((column - columns).abs().amax(0) <= allowed) & free
+        opposite = ((column + columns).abs().amax(0) <= allowed) & free
         # A constant column matches every other constant one: try its own place first.
         order = [i, *range(i), *range(i + 1, len(free))]
         j = next((j for j in order if bool(same[j] | opposite[j])), None)
