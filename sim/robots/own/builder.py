@@ -173,7 +173,7 @@ class _Builder:
                 if low - NEARLY <= found[joint] <= high + NEARLY:
                     found[joint] = min(max(found[joint], low), high)
             beyond = [joint for joint, (low, high) in limits.items() if not low <= found[joint] <= high]
-            if beyond and all(value == self._start(joint) for joint, value in frame.items()):
+            if beyond and all(frame.get(joint) == self._start(joint) for joint in joints):
                 at = f"{beyond[0]} can't be at {found[beyond[0]]:g} rad"
                 why = f"{self._floating.pose_from} gives no positions, and {at}"
             elif self._floating.scene:

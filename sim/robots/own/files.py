@@ -67,7 +67,7 @@ def read_model(path: Path, what: str) -> tuple[Any, set[str], list[str]]:
     spec.compiler.discardvisual = spec.compiler.alignfree = False
     # What floats must be on the world, which it may be on through static links alone.
     spec.compiler.fusestatic = any(j.type == FREE and j.parent not in spec.worldbody.bodies for j in spec.joints)
-    spec.compiler.savecanonical = True
+    spec.compiler.savecanonical, spec.compiler.saveinertial = True, False
     for joint in spec.joints:
         if joint.type == FREE:
             joint.align = mujoco.mjtAlignFree.mjALIGNFREE_FALSE
@@ -80,6 +80,9 @@ def read_model(path: Path, what: str) -> tuple[Any, set[str], list[str]]:
         ("body", spec.bodies[1:]), ("geom", spec.geoms), ("joint", spec.joints), ("tendon", spec.tendons),
         ("equality", spec.equalities), ("site", spec.sites),
     ):  # fmt: skip
+        broken = [element.name for element in elements if any(c < " " for c in element.name)]
+        if broken:
+            raise UserError(f"{what}: the {kind} {broken[0]!r} has a tab or line break in its name; rename it")
         given |= _name(kind, elements)
     return spec, given, _leave_out_what_is_only_looked_at(spec, what)
 

@@ -17,7 +17,7 @@ from sim.robots.own.joints import HINGE, SLIDE
 from sim.robots.own.stance import keyframe
 from sim.robots.own.tree import Tree
 
-FREE = mujoco.mjtJoint.mjJNT_FREE
+FREE, JOINT_WRAP = mujoco.mjtJoint.mjJNT_FREE, mujoco.mjtWrap.mjWRAP_JOINT
 LEVEL = 0.2
 """Tilt in rad of the base in the file up to which its own frame counts as level."""
 
@@ -62,7 +62,9 @@ def float_base(spec: Any, tree: Tree, path: Path, what: str) -> Floating:
     if not floats:
         replaced = _free(spec, base)
         if replaced:
-            warnings.append(f"the base {base} floats; its own joints are left out: {', '.join(replaced)}")
+            warnings.append(
+                f"the base {base} floats; its own joints, and what ties them, are left out: {', '.join(replaced)}"
+            )
         else:
             warnings.append(f"the file fixes {base} to the world; here it floats on a free joint")
     matrix = np.zeros(9)
@@ -77,15 +79,19 @@ def float_base(spec: Any, tree: Tree, path: Path, what: str) -> Floating:
 
 
 def _free(spec: Any, base: str) -> list[str]:
-    """Replace the base's joints, and what acts on them, by a free joint; the names of the joints that were there."""
-    body = spec.body(base)
-    names = [joint.name for joint in body.joints]
-    for actuator in [a for a in spec.actuators if a.target in names]:
-        spec.delete(actuator)
-    for sensor in list(spec.sensors):
-        spec.delete(sensor)
-    for joint in list(body.joints):
-        spec.delete(joint)
+    """Replace the base's joints, and what acts on them, by a free joint; the names of the joints, and of the tendons
+    and equalities that were there."""
+    body, kinds = spec.body(base), mujoco.mjtTrn
+    joints = {joint.name for joint in body.joints}
+    tendons = [t for t in spec.tendons if any(w.type == JOINT_WRAP and w.target.name in joints for w in t.path)]
+    pulling = {tendon.name for tendon in tendons}
+    acting = {kinds.mjTRN_JOINT: joints, kinds.mjTRN_JOINTINPARENT: joints, kinds.mjTRN_TENDON: pulling}
+    tying = {mujoco.mjtEq.mjEQ_JOINT: joints, mujoco.mjtEq.mjEQ_TENDON: pulling}
+    equalities = [e for e in spec.equalities if {e.name1, e.name2} & tying.get(e.type, set())]
+    names = [element.name for element in (*body.joints, *tendons, *equalities)]
+    actuators = [a for a in spec.actuators if a.target in acting.get(a.trntype, ())]
+    for element in (*spec.sensors, *actuators, *equalities, *tendons, *body.joints):
+        spec.delete(element)
     body.add_freejoint()
     return names
 

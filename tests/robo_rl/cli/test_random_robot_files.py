@@ -55,18 +55,19 @@ def check_masses(path: Path, report: dict[str, Any], theirs: mujoco.MjModel) -> 
     base = report["base"].rstrip("_").removesuffix("_level")
     fused = fuses(path)
     if base in names and not (fused and path.suffix == ".urdf"):
-        assert report["mass"] == pytest.approx(float(theirs.body_subtreemass[names[base]]), rel=1e-9)
+        assert report["mass"] == pytest.approx(float(theirs.body_subtreemass[names[base]]), rel=1e-6)
     for b in range(1, ours.nbody):
         link = names.get(ours.body(b).name)
         if link is not None and not fused:
-            assert ours.body_mass[b] == pytest.approx(theirs.body_mass[link], rel=1e-9, abs=1e-12)
-            np.testing.assert_allclose(ours.body_inertia[b], theirs.body_inertia[link], rtol=1e-9, atol=1e-12)
-            np.testing.assert_allclose(ours.body_ipos[b], theirs.body_ipos[link], atol=1e-9)
+            assert ours.body_mass[b] == pytest.approx(theirs.body_mass[link], rel=1e-6, abs=1e-12)
+            np.testing.assert_allclose(ours.body_inertia[b], theirs.body_inertia[link], rtol=1e-5, atol=1e-12)
+            if ours.body_mass[b] > 0.0:
+                np.testing.assert_allclose(ours.body_ipos[b], theirs.body_ipos[link], atol=1e-6)
     joints = [joint for joint in report["joints"] if mujoco.mj_name2id(theirs, mujoco.mjtObj.mjOBJ_JOINT, joint) >= 0]
     if not (fused and "settotalmass" in path.read_text()):
         # A base that is fused with the world is no part of their total.
         here, there = inertias(ours, joints), inertias(theirs, joints)
-        np.testing.assert_allclose(here, there, rtol=1e-6, atol=1e-9 + 1e-6 * np.abs(there).max())
+        np.testing.assert_allclose(here, there, rtol=1e-5, atol=1e-9 + 1e-6 * np.abs(there).max())
 
 
 def inertias(model: mujoco.MjModel, joints: list[str]) -> Any:

@@ -69,6 +69,20 @@ def test_a_foot_may_have_the_name_of_the_floor(tmp_path: Path) -> None:
     assert inspect_robot(written(tmp_path, walker(limbs=limbs, world="")))["hold"]["falls"] == 0
 
 
+def test_the_joints_of_a_base_go_with_what_ties_them(tmp_path: Path) -> None:
+    free = '<joint name="x" type="slide" axis="1 0 0"/><joint name="z" type="slide" axis="0 0 1"/>'
+    more = """<equality><joint name="tie" joint1="x" joint2="z"/><tendon name="pull" tendon1="rope"/></equality>
+<tendon><fixed name="rope"><joint joint="z" coef="1"/></fixed></tendon><actuator><motor tendon="rope"/></actuator>"""
+    own = load(written(tmp_path, walker(free=free, more=more, keys=""), {"stance": STANCE}))
+    assert any("are left out: x, z, rope, tie, pull" in line for line in own.warnings)
+
+
+def test_a_name_with_a_tab_is_refused(tmp_path: Path) -> None:
+    assert "'FL\\tcalf_link' has a tab" in refused(
+        tmp_path, walker(limbs=legs().replace("FL_calf_link", "FL&#9;calf_link"))
+    )
+
+
 LINK = """<link name="{0}"><inertial>
 <mass value="1"/><inertia ixx="0.01" iyy="0.01" izz="0.01" ixy="0" ixz="0" iyz="0"/>
 </inertial><collision><origin xyz="0 0 -0.1"/><geometry><box size="0.05 0.05 0.2"/></geometry></collision></link>"""

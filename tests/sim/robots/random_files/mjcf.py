@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 from typing import NamedTuple
 
 from tests.sim.robots.random_files.dice import Dice, called, stl
@@ -15,7 +16,13 @@ LEGS = (("pitch", "knee"), ("roll", "pitch", "knee"), ("yaw", "roll", "pitch", "
 TURNS = ('euler="0 0 1"', 'zaxis="0 0.1 1"', 'xyaxes="0 1 0 -1 0 0"')
 MASKS = ('contype="0" conaffinity="0"', 'contype="2" conaffinity="3"', 'contype="0" conaffinity="1"', 'contype="2"')
 SHAPES = ("sphere", "capsule", "box", "cylinder", "ellipsoid")
+MASSES = (6,) * 10 + (0.02, 90)
 FEET = ("sphere", "sphere", "capsule", "box", "cylinder", "ellipsoid", "mesh", "hfield", "balls", "none")
+
+
+PART = """<mujoco><compiler angle="degree" meshdir="more meshes"/><asset><mesh name="fin" file="fin.stl"/></asset>
+<worldbody><body name="part" pos="0 0 0.1"><joint name="wag" axis="0 1 0" range="-20 20"/><geom type="mesh" mesh="fin"/>
+</body></worldbody><actuator><motor name="wag" joint="wag" ctrlrange="-1 1"/></actuator></mujoco>"""
 
 
 class Style(NamedTuple):
@@ -66,6 +73,15 @@ class Mjcf:
             for word in ("ctrl", "force", "act"):
                 acts = acts.replace(f" {word}range=", f' {word}limited="true" {word}range=')
         sections = [assets(), acts, options(dice), keyframes(dice, "".join(trees), self._degree)]
+        if "<attach" in "".join(trees):
+            self.files |= {"part.xml": PART.encode(), "more meshes/fin.stl": stl(0.05)}
+            sections.append('<asset><model name="part" file="part.xml"/></asset>')
+        if dice.chance(0.1):
+            self.files[f"{folder}hills.field"] = struct.pack("<2i6f", 2, 3, *(dice.uniform(0, 1) for _ in range(6)))
+            sections.append('<asset><hfield name="field" size="5 5 0.2 0.1" file="hills.field"/></asset>')
+            trees = [*trees, '<geom type="hfield" hfield="field" pos="9 0 0"/>']
+        if dice.chance(0.05):
+            sections.append('<asset><texture type="cube" name="sky" file="none.png"/></asset>')
         if self._names.meshes:
             files = "".join(f'<mesh {called(mesh)} file="{mesh}.stl"/>' for mesh in self._names.meshes)
             sections.append(f"<asset>{files}</asset>")
@@ -104,8 +120,8 @@ class Mjcf:
         further = dice.some(('<site group="5"/>', '<motor ctrllimited="auto"/>'), 0.3)
         return f"<default>{further}{leg}</default>"
 
-    def _angles(self, low: float, high: float) -> str:
-        return " ".join(f"{math.degrees(v) if self._degree else v:.5g}" for v in (low, high))
+    def _angles(self, *values: float) -> str:
+        return " ".join(f"{math.degrees(value) if self._degree else value:.5g}" for value in values)
 
     def _inertial(self, mass: float, size: float, place: str = "0 0 0") -> str:
         moments = mass * size**2
@@ -135,6 +151,8 @@ class Mjcf:
             inside += self._chain(dice.choice((1, 2, 6)))
         if dice.chance(0.1):
             inside += self._wild(1, False)
+        if dice.chance(0.05):
+            inside += '<attach model="part" body="part" prefix="part/"/>'
         return f"<body {words}>{inside}</body>"
 
     def _root(self, kind: str) -> str:
@@ -152,8 +170,9 @@ class Mjcf:
     def _trunk(self) -> str:
         """What the base weighs, its IMU and what is fixed to it."""
         dice = self._dice
-        box = self._geom("box", 'size="0.25 0.08 0.05"', "", dice.choice(('mass="6"', 'density="800"', "")))
-        weight = box if not self._solid else self._inertial(6, 0.1) + box
+        mass = dice.choice(MASSES)
+        box = self._geom("box", 'size="0.25 0.08 0.05"', "", dice.choice((f'mass="{mass}"', 'density="800"', "")))
+        weight = box if not self._solid else self._inertial(mass, 0.1) + box
         mesh = self._mesh('pos="0 0 0.06" mass="0.2"') if dice.chance(0.1) else ""
         if dice.chance(0.15):
             inner = dice.name("body", "inertia")
@@ -173,7 +192,8 @@ class Mjcf:
     def _style(self) -> Style:
         dice = self._dice
         joint = dice.some(('armature="0.01"', 'damping="0.5"', 'actuatorfrcrange="-30 30"', 'class="leg"',
-                           'margin="0.01"', 'frictionloss="0.1"', 'stiffness="2" springref="0.1"', 'ref="0"',
+                           'margin="0.01"', 'frictionloss="0.1"', 'stiffness="2" springref="0.1"',
+                           f'ref="{self._angles(0.1)}"',
                            'solreflimit="0.01 1"'), 0.2)  # fmt: skip
         if "actuatorfrcrange" in joint and self._limited:
             joint += ' actuatorfrclimited="true"'
@@ -253,7 +273,8 @@ class Mjcf:
         name = f"mesh{len(self._names.meshes)}" if self._dice.chance(0.7) else "mesh0"
         if name not in self._names.meshes:
             self._names.meshes.append(name)
-        return f'<geom type="mesh" mesh="{name}" {words}/>'
+        shape = self._dice.choice(("mesh", "mesh", "mesh", "box", "capsule"))
+        return f'<geom type="{shape}" mesh="{name}" {words}/>'
 
     def _geom(self, shape: str, size: str, words: str, weight: str, wanted: str = "") -> str:
         name = self._dice.name("geom", wanted)

@@ -244,7 +244,7 @@ def options(dice: Dice) -> str:
 
 def keyframes(dice: Dice, bodies: str, degree: bool) -> str:
     """Keyframes with the positions of all joints of the bodies, or without any."""
-    if dice.chance(0.5) or "<replicate" in bodies or "<flexcomp" in bodies:
+    if dice.chance(0.4) or any(word in bodies for word in ("<replicate", "<flexcomp", "<attach")):
         return ""
     values, share, wild = [], dice.uniform(0.3, 0.7), dice.chance(0.05)
     for element in ElementTree.fromstring(f"<world>{bodies}</world>").iter():

@@ -87,7 +87,7 @@ class Urdf:
 
     def _link(self, name: str, shape: str, mass: float = 0.4, bare: bool = False) -> None:
         dice, place = self._dice, f'<origin xyz="0 0 -0.05" rpy="{self._dice.choice(("0 0 0", "0 0.1 0"))}"/>'
-        moment = f"{0.01 * mass:.5g}"
+        moment = "0" if dice.chance(0.1 * self._loose) else f"{0.01 * mass:.5g}"
         inertial = f"""<inertial>{place}<mass value="{mass}"/><inertia ixx="{moment}" ixy="0" ixz="0" iyy="{moment}"
 iyz="0" izz="{moment}"/></inertial>"""
         inside = "" if bare else (inertial if not dice.chance(self._loose) else "") + shape
