@@ -176,6 +176,12 @@ class _Builder:
             if beyond and all(frame.get(joint) == self._start(joint) for joint in joints):
                 at = f"{beyond[0]} can't be at {found[beyond[0]]:g} rad"
                 why = f"{self._floating.pose_from} gives no positions, and {at}"
+            elif wrong := [joint for joint in beyond if not given.has("stance", joint)]:
+                joint = wrong[0]
+                raise UserError(
+                    f"{self._what}: stance of {joint} must be in {list(limits[joint])}, got {found[joint]} from "
+                    f"{self._floating.pose_from}; change that, or add stance: {{JOINT: RAD, ...}} to the spec"
+                )
             elif self._floating.scene:
                 self._warnings.append(f"the stance is from {self._floating.pose_from}")
         if why:

@@ -68,6 +68,8 @@ def read_model(path: Path, what: str) -> tuple[Any, set[str], list[str]]:
     # What floats must be on the world, which it may be on through static links alone.
     spec.compiler.fusestatic = any(j.type == FREE and j.parent not in spec.worldbody.bodies for j in spec.joints)
     spec.compiler.savecanonical, spec.compiler.saveinertial = True, False
+    # A file that loads without has given all its limits; models that it attaches need not.
+    spec.compiler.autolimits = True
     for joint in spec.joints:
         if joint.type == FREE:
             joint.align = mujoco.mjtAlignFree.mjALIGNFREE_FALSE
