@@ -105,5 +105,6 @@ def _judged(own: OwnRobot, falls: int, failed: int) -> list[str]:
             f"{falls} of {WORLDS} robots fall while they hold the stance: look at stance, gains and feet"
         )  # fmt: skip
     if failed:
-        lines.append(f"the simulation of {failed} of {WORLDS} robots broke down: look at masses, gains and feet")
+        where = "masses, gains, feet and props" if own.robot.contacts else "masses, gains and feet"
+        lines.append(f"the simulation of {failed} of {WORLDS} robots broke down: look at {where}")
     return lines

@@ -90,8 +90,9 @@ def read_model(path: Path, what: str) -> tuple[Any, set[str], list[str]]:
 
 
 def _reason(error: BaseException) -> str:
-    """MuJoCo's reason in one line."""
-    return one_line(error).removeprefix("XML ").removeprefix("Error: ")
+    """MuJoCo's reason in one line, without what it says of the spec, which is ours."""
+    line = re.sub(r" The [a-z ]+ of the spec were .*", "", one_line(error))
+    return line.removeprefix("XML ").removeprefix("Error: ")
 
 
 def _name(kind: str, elements: Sequence[Any]) -> set[str]:

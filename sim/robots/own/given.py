@@ -69,6 +69,7 @@ class Given:
         lacking = [joint for joint, value in zip(joints, found, strict=True) if value is None]
         if lacking:
             example = f"{field}: VALUE, [VALUES] or {{{lacking[0]}: VALUE}}"
+            example += ", and joint_high likewise," if field == LIMITS[0] and LIMITS[1] not in self.document else ""
             hint = "; without stops a turn or two will do, such as -6.3 to 6.3" if field in LIMITS else ""
             raise UserError(
                 f"{self.what}: its file gives no {field} of {', '.join(lacking)}; add {example} to the spec{hint}"
