@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -28,6 +27,8 @@ def learning_like(task: Task, robot: Robot, settings: LeggedSettings, rough: boo
 
     Squared torques count by the motors' limits or by the robot's weight and height, whichever is less: 1e-4 for a
     Go1's, 2e-6 for an H1's, which are seven times as strong, and 2e-6 for an ANYmal's, which carry six times as much.
+    Robots that stand vary their targets less where their stiff motors make more of it than a Go1's: by its spread,
+    which is worth half of an ANYmal's weight, an ANYmal falls over.
     """
     stands = len(robot.part(Legs).feet) >= _LEGS
     like = (GO1_VELOCITY_ROUGH if rough else GO1_VELOCITY_FLAT) if stands else H1_VELOCITY_FLAT
@@ -41,13 +42,15 @@ def learning_like(task: Task, robot: Robot, settings: LeggedSettings, rough: boo
         "rewards": weights,
         "commands": {"velocity": {name: speeds[name] for name in ("forward", "sideways", "yaw")}},
     }
+    ppo = dict(like.recommended["ppo"])
     if stands:
         # A scripted gait shows how to go at any speed, so commands need not grow.
         changes["curriculum"] = {"command_range": {"start": 1.0}}
-    recommended: Mapping[str, Mapping[str, Any]] = like.recommended
+        share = min(1.0, _push(like.robot) / _push(robot))
+        ppo |= {spread: share * ppo[spread] for spread in ("initial_std", "final_std")}
     if not has_equal_sides(robot, settings):
-        recommended = {"ppo": {**recommended["ppo"], "symmetry": "none"}}
-    return task.with_settings(changes).changed(recommended=recommended)
+        ppo["symmetry"] = "none"
+    return task.with_settings(changes).changed(recommended={**like.recommended, "ppo": ppo})
 
 
 def has_equal_sides(robot: Robot, settings: LeggedSettings) -> bool:
@@ -77,3 +80,11 @@ def _load(robot: Robot) -> float:
     model = build_model(robot)
     mass = float(model.body_subtreemass[int(model.body(robot.base).id)])
     return GRAVITY * mass * robot.part(Legs).stand_height
+
+
+def _push(robot: Robot) -> float:
+    """The torque, root mean square over the joints, of targets as far from the stance as they reach, as a share of the
+    robot's weight times its height."""
+    scale = robot.part(Legs).action_scale
+    squares = [(stiffness * reach) ** 2 for stiffness, reach in zip(robot.stiffness, scale, strict=True)]
+    return math.sqrt(sum(squares) / len(squares)) / _load(robot)

@@ -65,6 +65,15 @@ def test_torques_count_by_the_motors_limits() -> None:
     assert weights(own(tall))["torque"] == pytest.approx(weights(own(GO1))["torque"] / 4.0)
 
 
+def test_stiff_robots_vary_their_targets_less() -> None:
+    before = GO1_VELOCITY_FLAT.recommended["ppo"]
+    stiff = own(replace(GO1, stiffness=tuple(2.0 * value for value in GO1.stiffness))).recommended["ppo"]
+    assert stiff["initial_std"] == pytest.approx(0.5 * before["initial_std"])
+    assert stiff["final_std"] == pytest.approx(0.5 * before["final_std"])
+    soft = own(replace(GO1, stiffness=tuple(0.5 * value for value in GO1.stiffness))).recommended["ppo"]
+    assert soft == before
+
+
 def test_a_robot_whose_sides_differ_learns_without_its_mirror_image() -> None:
     legs = GO1.part(Legs)
     crooked = GO1.with_part(replace(legs, stance=(legs.stance[0] + 0.05, *legs.stance[1:])))
