@@ -91,7 +91,7 @@ def _options(spec: Any) -> list[str]:
                  "noslip_iterations", "ccd_iterations", "jacobian", "o_margin", "o_solref", "o_solimp",
                  "o_friction"):  # fmt: skip
         if _shown(getattr(own, name)) != _shown(getattr(default, name)):
-            numerics.append(f"{name} {_shown(getattr(own, name))}")
+            numerics.append(f"{name} {_meaning(name, getattr(own, name))}")
     lines = []
     if physics:
         lines.append(f"the file's physics is not kept, the world has its own: {'; '.join(physics)}")
@@ -104,12 +104,23 @@ def _shown(value: Any) -> str:
     return " ".join(f"{float(one):g}" for one in np.atleast_1d(np.asarray(value, dtype=float)))
 
 
+_KINDS = {
+    "cone": (mujoco.mjtCone, "mjCONE_"),
+    "integrator": (mujoco.mjtIntegrator, "mjINT_"),
+    "solver": (mujoco.mjtSolver, "mjSOL_"),
+    "jacobian": (mujoco.mjtJacobian, "mjJAC_"),
+}
+_FLAGS = {"disableflags": (mujoco.mjtDisableBit, "mjDSBL_"), "enableflags": (mujoco.mjtEnableBit, "mjENBL_")}
+
+
 def _meaning(name: str, value: Any) -> str:
-    """A number, or the names of the flags that are set."""
-    enums = {"disableflags": (mujoco.mjtDisableBit, "mjDSBL_"), "enableflags": (mujoco.mjtEnableBit, "mjENBL_")}
-    if name not in enums:
+    """A number, the name of a kind, or the names of the flags that are set, as MJCF has them."""
+    if name in _KINDS:
+        kind, prefix = _KINDS[name]
+        return str(kind(int(value)).name).removeprefix(prefix).lower()
+    if name not in _FLAGS:
         return _shown(value)
-    kind, prefix = enums[name]
+    kind, prefix = _FLAGS[name]
     bits = {bit.removeprefix(prefix).lower(): int(getattr(kind, bit)) for bit in dir(kind) if bit.startswith(prefix)}
     return " ".join(bit for bit, mask in bits.items() if int(value) & mask)
 

@@ -35,7 +35,7 @@ def test_options_of_the_file_change_no_physics_and_are_named(tmp_path: Path) -> 
     assert odd.opt.gravity == pytest.approx((0.0, 0.0, -9.81)) and odd.opt.wind == pytest.approx((0.0, 0.0, 0.0))
     own = loaded(tmp_path / "odd", walker(more=option))
     assert warned(own, "gravity 0 0 -1; wind 3 0 0; density 1.2; disableflags contact")
-    assert warned(own, "cone 1, impratio 100")
+    assert warned(own, "cone elliptic, impratio 100")
     assert held(tmp_path / "stands", walker(more=option))["hold"]["falls"] == 0
 
 
