@@ -66,6 +66,8 @@ def build(path: Path, document: Mapping[str, Any], name: str, before: bool = Fal
         return _Builder(path, Given(document, what), name).build(before)
     except UserError:
         raise
+    except UnicodeDecodeError:
+        raise UserError(f"{what}: {path} has a name that is not in UTF-8; save it as UTF-8") from None
     except (ValueError, mujoco.FatalError) as error:
         # What MuJoCo loads and this program can't use is the user's to know, in one line.
         raise UserError(f"{what}: {path} can't be used: {one_line(error)}") from None

@@ -92,6 +92,8 @@ def read_model(path: Path, what: str) -> tuple[Any, set[str], list[str]]:
 def _reason(error: BaseException) -> str:
     """MuJoCo's reason in one line, without what it says of the spec, which is ours."""
     line = re.sub(r" The [a-z ]+ of the spec were .*", "", one_line(error))
+    if "could not find decoder" in line:
+        return "its name must end in .xml or .urdf"
     return line.removeprefix("XML ").removeprefix("Error: ")
 
 

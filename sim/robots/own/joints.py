@@ -63,7 +63,8 @@ def choose_joints(
         )
     if set(found) & unnamed:
         bodies = [tree.name(int(model.jnt_bodyid[model.joint(name).id])) for name in found if name in unnamed]
-        raise UserError(f"{what}: joints without a name move {', '.join(bodies)}; give them names")
+        shown = ", ".join(bodies[:5]) + (f" and {len(bodies) - 5} more" if len(bodies) > 5 else "")
+        raise UserError(f"{what}: joints without a name move {shown}; give them names")
     wrong = [name for name in found if kinds.get(name) not in (HINGE, SLIDE)]
     if wrong:
         named = ", ".join(wrong)

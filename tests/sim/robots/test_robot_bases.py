@@ -83,6 +83,15 @@ def test_a_name_with_a_tab_is_refused(tmp_path: Path) -> None:
     )
 
 
+def test_files_that_are_named_or_written_otherwise_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "dog.txt").write_text(walker())
+    with pytest.raises(UserError, match=r"its name must end in \.xml or \.urdf"):
+        load(str(tmp_path / "dog.txt"))
+    (tmp_path / "dog.xml").write_bytes(walker().replace("FL_calf", "FL_größe").encode("latin-1"))
+    with pytest.raises(UserError, match="save it as UTF-8"):
+        load(str(tmp_path / "dog.xml"))
+
+
 LINK = """<link name="{0}"><inertial>
 <mass value="1"/><inertia ixx="0.01" iyy="0.01" izz="0.01" ixy="0" ixz="0" iyz="0"/>
 </inertial><collision><origin xyz="0 0 -0.1"/><geometry><box size="0.05 0.05 0.2"/></geometry></collision></link>"""
