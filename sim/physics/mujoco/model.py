@@ -8,6 +8,7 @@ sensors that the robot's parts declare. Names of the world's own carry a prefix,
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import mujoco
@@ -59,7 +60,10 @@ def parse_mjcf(text: str, what: str) -> Any:
 def compile_spec(spec: Any, what: str) -> mujoco.MjModel:
     """The compiled model; a UserError with MuJoCo's reason in one line otherwise."""
     try:
-        return spec.compile()
+        with warnings.catch_warnings():
+            # The user reads what MuJoCo warns of where the robot's file is read.
+            warnings.filterwarnings("ignore", message="Inertia matrix is too close to singular")
+            return spec.compile()
     except ValueError as error:
         raise UserError(f"{what} does not compile: {_one_line(error)}") from None
 

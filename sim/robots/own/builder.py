@@ -77,7 +77,7 @@ class _Builder:
     def __init__(self, path: Path, given: Given, name: str) -> None:
         self._given, self._name, self._what = given, name, given.what
         spec, self._unnamed, self._warnings = read_model(path, self._what)
-        first = compiled(spec, self._what)
+        first = compiled(spec, self._what, self._warnings)
         # Lines on the file as it is, before anything of it is changed.
         before = find_tree(first, self._base(), self._what)
         self._warnings += [*text.dropped(spec, before), *motors.without_disabled(spec)]

@@ -125,13 +125,17 @@ def mjcf_text(spec: Any) -> str:
         return str(spec.to_xml())
 
 
-def compiled(spec: Any, what: str) -> mujoco.MjModel:
-    """The compiled model; UserError with MuJoCo's reason, in one line, otherwise."""
+def compiled(spec: Any, what: str, lines: list[str] | None = None) -> mujoco.MjModel:
+    """The compiled model; UserError with MuJoCo's reason, in one line, otherwise. `lines` take its warnings."""
     try:
-        with warnings.catch_warnings():
-            # A setting that a later MuJoCo will not have is no concern of this one.
-            warnings.simplefilter("ignore")
-            return spec.compile()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            model = spec.compile()
+        # A setting that a later MuJoCo will not have is no concern of this one.
+        said = [" ".join(str(warning.message).split()) for warning in caught]
+        if lines is not None:
+            lines += [f"MuJoCo warns: {line}" for line in said if "deprecated" not in line]
+        return model
     except (ValueError, mujoco.FatalError) as error:
         raise UserError(f"{what}: MuJoCo does not compile its file: {_reason(error)}") from None
 
