@@ -27,8 +27,8 @@ def learning_like(task: Task, robot: Robot, settings: LeggedSettings, rough: boo
 
     Squared torques count by the motors' limits or by the robot's weight and height, whichever is less: 1e-4 for a
     Go1's, 2e-6 for an H1's, which are seven times as strong, and 2e-6 for an ANYmal's, which carry six times as much.
-    Robots that stand vary their targets less where their stiff motors make more of it than a Go1's: by its spread,
-    which is worth half of an ANYmal's weight, an ANYmal falls over.
+    Robots that stand vary their targets less at first where their motors would make more of it than a Go1's: by its
+    spread, which is worth half of an ANYmal's weight, an ANYmal falls over. In the end all need the same to learn on.
     """
     stands = len(robot.part(Legs).feet) >= _LEGS
     like = (GO1_VELOCITY_ROUGH if rough else GO1_VELOCITY_FLAT) if stands else H1_VELOCITY_FLAT
@@ -46,8 +46,8 @@ def learning_like(task: Task, robot: Robot, settings: LeggedSettings, rough: boo
     if stands:
         # A scripted gait shows how to go at any speed, so commands need not grow.
         changes["curriculum"] = {"command_range": {"start": 1.0}}
-        share = min(1.0, _push(like.robot) / _push(robot))
-        ppo |= {spread: share * ppo[spread] for spread in ("initial_std", "final_std")}
+        share = min(1.0, _push(like.robot, task.period) / _push(robot, task.period))
+        ppo["initial_std"] = max(share * ppo["initial_std"], ppo["final_std"])
     if not has_equal_sides(robot, settings):
         ppo["symmetry"] = "none"
     return task.with_settings(changes).changed(recommended={**like.recommended, "ppo": ppo})
@@ -82,9 +82,13 @@ def _load(robot: Robot) -> float:
     return GRAVITY * mass * robot.part(Legs).stand_height
 
 
-def _push(robot: Robot) -> float:
-    """The torque, root mean square over the joints, of targets as far from the stance as they reach, as a share of the
-    robot's weight times its height."""
-    scale = robot.part(Legs).action_scale
-    squares = [(stiffness * reach) ** 2 for stiffness, reach in zip(robot.stiffness, scale, strict=True)]
-    return math.sqrt(sum(squares) / len(squares)) / _load(robot)
+def _push(robot: Robot, period: float) -> float:
+    """The torque, root mean square over the joints, of targets as far from the stance as they reach and drawn anew
+    every `period` s, as a share of the robot's weight times its height; less what damped joints don't follow of it."""
+    model, squares = build_model(robot), 0.0
+    rows = zip(robot.joints, robot.stiffness, robot.damping, robot.part(Legs).action_scale, strict=True)
+    for joint, stiffness, damping, reach in rows:
+        lag = (damping + float(model.dof_damping[int(model.joint(joint).dofadr[0])])) / stiffness
+        # The variance of white noise behind a lag of the first order.
+        squares += (stiffness * reach) ** 2 * period / (period + 2.0 * lag)
+    return math.sqrt(squares / len(robot.joints)) / _load(robot)
