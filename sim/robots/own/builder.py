@@ -154,7 +154,8 @@ class _Builder:
         shown = tuple(tuple(self._shown(geom, names, foot) for geom in foot) for foot in groups)
         gait = self._gait(data, groups)
         further = () if self._floating.scene is None else (self._floating.scene,)
-        timestep = steps.timestep(model, {**pose, **passive}, dict(zip(joints, damping, strict=True)))
+        spring, damper = (dict(zip(joints, values, strict=True)) for values in (stiffness, damping))
+        timestep = steps.timestep(model, {**pose, **passive}, spring, damper)
         lines = tuple(dict.fromkeys(self._warnings))
         return Built(robot, gait, sum(heights) / len(heights), shown, mass, lines, sources, further, timestep)
 

@@ -20,13 +20,22 @@ ITERATIONS = 50
 has converged stops earlier."""
 
 
-def timestep(model: mujoco.MjModel, pose: Mapping[str, float], damping: Mapping[str, float]) -> float:
-    """The longest of `TIMESTEPS` that suits the joints with a motor's `damping` in Nm s/rad each; `pose` holds every
-    joint that moves."""
+SWING = 2.0
+"""Largest product of a step and the frequency in rad/s at which a motor's stiffness swings what its joint has alone.
+With more a spring adds energy in every step, and robots fly apart."""
+
+
+def timestep(
+    model: mujoco.MjModel, pose: Mapping[str, float], stiffness: Mapping[str, float], damping: Mapping[str, float]
+) -> float:
+    """The longest of `TIMESTEPS` that suits the joints with a motor's `stiffness` in Nm/rad and `damping` in Nm s/rad
+    each; `pose` holds every joint that moves."""
     data = posed(model, pose)
     whole = np.zeros((model.nv, model.nv))
     mujoco.mj_fullM(model, data, whole)
     dofs = [int(model.joint(joint).dofadr[0]) for joint in damping]
     alone = 1.0 / np.diag(np.linalg.inv(whole[np.ix_(dofs, dofs)]))
     rate = float(np.max((np.array(list(damping.values())) + model.dof_damping[dofs]) / alone))
-    return next((step for step in TIMESTEPS if step * rate <= MOST), TIMESTEPS[-1])
+    swing = float(np.sqrt(np.max(np.array([stiffness[joint] for joint in damping]) / alone)))
+    fits = [step for step in TIMESTEPS if step * rate <= MOST and step * swing <= SWING]
+    return fits[0] if fits else TIMESTEPS[-1]

@@ -83,6 +83,13 @@ def test_a_name_with_a_tab_is_refused(tmp_path: Path) -> None:
     )
 
 
+def test_stiff_servos_of_light_legs_take_shorter_steps_and_stand(tmp_path: Path) -> None:
+    servo = '<position joint="{0}" kp="300" kv="1" forcerange="-60 60"/>'
+    report = inspect_robot(written(tmp_path, walker(actuator=servos(servo))))
+    assert report["solver"]["timestep"] < 0.01
+    assert (report["hold"]["falls"], report["hold"]["failed_worlds"]) == (0, 0)
+
+
 def test_files_that_are_named_or_written_otherwise_are_refused(tmp_path: Path) -> None:
     (tmp_path / "dog.txt").write_text(walker())
     with pytest.raises(UserError, match=r"its name must end in \.xml or \.urdf"):
