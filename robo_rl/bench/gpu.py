@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from statistics import median
 from typing import Any
 
 import torch
@@ -20,7 +18,7 @@ from robo_rl.algorithms.registry import recommended_config
 from robo_rl.bench.hover import TASK, train_and_evaluate
 from robo_rl.bench.hover import Settings as HoverSettings
 from robo_rl.bench.registry import BENCHMARK_SEED
-from robo_rl.bench.rotor import environment_step
+from robo_rl.bench.rotor import environment_step, finish, physics_rates, rate
 from robo_rl.bench.saved_rows import Keep, Row, measure_now
 from sim.physics.rotor.physics import RotorPhysics
 from sim.robots.crazyflie import PARAMETERS
@@ -117,41 +115,19 @@ def _parity(worlds: int, settings: Settings) -> Row:
     } | {"worlds": worlds, "steps": settings.steps}
 
 
-def _rate(work: Callable[[], None], worlds: int, device: str, settings: Settings) -> float:
-    """Worlds stepped a second by `work`, which steps all of them once; the device has finished at the end."""
-    for _ in range(10):
-        work()
-    rates = []
-    for _ in range(settings.repeats):
-        _finish(device)
-        started = time.perf_counter()
-        for _ in range(settings.steps):
-            work()
-        _finish(device)
-        rates.append(worlds * settings.steps / (time.perf_counter() - started))
-    return median(rates)
-
-
-def _finish(device: str) -> None:
-    if device.startswith("cuda"):
-        torch.cuda.synchronize(device)
-
-
 def _physics(device: str, worlds: int, settings: Settings) -> Row:
-    physics, rows, command = _start(worlds, device)
-    hover = torch.full_like(command, PARAMETERS["crazyflie"].hover_fraction * PARAMETERS["crazyflie"].max_speed)
-    physics.write(torch.ones(worlds, dtype=torch.bool, device=device), *rows.split((7, 6, 4), -1))
-    plain = _rate(lambda: physics.step(hover), worlds, device, settings)
-    state, held, ones = rows.requires_grad_(), hover.clone().requires_grad_(), torch.ones_like(rows)
-    both = _rate(lambda: physics.advance(state, held).backward(ones), worlds, device, settings)
+    plain, both = physics_rates(worlds, settings.steps, settings.repeats, device)
     return {"device": device, "worlds": worlds, "steps_per_second": plain, "with_adjoint_per_second": both}
 
 
 def _environment(device: str, worlds: int, settings: Settings) -> Row:
     rates = [
-        _rate(environment_step(worlds, settings.first_seed, network, device), worlds, device, settings)
+        rate(
+            environment_step(worlds, settings.first_seed, network, device), worlds, settings.steps, settings.repeats,
+            device,
+        )
         for network in (False, True)
-    ]
+    ]  # fmt: skip
     return {"device": device, "worlds": worlds, "steps_per_second": rates[0], "with_policy_per_second": rates[1]}
 
 
@@ -167,11 +143,11 @@ def _ppo(device: str, worlds: int, seed: int) -> Row:
     trainer = PpoTrainer(replace(config, num_worlds=worlds), task, seed, device)
     for _ in range(2):
         trainer.iterate()
-    _finish(device)
+    finish(device)
     before, started = trainer.steps, time.perf_counter()
     for _ in range(5):
         trainer.iterate()
-    _finish(device)
+    finish(device)
     return {
         "device": device,
         "worlds": worlds,

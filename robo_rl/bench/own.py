@@ -17,14 +17,10 @@ import torch
 from policies.errors import UserError
 from policies.validation import require
 from robo_rl.algorithms.ppo.config import PpoConfig
-from robo_rl.algorithms.ppo.trainer import PpoTrainer
-from robo_rl.algorithms.registry import TrainingDiverged, recommended_config
-from robo_rl.bench.registry import BENCHMARK_SEED
+from robo_rl.algorithms.registry import recommended_config
 from robo_rl.bench.saved_rows import Keep, Row, measure_now
-from robo_rl.bench.walk import Clock, point
-from robo_rl.evaluation.walking import DEVELOPMENT_SEED, WalkingEvaluation, evaluate_walking
-from robo_rl.training import runner
-from robo_rl.training.config import TrainConfig
+from robo_rl.bench.walk_training import WalkTraining, evaluation_seed
+from robo_rl.evaluation.walking import WalkingEvaluation
 from sim.robots.loading import MENAGERIE, load_robot
 from sim.tasks import find_task
 from sim.tasks.own_robot import own_name
@@ -98,13 +94,9 @@ def run(settings: Settings, keep: Keep = measure_now) -> dict[str, Any]:
     return {
         "rows": rows,
         "bar": {"velocity_error": ERROR_BAR, "fall_rate": FALL_BAR},
-        "evaluation_seed": _seed(settings),
+        "evaluation_seed": evaluation_seed(settings.development),
         "failures": [f"{row['robot']}: {row['diverged']}" for row in rows if row.get("diverged")],
     }
-
-
-def _seed(settings: Settings) -> int:
-    return DEVELOPMENT_SEED if settings.development else BENCHMARK_SEED
 
 
 def _of_menagerie(name: str, settings: Settings) -> Row:
@@ -123,17 +115,11 @@ def _train(robot: str, file: str, lacks: str, settings: Settings) -> Row:
     if settings.iterations is not None:
         config = replace(config, iterations=settings.iterations)
     folder = None if settings.keep is None else settings.keep / robot.replace(":", "-")
-    if folder is not None and folder.exists():
-        raise UserError(f"{folder} exists; name another folder with --keep")
-    clock, diverged, reached = Clock(), "", None
-    curve: list[dict[str, float]] = []
-    with clock:
-        trainer = PpoTrainer(config, task, settings.seed)
+    training = WalkTraining(name, task, config, settings.seed, settings.development, folder)
 
     def evaluate(worlds: int) -> WalkingEvaluation:
-        evaluation = evaluate_walking(trainer.graph, task, worlds, _seed(settings))
-        curve.append(point(clock.seconds, trainer.iteration, trainer.steps, evaluation))
-        at = curve[-1]
+        evaluation = training.evaluate(worlds)
+        at = training.note(evaluation)
         print(
             f"{robot}, {at['seconds']:.0f} s, iteration {at['iteration']}: error {at['velocity_error']:.3f} m/s, yaw "
             f"{at['yaw_rate_error']:.3f} rad/s, falls {100 * at['fall_rate']:.1f} %",
@@ -141,37 +127,18 @@ def _train(robot: str, file: str, lacks: str, settings: Settings) -> Row:
         )
         return evaluation
 
-    due = settings.every_seconds
-    while trainer.iteration < trainer.total_iterations and clock.seconds < 60.0 * settings.minutes:
-        with clock:
-            try:
-                trainer.iterate()
-            except TrainingDiverged as error:
-                diverged = str(error)
-                break
-        if clock.seconds >= due:
-            due = clock.seconds + settings.every_seconds
-            if _good(evaluate(settings.quick_worlds)) and reached is None:
-                reached = clock.seconds
-    if folder is not None:
-        runner.create(folder, TrainConfig(name, config, settings.seed, threads=settings.threads))
-        runner.save(folder, trainer, clock.seconds)
+    reached = None
+    for _ in training.until_evaluations(settings.every_seconds, 60.0 * settings.minutes):
+        if _good(evaluate(settings.quick_worlds)) and reached is None:
+            reached = training.clock.seconds
+    training.save(settings.threads)
     final = evaluate(settings.worlds)
-    summary = final.summary()
     return {
         "robot": robot,
         "lacks": lacks,
         "seconds_to_bar": reached,
-        "velocity_error": summary["velocity_error_m_s"]["value"],
-        "velocity_error_interval": [summary["velocity_error_m_s"][key] for key in ("low", "high")],
-        "yaw_rate_error": summary["yaw_rate_error_rad_s"]["value"],
-        "fall_rate": summary["fall_rate"]["value"],
-        "fall_rate_interval": [summary["fall_rate"][key] for key in ("low", "high")],
         "reaches_bar": _good(final),
-        "train_seconds": clock.seconds,
-        "environment_steps": trainer.steps,
-        "diverged": diverged,
-        "curve": curve,
+        **training.results(final),
     }
 
 

@@ -28,7 +28,8 @@ from robo_rl.algorithms.ppo.config import PpoConfig
 from robo_rl.algorithms.ppo.trainer import PpoTrainer
 from robo_rl.bench.registry import BENCHMARK_SEED
 from robo_rl.bench.saved_rows import Keep, Row, measure_now
-from robo_rl.bench.walk import TASK, Clock, point, recommended
+from robo_rl.bench.walk import TASK, recommended
+from robo_rl.bench.walk_training import Clock, point
 from robo_rl.evaluation.walking import evaluate_walking
 from robo_rl.output.results import usable_cores
 from sim.task import Task

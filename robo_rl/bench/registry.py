@@ -42,7 +42,11 @@ BENCHMARKS = {
         (*FLIGHT, "robo_rl/bench/figure_flights.py"),
     ),
     "rotor": Benchmark("physics and environment steps a second", ("policies", "sim", ":!sim/legged", ":!sim/terrain")),
-    "gpu": Benchmark("flight on an NVIDIA GPU: agreement with the CPU, steps a second, trainings", FLIGHT, gpu=True),
+    "gpu": Benchmark(
+        "flight on an NVIDIA GPU: agreement with the CPU, steps a second, trainings",
+        (*FLIGHT, "robo_rl/bench/rotor.py"),
+        gpu=True,
+    ),
     "loop": Benchmark(
         "age, jitter and overruns of the control loop through bridge and simulated robot", ("deploy/bundle", "real")
     ),
@@ -52,7 +56,9 @@ BENCHMARKS = {
     ),
     "walk": Benchmark("time until a Go1 walks as commanded, over several seeds", WALKING, long=True),
     "own": Benchmark(
-        "robots of one's own that learn to walk from their files alone", (*WALKING, "docs/examples/robots"), long=True
+        "robots of one's own that learn to walk from their files alone",
+        (*WALKING, "docs/examples/robots", "robo_rl/bench/walk_training.py"),
+        long=True,
     ),
     "ppo": Benchmark(
         "our PPO against rsl_rl's on go1-velocity-flat: samples a second, time to equal return",

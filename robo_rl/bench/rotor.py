@@ -59,30 +59,43 @@ def run(settings: Settings, keep: Keep = measure_now) -> dict[str, Any]:
     }
 
 
-def _rate(work: Callable[[], None], settings: Settings) -> float:
-    """Worlds stepped a second by `work`, which steps all of them once."""
+def rate(work: Callable[[], None], worlds: int, steps: int, repeats: int, device: str = "cpu") -> float:
+    """Worlds stepped a second by `work`, which steps all of them once; the device has finished at the end."""
     for _ in range(20):
         work()
     rates = []
-    for _ in range(settings.repeats):
+    for _ in range(repeats):
+        finish(device)
         started = time.perf_counter()
-        for _ in range(settings.steps):
+        for _ in range(steps):
             work()
-        rates.append(settings.worlds * settings.steps / (time.perf_counter() - started))
+        finish(device)
+        rates.append(worlds * steps / (time.perf_counter() - started))
     return median(rates)
 
 
-def _physics(settings: Settings) -> Row:
+def finish(device: str) -> None:
+    """Wait until a GPU has done what it was given; a CPU has."""
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+
+
+def physics_rates(worlds: int, steps: int, repeats: int, device: str = "cpu") -> tuple[float, float]:
+    """RK4 steps a second, without and with their adjoint."""
     robot = PARAMETERS["crazyflie"]
-    physics = RotorPhysics(settings.worlds, robot, 0.01)
-    hover = torch.full((settings.worlds, 4), robot.hover_fraction * robot.max_speed)
+    physics = RotorPhysics(worlds, robot, 0.01, device)
+    hover = torch.full((worlds, 4), robot.hover_fraction * robot.max_speed, device=device)
     rows = physics.state.clone()
     rows[:, 13:] = hover
-    physics.write(torch.ones(settings.worlds, dtype=torch.bool), *rows.split((7, 6, 4), -1))
-    plain = _rate(lambda: physics.step(hover), settings)
+    physics.write(torch.ones(worlds, dtype=torch.bool, device=device), *rows.split((7, 6, 4), -1))
+    plain = rate(lambda: physics.step(hover), worlds, steps, repeats, device)
     state, command = rows.requires_grad_(), hover.clone().requires_grad_()
     ones = torch.ones_like(rows)
-    both = _rate(lambda: physics.advance(state, command).backward(ones), settings)
+    return plain, rate(lambda: physics.advance(state, command).backward(ones), worlds, steps, repeats, device)
+
+
+def _physics(settings: Settings) -> Row:
+    plain, both = physics_rates(settings.worlds, settings.steps, settings.repeats)
     return {"rk4_steps_per_second_1core": plain, "rk4_steps_with_adjoint_per_second_1core": both}
 
 

@@ -8,7 +8,6 @@ seed is reported, the failed ones too.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,16 +16,12 @@ from typing import Any
 
 import torch
 
-from policies.errors import UserError
 from policies.validation import require
 from robo_rl.algorithms.ppo.config import PpoConfig
-from robo_rl.algorithms.ppo.trainer import PpoTrainer
-from robo_rl.algorithms.registry import TrainingDiverged, recommended_config
-from robo_rl.bench.registry import BENCHMARK_SEED
+from robo_rl.algorithms.registry import recommended_config
 from robo_rl.bench.saved_rows import Keep, Row, measure_now
-from robo_rl.evaluation.walking import DEVELOPMENT_SEED, WalkingEvaluation, evaluate_walking
-from robo_rl.training import runner
-from robo_rl.training.config import TrainConfig
+from robo_rl.bench.walk_training import WalkTraining, evaluation_seed
+from robo_rl.evaluation.walking import WalkingEvaluation
 from sim.tasks import find_task
 
 TASK = "go1-velocity-flat"
@@ -85,97 +80,27 @@ def run(settings: Settings, keep: Keep = measure_now) -> dict[str, Any]:
         "median_seconds_to_0.20": None if None in times else median(times),
         "worst_seconds_to_0.20": None if None in times else max(times),
         "median_final_velocity_error": median(row["final_velocity_error"] for row in rows),
-        "evaluation_seed": _seed(settings),
+        "evaluation_seed": evaluation_seed(settings.development),
         "failures": [f"seed {row['seed']}: {row['diverged']}" for row in rows if row["diverged"]],
     }
 
 
-def _seed(settings: Settings) -> int:
-    return DEVELOPMENT_SEED if settings.development else BENCHMARK_SEED
-
-
 def _train(seed: int, settings: Settings) -> Row:
     folder = None if settings.keep is None else settings.keep / f"seed-{seed}"
-    if folder is not None and folder.exists():
-        raise UserError(f"{folder} exists; name another folder with --keep")
-    task = find_task(TASK)
-    clock = Clock()
-    reached, diverged = None, ""
-    curve: list[dict[str, float]] = []
-    with clock:
-        trainer = PpoTrainer(settings.algorithm, task, seed)
-
-    def evaluation_of(worlds: int) -> WalkingEvaluation:
-        return evaluate_walking(trainer.graph, task, worlds, _seed(settings))
-
-    due = settings.every_seconds
-    while trainer.iteration < trainer.total_iterations:
-        with clock:
-            try:
-                trainer.iterate()
-            except TrainingDiverged as error:
-                diverged = str(error)
-                break
-        if clock.seconds < due:
-            continue
-        due = clock.seconds + settings.every_seconds
-        evaluation = evaluation_of(settings.quick_worlds)
-        curve.append(point(clock.seconds, trainer.iteration, trainer.steps, evaluation))
-        print(f"seed {seed}, {_text(curve[-1])}", flush=True)
-        if reached is None and _good(evaluation) and _good(evaluation_of(settings.worlds)):
-            reached = clock.seconds
+    training = WalkTraining(TASK, find_task(TASK), settings.algorithm, seed, settings.development, folder)
+    reached = None
+    for _ in training.until_evaluations(settings.every_seconds):
+        evaluation = training.evaluate(settings.quick_worlds)
+        print(f"seed {seed}, {_text(training.note(evaluation))}", flush=True)
+        if reached is None and _good(evaluation) and _good(training.evaluate(settings.worlds)):
+            reached = training.clock.seconds
             print(f"seed {seed}: reached the bar after {reached:.0f} s", flush=True)
-    if folder is not None:
-        runner.create(folder, TrainConfig(TASK, settings.algorithm, seed, threads=settings.threads))
-        runner.save(folder, trainer, clock.seconds)
-    final = evaluation_of(settings.worlds)
-    curve.append(point(clock.seconds, trainer.iteration, trainer.steps, final))
+    training.save(settings.threads)
+    final = training.evaluate(settings.worlds)
+    print(f"seed {seed} in the end, {_text(training.note(final))}", flush=True)
     if reached is None and _good(final):
-        reached = clock.seconds
-    print(f"seed {seed} in the end, {_text(curve[-1])}", flush=True)
-    summary = final.summary()
-    return {
-        "seed": seed,
-        "seconds_to_0.20": reached,
-        "final_velocity_error": summary["velocity_error_m_s"]["value"],
-        "final_velocity_error_interval": [summary["velocity_error_m_s"][key] for key in ("low", "high")],
-        "final_yaw_rate_error": summary["yaw_rate_error_rad_s"]["value"],
-        "final_fall_rate": summary["fall_rate"]["value"],
-        "final_fall_rate_interval": [summary["fall_rate"][key] for key in ("low", "high")],
-        "train_seconds": clock.seconds,
-        "environment_steps": trainer.steps,
-        "diverged": diverged,
-        "curve": curve,
-    }
-
-
-class Clock:
-    """Adds up the time in s spent in its `with` blocks."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-        self._started = 0.0
-
-    def __enter__(self) -> Clock:
-        self._started = time.perf_counter()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.seconds += time.perf_counter() - self._started
-
-
-def point(seconds: float, iteration: int, steps: int, evaluation: WalkingEvaluation) -> dict[str, float]:
-    """One point of a curve: time and steps spent, and the evaluation at that time."""
-    return {
-        "seconds": seconds,
-        "iteration": iteration,
-        "steps": steps,
-        "worlds": evaluation.episodes,
-        "velocity_error": evaluation.velocity_error.value,
-        "yaw_rate_error": evaluation.yaw_rate_error.value,
-        "fall_rate": evaluation.fall_rate.value,
-        "return": evaluation.episode_return.value,
-    }
+        reached = training.clock.seconds
+    return {"seed": seed, "seconds_to_0.20": reached, **training.results(final, "final_")}
 
 
 def _good(evaluation: WalkingEvaluation) -> bool:

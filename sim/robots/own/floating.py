@@ -20,8 +20,6 @@ from sim.robots.own.tree import Tree
 FREE, JOINT_WRAP = mujoco.mjtJoint.mjJNT_FREE, mujoco.mjtWrap.mjWRAP_JOINT
 LEVEL = 0.2
 """Tilt in rad of the base in the file up to which its own frame counts as level."""
-
-
 APART = 0.02
 """Distance in m of an empty base from the link on it up to which it counts as that link's own frame."""
 

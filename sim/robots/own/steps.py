@@ -18,8 +18,6 @@ sink into the ground and slip: of Spots, with 40 Nm s/rad at their knees, two of
 ITERATIONS = 50
 """Most steps of the constraint solver. Feet with torsional and rolling friction may need more than ten; a solver that
 has converged stops earlier."""
-
-
 SWING = 2.0
 """Largest product of a step and the frequency in rad/s at which a motor's stiffness swings what its joint has alone.
 With more a spring adds energy in every step, and robots fly apart."""

@@ -13,7 +13,7 @@ import pytest
 from policies.errors import UserError
 from robo_rl.algorithms.ppo.config import PpoConfig
 from robo_rl.algorithms.registry import TrainingDiverged
-from robo_rl.bench import env, ppo, rough, tables, walk
+from robo_rl.bench import env, ppo, rough, tables, walk, walk_training
 from robo_rl.bench.registry import BENCHMARK_SEED, BENCHMARKS
 from robo_rl.cli.main import main
 from robo_rl.evaluation.flying import Interval, wilson
@@ -56,8 +56,8 @@ def fake_walk(monkeypatch: pytest.MonkeyPatch, errors: list[float]) -> list[tupl
         time.sleep(0.1)
         return walking(errors[min(len(asked), len(errors)) - 1], worlds=worlds)
 
-    monkeypatch.setattr(walk, "PpoTrainer", FakeTrainer)
-    monkeypatch.setattr(walk, "evaluate_walking", evaluate)
+    monkeypatch.setattr(walk_training, "PpoTrainer", FakeTrainer)
+    monkeypatch.setattr(walk_training, "evaluate_walking", evaluate)
     return asked
 
 
@@ -183,7 +183,9 @@ def test_env_measures_the_full_step_against_bare_physics() -> None:
 
 
 def test_walk_keeps_its_runs_and_overwrites_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(walk, "evaluate_walking", lambda graph, task, worlds, seed: walking(0.5, worlds=worlds))
+    monkeypatch.setattr(
+        walk_training, "evaluate_walking", lambda graph, task, worlds, seed: walking(0.5, worlds=worlds)
+    )
     wanted = walk.Settings(seeds=1, first_seed=3, worlds=4, algorithm=replace(TINY, iterations=2), keep=tmp_path)
     walk.run(wanted)
     kept = runner.load_trained(tmp_path / "seed-3")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from policies.errors import UserError
-from robo_rl.bench import own, tables
+from robo_rl.bench import own, tables, walk_training
 from robo_rl.bench.registry import BENCHMARK_SEED
 from robo_rl.evaluation.walking import WalkingEvaluation
 from tests.robo_rl.bench.test_bench_legged import FakeTrainer, walking
@@ -23,8 +23,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
         found.append((worlds, seed))
         return walking(0.2, worlds=worlds)
 
-    monkeypatch.setattr(own, "PpoTrainer", FakeTrainer)
-    monkeypatch.setattr(own, "evaluate_walking", evaluate)
+    monkeypatch.setattr(walk_training, "PpoTrainer", FakeTrainer)
+    monkeypatch.setattr(walk_training, "evaluate_walking", evaluate)
     return found
 
 
