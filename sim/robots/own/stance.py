@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import mujoco
 import numpy as np
+from mujoco.minimize import Verbosity, least_squares
 from numpy.typing import NDArray
 
 from sim.robots.derive import posed
@@ -131,20 +132,9 @@ class _Leg:
                                self._rigid * (q - self._rest)))  # fmt: skip
 
     def _descend(self, q: Array) -> tuple[float, Array]:
-        damping, r = 1e-2, self._residual(q)
-        for _ in range(ROUNDS):
-            slope = np.array([self._residual(q + step) - r for step in 1e-6 * np.eye(len(q))]).T / 1e-6
-            change = np.linalg.solve(slope.T @ slope + damping * np.eye(len(q)), slope.T @ r)
-            tried = np.clip(q - change, self._low, self._high)
-            found = self._residual(tried)
-            if found @ found < r @ r:
-                done = float(r @ r - found @ found) < 1e-12
-                q, r, damping = tried, found, max(1e-6, 0.3 * damping)
-                if done:
-                    break
-            else:
-                damping *= 4.0
-        return float(r @ r), q
+        end = fitted(q, self._residual, self._low, self._high)
+        r = self._residual(end)
+        return float(r @ r), end
 
     def solve(self) -> Array:
         """The best of all starts; of equally good ones that whose joints are furthest behind the hip."""
@@ -176,16 +166,19 @@ def assembled(
         return np.array(data.efc_pos[: data.nefc][rows])
 
     q = np.array([passive[name] for name in names])
-    r = gaps(q)
-    damping = 1e-3
-    for _ in range(ROUNDS if len(r) and len(q) else 0):
-        slope = np.array([gaps(q + step) - r for step in 1e-6 * np.eye(len(q))]).T / 1e-6
-        tried = q - np.linalg.solve(slope.T @ slope + damping * np.eye(len(q)), slope.T @ r)
-        found = gaps(tried)
-        if found @ found < r @ r:
-            q, r, damping = tried, found, max(1e-9, 0.3 * damping)
-        else:
-            damping *= 4.0
     low, high = np.array([limits(model, int(model.joint(n).id)) for n in names]).T if names else (q, q)
-    q = np.clip(q, low, high)
+    if len(q) and len(gaps(q)):
+        q = fitted(q, gaps, low, high)
     return dict(zip(names, map(float, q), strict=True)), float(np.abs(gaps(q)).max(initial=0.0))
+
+
+def fitted(start: Array, residual: Callable[[Array], Array], low: Array, high: Array) -> Array:
+    """The positions [n] between `low` and `high` near `start` where the sum of the residual's squares is least."""
+
+    def columns(points: Array) -> Array:
+        return np.array([residual(point) for point in points.T]).T
+
+    found, _ = least_squares(
+        np.clip(start, low, high), columns, (low, high), max_iter=ROUNDS, verbose=Verbosity.SILENT
+    )  # fmt: skip
+    return np.asarray(found, dtype=float)
