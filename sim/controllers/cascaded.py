@@ -43,22 +43,23 @@ class Mixer:
         self._y = torch.tensor(robot.rotor_y, device=device)
         self._yaw = torch.tensor(robot.yaw_sign, device=device)
 
-    def thrusts(self, total: Tensor, torque: Tensor, k_m: Tensor, limit: Tensor) -> Tensor:
-        """Rotor thrusts [N, 4] in N, within 0..limit [N, 1], for total thrust [N], torque [N, 3] and k_m [N, 1].
+    def thrusts(self, total: Tensor, torque: Tensor, dynamics: Tensor) -> Tensor:
+        """Rotor thrusts [N, 4] in N, from 0 to full thrust, for total thrust [N] and torque [N, 3].
 
         The geometry is a symmetric cross, so its inverse is its transpose scaled. Torque takes precedence over thrust:
         if a rotor would have to pull, all thrusts are raised until that one is zero.
         """
-        arm = self._x.abs()[0]
+        k_m, arm = dynamics[:, 7:8], self._x.abs()[0] * dynamics[:, 11:12]
+        x, y = self._x * dynamics[:, 11:12], self._y * dynamics[:, 11:12]
         parts = (
             total[:, None]
-            + torque[:, 0:1] * self._y / arm**2
-            - torque[:, 1:2] * self._x / arm**2
+            + torque[:, 0:1] * y / arm**2
+            - torque[:, 1:2] * x / arm**2
             + torque[:, 2:3] * self._yaw / k_m
         )
         wanted = 0.25 * parts
         lifted = wanted + (-wanted.amin(-1, keepdim=True)).clamp_min(0.0)
-        return torch.minimum(lifted, limit)
+        return torch.minimum(lifted, dynamics[:, 4:7].sum(-1, keepdim=True))
 
 
 def speed_for_thrust(thrust: Tensor, dynamics: Tensor) -> Tensor:
@@ -101,7 +102,7 @@ class Cascade:
         """Rotor speed commands [N, 4] rad/s that turn the vehicle to `acceleration` [N, 3].
 
         `speed` [N, 4] rad/s are the rotors' speeds now, `torque` [N, 3] N m a disturbance to cancel, `dynamics` the
-        parameter rows [N, 11] that the controller assumes.
+        parameter rows [N, 12] that the controller assumes.
         """
         g, d = self.gains, dynamics
         mass, inertia = d[:, 0:1], d[:, 1:4]
@@ -115,7 +116,7 @@ class Cascade:
         yaw = -g.yaw * heading * body_z[:, 2].clamp_min(0.0) - g.yaw_rate * rates[:, 2]
         turn = torch.cat(((g.attitude * error - g.rate * rates)[:, :2], yaw[:, None]), -1)
         wanted = inertia * turn - torque + torch.linalg.cross(rates, inertia * rates)
-        aim = speed_for_thrust(self._mixer.thrusts(total, wanted, d[:, 7:8], full[:, None] / 4.0), d) * d[:, 10:11]
+        aim = speed_for_thrust(self._mixer.thrusts(total, wanted, d), d) * d[:, 10:11]
         lag = torch.where(aim > speed, d[:, 8:9], d[:, 9:10])
         return torch.minimum((speed + (aim - speed) * (lag / g.lead)).clamp_min(0.0), d[:, 10:11])
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from policies.specs import SensorSpec
-from sim.terms.parameters import Limits, Positive
+from sim.terms.parameters import Limits, Positive, Share
 from sim.terms.stateful import CommandTerm
 from sim.terms.view import View
 
@@ -25,7 +25,8 @@ class Targets(CommandTerm):
     changed.
 
     `interval` s and `scale` m are drawn log-uniformly from their ranges for each episode; `random_phase` starts
-    anywhere on the figure at full speed instead of at its centre from rest.
+    anywhere on the figure at full speed instead of at its centre from rest. A `still` share of the targets rests at
+    the origin.
     """
 
     def __init__(
@@ -38,9 +39,10 @@ class Targets(CommandTerm):
         scale: Span = (1.0, 1.0),
         random_phase: bool = False,
         ramp: Positive = 2.0,
+        still: Share = 0.0,
     ) -> None:
         self._ranges = (interval, scale)
-        self._random_phase, self._ramp = random_phase, ramp
+        self._random_phase, self._ramp, self._still = random_phase, ramp, still
         self._period = period
         self._interval = torch.ones(num_worlds, device=device)
         self._scale = torch.ones(num_worlds, device=device)
@@ -61,6 +63,9 @@ class Targets(CommandTerm):
         interval, scale = self._ranges
         self._interval[ids] = torch.exp(log(interval[0]) + u[0] * (log(interval[1]) - log(interval[0])))
         self._scale[ids] = torch.exp(log(scale[0]) + u[1] * (log(scale[1]) - log(scale[0])))
+        if self._still > 0.0:
+            at_rest = torch.rand(len(ids), generator=generator, device=ids.device) < self._still
+            self._scale[ids] = torch.where(at_rest, 0.0, self._scale[ids])
         self._phase[ids] = u[2] if self._random_phase else 0.0
         self._time[ids] = self._ramp if self._random_phase else 0.0
         self._refresh()

@@ -28,7 +28,8 @@ from sim.terms.view import View
 
 class QuadrotorScenario:
     """N quadrotors with their targets. Truth: position_error and linear_velocity_error (minus the target), position,
-    orientation, linear_velocity, angular_velocity, rotor_speed, force, torque, dynamics (parameter row), target_*.
+    orientation, linear_velocity, angular_velocity, rotor_speed, force, torque, dynamics (parameter row),
+    rotor_distance (m, from the centre to a rotor), target_*.
     """
 
     def __init__(
@@ -44,6 +45,8 @@ class QuadrotorScenario:
         self.physics = physics
         self.scale = imperfections
         """Factor on the ranges of all random draws."""
+        self.rotor_distance = robot.rotor_distance
+        """Distance from the centre to a rotor of the nominal vehicle, m."""
         self._hover = torch.full((1, 1), 2.0 * robot.hover_fraction - 1.0, device=device)
         compiled = CompiledRewards(
             task.rewards, kernels.COUNTERPARTS, kernels.StepInputs, {"hover": float(self._hover)}, num_worlds, period,
@@ -105,6 +108,7 @@ class QuadrotorScenario:
             "force": wrench[:, 0:3],
             "torque": wrench[:, 3:6],
             "dynamics": self.physics.parameters.clone(),
+            "rotor_distance": self.rotor_distance * self.physics.parameters[:, 11:12],
         }
 
     def advance(self, commands: Commands, applied: Commands, differentiable: bool) -> None:

@@ -12,19 +12,22 @@ from typing import Annotated, Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
+from sim.physics.rotor.kernels import PARAMETER_DIM, STATE_DIM, WRENCH_DIM
 from sim.robots.rotors import GRAVITY
 from sim.terms.parameters import Limits, NonNegative, Share
 from sim.terms.terms import Event
 
 _FEWEST_AHEAD = 64
+_WIDTH = STATE_DIM + WRENCH_DIM + PARAMETER_DIM
 
 Angle = Annotated[float, Limits(low=0.0, high=pi)]
 
 
 class StartPool:
     """Starts drawn ahead, as rows (see sim.physics.rotor.kernels) that start and restart events write: `state` [A, 17]
-    relative to the target, `wrench` [A, 6] N and Nm, `parameters` [A, 11].
+    relative to the target, `wrench` [A, 6] N and Nm, `parameters` [A, 12].
 
     An event is called for the rows `ids` of the A that are drawn at once; `scenario.starts` is then this pool. Before
     it, the rows hold the nominal vehicle at rest at the target; `uniform` [A, 11] in 0..1 and `normal` [A, 9] are
@@ -32,15 +35,15 @@ class StartPool:
     """
 
     def __init__(self, nominal: Tensor, num_worlds: int, draw: Callable[[Tensor, torch.Generator], None]) -> None:
-        """`nominal` is the parameter row [1, 11] of the vehicle; `draw` calls the events for the rows `ids`."""
+        """`nominal` is the parameter row [1, 12] of the vehicle; `draw` calls the events for the rows `ids`."""
         self._nominal = nominal
         self._draw_events = draw
         self._ahead = max(_FEWEST_AHEAD, num_worlds // 4)
-        self._rows = torch.zeros(0, 34, device=nominal.device)
+        self._rows = torch.zeros(0, _WIDTH, device=nominal.device)
         self.state = self.wrench = self.parameters = self.uniform = self.normal = torch.zeros(0)
 
     def take(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """State rows [count, 17], wrenches [count, 6] and parameters [count, 11] of the next starts."""
+        """State rows [count, 17], wrenches [count, 6] and parameters [count, 12] of the next starts."""
         if count > len(self._rows):
             fresh = self._draw(max(self._ahead, count - len(self._rows)), generator)
             self._rows = torch.cat((self._rows, fresh))
@@ -61,7 +64,9 @@ class StartPool:
         return {"starts": self._rows.clone()}
 
     def restore(self, snapshot: Mapping[str, Tensor]) -> None:
-        self._rows = snapshot["starts"].clone()
+        # Snapshots of earlier versions have no size, the last column.
+        saved = snapshot["starts"]
+        self._rows = pad(saved, (0, _WIDTH - saved.shape[1]), value=1.0)
 
 
 def start(
@@ -95,6 +100,29 @@ def start(
         ),
         -1,
     )
+
+
+def start_by_size(
+    scenario: Any,
+    ids: Tensor,
+    generator: torch.Generator,
+    *,
+    arms: NonNegative = 10.0,
+    at_target: Share = 0.1,
+    angle: Angle = pi / 2,
+    linear_velocity: NonNegative = 1.0,
+    angular_velocity: NonNegative = 1.0,
+) -> None:
+    """As `start`, with positions within `arms` times the distance from a vehicle's centre to its rotors in each axis.
+
+    Source: arXiv 2509.11481, public code.
+    """
+    start(
+        scenario, ids, generator, at_target=at_target, position=arms, angle=angle, linear_velocity=linear_velocity,
+        angular_velocity=angular_velocity,
+    )  # fmt: skip
+    starts = scenario.starts
+    starts.state[ids, 0:3] *= scenario.rotor_distance * starts.parameters[ids, 11:12]
 
 
 def disturbance(

@@ -17,10 +17,12 @@ from sim.task import Task, Variation
 @dataclass(frozen=True)
 class QuadrotorWorld:
     """Makes a task's environments. `training_steps` is how many control periods an episode of a randomized world lasts
-    (0: as many as the task says)."""
+    (0: as many as the task says). `draws` names the event that draws a vehicle for each episode, if any: it is left out
+    in worlds of a named robot."""
 
     robot: str
     training_steps: int = 0
+    draws: str = ""
 
     def __call__(
         self, task: Task, num_worlds: int, seed: int, device: str, variation: Variation, /
@@ -30,6 +32,8 @@ class QuadrotorWorld:
         control period, and an integration step of the physics."""
         randomized, imperfections = variation.randomized, variation.imperfections
         world = WorldSpec(find_robot(variation.robot or self.robot), task.period, Solver(timestep=task.period))
+        if variation.robot and self.draws:
+            task = task.changed(events={self.draws: None})
         physics = make_rotor_physics(variation.backend or "rotor", world, num_worlds, device)
         vehicle = world.robot.part(RotorParameters)
         scenario = QuadrotorScenario(task, physics, vehicle, imperfections=imperfections, randomized=randomized)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import pi, sqrt
+from math import hypot, pi, sqrt
 from typing import ClassVar
 
 from sim.robots.robot import Part
@@ -51,6 +51,11 @@ class RotorParameters(Part):
     def max_thrust(self) -> float:
         """Thrust of all rotors at full speed, N."""
         return 4.0 * sum(self.thrust)
+
+    @property
+    def rotor_distance(self) -> float:
+        """Distance from the centre to the first rotor, m."""
+        return hypot(self.rotor_x[0], self.rotor_y[0])
 
     @property
     def hover_fraction(self) -> float:

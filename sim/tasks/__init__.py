@@ -13,10 +13,18 @@ from sim.tasks.go1_velocity_flat import GO1_VELOCITY_FLAT
 from sim.tasks.go1_velocity_rough import GO1_VELOCITY_ROUGH
 from sim.tasks.h1_velocity_flat import H1_VELOCITY_FLAT
 from sim.tasks.own_robot import is_own, own_task
+from sim.tasks.quadrotor_any import QUADROTOR_ANY
 
 TASKS: dict[str, Task] = {
     task.name: task
-    for task in (CRAZYFLIE_HOVER, CRAZYFLIE_TRACK, GO1_VELOCITY_FLAT, GO1_VELOCITY_ROUGH, H1_VELOCITY_FLAT)
+    for task in (
+        CRAZYFLIE_HOVER,
+        CRAZYFLIE_TRACK,
+        QUADROTOR_ANY,
+        GO1_VELOCITY_FLAT,
+        GO1_VELOCITY_ROUGH,
+        H1_VELOCITY_FLAT,
+    )
 }
 
 

@@ -2,28 +2,33 @@
 
 p' = v;  q' = 1/2 q (0, w);  v' = R(q) e_z sum T_i / m + g + F / m;  w' = J^-1 (tau + tau_d - w x J w);
 n' = (n_cmd - n) / time constant (rise or fall);  T_i = c0 + c1 u_i + c2 u_i^2, u_i = n_i / n_max;
-tau = sum(r_i x T_i e_z + s_i k_m T_i e_z).  Source: public code of arXiv 2311.13081.
+tau = sum(size r_i x T_i e_z + s_i k_m T_i e_z).  Source: public code of arXiv 2311.13081.
 
 Row layouts: state [17] = position 3 (m, world), orientation 4 (w, x, y, z), linear velocity 3 (m/s, world), angular
-velocity 3 (rad/s, body), rotor speed 4 (rad/s). parameters [11] = mass, inertia 3, c0, c1, c2, k_m, rise, fall, n_max.
-wrench [6] = force 3 (N, world), torque 3 (N m, body).
+velocity 3 (rad/s, body), rotor speed 4 (rad/s). parameters [12] = mass, inertia 3, c0, c1, c2, k_m, rise, fall, n_max,
+size: the factor on the rotors' positions. wrench [6] = force 3 (N, world), torque 3 (N m, body).
 """
 
 # Warp reads annotations as objects, so this file must not postpone their evaluation.
 import warp as wp
 
 STATE_DIM = 17
-PARAMETER_DIM = 11
+PARAMETER_DIM = 12
 WRENCH_DIM = 6
 
 
 @wp.func
-def wrench_of_rotors(n: wp.vec4, c: wp.vec3, k_m: float, n_max: float, x: wp.vec4, y: wp.vec4, s: wp.vec4) -> wp.vec4:
+def wrench_of_rotors(
+    n: wp.vec4, c: wp.vec3, k_m: float, n_max: float, size: float, x: wp.vec4, y: wp.vec4, s: wp.vec4
+) -> wp.vec4:
     """(roll, pitch, yaw torque in N m, total thrust in N)."""
     u = n / n_max
     thrust = wp.vec4(c[0], c[0], c[0], c[0]) + c[1] * u + c[2] * wp.cw_mul(u, u)
     return wp.vec4(
-        wp.dot(y, thrust), -wp.dot(x, thrust), k_m * wp.dot(s, thrust), thrust[0] + thrust[1] + thrust[2] + thrust[3]
+        size * wp.dot(y, thrust),
+        -size * wp.dot(x, thrust),
+        k_m * wp.dot(s, thrust),
+        thrust[0] + thrust[1] + thrust[2] + thrust[3],
     )
 
 
@@ -79,6 +84,7 @@ def rk4_step(
     rise = 1.0 / parameters[i, 8]
     fall = 1.0 / parameters[i, 9]
     n_max = parameters[i, 10]
+    size = parameters[i, 11]
     field = wp.vec3(wrench[i, 0] / mass, wrench[i, 1] / mass, wrench[i, 2] / mass - gravity)
     torque_d = wp.vec3(wrench[i, 3], wrench[i, 4], wrench[i, 5])
 
@@ -102,7 +108,7 @@ def rk4_step(
     )
     h = 0.5 * dt
 
-    f1 = wrench_of_rotors(n, c, k_m, n_max, x, y, s)
+    f1 = wrench_of_rotors(n, c, k_m, n_max, size, x, y, s)
     v1 = acceleration(q, f1[3] / mass, field)
     w1 = angular_acceleration(w, wp.vec3(f1[0], f1[1], f1[2]) + torque_d, j)
     q1 = quaternion_rate(q, w)
@@ -112,7 +118,7 @@ def rk4_step(
     vb = v + h * v1
     wb = w + h * w1
     nb = n + h * n1
-    f2 = wrench_of_rotors(nb, c, k_m, n_max, x, y, s)
+    f2 = wrench_of_rotors(nb, c, k_m, n_max, size, x, y, s)
     v2 = acceleration(qb, f2[3] / mass, field)
     w2 = angular_acceleration(wb, wp.vec3(f2[0], f2[1], f2[2]) + torque_d, j)
     q2 = quaternion_rate(qb, wb)
@@ -122,7 +128,7 @@ def rk4_step(
     vc = v + h * v2
     wc = w + h * w2
     nc = n + h * n2
-    f3 = wrench_of_rotors(nc, c, k_m, n_max, x, y, s)
+    f3 = wrench_of_rotors(nc, c, k_m, n_max, size, x, y, s)
     v3 = acceleration(qc, f3[3] / mass, field)
     w3 = angular_acceleration(wc, wp.vec3(f3[0], f3[1], f3[2]) + torque_d, j)
     q3 = quaternion_rate(qc, wc)
@@ -132,7 +138,7 @@ def rk4_step(
     vd = v + dt * v3
     wd = w + dt * w3
     nd = n + dt * n3
-    f4 = wrench_of_rotors(nd, c, k_m, n_max, x, y, s)
+    f4 = wrench_of_rotors(nd, c, k_m, n_max, size, x, y, s)
     v4 = acceleration(qd, f4[3] / mass, field)
     w4 = angular_acceleration(wd, wp.vec3(f4[0], f4[1], f4[2]) + torque_d, j)
     q4 = quaternion_rate(qd, wd)

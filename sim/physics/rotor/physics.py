@@ -10,6 +10,7 @@ from typing import Any
 import torch
 import warp as wp
 from torch import Tensor
+from torch.nn.functional import pad
 
 from policies.errors import UserError
 from sim.physics.rotor import kernels
@@ -32,7 +33,7 @@ _WORLDS_PER_THREAD = 1024
 class RotorPhysics:
     """N quadrotors, each a free body with four rotors; see `Physics`.
 
-    `state` [N, 17], `parameters` [N, 11] and `wrench` [N, 6] are float32 tensors, live (see kernels.py; the wrench's
+    `state` [N, 17], `parameters` [N, 12] and `wrench` [N, 6] are float32 tensors, live (see kernels.py; the wrench's
     torque is in the body's frame); `qpos` [N, 7] and `qvel` [N, 6] are parts of the state. Commands are rotor speeds
     [N, 4] in rad/s.
 
@@ -181,7 +182,9 @@ class RotorPhysics:
         """Continue from a snapshot, bit for bit."""
         self._flowing = None
         self._state.copy_(snapshot["state"])
-        self.parameters.copy_(snapshot["parameters"])
+        # Snapshots of earlier versions have no size.
+        saved = snapshot["parameters"]
+        self.parameters.copy_(pad(saved, (0, kernels.PARAMETER_DIM - saved.shape[1]), value=1.0))
         self.wrench.copy_(snapshot["wrench"])
 
 
@@ -250,7 +253,7 @@ class _Tape:
 
 
 def parameter_row(parameters: RotorParameters, device: str = "cpu") -> Tensor:
-    """The kernel's parameter row [1, 11] of one quadrotor."""
+    """The kernel's parameter row [1, 12] of one quadrotor; its rotors stand where `parameters` says, so `size` is 1."""
     p = parameters
-    row = (p.mass, *p.inertia, *p.thrust, p.torque_per_thrust, p.rise_time, p.fall_time, p.max_speed)
+    row = (p.mass, *p.inertia, *p.thrust, p.torque_per_thrust, p.rise_time, p.fall_time, p.max_speed, 1.0)
     return torch.tensor([row], dtype=torch.float32, device=device)

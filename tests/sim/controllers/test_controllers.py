@@ -16,23 +16,23 @@ from sim.tasks.crazyflie_hover import CRAZYFLIE_HOVER
 ROBOTS = [pytest.param(p, id=p.name) for p in PARAMETERS.values()]
 
 
+@pytest.mark.parametrize("size", [1.0, 3.0])
 @pytest.mark.parametrize("robot", ROBOTS)
-def test_mixed_thrusts_give_the_wanted_thrust_and_torque(robot: RotorParameters) -> None:
+def test_mixed_thrusts_give_the_wanted_thrust_and_torque(robot: RotorParameters, size: float) -> None:
     total = torch.tensor([0.2, 0.3])
     torque = torch.tensor([[2e-4, -1e-4, 2e-5], [0.0, 3e-4, -1e-5]])
-    k_m = torch.full((2, 1), robot.torque_per_thrust)
-    thrust = Mixer(robot).thrusts(total, torque, k_m, torch.full((2, 1), 1.0))
+    rows = parameter_row(robot).repeat(2, 1)
+    rows[:, 11] = size
+    thrust = Mixer(robot).thrusts(total, torque, rows)
     x, y, s = (torch.tensor(v) for v in (robot.rotor_x, robot.rotor_y, robot.yaw_sign))
     torch.testing.assert_close(thrust.sum(-1), total)
-    made = torch.stack((thrust @ y, -(thrust @ x), robot.torque_per_thrust * (thrust @ s)), -1)
+    made = torch.stack((size * (thrust @ y), -size * (thrust @ x), robot.torque_per_thrust * (thrust @ s)), -1)
     torch.testing.assert_close(made, torque, atol=1e-8, rtol=1e-4)
 
 
 def test_rotors_are_never_asked_to_pull_and_torque_goes_before_thrust() -> None:
     robot = PARAMETERS["crazyflie"]
-    thrust = Mixer(robot).thrusts(
-        torch.tensor([0.01]), torch.tensor([[2e-3, 0.0, 0.0]]), torch.tensor([[0.006]]), torch.tensor([[1.0]])
-    )
+    thrust = Mixer(robot).thrusts(torch.tensor([0.01]), torch.tensor([[2e-3, 0.0, 0.0]]), parameter_row(robot))
     assert float(thrust.min()) >= 0.0
     assert float(thrust @ torch.tensor(robot.rotor_y)) == pytest.approx(2e-3, rel=1e-4)
 

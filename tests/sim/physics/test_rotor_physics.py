@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -246,3 +247,32 @@ def test_the_sensors_outlive_the_next_step() -> None:
     physics.step(torch.full((2, 4), 2000.0))
     assert float(before["rotor_speed"].max()) == 0.0
     assert float(physics.sensors()["rotor_speed"].min()) > 0.0
+
+
+def test_the_size_of_a_world_moves_its_rotors() -> None:
+    """Worlds of one physics with two sizes fly as vehicles whose rotors stand there, gradients included."""
+    state, command, wrench = random_states(8, CRAZYFLIE)
+    sizes = torch.tensor([1.0, 2.5]).repeat(4)
+    physics = RotorPhysics(8, CRAZYFLIE, 0.01)
+    physics.parameters[:, 11] = sizes
+    physics.wrench.copy_(wrench)
+    start = state.clone().requires_grad_()
+    after = physics.advance(start, command)
+    (gradient,) = torch.autograd.grad(after.square().sum(), start)
+    for size in (1.0, 2.5):
+        places = {axis: tuple(size * v for v in getattr(CRAZYFLIE, axis)) for axis in ("rotor_x", "rotor_y")}
+        other = RotorPhysics(8, replace(CRAZYFLIE, **places), 0.01)
+        other.wrench.copy_(wrench)
+        wanted = other.advance(start, command)
+        (wanted_gradient,) = torch.autograd.grad(wanted.square().sum(), start)
+        here = sizes == size
+        torch.testing.assert_close(after[here], wanted[here], rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(gradient[here], wanted_gradient[here], rtol=1e-4, atol=1e-3)
+
+
+def test_a_snapshot_of_an_earlier_version_has_the_nominal_size() -> None:
+    physics = RotorPhysics(3, CRAZYFLIE, 0.01)
+    snapshot = physics.snapshot()
+    physics.parameters[:, 11] = 2.0
+    physics.restore({**snapshot, "parameters": snapshot["parameters"][:, :11]})
+    assert torch.equal(physics.parameters, snapshot["parameters"])
