@@ -28,7 +28,7 @@ def astray_by_size(view: View, *, arms: Positive = 20.0) -> Tensor:
 def allowed_distance(astray: Termination, truth: Truth) -> Tensor:
     """How far from the target, in m, the termination lets each vehicle be in any axis: [N, 1], or [1, 1] for all."""
     if "arms" in astray.parameters:
-        return astray.parameters["arms"] * truth["rotor_distance"]
+        return float(astray.parameters["arms"]) * truth["rotor_distance"]
     return torch.full((1, 1), float(astray.parameters["bound"]), device=truth["position_error"].device)
 
 

@@ -260,8 +260,9 @@ def test_the_size_of_a_world_moves_its_rotors() -> None:
     after = physics.advance(start, command)
     (gradient,) = torch.autograd.grad(after.square().sum(), start)
     for size in (1.0, 2.5):
-        places = {axis: tuple(size * v for v in getattr(CRAZYFLIE, axis)) for axis in ("rotor_x", "rotor_y")}
-        other = RotorPhysics(8, replace(CRAZYFLIE, **places), 0.01)
+        arm = size * 0.028
+        there = replace(CRAZYFLIE, rotor_x=(arm, -arm, -arm, arm), rotor_y=(-arm, -arm, arm, arm))
+        other = RotorPhysics(8, there, 0.01)
         other.wrench.copy_(wrench)
         wanted = other.advance(start, command)
         (wanted_gradient,) = torch.autograd.grad(wanted.square().sum(), start)
