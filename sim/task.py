@@ -15,13 +15,13 @@ from policies.signals import Commands, Sensors, Truth
 from policies.specs import CommandSpec, JointSpec, SafetyEnvelope, SensorSpec
 from policies.terms.actions import ActionTerm
 from policies.terms.observations import ObservationTerm
-from sim.controllers.teacher import Teacher
+from sim.controllers.teacher import LearnedTeacher, Teacher
 from sim.physics.processes import check_process
 from sim.robots.robot import Robot
 from sim.sensors import SensorModel, SensorModels
 from sim.terms.parameters import near
 from sim.terms.settings import Adjustable, Observed, remembered, settings_of, with_changes, with_settings
-from sim.terms.terms import Command, Curriculum, Event, Privileged, Reward, Termination
+from sim.terms.terms import Command, CriticsView, Curriculum, Event, Privileged, Reward, Termination
 
 
 @dataclass(frozen=True)
@@ -211,6 +211,12 @@ class Task:
         return PolicyGraph(
             self.sensors, self.commands, self.observation_terms, self.action, network, self.period, normalizer
         )
+
+    def learned_teacher(self, network: nn.Module, normalizer: nn.Module | None = None) -> LearnedTeacher:
+        """A teacher that observes what the policy and what the critic observe, around a network
+        [N, observation_dim + critic_dim] -> [N, action.dim]."""
+        view = CriticsView(self.privileged, self.period)
+        return LearnedTeacher([view], network, self.action, normalizer, self.observation_terms)
 
     @property
     def observation_terms(self) -> tuple[ObservationTerm, ...]:

@@ -1,4 +1,4 @@
-"""Worlds under a policy graph: their sensors, the policy's state, and the figures of their episodes."""
+"""Worlds under a policy: their sensors, the policy's state, and the figures of their episodes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from policies.graph.policy_graph import PolicyGraph
+from policies.graph.network_policy import NetworkPolicy
 from policies.signals import Sensors, State, Truth
 from robo_rl.algorithms.blocks import WorldBlocks
 from robo_rl.training.parallel import Processes
@@ -16,12 +16,12 @@ from sim.task import Step
 
 
 class ActingWorlds:
-    """The worlds of `blocks` under the policy `graph`; `first` is what their reset returned.
+    """The worlds of `blocks` under the policy, or teacher, `graph`; `first` is what their reset returned.
 
     `sensors` and `truth` are those before the next step, `state` is the policy's.
     """
 
-    def __init__(self, blocks: WorldBlocks, first: tuple[Sensors, Truth], graph: PolicyGraph) -> None:
+    def __init__(self, blocks: WorldBlocks, first: tuple[Sensors, Truth], graph: NetworkPolicy) -> None:
         n, device = blocks.num_worlds, blocks.device
         self.blocks = blocks
         self.sensors, self.truth = first

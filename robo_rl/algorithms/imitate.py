@@ -141,27 +141,29 @@ class ImitateTrainer(ReplayTrainer):
         assert isinstance(normalizer, RunningNormalizer)
         for _ in range(c.steps):
             observation = graph.observe(worlds.sensors, worlds.state)
-            label = self._label(observation)
+            label, labelled = self._label(observation)
             self.replay.add(observation=observation, label=label)
             normalizer.update(observation)
             action = torch.where(taught, label, graph.act(observation))
             commands, following = graph.apply_action(action, worlds.sensors, worlds.state)
+            if self._teacher is not None:
+                labelled = self._teacher.after(worlds.sensors, self._teacher_state, labelled, action)
             step = self._blocks.step(commands)
             worlds.settle(step, following)
             if self._teacher is not None:
-                done = step.terminated | step.truncated
-                self._teacher_state = self._teacher.reset_where(self._teacher_state, done)
+                self._teacher_state = self._teacher.reset_where(labelled, step.terminated | step.truncated)
             total += step.reward.double().mean()
             self.steps += c.num_worlds
         return total / c.steps
 
-    def _label(self, observation: Tensor) -> Tensor:
-        """What the teacher, or else the guide, would do [N, A], within the bounds of an action."""
+    def _label(self, observation: Tensor) -> tuple[Tensor, State]:
+        """What the teacher, or else the guide, would do [N, A], within the bounds of an action; the teacher's next
+        state."""
         if self._teacher is None:
             assert self._guide is not None
-            return self._guide(observation).clamp(-1.0, 1.0)
-        label, self._teacher_state = self._teacher.label(self._worlds.sensors, self._worlds.truth, self._teacher_state)
-        return label.clamp(-1.0, 1.0)
+            return self._guide(observation).clamp(-1.0, 1.0), State({})
+        label, following = self._teacher.label(self._worlds.sensors, self._worlds.truth, self._teacher_state)
+        return label.clamp(-1.0, 1.0), following
 
     def _rows(self) -> dict[str, Tensor]:
         steps, worlds = self.replay.draw(self.config.batch, self._random)

@@ -32,6 +32,7 @@ from robo_rl.bench.walk import TASK, recommended
 from robo_rl.bench.walk_training import Clock, point
 from robo_rl.evaluation.walking import evaluate_walking
 from robo_rl.output.results import usable_cores
+from sim.controllers.teacher import LearnedTeacher
 from sim.task import Task
 from sim.tasks import find_task
 
@@ -79,7 +80,7 @@ class Ours:
         return self._trainer.steps
 
     @property
-    def graph(self) -> PolicyGraph:
+    def graph(self) -> PolicyGraph | LearnedTeacher:
         return self._trainer.graph
 
     def learn(self, iterations: int) -> None:

@@ -10,8 +10,10 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from policies.graph.network_policy import NetworkPolicy
 from policies.signals import Commands, Sensors, State, Truth
 from policies.terms.actions import ActionTerm
+from policies.terms.observations import ObservationTerm
 
 
 class Teacher(ABC):
@@ -35,6 +37,12 @@ class Teacher(ABC):
     @abstractmethod
     def label(self, sensors: Sensors, truth: Truth, state: State) -> tuple[Tensor, State]:
         """The normalised action [N, A] that it would take, and its next state."""
+
+    def after(self, sensors: Sensors, state: State, following: State, action: Tensor) -> State:
+        """Its next state where `action` [N, A] was executed, as when a student acts, instead of the label: `label` was
+        called with `sensors` and `state` and returned `following`. A teacher that observes its last action must know
+        the one that was executed."""
+        return following
 
     def step(self, sensors: Sensors, truth: Truth, state: State) -> tuple[Commands, State]:
         """Its commands for one control period, and its next state."""
@@ -62,30 +70,35 @@ class Known:
         return self.scale * truth[self.name]
 
 
-class LearnedTeacher(nn.Module, Teacher):
-    """A network over the truth: terms -> normaliser -> network -> normalised action."""
+class LearnedTeacher(NetworkPolicy, Teacher):
+    """A network over the truth: terms -> normaliser -> network -> normalised action.
+
+    `observation` are terms on the sensors, which come before those on the truth.
+    """
 
     def __init__(
-        self, terms: Sequence[TruthTerm], network: nn.Module, action: ActionTerm, normalizer: nn.Module | None = None
+        self,
+        terms: Sequence[TruthTerm],
+        network: nn.Module,
+        action: ActionTerm,
+        normalizer: nn.Module | None = None,
+        observation: Sequence[ObservationTerm] = (),
     ) -> None:
-        super().__init__()
+        super().__init__(observation, action, network, normalizer)
         self.terms = tuple(terms)
-        self.network = network
-        self.action = action
-        self.normalizer = nn.Identity() if normalizer is None else normalizer
 
     @property
     def observation_dim(self) -> int:
-        return sum(term.dim for term in self.terms)
+        return super().observation_dim + sum(term.dim for term in self.terms)
 
-    def observe(self, truth: Truth) -> Tensor:
+    def observe(self, sensors: Sensors, truth: Truth, state: State) -> Tensor:
         """The joined terms [N, observation_dim], before the normaliser."""
-        return torch.cat([term(truth) for term in self.terms], -1)
-
-    def act(self, observation: Tensor) -> Tensor:
-        """The normalised action [N, A] of an observation, not yet bounded."""
-        action: Tensor = self.network(self.normalizer(observation))
-        return action
+        seen = [self.observe_sensors(sensors, state)] if self.observation else []
+        return torch.cat([*seen, *(term(truth) for term in self.terms)], -1)
 
     def label(self, sensors: Sensors, truth: Truth, state: State) -> tuple[Tensor, State]:
-        return self.act(self.observe(truth)), state
+        action, memory = self.decide(self.observe(sensors, truth, state), state)
+        return action, self.apply_action(action, sensors, state, memory)[1]
+
+    def after(self, sensors: Sensors, state: State, following: State, action: Tensor) -> State:
+        return self.apply_action(action, sensors, state, self.memory(following))[1]

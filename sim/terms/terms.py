@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from policies.errors import UserError
+from policies.signals import Truth
 from policies.specs import SensorSpec
 from policies.validation import require_choice
 from sim.terms.parameters import Limits, Parameter, merged, named, parameters_of
@@ -185,3 +186,19 @@ def joined(terms: Mapping[str, Privileged], view: View) -> Tensor:
             raise UserError(f"privileged {name} must give {wanted}, got {list(value.shape)}")
         parts.append(value)
     return torch.cat(parts, -1)
+
+
+@dataclass(frozen=True)
+class CriticsView:
+    """What a task's critic observes, its privileged `terms` joined: [N, dim]. `period` s is the control period."""
+
+    terms: Mapping[str, Privileged]
+    period: float
+
+    @property
+    def dim(self) -> int:
+        return sum(term.dim for term in self.terms.values())
+
+    def __call__(self, truth: Truth) -> Tensor:
+        example = next(iter(truth.values()))
+        return joined(self.terms, View(truth, len(example), self.period, str(example.device)))

@@ -54,7 +54,7 @@ class PrivilegedTrainer(Algorithm):
     def iterate(self) -> dict[str, float]:
         truth = Truth({"position": torch.rand(256, 1) * 2.0 - 1.0})
         label, _ = self._teacher.label(Sensors({}), truth, State({}))
-        loss = (self.policy.act(self.policy.observe(truth)) - label).square().mean()
+        loss = (self.policy.act(self.policy.observe(Sensors({}), truth, State({}))) - label).square().mean()
         self._optimizer.zero_grad()
         loss.backward()
         self._optimizer.step()

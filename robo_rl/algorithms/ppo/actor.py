@@ -18,13 +18,15 @@ from policies.networks.memory import GruNetwork, HistoryNetwork
 from policies.networks.mlp import MLP
 from policies.networks.normalizer import RunningNormalizer
 from policies.signals import Truth
+from robo_rl.algorithms.acting import ActingWorlds
 from robo_rl.algorithms.ppo.config import PpoConfig
+from sim.controllers.teacher import LearnedTeacher
 from sim.task import Environment, Task
 
 
-def make_network(config: PpoConfig, task: Task) -> nn.Module:
+def make_network(config: PpoConfig, inputs: int, outputs: int) -> nn.Module:
     """The policy's network, freshly drawn from torch's global generator."""
-    inputs, outputs, squash = task.observation_dim, task.action.dim, config.distribution == "squashed"
+    squash = config.distribution == "squashed"
     if config.actor == "gru":
         return GruNetwork(inputs, config.memory, config.actor_hidden, outputs, config.activation, squash)
     if config.actor == "history":
@@ -33,16 +35,20 @@ def make_network(config: PpoConfig, task: Task) -> nn.Module:
     return MLP(inputs, config.actor_hidden, outputs, config.activation, squash)
 
 
-def make_policy(config: PpoConfig, task: Task) -> PolicyGraph:
-    """The policy graph to train, its normaliser included, with weights as `make_network` draws them."""
-    return task.policy_graph(make_network(config, task), RunningNormalizer(task.observation_dim))
+def make_policy(config: PpoConfig, task: Task) -> PolicyGraph | LearnedTeacher:
+    """The policy or teacher to train, its normaliser included, with weights as `make_network` draws them."""
+    inputs = task.observation_dim + (task.critic_dim if config.reads == "truth" else 0)
+    network, normalizer = make_network(config, inputs, task.action.dim), RunningNormalizer(inputs)
+    if config.reads == "truth":
+        return task.learned_teacher(network, normalizer)
+    return task.policy_graph(network, normalizer)
 
 
 class Actor:
-    """A policy graph whose actions are drawn around its network's output, in the network's latent space."""
+    """A policy or teacher whose actions are drawn around its network's output, in the network's latent space."""
 
     def __init__(self, config: PpoConfig, task: Task, device: str) -> None:
-        self.graph: PolicyGraph = make_policy(config, task).to(device)
+        self.graph: PolicyGraph | LearnedTeacher = make_policy(config, task).to(device)
         self.network: Any = self.graph.network
         self.recurrent: bool = getattr(self.network, "recurrent", False)
         self._kind = TanhGaussian if config.distribution == "squashed" else ClippedGaussian
@@ -53,6 +59,12 @@ class Actor:
         normalizer = self.graph.normalizer
         assert isinstance(normalizer, RunningNormalizer)
         return normalizer
+
+    def observe(self, worlds: ActingWorlds) -> Tensor:
+        """What it observes of `worlds` [N, observation_dim], before the normaliser."""
+        if isinstance(self.graph, LearnedTeacher):
+            return self.graph.observe(worlds.sensors, worlds.truth, worlds.state)
+        return self.graph.observe(worlds.sensors, worlds.state)
 
     def latent(self, seen: Tensor, memory: Mapping[str, Tensor]) -> tuple[Tensor, Mapping[str, Tensor]]:
         """The Gaussians' means [N, A] for normalised observations, and the network's next memory."""
@@ -99,7 +111,7 @@ class Mirrors:
         return SignedPermutation.joined([self.observation] * (width // self.observation.dim))
 
 
-def find_mirrors(task: Task, environment: Environment, truth: Truth) -> Mirrors:
+def find_mirrors(config: PpoConfig, task: Task, environment: Environment, truth: Truth) -> Mirrors:
     """The mirrors of a task, derived from its own; `truth` is any one of its environment.
 
     Raises UserError when the task has none, or its observations are not the same in the mirror.
@@ -109,4 +121,6 @@ def find_mirrors(task: Task, environment: Environment, truth: Truth) -> Mirrors:
     observation = observation_mirror(task.sensors, task.observation_terms, task.action, task.mirror)
     with torch.no_grad():
         critic = truth_mirror(environment.critic_observation, truth, task.mirror)
+    if config.reads == "truth":
+        observation = SignedPermutation.joined((observation, critic))
     return Mirrors(observation, critic, task.mirror.action)

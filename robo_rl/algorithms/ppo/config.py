@@ -62,6 +62,9 @@ class PpoConfig:
     """Use of the robot's mirror symmetry: none, half of all samples mirrored, or a loss on the policy's asymmetry."""
     symmetry_coefficient: float = 1.0
     """Weight of the symmetry loss."""
+    reads: Literal["sensors", "truth"] = "sensors"
+    """What the policy observes: its sensors, or also what the critic does; it is then a teacher, which is imitated and
+    never deployed."""
     actor: Literal["mlp", "gru", "history"] = "mlp"
     """The policy's network: without memory, recurrent, or with a code of past observations."""
     memory: int = 128
@@ -99,6 +102,7 @@ class PpoConfig:
         require(self, "gae_lambda", low=0.0, high=1.0)
         require_choice(self, "distribution", ("clipped", "squashed"))
         require_choice(self, "symmetry", ("none", "augment", "loss"))
+        require_choice(self, "reads", ("sensors", "truth"))
         require_choice(self, "actor", ("mlp", "gru", "history"))
         require_choice(self, "activation", ("tanh", "relu", "elu"))
         require_widths(self, "actor_hidden")

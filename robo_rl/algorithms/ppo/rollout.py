@@ -107,7 +107,7 @@ class Collector:
         timeouts: list[tuple[int, Tensor, Tensor]] = []
         for t in range(self._steps):
             row = self._table[t, :n]
-            observation = graph.observe(acting.sensors, acting.state)
+            observation = actor.observe(acting)
             self._observation[t] = observation
             self._critic_observation[t] = self.blocks.critic_observation(acting.truth)
             seen = actor.normalizer(observation)

@@ -2,7 +2,8 @@
 
 `PpoTrainer.iterate` is the algorithm. What differs from the textbook, each for a reason:
 
-- The critic reads the simulator's truth, the policy its sensors only, so nothing privileged can reach a robot.
+- The critic reads the simulator's truth, the policy its sensors only, so nothing privileged can reach a robot. With
+  `reads` "truth" the policy observes what the critic does, too: it is a teacher, of a type that nothing exports.
 - A time-out does not end the task: its last value is bootstrapped from the observation before the reset.
 - The critic's output is rescaled to the returns' mean and spread (PopArt, arXiv 1602.07714): one step size fits any
   reward.
@@ -41,6 +42,7 @@ from robo_rl.algorithms.ppo.moments import mean_and_spread
 from robo_rl.algorithms.ppo.rollout import Collector
 from robo_rl.algorithms.registry import Algorithm, TrainingDiverged
 from robo_rl.training import parallel
+from sim.controllers.teacher import LearnedTeacher
 from sim.task import Task
 
 AuxiliaryLoss = Callable[[Minibatch, Tensor], tuple[Tensor, dict[str, float]]]
@@ -61,7 +63,7 @@ class PpoTrainer(Algorithm):
         self.config = config
         self.total_iterations = config.iterations
         self._processes = parallel.current()
-        self._task_guide = task.guide
+        self._task_guide, self._guided = task.guide, task.observation_dim
         self._auxiliary = auxiliary
         if config.imitation and task.guide is None:
             raise UserError(f"{task.name} has no guide to imitate; train it with imitation 0")
@@ -75,7 +77,7 @@ class PpoTrainer(Algorithm):
         self._mirrors = None
         if config.symmetry != "none":
             truth = Truth({name: value[: blocks.size] for name, value in first[1].items()})
-            self._mirrors = find_mirrors(task, blocks.environments[0], truth)
+            self._mirrors = find_mirrors(config, task, blocks.environments[0], truth)
         self.parameters: list[nn.Parameter] = [
             *self._actor.graph.parameters(), self._actor.log_std, *self.critic.parameters(),
         ]  # fmt: skip
@@ -181,8 +183,8 @@ class PpoTrainer(Algorithm):
         normalizer = self.graph.normalizer
         assert isinstance(normalizer, RunningNormalizer) and self._task_guide is not None
         # A recurrent policy's rows are worlds, with their steps before them; a guide takes plain rows.
-        rows = batch.observation.flatten(0, -2)
-        actions: Tensor = self._task_guide(normalizer.inverse(rows)).unflatten(0, batch.observation.shape[:-1])
+        rows = normalizer.inverse(batch.observation.flatten(0, -2))[:, : self._guided]
+        actions: Tensor = self._task_guide(rows).unflatten(0, batch.observation.shape[:-1])
         return actions
 
     def _symmetry_loss(self, batch: Minibatch, mean: Tensor) -> Tensor:
@@ -210,8 +212,8 @@ class PpoTrainer(Algorithm):
     # ---- what others read, and checkpoints ------------------------------------------------------------------------
 
     @property
-    def graph(self) -> PolicyGraph:
-        """The policy that is trained."""
+    def graph(self) -> PolicyGraph | LearnedTeacher:
+        """The policy, or teacher, that is trained."""
         return self._actor.graph
 
     @property
