@@ -135,7 +135,10 @@ def rough(result: Result) -> str:
 
 SIM2SIM = {
     "fall_rate": "falls, of all robots", "velocity_error": "velocity error (m/s)",
-    "yaw_rate_error": "yaw rate error (rad/s)", "base_height": "height of the base (m)", "tilt": "tilt (rad)",
+    "yaw_rate_error": "yaw rate error (rad/s)", "yaw_error_stride_mean": "yaw rate error, stride mean (rad/s)",
+    "yaw_swing": "swing of the yaw rate within a stride (rad/s)",
+    "standing_yaw_error": "yaw rate error of a robot that stands (rad/s)",
+    "base_height": "height of the base (m)", "tilt": "tilt (rad)",
     "torque_rms": "torque, root mean square (Nm)", "power": "mechanical power (W)",
     "action_rate": "speed of the commanded joints (rad/s)", "duty_factor": "share of time a foot is on the ground",
 }  # fmt: skip
@@ -146,7 +149,7 @@ def sim2sim(result: Result) -> str:
     """One row for each measure, one column for each engine; below it the limits and whether they hold."""
     other = result["backend"]
     rows = [
-        (title, *(_figure(result[column][name]) for column in ("mujoco", other, "ratio")))
+        (title, *(_figure(result[column], name) for column in ("mujoco", other, "ratio")))
         for name, title in SIM2SIM.items()
     ]
     bar = result["bar"]
@@ -159,8 +162,11 @@ def sim2sim(result: Result) -> str:
     )
 
 
-def _figure(value: float | None) -> str:
-    return "none" if value is None else f"{value:.3f}"
+def _figure(row: Result, name: str) -> str:
+    """A figure of a row, which may be of before it was measured; None is one that has no value."""
+    if name not in row:
+        return "not measured"
+    return "none" if row[name] is None else f"{row[name]:.3f}"
 
 
 def _holds(holds: bool) -> str:

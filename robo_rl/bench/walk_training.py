@@ -113,7 +113,7 @@ def point(seconds: float, iteration: int, steps: int, evaluation: WalkingEvaluat
         "steps": steps,
         "worlds": evaluation.episodes,
         "velocity_error": evaluation.velocity_error.value,
-        "yaw_rate_error": evaluation.yaw_rate_error.value,
+        "yaw_rate_error": evaluation.yaw.instant.value,
         "fall_rate": evaluation.fall_rate.value,
         "return": evaluation.episode_return.value,
     }

@@ -38,7 +38,7 @@ class EvaluationEntry:
 
 EVALUATIONS: dict[str, EvaluationEntry] = {
     "flying": EvaluationEntry("robo_rl.evaluation.flying", "evaluate", flying_tables),
-    "walking": EvaluationEntry("robo_rl.evaluation.walking", "evaluate_walking", walking_tables),
+    "walking": EvaluationEntry("robo_rl.evaluation.walking", "evaluate_walker", walking_tables),
 }
 """Every evaluation; a new one is its own file and one line here."""
 

@@ -22,7 +22,7 @@ from policies.errors import UserError
 from policies.signals import Commands, Sensors, Truth
 from policies.validation import require, require_choice
 from robo_rl.evaluation.flying import HELD_OUT_SEED, Interval, bootstrap_mean, pilot_for, wilson
-from robo_rl.evaluation.walking import COMMAND
+from robo_rl.evaluation.yaw import COMMAND, Stride, YawTally, stride_of
 from robo_rl.output.results import plain
 from sim.environment import VectorEnvironment
 from sim.legged.scenario import VELOCITY, LeggedScenario
@@ -68,6 +68,9 @@ MEASURES = {
     "fall_rate": "",  # share of robots that fell
     "velocity_error": "m/s",  # mean |v_xy - command|
     "yaw_rate_error": "rad/s",  # mean |yaw rate - command|
+    "yaw_error_stride_mean": "rad/s",  # mean |mean of (yaw rate - command) within a stride|
+    "yaw_swing": "rad/s",  # mean standard deviation of the yaw rate within a stride
+    "standing_yaw_error": "rad/s",  # mean |commanded yaw rate|: the yaw error of a robot that stands
     "base_height": "m",  # mean height of the base above the ground
     "base_height_sd": "m",  # standard deviation of that height
     "tilt": "rad",  # mean angle between the base's and the world's z
@@ -200,7 +203,7 @@ def _walk(bundle: Bundle, task: Task, settings: Settings, backend: str, progress
     first, _ = environment.reset()
     sensors = Sensors({**first, COMMAND: schedule[0]})
     state = pilot.initial_state(settings.robots, environment.device)
-    tally = _Tally(settings.robots, task.period)
+    tally = _Tally(settings.robots, task.period, stride_of(task))
     for t, command in enumerate(schedule[1:]):
         commands, state = pilot.step(sensors, state)
         # Held through every restart; a robot that has restarted no longer counts.
@@ -217,8 +220,9 @@ def _walk(bundle: Bundle, task: Task, settings: Settings, backend: str, progress
 class _Tally:
     """Sums per robot, up to and with the step it falls in."""
 
-    def __init__(self, robots: int, period: float) -> None:
+    def __init__(self, robots: int, period: float, stride: Stride) -> None:
         self._period = period
+        self._turning = YawTally(robots, stride)
         self._alive = torch.ones(robots, dtype=torch.bool)
         self._steps, self._moving = torch.zeros(robots), torch.zeros(robots)
         self._sums: dict[str, Tensor] = {}
@@ -237,7 +241,6 @@ class _Tally:
         height = truth["base_height"][:, 0]
         rows = {
             "velocity_error": (truth["linear_velocity"][:, :2] - truth[COMMAND][:, :2]).norm(dim=-1),
-            "yaw_rate_error": (truth["angular_velocity"][:, 2] - truth[COMMAND][:, 2]).abs(),
             "base_height": height,
             "height_squared": height.double().square(),
             "tilt": torch.acos((-truth["gravity"][:, 2]).clamp(-1.0, 1.0)),
@@ -249,6 +252,7 @@ class _Tally:
         for name, row in rows.items():
             # After its fall a robot's values may be anything, even non-finite: left out, not multiplied by 0.
             self._sums[name] = self._sums.get(name, 0.0) + torch.where(alive, row.double(), 0.0)
+        self._turning.add(truth["angular_velocity"][:, 2], truth[COMMAND][:, 2], alive)
         self._steps += alive
         self._moving += alive & moving
         self._peak = torch.maximum(self._peak, torch.where(alive, torque.abs().max(-1).values, 0.0))
@@ -266,10 +270,15 @@ class _Tally:
     def measures(self) -> dict[str, Floats]:
         """Every measure per robot."""
         means = {name: total / self._steps for name, total in self._sums.items()}
+        turning = self._turning.measures()
         spread = (means["height_squared"] - means["base_height"].square()).clamp_min(0.0).sqrt()
         found = {
             "fall_rate": (~self._alive).double(),
-            **{name: means[name] for name in ("velocity_error", "yaw_rate_error", "base_height", "tilt", "power")},
+            **{name: means[name] for name in ("velocity_error", "base_height", "tilt", "power")},
+            "yaw_rate_error": turning["instant"],
+            "yaw_error_stride_mean": turning["stride_mean"],
+            "yaw_swing": turning["swing"],
+            "standing_yaw_error": turning["standing"],
             "base_height_sd": spread,
             "torque_rms": means["torque_squared"].sqrt(),
             "torque_peak": self._peak,

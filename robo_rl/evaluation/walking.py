@@ -7,13 +7,14 @@ time limit or its fall; what follows its restart does not count. An episode that
 
 The velocity error is the length of (v_x, v_y) - (commanded v_x, v_y) in m/s, with the base's true velocity in its own
 frame. Every step counts, those right after the start, a push or a new command included. Errors are averaged over the
-steps of each world, then over worlds, so each world has the same weight whenever it fell.
+steps of each world, then over worlds, so each world has the same weight whenever it fell. `robo_rl.evaluation.yaw`
+says what the errors of the yaw rate are, `robo_rl.evaluation.gait` how the gait is measured.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -36,6 +37,8 @@ from robo_rl.evaluation.flying import (
     prepared,
     wilson,
 )
+from robo_rl.evaluation.gait import Gait, evaluate_gait, has_gait
+from robo_rl.evaluation.yaw import COMMAND, YawErrors, YawTally, stride_of
 from robo_rl.output.results import plain
 from sim.controllers.teacher import Teacher
 from sim.environment import VectorEnvironment
@@ -43,8 +46,6 @@ from sim.task import Environment, Step, Task
 
 DEVELOPMENT_SEED = 30_000_001
 """Seed of the evaluations for choosing settings; the held-out one is only for the final evaluation."""
-COMMAND = "velocity_command"
-"""The sensor that makes a task one of walking: forward m/s, left m/s and yaw rate rad/s, in the base's frame."""
 SUCCESS_PROGRESS = 0.7
 """Share of the commanded way that a world must have gone, without a fall, to count as a success on its terrain."""
 
@@ -89,8 +90,8 @@ class WalkingEvaluation:
     imperfections: float
     velocity_error: Interval
     """Mean of |v_xy - command|, m/s."""
-    yaw_rate_error: Interval
-    """Mean of |yaw rate - command|, rad/s."""
+    yaw: YawErrors
+    """How well the yaw rate follows its command."""
     fall_rate: Interval
     """Share of episodes that ended before their time limit."""
     episode_return: Interval
@@ -100,6 +101,22 @@ class WalkingEvaluation:
     """Per world [N]."""
     velocity_errors: Floats
     """Per world [N], m/s."""
+    gait: Gait | None = None
+    """How it walks under fixed commands; None where that was not measured."""
+
+    def figures(self) -> dict[str, float]:
+        """Every figure as a plain number, those of the gait included where it was measured: m/s, rad/s, m."""
+        own = {
+            "velocity_error": self.velocity_error,
+            "yaw_error": self.yaw.instant,
+            "yaw_error_stride_mean": self.yaw.stride_mean,
+            "yaw_swing": self.yaw.swing,
+            "standing_yaw_error": self.yaw.standing,
+            "fall_rate": self.fall_rate,
+            "return": self.episode_return,
+        }
+        gait = {} if self.gait is None else self.gait.figures()
+        return {**{name: interval.value for name, interval in own.items()}, **gait}
 
     def summary(self) -> dict[str, Any]:
         """The evaluation without its per-world arrays, in JSON's own types."""
@@ -110,7 +127,7 @@ class WalkingEvaluation:
             "episodes": self.episodes,
             "imperfections": self.imperfections,
             "velocity_error_m_s": vars(self.velocity_error),
-            "yaw_rate_error_rad_s": vars(self.yaw_rate_error),
+            **self.yaw.summary(),
             "fall_rate": vars(self.fall_rate),
             "episode_return": vars(self.episode_return),
         }
@@ -119,6 +136,8 @@ class WalkingEvaluation:
                 {**vars(score), "success": vars(score.success), "fall_rate": vars(score.fall_rate)}
                 for score in self.terrain
             ]
+        if self.gait is not None:
+            document["gait"] = self.gait.summary()
         result: dict[str, Any] = plain(document)
         return result
 
@@ -150,6 +169,27 @@ def evaluate_walking(
     return walk(pilot, task, environment, seed, imperfections)
 
 
+def evaluate_walker(
+    policy: Evaluated,
+    task: Task,
+    worlds: int = 1000,
+    seed: int = HELD_OUT_SEED,
+    device: str = "cpu",
+    *,
+    robot: str = "",
+    imperfections: float = 1.0,
+    calls: Calls = ONCE,
+) -> WalkingEvaluation:
+    """All that is known of a walking policy: `evaluate_walking`, then the gait where the ground is flat. Arguments and
+    errors are as there; `evaluate_walker(graph, task).figures()` are the numbers alone."""
+    evaluation = evaluate_walking(
+        policy, task, worlds, seed, device, robot=robot, imperfections=imperfections, calls=calls
+    )
+    if not has_gait(task) or calls != ONCE:
+        return evaluation
+    return replace(evaluation, gait=evaluate_gait(policy, task, seed, imperfections=imperfections))
+
+
 @torch.no_grad()
 def walk(
     pilot: BatchPolicy | Teacher, task: Task, environment: Environment, seed: int, imperfections: float
@@ -161,15 +201,15 @@ def walk(
     if places is not None:
         # A world that falls may restart elsewhere: what counts is where its first episode began.
         places = places[0], places[1].clone(), places[2].clone()
-    zeros = torch.zeros(n, device=device)
-    steps, linear, turning, total, gone, asked = (zeros.clone() for _ in range(6))
+    steps, linear, total, gone, asked = (torch.zeros(n, device=device) for _ in range(5))
+    turning = YawTally(n, stride_of(task), device)
 
     def note(step: Step, alive: Tensor) -> None:
-        error, yaw_error, advance, way = _errors(step.terminal_truth)
+        truth = step.terminal_truth
+        error, advance, way = _errors(truth)
         steps.add_(alive)
-        for sums, value in (
-            (linear, error), (turning, yaw_error), (total, step.reward), (gone, advance), (asked, way),
-        ):  # fmt: skip
+        turning.add(truth["angular_velocity"][:, 2], truth[COMMAND][:, 2], alive)
+        for sums, value in ((linear, error), (total, step.reward), (gone, advance), (asked, way)):
             sums.add_(torch.where(alive, value, 0.0))
 
     survived = first_episodes(pilot, task, environment, first, note)
@@ -182,7 +222,7 @@ def walk(
         episodes=n,
         imperfections=imperfections,
         velocity_error=bootstrap_mean(errors, seed),
-        yaw_rate_error=bootstrap_mean(_array(turning / steps), seed),
+        yaw=turning.errors(seed),
         fall_rate=wilson(int(fell.sum()), n),
         episode_return=bootstrap_mean(_array(total), seed),
         terrain=() if places is None else _by_terrain(places, fell, succeeded, errors),
@@ -196,14 +236,13 @@ def _parts(environment: Environment) -> tuple[object, ...]:
     return (environment, environment.scenario) if isinstance(environment, VectorEnvironment) else (environment,)
 
 
-def _errors(truth: Truth) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """|v_xy - command| and |yaw rate - command|, speed in the commanded direction and the commanded speed: [N] each."""
+def _errors(truth: Truth) -> tuple[Tensor, Tensor, Tensor]:
+    """|v_xy - command|, speed in the commanded direction and the commanded speed: [N] each, m/s."""
     command, velocity = truth[COMMAND], truth["linear_velocity"][:, :2]
     asked = command[:, :2]
     speed = asked.norm(dim=-1)
     along = (velocity * asked).sum(-1) / speed.clamp_min(1e-6)
-    yaw_error = (truth["angular_velocity"][:, 2] - command[:, 2]).abs()
-    return (velocity - asked).norm(dim=-1), yaw_error, along, speed
+    return (velocity - asked).norm(dim=-1), along, speed
 
 
 def _by_terrain(

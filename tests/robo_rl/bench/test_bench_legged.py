@@ -18,6 +18,7 @@ from robo_rl.bench.registry import BENCHMARK_SEED, BENCHMARKS
 from robo_rl.cli.main import main
 from robo_rl.evaluation.flying import Interval, wilson
 from robo_rl.evaluation.walking import DEVELOPMENT_SEED, TerrainScore, WalkingEvaluation
+from robo_rl.evaluation.yaw import Stride, YawErrors
 from robo_rl.training import runner
 
 TINY = PpoConfig(num_worlds=8, iterations=4, rollout_steps=4, epochs=1, minibatches=1)
@@ -26,8 +27,9 @@ TINY = PpoConfig(num_worlds=8, iterations=4, rollout_steps=4, epochs=1, minibatc
 def walking(error: float, falls: int = 0, worlds: int = 1000, terrain: Any = ()) -> WalkingEvaluation:
     fell = np.arange(worlds) < falls
     near = Interval(error, error - 0.01, error + 0.01)
+    yaw = YawErrors(Stride(20, 0.02, True), near, near, near, near)
     return WalkingEvaluation(
-        "made-up", BENCHMARK_SEED, worlds, 1.0, near, near, wilson(falls, worlds), Interval(30.0, 29.0, 31.0), terrain,
+        "made-up", BENCHMARK_SEED, worlds, 1.0, near, yaw, wilson(falls, worlds), Interval(30.0, 29.0, 31.0), terrain,
         fell, np.full(worlds, error),
     )  # fmt: skip
 

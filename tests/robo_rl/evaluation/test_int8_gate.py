@@ -24,6 +24,7 @@ from robo_rl.evaluation import int8_gate
 from robo_rl.evaluation.c_pilot import CPilot
 from robo_rl.evaluation.flying import Calls, Evaluation, Interval, evaluate, wilson
 from robo_rl.evaluation.walking import WalkingEvaluation
+from robo_rl.evaluation.yaw import Stride, YawErrors
 from robo_rl.workflows.export import visit
 from sim.task import Step, Task, Variation
 from tests.mcu_tools import needs_gcc
@@ -210,8 +211,9 @@ def flight(success: float | None, survival: float = 1.0) -> Evaluation:
 
 def walk(falls: int, error: float) -> WalkingEvaluation:
     any_interval = Interval(error, 0.0, 1.0)
+    yaw = YawErrors(Stride(20, 0.02, True), any_interval, any_interval, any_interval, any_interval)
     return WalkingEvaluation(
-        task="any", seed=1, episodes=50, imperfections=1.0, velocity_error=any_interval, yaw_rate_error=any_interval,
+        task="any", seed=1, episodes=50, imperfections=1.0, velocity_error=any_interval, yaw=yaw,
         fall_rate=wilson(falls, 50), episode_return=any_interval, terrain=(), fell=np.ones(1, bool),
         velocity_errors=np.ones(1),
     )  # fmt: skip

@@ -145,7 +145,7 @@ def test_in_the_nominal_world_the_error_is_what_the_policy_leaves() -> None:
     result = evaluate_walking(task.policy_graph(Follow(left=0.3)), task, 200, imperfections=0.0)
     assert result.fall_rate.value == 0.0
     assert result.velocity_error.value == pytest.approx(0.3, rel=1e-5)
-    assert result.yaw_rate_error.value == pytest.approx(0.0, abs=1e-6)
+    assert result.yaw.instant.value == pytest.approx(0.0, abs=1e-6)
     assert result.episode_return.value == STEPS
 
 
@@ -155,7 +155,8 @@ def test_errors_have_the_size_of_a_command_that_nobody_follows() -> None:
     # The mean distance of a point in the square +-1 from its centre, and of one in +-1 from 0.
     mean_distance = (math.sqrt(2.0) + math.asinh(1.0)) / 3.0
     assert result.velocity_error.low < mean_distance < result.velocity_error.high
-    assert result.yaw_rate_error.low < 0.5 < result.yaw_rate_error.high
+    assert result.yaw.instant.low < 0.5 < result.yaw.instant.high
+    assert result.yaw.instant == result.yaw.standing, "a robot that stands"
 
 
 def test_a_fall_counts_once_and_what_follows_it_does_not() -> None:

@@ -27,6 +27,7 @@ from robo_rl.evaluation.sim2sim import (
     compare,
     legged_world,
 )
+from robo_rl.evaluation.yaw import Stride
 from robo_rl.workflows.export import visit
 from sim.tasks import find_task
 from tests.robo_rl.open_loop_trot import trot
@@ -145,7 +146,7 @@ def truth(**given: object) -> Truth:
 
 
 def test_measures_are_what_they_say_and_end_with_a_fall() -> None:
-    tally, none = _Tally(2, 0.02), torch.tensor([False, False])
+    tally, none = _Tally(2, 0.02, Stride(2, 0.02, True)), torch.tensor([False, False])
     still, moved = (Commands({"joint_position_target": torch.full((2, 2), v)}) for v in (0.0, 0.1))
     tally.add(truth(), still, none)
     tally.add(truth(foot_contact=[[True, True]] * 2), moved, torch.tensor([False, True]))
@@ -155,6 +156,8 @@ def test_measures_are_what_they_say_and_end_with_a_fall() -> None:
     assert found["fall_rate"].tolist() == [0.0, 1.0]
     assert found["velocity_error"].tolist() == pytest.approx([0.5, 0.0])
     assert found["yaw_rate_error"].tolist() == pytest.approx([0.2, 0.0])
+    assert found["yaw_error_stride_mean"].tolist() == pytest.approx([0.2, 0.0])
+    assert found["yaw_swing"].tolist() == found["standing_yaw_error"].tolist() == [0.0, 0.0]
     assert found["base_height"].tolist() == pytest.approx([0.3, 0.2])
     assert found["torque_rms"].tolist() == pytest.approx([12.5**0.5, 0.0])
     assert found["torque_peak"].tolist() == pytest.approx([4.0, 0.0])
