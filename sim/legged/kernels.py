@@ -178,6 +178,14 @@ def torque(s: StepInputs, i: int, p: int):
 
 
 @wp.func
+def power(s: StepInputs, i: int, p: int):
+    total = wp.float32(0.0)
+    for joint in range(s.joints):
+        total += wp.abs(s.values[i, s.at.joint_torque + joint] * s.values[i, s.at.joint_velocity + joint])
+    return total
+
+
+@wp.func
 def joint_speed(s: StepInputs, i: int, p: int):
     return squared_length(s.values, i, s.at.joint_velocity, s.joints)
 
@@ -329,6 +337,7 @@ COUNTERPARTS = {
     rewards.tilt: tilt,
     rewards.height: height,
     rewards.torque: torque,
+    rewards.power: power,
     rewards.joint_speed: joint_speed,
     rewards.acceleration: acceleration,
     rewards.action_rate: action_rate,

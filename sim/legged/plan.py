@@ -54,7 +54,7 @@ class Plan:
         """Middle, half range and lowest value of each column."""
         self.multiplied: dict[str, list[Tensor]] = {}
         """For each field, up to `_DEPTH` tensors of its shape: the column that multiplies each entry, or -1."""
-        self.added: list[tuple[str, int, Tensor]] = []
+        self.added: list[tuple[str, int | Tensor, Tensor]] = []
         # Columns of the delay, the zero errors and the probability of another body, if they are drawn.
         self.delay = self.zero = self.renewal = torch.empty(0, dtype=torch.int64)
         self.longest = 0
@@ -85,8 +85,8 @@ class Plan:
             layers.append(layer := nothing)
         layer[where] = columns
 
-    def add(self, field: str, index: int, columns: Tensor) -> None:
-        """Add `columns` to the row field[index] of each world's model."""
+    def add(self, field: str, index: int | Tensor, columns: Tensor) -> None:
+        """Add `columns` to the entries field[index] of each world's model, after all factors."""
         self.added.append((field, index, columns))
 
 
@@ -183,7 +183,7 @@ class _Writer:
             )
             self._columns.append(torch.where(layer < 0, one, layer))
         self._added = [
-            (plan.fields.expand(name)[:, index], plan.fields.nominal(name)[index], columns)
+            (plan.fields.expand(name), index, None if name in names else plan.fields.nominal(name)[index], columns)
             for name, index, columns in plan.added
             if name in fields
         ]
@@ -196,8 +196,10 @@ class _Writer:
                 product = product * factors.index_select(1, columns)
             for live, part in zip(self._live, (self._nominal * product).split(self._widths, 1), strict=True):
                 live.index_copy_(0, ids, part)
-        for row, nominal, columns in self._added:
-            row.index_copy_(0, ids, nominal + factors.index_select(1, columns))
+        for live, index, nominal, columns in self._added:
+            # What has been multiplied was written anew just now; anything else still has what was added before.
+            place = (ids, index) if isinstance(index, int) else (ids[:, None], index)
+            live[place] = (live[place] if nominal is None else nominal) + factors.index_select(1, columns)
 
 
 def _joined(parts: Sequence[Tensor]) -> Tensor:

@@ -59,9 +59,13 @@ def damping(plan: Plan, *, range: NonNegative = 0.2) -> None:
     plan.multiply("actuator_biasprm", (slice(None), 2), plan.factor(range, plan.joints))
 
 
-def joint_damping(plan: Plan, *, range: NonNegative = 0.5) -> None:
-    """Share by which each joint's viscous friction differs."""
+def joint_damping(plan: Plan, *, range: NonNegative = 0.5, added: NonNegative = 0.0) -> None:
+    """Share by which each joint's viscous friction differs, and the most in Nm s/rad that a robot's joints have more,
+    all of them the same; uniform from 0."""
     plan.multiply("dof_damping", plan.dofs, plan.factor(range, plan.joints))
+    if added > 0.0:
+        half = 0.5 * plan.scale * added
+        plan.add("dof_damping", plan.dofs, plan.draw(1, half, half, 0.0).expand(plan.joints))
 
 
 def armature(plan: Plan, *, range: NonNegative = 0.1) -> None:

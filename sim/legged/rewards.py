@@ -72,6 +72,11 @@ def torque(view: View) -> Tensor:
     return view["joint_torque"].square().sum(-1)
 
 
+def power(view: View) -> Tensor:
+    """Sum of |torque times joint speed|, W: braking costs as much as driving."""
+    return (view["joint_torque"] * view["joint_velocity"]).abs().sum(-1)
+
+
 def joint_speed(view: View) -> Tensor:
     """Sum of squared joint speeds, (rad/s)^2."""
     return view["joint_velocity"].square().sum(-1)
@@ -160,6 +165,7 @@ def walking_rewards(robot: Robot, clearance_height: float = 0.09) -> dict[str, R
         "tilt": Reward(tilt, -2.0),
         "height": Reward(height, -20.0, {"target": robot.part(Legs).stand_height}),
         "torque": Reward(torque, -1e-4),
+        "power": Reward(power, 0.0),
         "joint_speed": Reward(joint_speed, 0.0),
         "acceleration": Reward(acceleration, -1e-7),
         "action_rate": Reward(action_rate, -0.03),

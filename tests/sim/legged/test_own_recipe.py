@@ -123,10 +123,11 @@ def test_the_scripted_gait_fits_into_the_reach() -> None:
     def cut_off(scale: float) -> float:
         """The share of a stride at 1 m/s for which a thigh's target is at its bound."""
         robot = GO1.with_part(replace(GO1.part(Legs), action_scale=(scale,) * 12))
-        guide = GaitGuide(robot, build_model(robot), SETTINGS, GaitSettings(drift=0.0))
+        guide = GaitGuide(robot, build_model(robot), SETTINGS, GaitSettings(gain=1.25, drift=0.0, carry=0.0))
         turn = torch.linspace(0.0, 2.0 * math.pi, 200)
         clock = torch.stack((turn.sin(), turn.cos()), -1)
-        actions = guide(torch.tensor([1.0, 0.0, 0.0]).repeat(200, 1), clock)
+        level = torch.tensor([0.0, 0.0, -1.0]).repeat(200, 1)
+        actions = guide(torch.tensor([1.0, 0.0, 0.0]).repeat(200, 1), clock, level, torch.zeros(200, 3))
         return float((actions[:, 1::3].abs() >= 1.0).float().mean())
 
     assert cut_off(BEFORE) > 0.25
