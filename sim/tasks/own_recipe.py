@@ -37,6 +37,7 @@ def learning_like(task: Task, robot: Robot, settings: LeggedSettings, rough: boo
     weights["torque"] *= min(
         _squared_torque(like.robot) / _squared_torque(robot), (_load(like.robot) / _load(robot)) ** 2
     )
+    weights["power"] *= min(1.0, _load(like.robot) / _load(robot))
     speeds = like.settings()["commands"]["velocity"]
     changes: dict[str, Any] = {
         "rewards": weights,
