@@ -18,6 +18,8 @@ from sim.tasks.own_robot import digest_of, is_own, kind_of, own_robot, task_for
 
 COPY = "task.py"
 """Name of a run's copy of the file that its task is from."""
+_BEFORE = {"go1-velocity-flat": {"observation": {"gait_clock": {"frequency": 2.5}}}}
+"""What was different in the tasks of trainings from before these were settings."""
 
 
 def keep_sources(run_dir: Path, configuration: TrainConfig) -> None:
@@ -46,7 +48,7 @@ def task_of_run(run_dir: Path, configuration: TrainConfig) -> Task:
         own = own_robot(configuration.task, before=True)
         return task_for(kind_of(configuration.task), own).with_settings(configuration.terms)
     if not is_file(configuration.task):
-        return find_task(configuration.task).with_settings(configuration.terms)
+        return _as_trained(find_task(configuration.task), configuration.terms)
     attribute = configuration.task.rpartition(":")[2]
     copy = read_task_file(f"{run_dir / COPY}:{attribute}")
     if copy.digest != configuration.task_digest:
@@ -66,7 +68,7 @@ def task_of_bundle(bundle: Bundle, name: str = "") -> Task:
         return _task_of_copy(bundle.path, wanted).with_settings(trained.get("terms", {}))
     if not is_file(wanted):
         task = find_task(wanted)
-        return task.with_settings(trained.get("terms", {})) if task.name == identity.task else task
+        return _as_trained(task, trained.get("terms", {})) if task.name == identity.task else task
     path = wanted.rpartition(":")[0]
     if not name and not Path(path).is_file():
         raise UserError(f"{bundle.path} was trained in {wanted}, and {path} is not here; name the file with --task")
@@ -75,6 +77,12 @@ def task_of_bundle(bundle: Bundle, name: str = "") -> Task:
         raise UserError(f"{path} was changed since {bundle.path} was trained in it; name another with --task")
     task = file.load()
     return task.with_settings(trained.get("terms", {})) if file.digest == trained.get("task_digest") else task
+
+
+def _as_trained(task: Task, terms: Mapping[str, Any]) -> Task:
+    """The `task` with the settings `terms` of a training."""
+    known = "gait_clock" in terms.get("observation", {})
+    return task.with_settings({} if known else _BEFORE.get(task.name, {})).with_settings(terms)
 
 
 def _task_of_copy(folder: Path, name: str) -> Task:

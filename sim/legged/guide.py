@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import mujoco
@@ -97,9 +97,7 @@ class GaitGuide:
         y = velocity[:, 1:2] + velocity[:, 2:3] * self._feet[:, 0]
         length = way * (s.duty / s.frequency)
         # Where the base falls to, as the horizontal part of gravity in a moment.
-        fall = own.lean * torch.stack(
-            (gravity[:, 0] + AHEAD * rates[:, 1], gravity[:, 1] - AHEAD * rates[:, 0]), -1
-        )
+        fall = own.lean * torch.stack((gravity[:, 0] + AHEAD * rates[:, 1], gravity[:, 1] - AHEAD * rates[:, 0]), -1)
         excess = own.steady * (rates[:, 2:] - command[:, 2:]) * down
         x = x * length + (way + 0.5) * fall[:, :1] - excess * self._feet[:, 1]
         y = y * length + (way + 0.5) * fall[:, 1:] + excess * self._feet[:, 0]
@@ -134,8 +132,13 @@ class ObservedGuide:
             start = columns.stop
 
     def observing(self, observation: Sequence[ObservationTerm]) -> ObservedGuide | None:
-        """The guide for another observation; None for one that lacks a value that the guide reads."""
-        guide = ObservedGuide(*self._made_of, observation)
+        """The guide for another observation, in the rhythm of its clock; None for one that lacks a value that the guide
+        reads."""
+        robot, settings, own = self._made_of
+        clocks = [term for term in observation if isinstance(term, GaitClock)]
+        if clocks:
+            settings = replace(settings, frequency=clocks[0].frequency)
+        guide = ObservedGuide(robot, settings, own, observation)
         return guide if len(guide._columns) == 4 else None
 
     @cached_property

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from policies.errors import UserError
+from policies.terms.stateful import GaitClock
 from policies.validation import check
 from sim.actuators import ActuatorModel, ActuatorModels
 from sim.environment import VectorEnvironment
@@ -46,7 +47,7 @@ class LeggedWorld:
         spec = WorldSpec(self.robot, task.period, self.settings.solver, ground)
         physics = make_physics(variation.backend or "mujoco", spec, num_worlds, device)
         actuators = self._actuators(task, physics, imperfections if randomized else 0.0)
-        given = task, physics, actuators, self.robot, self.settings
+        given = task, physics, actuators, self.robot, self._settings(task)
         if self.terrain is None or ground is None:
             scenario = LeggedScenario(*given, randomized=randomized, imperfections=imperfections)
         else:
@@ -64,6 +65,11 @@ class LeggedWorld:
             raise UserError(
                 f"gait needs a phase for each of the {len(of.part(Legs).feet)} feet of {of.name}, got {settings.gait}"
             )
+
+    def _settings(self, task: Task) -> LeggedSettings:
+        """The gait is that of the clock that the policy observes, where it observes one."""
+        clocks = [term for term in task.observation_terms if isinstance(term, GaitClock)]
+        return replace(self.settings, frequency=clocks[0].frequency) if clocks else self.settings
 
     def _actuators(self, task: Task, physics: JointedPhysics, scale: float) -> ActuatorModels:
         """The motors' imperfections, `scale` times the task's; each world draws its own at its restarts."""

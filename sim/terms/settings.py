@@ -24,7 +24,7 @@ class Adjustable(Protocol):
 
 
 S = TypeVar("S", bound=Adjustable)
-_AGREED = ("period", "frequency")
+_AGREED = ("period",)
 """Fields of observation terms that must agree with the world and so are not settings."""
 
 

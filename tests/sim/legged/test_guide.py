@@ -220,7 +220,9 @@ def test_standing_feet_turn_with_an_excess_of_yaw_rate(plain: GaitGuide, model: 
     steady = GaitGuide(GO1, model, SETTINGS, replace(PLAIN, steady=0.1))
     command, gravity = torch.tensor([[0.3, 0.0, 0.2]]).expand(STEPS, 3), level(STEPS)[0]
     as_asked, spinning = (torch.tensor([[0.0, 0.0, rate]]).expand(STEPS, 3) for rate in (0.2, 0.7))
-    assert torch.equal(steady(command, clock(PHASE), gravity, as_asked), plain(command, clock(PHASE), gravity, as_asked))
+    assert torch.equal(
+        steady(command, clock(PHASE), gravity, as_asked), plain(command, clock(PHASE), gravity, as_asked)
+    )
     feet, jacobian = _at_stance(GO1, model)
     change = steady(command, clock(PHASE), gravity, spinning) - steady(command, clock(PHASE), gravity, as_asked)
     moved = np.stack([change.numpy() * np.array(LEGS.action_scale) @ j.T for j in jacobian], 1)

@@ -258,3 +258,23 @@ def test_a_curriculum_of_a_users_own_is_a_function_of_the_scenario() -> None:
         environment.step(Commands({"joint_position_target": STANCE.repeat(4, 1)}))
     assert environment.metrics()["curriculum/stronger_pushes"] == pytest.approx(0.8)
     assert TASK.events["push"].parameters["speed"] == 0.5
+
+
+def test_friction_that_all_joints_of_a_robot_have_more_adds_to_their_own_and_does_not_pile_up() -> None:
+    # The range stays, so that factors and what is added act on the same field.
+    events = {**PERFECT, "joint_damping": {"range": 0.5, "added": 2.0}, "renewal": {"share": 1.0}}
+    environment, scenario = world(events, n=64)
+    for _ in range(3):
+        dofs = of_worlds(scenario.physics, "dof_damping")[:, 6:]
+        own, added = dofs - dofs.min(1, keepdims=True), dofs.min(1)
+        # Of joints of 0.1 Nm s/rad the factors make 0.05 to 0.15: they differ by less than what is added.
+        assert own.max() <= 0.1 + 1e-6 and own.std() > 0.01
+        assert added.min() >= 0.05 - 1e-6 and added.max() <= 2.15 and added.std() > 0.4
+        environment.reset()
+
+
+def test_the_world_keeps_the_time_of_the_policy_s_clock() -> None:
+    task = TASK.with_settings({"observation": {"gait_clock": {"frequency": 2.0}}})
+    environment = task.make_environment(1, 0)
+    assert isinstance(environment, VectorEnvironment) and isinstance(environment.scenario, LeggedScenario)
+    assert environment.scenario.settings.frequency == 2.0

@@ -156,7 +156,7 @@ def test_observation_terms_have_names_and_settings_that_their_history_follows() 
     assert history.terms[1] is changed.observation["angular_velocity"]
     assert changed.settings()["observation"]["angular_velocity"] == {"scale": 0.5}
     # What must agree with the world or with the robot is not a setting.
-    assert "gait_clock" not in GO1.settings()["observation"]
+    assert GO1.settings()["observation"]["gait_clock"] == {"frequency": 3.0}
     with pytest.raises(UserError, match=r"observation.angular_velocity.scale must be a finite number, got 'x'"):
         GO1.with_settings({"observation": {"angular_velocity": {"scale": "x"}}})
     with pytest.raises(UserError, match="observation must hold terms by name"):
