@@ -61,8 +61,8 @@ AHEAD = 0.1
 
 
 class GaitGuide:
-    """Normalised actions [N, A] for velocity commands [N, 3], the gait's clock (sin, cos) [N, 2], the direction of gravity
-    [N, 3] and the base's rates [N, 3] rad/s, both in the base's frame."""
+    """Normalised actions [N, A] for velocity commands [N, 3], the gait's clock (sin, cos) [N, 2], the direction of
+    gravity [N, 3] and the base's rates [N, 3] rad/s, both in the base's frame."""
 
     def __init__(
         self, robot: Robot, model: mujoco.MjModel, settings: LeggedSettings, own: GaitSettings | None = None

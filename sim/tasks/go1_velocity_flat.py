@@ -14,11 +14,11 @@ WEIGHTS = {
 }  # fmt: skip
 """The errors themselves, beside the kernels, pull from afar: a kernel is flat where a new command or a push leaves the
 robot. With smaller weights of yaw the base swings within every stride, with a smaller one of height it crouches, and
-without that of power the robot spends half as much again. With the other terms any larger, going slowly and falling less
-earned more than tracking at first."""
+without that of power the robot spends half as much again. With the other terms any larger, going slowly and falling
+less earned more than tracking at first."""
 
 SETTINGS = LeggedSettings(gait=(0.0, 0.5, 0.5, 0.0), duty=0.6, frequency=3.0)
-"""A trot: the diagonal legs together, three strides a second; with two and a half the base yaws more within a stride."""
+"""A trot: the diagonal legs together, three strides a second; with two and a half the base yaws more in a stride."""
 
 PPO = {
     "rollout_steps": 24, "epochs": 4, "minibatches": 4, "iterations": 260, "target_kl": 0.02, "initial_std": 0.25,

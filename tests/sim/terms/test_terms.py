@@ -155,7 +155,7 @@ def test_observation_terms_have_names_and_settings_that_their_history_follows() 
     assert isinstance(history, History)
     assert history.terms[1] is changed.observation["angular_velocity"]
     assert changed.settings()["observation"]["angular_velocity"] == {"scale": 0.5}
-    # What must agree with the world or with the robot is not a setting.
+    # The period, which must agree with the world, is not a setting.
     assert GO1.settings()["observation"]["gait_clock"] == {"frequency": 3.0}
     with pytest.raises(UserError, match=r"observation.angular_velocity.scale must be a finite number, got 'x'"):
         GO1.with_settings({"observation": {"angular_velocity": {"scale": "x"}}})
@@ -166,11 +166,12 @@ def test_observation_terms_have_names_and_settings_that_their_history_follows() 
 def test_a_guide_finds_its_columns_in_whatever_is_observed() -> None:
     assert GO1.guide is not None
     row = torch.zeros(1, GO1.observation_dim)
-    shorter = GO1.changed(observation={"gravity": None})
-    assert shorter.guide is not None and shorter.observation_dim == GO1.observation_dim - 3
+    shorter = GO1.changed(observation={"joint_position": None})
+    assert shorter.guide is not None and shorter.observation_dim == GO1.observation_dim - 12
     start = sum(term.dim for term in GO1.observation_terms[:4])
     row[:, start] = 1.0
     row[:, -1] = 1.0
     assert bool(GO1.guide(row).any())
-    torch.testing.assert_close(shorter.guide(row[:, 3:]), GO1.guide(row))
+    torch.testing.assert_close(shorter.guide(torch.cat((row[:, :6], row[:, 18:]), -1)), GO1.guide(row))
     assert GO1.changed(observation={"gait_clock": None}).guide is None
+    assert GO1.changed(observation={"gravity": None}).guide is None
