@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sim.legged import kernels
+from sim.legged import row_kernels
 from sim.legged.plan import PARAMETERS
 from sim.physics.passes import StructPass
 from sim.robots.legs import Legs
@@ -29,7 +29,7 @@ def walking_privileged(robot: Robot) -> dict[str, Privileged]:
 
 
 class PrivilegedRows:
-    """`constant` holds the fields of `sim.legged.kernels.RowInputs` that a robot and its gait fix."""
+    """`constant` holds the fields of `sim.legged.row_kernels.RowInputs` that a robot and its gait fix."""
 
     def __init__(self, robot: Robot, constant: Mapping[str, Any], num_worlds: int, device: str) -> None:
         self.terms = walking_privileged(robot)
@@ -41,7 +41,7 @@ class PrivilegedRows:
         self._count = num_worlds
         self._device = device
         self._pass = StructPass(
-            kernels.fill_rows, kernels.RowInputs, num_worlds, device, constant,
+            row_kernels.fill_rows, row_kernels.RowInputs, num_worlds, device, constant,
             results=("privileged", "observed", "air_after"),
         )  # fmt: skip
 
