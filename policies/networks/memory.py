@@ -129,13 +129,21 @@ class HistoryNetwork(_Recurrent):
         self.head = MLP(inputs + code, hidden, outputs, activation, squash, output_gain)
         self.squash = squash
         self.recurrent = False
+        self.cut = False
+        """Whether the gradient of the outputs ends at the code, so that only losses on the code train the encoder."""
 
     @property
     def states(self) -> tuple[StateSpec, ...]:
         return (StateSpec(self.STATE, self.length * self.inputs, between="first"),)
 
+    def encode(self, past: Tensor) -> Tensor:
+        """The code [N, code] of the past observations [N, length * inputs]."""
+        each = self.each(past.reshape(-1, self.length, self.inputs)).flatten(1)
+        code: Tensor = self.encoder(torch.tanh(each))
+        return code
+
     def latent(self, x: Tensor, state: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         past = state[self.STATE]
-        each = self.each(past.reshape(-1, self.length, self.inputs)).flatten(1)
-        joined = torch.cat((x, self.encoder(torch.tanh(each))), -1)
+        code = self.encode(past)
+        joined = torch.cat((x, code.detach() if self.cut else code), -1)
         return self.head.latent(joined), {self.STATE: torch.cat((past[:, self.inputs :], x), -1)}

@@ -47,8 +47,8 @@ def make_policy(config: PpoConfig, task: Task) -> PolicyGraph | LearnedTeacher:
 class Actor:
     """A policy or teacher whose actions are drawn around its network's output, in the network's latent space."""
 
-    def __init__(self, config: PpoConfig, task: Task, device: str) -> None:
-        self.graph: PolicyGraph | LearnedTeacher = make_policy(config, task).to(device)
+    def __init__(self, config: PpoConfig, task: Task, policy: PolicyGraph | LearnedTeacher, device: str) -> None:
+        self.graph = policy.to(device)
         self.network: Any = self.graph.network
         self.recurrent: bool = getattr(self.network, "recurrent", False)
         self._kind = TanhGaussian if config.distribution == "squashed" else ClippedGaussian

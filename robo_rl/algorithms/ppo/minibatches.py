@@ -3,43 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from torch import Tensor
 
 from robo_rl.algorithms.blocks import WorldBlocks
 from robo_rl.algorithms.ppo.actor import Actor
 from robo_rl.algorithms.ppo.config import PpoConfig
+from robo_rl.algorithms.ppo.minibatch import Minibatch
 from robo_rl.algorithms.ppo.rollout import FAULTS, Rollout
 from robo_rl.training.parallel import Processes
-
-
-@dataclass(frozen=True)
-class Minibatch:
-    """Rows of a rollout: [B, dim] or [B], and [T, B, dim] or [T, B] for a recurrent network, whose rows are worlds.
-
-    Observations are as the networks see them, normalised. `latent` is the Gaussian draw behind the action that was
-    executed, `mean` and `log_std` [A] are that Gaussian's. `target` and `value` are in spreads of the return from its
-    mean. `original` is 1, and 0 for a mirror image. `past` is a history network's memory, `memory` and `done` what a
-    recurrent network unrolls from; `noise` is standard normal, for the entropy.
-    """
-
-    observation: Tensor
-    critic_observation: Tensor
-    past: Tensor
-    action: Tensor
-    latent: Tensor
-    log_probability: Tensor
-    mean: Tensor
-    log_std: Tensor
-    value: Tensor
-    advantage: Tensor
-    target: Tensor
-    original: Tensor
-    noise: Tensor | None
-    memory: Tensor | None = None
-    mirrored_memory: Tensor | None = None
-    done: Tensor | None = None
 
 
 def minibatches(
@@ -109,10 +81,11 @@ def _minibatch(
     done: Tensor | None = None,
 ) -> Minibatch:
     columns = {name: rows[..., part] for name, part in rollout.columns.items()}
+    extra = {name: columns.pop(name) for name in rollout.extra}
     for name in ("log_probability", "advantage", "target", "value", "original"):
         columns[name] = columns[name].squeeze(-1)
     action = actor.executed(columns["latent"])
     return Minibatch(
-        **columns, action=action, log_std=rollout.log_std, noise=noise, memory=memory,
+        **columns, action=action, log_std=rollout.log_std, noise=noise, extra=extra, memory=memory,
         mirrored_memory=mirrored_memory, done=done,
     )  # fmt: skip

@@ -19,6 +19,7 @@ from robo_rl.algorithms.acting import ActingWorlds
 from robo_rl.algorithms.blocks import WorldBlocks
 from robo_rl.algorithms.ppo.actor import Actor, Mirrors
 from robo_rl.algorithms.ppo.critic import Critic
+from robo_rl.algorithms.ppo.extension import Extension
 from robo_rl.algorithms.ppo.moments import mean_and_spread, update_normalizer
 from robo_rl.training.parallel import Processes
 
@@ -34,7 +35,8 @@ class Rollout:
     `columns` names the table's columns; `reward` and `done` [T, N] are what the steps paid and where episodes ended;
     `timeouts` holds step, worlds [K] and critic observation [K, D] before the restart of the episodes that ran out of
     time; `memory` [M, H] is a recurrent network's memory before the first step; `log_std` [A] is that of the policy
-    that acted. `fault` [T, N] is the index in FAULTS of what is not finite, None for nowhere.
+    that acted; `extra` names an extension's columns. `fault` [T, N] is the index in FAULTS of what is not finite, None
+    for nowhere.
     """
 
     table: Tensor
@@ -44,6 +46,7 @@ class Rollout:
     timeouts: Sequence[tuple[int, Tensor, Tensor]]
     memory: Tensor | None
     log_std: Tensor
+    extra: tuple[str, ...]
     fault: Tensor | None = None
 
     @property
@@ -70,8 +73,10 @@ class Collector:
         steps: int,
         doubled: bool,
         processes: Processes,
+        extension: Extension,
     ) -> None:
         self.blocks, self.actor, self.critic, self.mirrors = blocks, actor, critic, mirrors
+        self._extension = extension
         self._processes = processes
         self._steps = steps
         graph, n, device = actor.graph, blocks.num_worlds, blocks.device
@@ -80,9 +85,11 @@ class Collector:
         example = blocks.critic_observation(self._acting.truth)
         past = 0 if actor.recurrent else sum(s.dim for s in graph.network_states)
         action = graph.action.dim
+        added = extension.columns()
+        self._extra = tuple(added)
         widths = {
             "observation": graph.observation_dim, "critic_observation": example.shape[-1], "past": past,
-            "latent": action, "mean": action, **dict.fromkeys(_NUMBERS, 1),
+            "latent": action, "mean": action, **dict.fromkeys(_NUMBERS, 1), **added,
         }  # fmt: skip
         self.columns: dict[str, slice] = {}
         end = 0
@@ -96,12 +103,14 @@ class Collector:
         if doubled and mirrors is not None:
             numbers = SignedPermutation.identity(len(_NUMBERS))
             parts = (mirrors.observation, mirrors.critic, mirrors.past(past), mirrors.action, mirrors.action, numbers)
-            self._mirror = SignedPermutation.joined(parts)
+            self._mirror = SignedPermutation.joined((*parts, *extension.mirrors(mirrors).values()))
 
     @torch.no_grad()
-    def collect(self) -> Rollout:
-        """Act for a rollout, with actions drawn around the policy's output."""
+    def collect(self, iteration: int) -> Rollout:
+        """Act for the rollout of an iteration, with actions drawn around the policy's output."""
         c, graph, actor, acting, n = self.columns, self.actor.graph, self.actor, self._acting, self.blocks.num_worlds
+        extension = self._extension
+        extension.begin(iteration, acting)
         memory_before = self._recurrent_memory()
         rewards, dones = [], []
         timeouts: list[tuple[int, Tensor, Tensor]] = []
@@ -110,7 +119,7 @@ class Collector:
             observation = actor.observe(acting)
             self._observation[t] = observation
             self._critic_observation[t] = self.blocks.critic_observation(acting.truth)
-            seen = actor.normalizer(observation)
+            seen = extension.see(actor.normalizer(observation))
             remembered = graph.memory(acting.state)
             latent_mean, memory = actor.latent(seen, remembered)
             distribution = actor.distribution(latent_mean)
@@ -120,6 +129,8 @@ class Collector:
                 row[:, c["past"]] = next(iter(remembered.values()))
             row[:, c["latent"]], row[:, c["mean"]] = latent, latent_mean
             row[:, c["log_probability"]] = distribution.log_prob(action, latent)[:, None]
+            for name, value in extension.record().items():
+                row[:, c[name]] = value
             if self._mirrored:
                 assert self.mirrors is not None
                 self._mirrored = dict(actor.latent(self.mirrors.observation(seen), self._mirrored)[1])
@@ -127,6 +138,7 @@ class Collector:
             step = self.blocks.step(commands)
             acting.settle(step, following)
             done = step.terminated | step.truncated
+            extension.settle(action, done)
             rewards.append(step.reward)
             dones.append(done)
             if bool(step.truncated.any()):
@@ -137,7 +149,7 @@ class Collector:
         self._critic_observation[-1] = self.blocks.critic_observation(acting.truth)
         log_std = actor.log_std.detach().clone()
         reward, done = torch.stack(rewards), torch.stack(dones)
-        return Rollout(self._table, self.columns, reward, done, timeouts, memory_before, log_std)
+        return Rollout(self._table, self.columns, reward, done, timeouts, memory_before, log_std, self._extra)
 
     @torch.no_grad()
     def values(self, rollout: Rollout) -> tuple[Tensor, Tensor]:
@@ -215,8 +227,10 @@ class Collector:
 
     def snapshot(self) -> list[dict[str, Any]]:
         """Everything that decides the worlds' future, block by block."""
-        return self._acting.snapshot({"mirrored_memory": self._mirrored})
+        return self._acting.snapshot({"mirrored_memory": self._mirrored, **self._extension.held()})
 
     def restore(self, blocks: Sequence[Mapping[str, Any]]) -> None:
         """Continue from the snapshots of this process's blocks."""
-        self._mirrored = self._acting.restore(blocks, ("mirrored_memory",))["mirrored_memory"]
+        held = self._acting.restore(blocks, ("mirrored_memory", *self._extension.held()))
+        self._mirrored = held.pop("mirrored_memory")
+        self._extension.hold(held)

@@ -37,7 +37,9 @@ from robo_rl.algorithms.ppo.actor import make_policy as make_policy
 from robo_rl.algorithms.ppo.advantages import generalised_advantages
 from robo_rl.algorithms.ppo.config import PpoConfig
 from robo_rl.algorithms.ppo.critic import Critic
-from robo_rl.algorithms.ppo.minibatches import Minibatch, minibatches
+from robo_rl.algorithms.ppo.extension import Extension
+from robo_rl.algorithms.ppo.minibatch import Minibatch
+from robo_rl.algorithms.ppo.minibatches import minibatches
 from robo_rl.algorithms.ppo.moments import mean_and_spread
 from robo_rl.algorithms.ppo.rollout import Collector
 from robo_rl.algorithms.registry import Algorithm, TrainingDiverged
@@ -45,12 +47,10 @@ from robo_rl.training import parallel
 from sim.controllers.teacher import LearnedTeacher
 from sim.task import Task
 
-AuxiliaryLoss = Callable[[Minibatch, Tensor], tuple[Tensor, dict[str, float]]]
-"""An added loss: (minibatch, the policy's deterministic actions [B, A], with gradient) -> (loss, metrics)."""
-
 
 class PpoTrainer(Algorithm):
-    """PPO on one task. `auxiliary` adds a loss to every minibatch, as distillation needs.
+    """PPO on one task. `extension` makes, for its worlds, what a method adds to it; `policy` makes the policy, or
+    teacher, that is trained.
 
     In a group of processes (robo_rl/training/parallel.py) each one holds its share of the worlds, and all hold the
     same policy.
@@ -58,21 +58,27 @@ class PpoTrainer(Algorithm):
     """
 
     def __init__(
-        self, config: PpoConfig, task: Task, seed: int, device: str = "cpu", auxiliary: AuxiliaryLoss | None = None
+        self,
+        config: PpoConfig,
+        task: Task,
+        seed: int,
+        device: str = "cpu",
+        extension: Callable[[WorldBlocks], Extension] = lambda blocks: Extension(),
+        policy: Callable[[PpoConfig, Task], PolicyGraph | LearnedTeacher] = make_policy,
     ) -> None:
         self.config = config
         self.total_iterations = config.iterations
         self._processes = parallel.current()
         self._task_guide, self._guided = task.guide, task.observation_dim
-        self._auxiliary = auxiliary
         if config.imitation and task.guide is None:
             raise UserError(f"{task.name} has no guide to imitate; train it with imitation 0")
         blocks = WorldBlocks(task, config.num_worlds, config.blocks, seed, device, config.randomized, self._processes)
         with torch.random.fork_rng(devices=[]):
             # Weights are drawn on the CPU, so one seed gives one start on every device and in every process.
             torch.manual_seed(seed)
-            self._actor = Actor(config, task, device)
+            self._actor = Actor(config, task, policy(config, task), device)
             self.critic = Critic(task.critic_dim, config.critic_hidden, config.activation).to(device)
+            self.extension = extension(blocks).to(device)
         first = blocks.reset()
         self._mirrors = None
         if config.symmetry != "none":
@@ -80,6 +86,7 @@ class PpoTrainer(Algorithm):
             self._mirrors = find_mirrors(config, task, blocks.environments[0], truth)
         self.parameters: list[nn.Parameter] = [
             *self._actor.graph.parameters(), self._actor.log_std, *self.critic.parameters(),
+            *self.extension.parameters(),
         ]  # fmt: skip
         """Everything that is trained."""
         self._descent: Descent[Minibatch] = Descent(
@@ -88,7 +95,7 @@ class PpoTrainer(Algorithm):
         self._blocks = blocks
         self._collector = Collector(
             blocks, first, self._actor, self.critic, self._mirrors, config.rollout_steps, config.symmetry == "augment",
-            self._processes,
+            self._processes, self.extension,
         )  # fmt: skip
 
     def iterate(self) -> dict[str, float]:
@@ -97,7 +104,7 @@ class PpoTrainer(Algorithm):
         guide = self._guide if self.iteration < c.imitation else None
 
         # N worlds act for T steps with the current policy.
-        rollout = self._collector.collect()
+        rollout = self._collector.collect(self.iteration)
 
         # How much better each action was than the critic expected, and the returns that it should have expected.
         value, following = self._collector.values(rollout)
@@ -127,9 +134,9 @@ class PpoTrainer(Algorithm):
                 policy_loss = torch.zeros_like(value_loss)
                 found["imitation"] = (means - guide(batch)).square().mean()
                 total = c.imitation_coefficient * found["imitation"] + c.value_coefficient * value_loss
-            if self._auxiliary is not None:
-                found["auxiliary_loss"], own = self._auxiliary(batch, distribution.deployed)
-                found |= {name: torch.tensor(value) for name, value in own.items()}
+            if (added := self.extension.loss(batch, means, actor)) is not None:
+                found["auxiliary_loss"], own = added
+                found |= own
                 total = total + found["auxiliary_loss"]
             found |= {"policy_loss": policy_loss, "value_loss": value_loss}
             if c.symmetry == "loss":
@@ -237,6 +244,7 @@ class PpoTrainer(Algorithm):
             "graph": self.graph.state_dict(),
             "critic": self.critic.state_dict(),
             "log_std": self.log_std.detach().clone(),
+            "extension": self.extension.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "blocks": [block for share in shares for block in share],
         }
@@ -248,6 +256,8 @@ class PpoTrainer(Algorithm):
         self.critic.load_state_dict(state["critic"])
         with torch.no_grad():
             self.log_std.copy_(state["log_std"])
+        # Older checkpoints have none.
+        self.extension.load_state_dict(state.get("extension", {}))
         self.optimizer.load_state_dict(state["optimizer"])
         blocks = state["blocks"]
         share = self.config.blocks // self._processes.size

@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from policies.errors import UserError
+from robo_rl.algorithms.ppo.actor import Actor
 from robo_rl.algorithms.ppo.advantages import generalised_advantages
 from robo_rl.algorithms.ppo.config import PpoConfig
 from robo_rl.algorithms.ppo.critic import Critic
-from robo_rl.algorithms.ppo.minibatches import Minibatch
+from robo_rl.algorithms.ppo.extension import Extension
+from robo_rl.algorithms.ppo.minibatch import Minibatch
 from robo_rl.algorithms.ppo.trainer import PpoTrainer
 from robo_rl.algorithms.registry import TrainingDiverged
 from robo_rl.evaluation.flying import evaluate
@@ -145,21 +147,25 @@ def test_one_seed_repeats_and_another_differs() -> None:
     assert not torch.equal(weights[0], weights[2])
 
 
-def test_the_auxiliary_loss_joins_the_gradient() -> None:
-    def towards_one(batch: Minibatch, action: Tensor) -> tuple[Tensor, dict[str, float]]:
-        loss = 100.0 * (action - 1.0).square().mean()
-        return loss, {"imitation": float(loss.detach())}
+class TowardsOne(Extension):
+    def loss(self, batch: Minibatch, means: Tensor, actor: Actor) -> tuple[Tensor, dict[str, Tensor]]:
+        loss = 100.0 * (means - 1.0).square().mean()
+        return loss, {"imitation": loss.detach()}
 
-    trainer = PpoTrainer(SMALL, point_task(), 1, auxiliary=towards_one)
+
+class Broken(Extension):
+    def loss(self, batch: Minibatch, means: Tensor, actor: Actor) -> tuple[Tensor, dict[str, Tensor]]:
+        return means.mean() * float("nan"), {}
+
+
+def test_an_extensions_loss_joins_the_gradient() -> None:
+    trainer = PpoTrainer(SMALL, point_task(), 1, extension=lambda blocks: TowardsOne())
     metrics = [trainer.iterate() for _ in range(30)]
     assert metrics[-1]["imitation"] < 0.1 * metrics[0]["imitation"]
 
 
-def test_an_auxiliary_loss_that_is_not_finite_is_named_and_stops_the_training() -> None:
-    def broken(batch: Minibatch, action: Tensor) -> tuple[Tensor, dict[str, float]]:
-        return action.mean() * float("nan"), {}
-
-    trainer = PpoTrainer(SMALL, point_task(), 1, auxiliary=broken)
+def test_an_extensions_loss_that_is_not_finite_is_named_and_stops_the_training() -> None:
+    trainer = PpoTrainer(SMALL, point_task(), 1, extension=lambda blocks: Broken())
     with pytest.raises(TrainingDiverged, match="auxiliary_loss in 16"):
         trainer.iterate()
 
