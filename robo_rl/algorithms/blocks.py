@@ -6,7 +6,7 @@ every block. Which process holds which blocks then changes nothing but the order
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,20 @@ _SEEDS_OF_LATER_BLOCKS = 1_000_000_000
 class WorldBlocks:
     """The worlds of this process, block by block in one batch; N worlds in all, `num_worlds` over all processes.
 
+    The blocks are of the task, then of the `others` in turn; sensors and truth are those that all of them have.
     Raises UserError when the worlds do not divide into blocks, or the blocks among the processes.
     """
 
     def __init__(
-        self, task: Task, num_worlds: int, blocks: int, seed: int, device: str, randomized: bool, processes: Processes
+        self,
+        task: Task,
+        num_worlds: int,
+        blocks: int,
+        seed: int,
+        device: str,
+        randomized: bool,
+        processes: Processes,
+        others: Sequence[Task] = (),
     ) -> None:
         if num_worlds % blocks:
             raise UserError(f"{num_worlds} worlds don't divide into {blocks} equal blocks; change num_worlds or blocks")
@@ -48,7 +57,11 @@ class WorldBlocks:
         seeds = [seed if b == 0 else _SEEDS_OF_LATER_BLOCKS + MOST_BLOCKS * seed + b for b in mine]
         self.size = num_worlds // blocks
         self.num_worlds = self.size * share
-        self.environments = [task.make_environment(self.size, s, device, randomized=randomized) for s in seeds]
+        tasks = (task, *others)
+        self.environments = [
+            tasks[b % len(tasks)].make_environment(self.size, s, device, randomized=randomized)
+            for b, s in zip(mine, seeds, strict=True)
+        ]
         self.generators = [torch.Generator(device=device).manual_seed(s) for s in seeds]
         self.device = torch.device(device)
 
@@ -104,8 +117,15 @@ class WorldBlocks:
 
     def normal(self, rows: int, columns: int) -> Tensor:
         """Standard normal numbers [rows, columns], an equal number of rows from each block's generator."""
+        return self._drawn(torch.randn, rows, columns)
+
+    def uniform(self, rows: int, columns: int) -> Tensor:
+        """Uniform numbers [rows, columns] in [0, 1), drawn as those of `normal` are."""
+        return self._drawn(torch.rand, rows, columns)
+
+    def _drawn(self, draw: Callable[..., Tensor], rows: int, columns: int) -> Tensor:
         share = rows // len(self.generators)
-        draws = [torch.randn(share, columns, generator=g, device=self.device) for g in self.generators]
+        draws = [draw(share, columns, generator=g, device=self.device) for g in self.generators]
         return draws[0] if len(draws) == 1 else torch.cat(draws)
 
     def shuffled(self, per_world: int, minibatches: int) -> list[Tensor]:
@@ -155,4 +175,8 @@ class WorldBlocks:
 def _joined(parts: Sequence[Mapping[str, Tensor]]) -> Mapping[str, Tensor]:
     if len(parts) == 1:
         return parts[0]
-    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    return {
+        name: torch.cat([part[name] for part in parts])
+        for name, value in parts[0].items()
+        if all(name in part and part[name].shape == value.shape for part in parts)
+    }

@@ -96,8 +96,10 @@ class AlgorithmEntry:
 
 
 ALGORITHMS: dict[str, AlgorithmEntry] = {
+    "distill": AlgorithmEntry(
+        "robo_rl.algorithms.distill.trainer", "DistillConfig", "make_trainer", shares_worlds=True
+    ),
     "flight": AlgorithmEntry("robo_rl.algorithms.flight", "FlightConfig", "FlightTrainer"),
-    "imitate": AlgorithmEntry("robo_rl.algorithms.imitate", "ImitateConfig", "ImitateTrainer"),
     "ppo": AlgorithmEntry("robo_rl.algorithms.ppo.trainer", "PpoConfig", "PpoTrainer", shares_worlds=True),
     "sac": AlgorithmEntry("robo_rl.algorithms.sac.trainer", "SacConfig", "SacTrainer"),
 }

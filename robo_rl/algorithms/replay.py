@@ -97,9 +97,11 @@ class Replay:
             rows.nan_to_num_(0.0, 0.0, 0.0)
         self.count += 1
 
-    def draw(self, rows: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """`rows` steps and worlds, drawn uniformly from all that are stored."""
-        steps = torch.randint(self.oldest, self.count, (rows,), generator=generator)
+    def draw(self, rows: int, generator: torch.Generator, before: int = 0) -> tuple[Tensor, Tensor]:
+        """`rows` steps and worlds, drawn uniformly from all that are stored and are preceded by `before` steps that are
+        stored, or by all that there were."""
+        first = self.oldest + (before if self.oldest else 0)
+        steps = torch.randint(first, self.count, (rows,), generator=generator)
         return steps, torch.randint(0, self._shape[1], (rows,), generator=generator)
 
     def read(self, steps: Tensor, worlds: Tensor) -> dict[str, Tensor]:

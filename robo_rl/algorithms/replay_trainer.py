@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +19,21 @@ from sim.task import Task
 
 
 class ReplayTrainer(Algorithm):
-    """A training whose worlds, one block of them, fill a replay memory that it learns from.
+    """A training whose worlds, a block of them for the task and for each of the `others`, fill a replay memory that it
+    learns from.
 
     `config` has num_worlds, randomized, iterations and capacity; `widths` are those of the replay's columns.
     """
 
-    def __init__(self, config: Any, task: Task, seed: int, device: str, widths: Mapping[str, int]) -> None:
+    def __init__(
+        self, config: Any, task: Task, seed: int, device: str, widths: Mapping[str, int], others: Sequence[Task] = ()
+    ) -> None:
         self.device = torch.device(device)
         self.total_iterations = config.iterations
         self._processes = parallel.current()
-        self._blocks = WorldBlocks(task, config.num_worlds, 1, seed, device, config.randomized, self._processes)
+        self._blocks = WorldBlocks(
+            task, config.num_worlds, 1 + len(others), seed, device, config.randomized, self._processes, others
+        )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.graph = self.build(task)

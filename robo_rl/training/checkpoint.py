@@ -12,17 +12,22 @@ import numpy as np
 import torch
 
 from policies.errors import UserError
-from robo_rl.output.files import write_atomically
+from robo_rl.output.files import write_bytes
 
 VERSION = 1
 
 
-def save(path: Path, content: Mapping[str, Any]) -> None:
-    """Write `content` (tensors, numbers, strings, None, lists and dicts) atomically. Raises OSError on a full disk."""
+def to_bytes(content: Mapping[str, Any]) -> bytes:
+    """A checkpoint of `content`: tensors, numbers, strings, None, lists and dicts."""
     buffer = io.BytesIO()
-    # In memory first: torch's own writer does not report a full disk as OSError.
     torch.save({"version": VERSION, **content}, buffer)
-    write_atomically(path, lambda file: file.write(buffer.getbuffer()))
+    return buffer.getvalue()
+
+
+def save(path: Path, content: Mapping[str, Any]) -> None:
+    """Write `content` atomically. Raises OSError on a full disk."""
+    # In memory first: torch's own writer does not report a full disk as OSError.
+    write_bytes(path, to_bytes(content))
 
 
 def load(path: Path) -> dict[str, Any]:

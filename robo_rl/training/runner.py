@@ -1,8 +1,9 @@
 """Runs a training: metrics, checkpoints, resume and the result file.
 
 A run is a folder: `config.yaml`, `checkpoint.pt`, `metrics.jsonl`, `tensorboard/`, `task.py` or `robot/` where the task
-is from a file or for a robot of the user's own, and, once training ended, `result.json`; `failed/` holds worlds whose
-physics failed, if any did. Algorithms keep there what is too large for a checkpoint, such as a replay memory.
+is from a file or for a robot of the user's own, `sources/` where it learns from other runs, and, once training ended,
+`result.json`; `failed/` holds worlds whose physics failed, if any did. Algorithms keep there what is too large for a
+checkpoint, such as a replay memory.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from policies.errors import UserError, one_line
 from policies.graph.policy_graph import PolicyGraph
 from robo_rl.algorithms.registry import Algorithm, algorithm_name, find_algorithm
 from robo_rl.output import files, results
-from robo_rl.training import checkpoint, config, parallel, robot_copy, tasks
+from robo_rl.training import checkpoint, config, parallel, robot_copy, sources, tasks
 from robo_rl.training.config import TrainConfig
 from sim.controllers.teacher import LearnedTeacher
 from sim.task import Task
@@ -33,9 +34,8 @@ from sim.task import Task
 if TYPE_CHECKING:
     from deploy.bundle.reader import Bundle
 
-CONFIG, CHECKPOINT, METRICS, RESULT, TENSORBOARD = (
-    "config.yaml", "checkpoint.pt", "metrics.jsonl", "result.json", "tensorboard",
-)  # fmt: skip
+CONFIG, CHECKPOINT = sources.CONFIG, sources.CHECKPOINT
+METRICS, RESULT, TENSORBOARD = "metrics.jsonl", "result.json", "tensorboard"
 CURVE_POINTS = 200
 
 
@@ -66,8 +66,10 @@ def create(run_dir: Path, configuration: TrainConfig) -> None:
         )
     if run_dir.exists() and not run_dir.is_dir():
         raise UserError(f"{run_dir} is a file; --run-dir must name a folder")
+    copies = sources.read(configuration.algorithm)
     try:
         tasks.keep_sources(run_dir, configuration)
+        sources.write(run_dir, copies)
         config.save(configuration, run_dir / CONFIG)
     except OSError as error:
         raise UserError(f"can't write into {run_dir} ({error.strerror}); name another --run-dir") from None
@@ -85,7 +87,8 @@ def started(run_dir: Path, configuration: TrainConfig) -> Iterator[None]:
         if not any((run_dir / name).exists() for name in (CHECKPOINT, METRICS)):
             for name in (CONFIG, tasks.COPY):
                 (run_dir / name).unlink(missing_ok=True)
-            shutil.rmtree(run_dir / robot_copy.FOLDER, ignore_errors=True)
+            for folder in (robot_copy.FOLDER, sources.FOLDER):
+                shutil.rmtree(run_dir / folder, ignore_errors=True)
             if new:
                 run_dir.rmdir()
         raise
@@ -106,7 +109,8 @@ def build(run_dir: Path, configuration: TrainConfig) -> Algorithm:
     torch.manual_seed(configuration.seed)
     task = tasks.task_of_run(run_dir, configuration)
     entry = find_algorithm(algorithm_name(configuration.algorithm))
-    return entry.build(configuration.algorithm, task, configuration.seed, parallel.own_device(configuration.device))
+    settings = sources.kept(run_dir, configuration.algorithm)
+    return entry.build(settings, task, configuration.seed, parallel.own_device(configuration.device))
 
 
 @dataclass(frozen=True)

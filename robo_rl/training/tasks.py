@@ -8,7 +8,7 @@ from typing import Any
 
 from deploy.bundle.reader import Bundle
 from policies.errors import UserError
-from robo_rl.output.files import write_atomically, write_text
+from robo_rl.output.files import write_bytes, write_text
 from robo_rl.training import robot_copy
 from robo_rl.training.config import TrainConfig
 from sim.task import Task
@@ -28,7 +28,7 @@ def keep_sources(run_dir: Path, configuration: TrainConfig) -> None:
         write_text(run_dir / COPY, read_task_file(configuration.task).text)
     elif is_own(configuration.task):
         for name, data in robot_copy.copy_of(own_robot(configuration.task)).items():
-            _write(run_dir / robot_copy.FOLDER / name, data)
+            write_bytes(run_dir / robot_copy.FOLDER / name, data)
 
 
 def robot_files(run_dir: Path, configuration: TrainConfig) -> dict[str, bytes]:
@@ -91,10 +91,6 @@ def _task_of_copy(folder: Path, name: str) -> Task:
     if digest_of(name) not in ("", own.digest):
         raise UserError(f"{folder / robot_copy.FOLDER} is not the robot that was trained; put it back, or train again")
     return task_for(kind_of(name), own)
-
-
-def _write(path: Path, data: bytes) -> None:
-    write_atomically(path, lambda file: file.write(data))
 
 
 def _trained(bundle: Bundle) -> Mapping[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from policies.networks.mlp import Activation
 from policies.validation import require, require_choice, require_widths
@@ -13,6 +13,9 @@ from robo_rl.algorithms.blocks import MOST_BLOCKS
 @dataclass(frozen=True)
 class PpoConfig:
     """Settings of PPO. One iteration takes num_worlds * rollout_steps environment steps."""
+
+    RUNS: ClassVar[tuple[str, ...]] = ("start_from",)
+    """Fields that name runs, of which a training keeps copies (robo_rl/training/sources.py)."""
 
     num_worlds: int = 1024
     """Simulated robots that act at once, over all processes together."""
@@ -52,6 +55,10 @@ class PpoConfig:
     """Standard deviation of the normalised action at the start."""
     final_std: float = 0.0
     """Bound of the standard deviation from half of the iterations on, reached exponentially; 0: no bound."""
+    start_from: str = ""
+    """Folder of a run whose policy is trained further, with its normaliser and with the spread `initial_std`."""
+    critic_warmup: int = 0
+    """Iterations at the start in which only the critic learns, and the policy stays as it is."""
     imitation: int = 0
     """Iterations at the start that learn to act as the task's scripted guide would; the critic learns as usual."""
     imitation_minibatches: int = 32
@@ -94,6 +101,7 @@ class PpoConfig:
             require(self, field, low=0.0)
         require(self, "final_std", low=0.0, high=self.initial_std)
         require(self, "imitation", low=0)
+        require(self, "critic_warmup", low=0)
         require(self, "imitation_minibatches", low=1)
         require(self, "imitation_coefficient", above=0.0)
         rows = max(1, self.num_worlds // self.blocks) * (1 if self.actor == "gru" else self.rollout_steps)

@@ -188,17 +188,20 @@ class Collector:
         """Metrics of the rollout, over all processes."""
         return self._acting.metrics(rollout.reward.double().mean(), self._processes)
 
-    def update_normalizers(self, fault: Tensor | None) -> None:
-        """Merge the last rollout's observations, after the update, which must use the policy's own normalisation."""
+    def update_normalizers(self, fault: Tensor | None, frozen: bool) -> None:
+        """Merge the last rollout's observations, after the update, which must use the policy's own normalisation; into
+        the critic's normaliser alone while the policy is `frozen`."""
         mirrors = self.mirrors
         codes = (
             None if fault is None else [fault != FAULTS.index(name) for name in ("observation", "critic_observation")]
         )
         both = None if codes is None else codes[0] & codes[1]
-        for normalizer, seen, mirror in (
-            (self.actor.normalizer, self._observation, None if mirrors is None else mirrors.observation),
-            (self.critic.normalizer, self._critic_observation[:-1], None if mirrors is None else mirrors.critic),
-        ):
+        of_critic = None if mirrors is None else mirrors.critic
+        parts = [(self.critic.normalizer, self._critic_observation[:-1], of_critic)]
+        if not frozen:
+            of_actor = None if mirrors is None else mirrors.observation
+            parts.append((self.actor.normalizer, self._observation, of_actor))
+        for normalizer, seen, mirror in parts:
             update_normalizer(normalizer, seen, both, mirror, self._processes)
 
     def _recurrent_memory(self) -> Tensor | None:

@@ -29,7 +29,7 @@ from policies.errors import UserError
 from policies.graph.policy_graph import PolicyGraph
 from policies.networks.distributions import gaussian_kl
 from policies.networks.normalizer import RunningNormalizer
-from policies.signals import Truth
+from policies.signals import Sensors, Truth
 from robo_rl.algorithms.blocks import WorldBlocks
 from robo_rl.algorithms.descent import Descent
 from robo_rl.algorithms.ppo.actor import Actor, find_mirrors
@@ -43,14 +43,18 @@ from robo_rl.algorithms.ppo.minibatches import minibatches
 from robo_rl.algorithms.ppo.moments import mean_and_spread
 from robo_rl.algorithms.ppo.rollout import Collector
 from robo_rl.algorithms.registry import Algorithm, TrainingDiverged
+from robo_rl.algorithms.starting import start_from
 from robo_rl.training import parallel
 from sim.controllers.teacher import LearnedTeacher
 from sim.task import Task
 
+Start = tuple[Sensors, Truth]
+"""The sensors and the truth of worlds that have just been reset."""
+
 
 class PpoTrainer(Algorithm):
-    """PPO on one task. `extension` makes, for its worlds, what a method adds to it; `policy` makes the policy, or
-    teacher, that is trained.
+    """PPO on one task. `extension` makes, for its worlds and their start, what a method adds to it; `policy` makes the
+    policy, or teacher, that is trained.
 
     In a group of processes (robo_rl/training/parallel.py) each one holds its share of the worlds, and all hold the
     same policy.
@@ -63,7 +67,7 @@ class PpoTrainer(Algorithm):
         task: Task,
         seed: int,
         device: str = "cpu",
-        extension: Callable[[WorldBlocks], Extension] = lambda blocks: Extension(),
+        extension: Callable[[WorldBlocks, Start], Extension] = lambda blocks, first: Extension(),
         policy: Callable[[PpoConfig, Task], PolicyGraph | LearnedTeacher] = make_policy,
     ) -> None:
         self.config = config
@@ -73,13 +77,14 @@ class PpoTrainer(Algorithm):
         if config.imitation and task.guide is None:
             raise UserError(f"{task.name} has no guide to imitate; train it with imitation 0")
         blocks = WorldBlocks(task, config.num_worlds, config.blocks, seed, device, config.randomized, self._processes)
+        first = blocks.reset()
         with torch.random.fork_rng(devices=[]):
             # Weights are drawn on the CPU, so one seed gives one start on every device and in every process.
             torch.manual_seed(seed)
             self._actor = Actor(config, task, policy(config, task), device)
+            start_from(self._actor.graph, config.start_from)
             self.critic = Critic(task.critic_dim, config.critic_hidden, config.activation).to(device)
-            self.extension = extension(blocks).to(device)
-        first = blocks.reset()
+            self.extension = extension(blocks, first).to(device)
         self._mirrors = None
         if config.symmetry != "none":
             truth = Truth({name: value[: blocks.size] for name, value in first[1].items()})
@@ -101,6 +106,7 @@ class PpoTrainer(Algorithm):
     def iterate(self) -> dict[str, float]:
         """One iteration of PPO; returns its metrics. Raises TrainingDiverged when no minibatch was finite."""
         c, actor, critic = self.config, self._actor, self.critic
+        frozen = self.iteration < c.critic_warmup
         guide = self._guide if self.iteration < c.imitation else None
 
         # N worlds act for T steps with the current policy.
@@ -125,7 +131,10 @@ class PpoTrainer(Algorithm):
                 value_loss = torch.max(value_loss, (near - batch.target).square())
             value_loss = value_loss.mean()
             entropy = distribution.entropy(noise=batch.noise).mean()
-            if guide is None:
+            if frozen:
+                policy_loss = torch.zeros_like(value_loss)
+                total = c.value_coefficient * value_loss
+            elif guide is None:
                 ratio = (distribution.log_prob(batch.action, batch.latent) - batch.log_probability).exp()
                 clipped = ratio.clamp(1.0 - c.clip, 1.0 + c.clip)
                 policy_loss = -torch.min(ratio * batch.advantage, clipped * batch.advantage).mean()
@@ -134,12 +143,12 @@ class PpoTrainer(Algorithm):
                 policy_loss = torch.zeros_like(value_loss)
                 found["imitation"] = (means - guide(batch)).square().mean()
                 total = c.imitation_coefficient * found["imitation"] + c.value_coefficient * value_loss
-            if (added := self.extension.loss(batch, means, actor)) is not None:
+            if not frozen and (added := self.extension.loss(batch, means, actor)) is not None:
                 found["auxiliary_loss"], own = added
                 found |= own
                 total = total + found["auxiliary_loss"]
             found |= {"policy_loss": policy_loss, "value_loss": value_loss}
-            if c.symmetry == "loss":
+            if not frozen and c.symmetry == "loss":
                 found["symmetry_loss"] = self._symmetry_loss(batch, distribution.mean)
                 total = total + c.symmetry_coefficient * found["symmetry_loss"]
             with torch.no_grad():
@@ -173,7 +182,7 @@ class PpoTrainer(Algorithm):
                 f"no minibatch of iteration {self.iteration} was finite ({causes}); lower learning_rate"
             )
         # Only now, so that the update saw exactly the observations that the rollout's policy saw.
-        self._collector.update_normalizers(rollout.fault)
+        self._collector.update_normalizers(rollout.fault, frozen)
         metrics |= {name: value / done for name, value in sums.items()}
         metrics["skipped_minibatches"] = float(skipped.total())
         metrics |= {f"skipped_{name}": float(times) for name, times in skipped.items()}
@@ -187,7 +196,7 @@ class PpoTrainer(Algorithm):
 
     def _guide(self, batch: Minibatch) -> Tensor:
         """What the task's scripted guide would do [B, A]."""
-        normalizer = self.graph.normalizer
+        normalizer = self._actor.graph.normalizer
         assert isinstance(normalizer, RunningNormalizer) and self._task_guide is not None
         # A recurrent policy's rows are worlds, with their steps before them; a guide takes plain rows.
         rows = normalizer.inverse(batch.observation.flatten(0, -2))[:, : self._guided]
@@ -241,7 +250,7 @@ class PpoTrainer(Algorithm):
         return {
             "iteration": self.iteration,
             "steps": self.steps,
-            "graph": self.graph.state_dict(),
+            "graph": self._actor.graph.state_dict(),
             "critic": self.critic.state_dict(),
             "log_std": self.log_std.detach().clone(),
             "extension": self.extension.state_dict(),
@@ -252,7 +261,7 @@ class PpoTrainer(Algorithm):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from `state`, whose blocks may come from another number of processes."""
         self.iteration, self.steps = state["iteration"], state["steps"]
-        self.graph.load_state_dict(state["graph"])
+        self._actor.graph.load_state_dict(state["graph"])
         self.critic.load_state_dict(state["critic"])
         with torch.no_grad():
             self.log_std.copy_(state["log_std"])

@@ -159,13 +159,13 @@ class Broken(Extension):
 
 
 def test_an_extensions_loss_joins_the_gradient() -> None:
-    trainer = PpoTrainer(SMALL, point_task(), 1, extension=lambda blocks: TowardsOne())
+    trainer = PpoTrainer(SMALL, point_task(), 1, extension=lambda blocks, first: TowardsOne())
     metrics = [trainer.iterate() for _ in range(30)]
     assert metrics[-1]["imitation"] < 0.1 * metrics[0]["imitation"]
 
 
 def test_an_extensions_loss_that_is_not_finite_is_named_and_stops_the_training() -> None:
-    trainer = PpoTrainer(SMALL, point_task(), 1, extension=lambda blocks: Broken())
+    trainer = PpoTrainer(SMALL, point_task(), 1, extension=lambda blocks, first: Broken())
     with pytest.raises(TrainingDiverged, match="auxiliary_loss in 16"):
         trainer.iterate()
 
