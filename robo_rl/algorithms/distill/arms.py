@@ -6,8 +6,10 @@ A new arm is its own file and one line here.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-STUDENTS = ("mlp", "gru", "history")
+Kind = Literal["mlp", "gru", "history"]
+STUDENTS: tuple[Kind, ...] = ("mlp", "gru", "history")
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,7 @@ class Arm:
 
     summary: str
     trainer: str
-    actors: tuple[str, ...] = STUDENTS
+    actors: tuple[Kind, ...] = STUDENTS
     """The policy networks that it can train."""
     teacher: bool = False
     """Whether it needs a teacher, a run or the task's own."""

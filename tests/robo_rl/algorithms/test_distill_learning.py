@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ import torch
 from policies.errors import UserError
 from policies.graph.policy_graph import PolicyGraph
 from policies.signals import Sensors, State, Truth
-from robo_rl.algorithms.distill.arms import ARMS
+from robo_rl.algorithms.distill.arms import ARMS, Kind
 from robo_rl.algorithms.distill.config import DistillConfig
 from robo_rl.algorithms.distill.imitation import Imitation
 from robo_rl.algorithms.distill.trainer import make_trainer
@@ -31,7 +31,6 @@ SMALL = DistillConfig(
     actor_hidden=(16,), critic_hidden=(16,), memory=8, history=3, history_code=4, bptt=5, adaptation=6,
     encoder_hidden=(8,), contrast_batch=64,
 )  # fmt: skip
-Kind = Literal["mlp", "gru", "history"]
 
 
 class Counting(PushHome):

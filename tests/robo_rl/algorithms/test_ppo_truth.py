@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from policies.signals import Sensors
-from robo_rl.algorithms.imitate import ImitateConfig, ImitateTrainer
+from robo_rl.algorithms.distill.config import DistillConfig
+from robo_rl.algorithms.distill.imitation import Imitation
 from robo_rl.algorithms.ppo.config import PpoConfig
 from robo_rl.algorithms.ppo.trainer import PpoTrainer
 from robo_rl.cli.main import main
@@ -132,10 +133,13 @@ def test_it_labels_what_a_student_visits_and_knows_which_actions_were_executed()
     teacher = train(point_task()).graph
     assert isinstance(teacher, LearnedTeacher)
     task = dataclasses.replace(point_task(), teacher=lambda device: teacher)
-    config = ImitateConfig(num_worlds=32, iterations=8, steps=10, updates=40, batch=128, capacity=4096, hidden=(16,))
-    student = ImitateTrainer(config, task, 1)
+    config = DistillConfig(
+        num_worlds=32, iterations=8, rollout_steps=10, updates=40, batch=128, capacity=4096, actor_hidden=(16,),
+        learning_rate=3e-3,
+    )  # fmt: skip
+    student = Imitation(config, task, 1)
     for _ in range(config.iterations):
         student.iterate()
     assert distance(student.graph, task) < 0.1
     # Both observe their past actions, and those are the executed ones.
-    assert torch.equal(student._teacher_state["action_history"], student._worlds.state["action_history"])
+    assert torch.equal(student.labels.state["action_history"], student._worlds.state["action_history"])

@@ -64,4 +64,4 @@ def test_processes_are_for_algorithms_that_share_worlds(capsys: pytest.CaptureFi
         if not entry.shares_worlds:
             assert main(["train", "crazyflie-hover", "--algorithm", name, "--processes", "2"]) == 2
             error = capsys.readouterr().err
-            assert f"{name} learns in one process; leave --processes out or use --algorithm ppo" in error
+            assert f"{name} learns in one process; leave --processes out or use --algorithm distill or ppo" in error

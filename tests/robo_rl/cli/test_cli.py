@@ -36,7 +36,7 @@ MISTAKES = {
     "train": "missing: TASK Name of the task",
     "train pont": "there is no task 'pont'. Did you mean point?",
     "train pont --horizon 5": "there is no task 'pont'. Did you mean point?",
-    "train point --algorithm td7": "there is no algorithm 'td7'; algorithms: flight, imitate, ppo, sac",
+    "train point --algorithm td7": "there is no algorithm 'td7'; algorithms: distill, flight, ppo, sac",
     "train point --discuont 0.9": "Unrecognized options: --discuont, 0.9; did you mean --discount?",
     "train point --discount 1.5": "discount must be at least 0.0 and at most 1.0, got 1.5",
     "train point --discount high": "--discount: expected a number, got 'high'",

@@ -50,7 +50,7 @@ def test_the_file_holds_every_field() -> None:
         (("algorithm", "discound"), 0.9, "unknown field discound"),
         (("algorithm", "actor_hidden"), [64, "x"], "must be a whole number, got 'x'"),
         (("algorithm", "distribution"), "cauchy", "cauchy"),
-        (("algorithm", "name"), "pppo", "there is no algorithm 'pppo'; algorithms: flight, imitate, ppo, sac"),
+        (("algorithm", "name"), "pppo", "there is no algorithm 'pppo'; algorithms: distill, flight, ppo, sac"),
         (("algorithm",), "ppo", "must hold 'name: ppo'"),
     ],
 )
