@@ -22,6 +22,10 @@ class TrainingDiverged(RuntimeError):
     """Training produces only non-finite values. The message names the fix."""
 
 
+RUN = {"run": True}
+"""Metadata of a field that names a run, FOLDER or KEY=FOLDER, or several: a training keeps copies of them."""
+
+
 class AlgorithmConfig(Protocol):
     """A frozen dataclass that checks its fields when built: every field is a flag of `robo-rl train`."""
 

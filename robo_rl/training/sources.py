@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from policies.errors import UserError
-from robo_rl.algorithms.registry import AlgorithmConfig
+from robo_rl.algorithms.registry import RUN, AlgorithmConfig
 from robo_rl.output.files import write_bytes
 from robo_rl.training import checkpoint, config, tasks
 
@@ -63,11 +63,12 @@ def kept(run_dir: Path, settings: AlgorithmConfig) -> AlgorithmConfig:
 
 def _named(settings: AlgorithmConfig) -> Iterator[tuple[str, str]]:
     """The name of the copy, FIELD-NUMBER, and the word of each run that `settings` name."""
-    for field in getattr(settings, "RUNS", ()):
-        value = getattr(settings, field)
-        words = ([value] if value else []) if isinstance(value, str) else value
-        for number, word in enumerate(words):
-            yield f"{field}-{number}", word
+    for field in fields(settings):
+        if RUN.items() <= field.metadata.items():
+            value = getattr(settings, field.name)
+            words = ([value] if value else []) if isinstance(value, str) else value
+            for number, word in enumerate(words):
+                yield f"{field.name}-{number}", word
 
 
 def _read(run: Path) -> dict[str, bytes]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from policies.validation import check, require, require_choice, require_widths
 from robo_rl.algorithms.distill.arms import ARMS, Arm
 from robo_rl.algorithms.ppo.config import PpoConfig
+from robo_rl.algorithms.registry import RUN
 
 
 @dataclass(frozen=True)
@@ -15,11 +16,9 @@ class DistillConfig(PpoConfig):
     """Settings of an arm of distillation; bc and dagger take num_worlds * rollout_steps environment steps and `updates`
     gradient steps in an iteration, the others are PPO."""
 
-    RUNS: ClassVar[tuple[str, ...]] = (*PpoConfig.RUNS, "teacher")
-
     arm: str = "dagger"
     """The method: bc, dagger, rma, hib, history, dropper, rpd, asymmetric, teacher or blind (docs/learning.md)."""
-    teacher: tuple[str, ...] = ()
+    teacher: tuple[str, ...] = field(default=(), metadata=RUN)
     """Folder of the teacher's run, or several as KEY=FOLDER, each for a kind of ground or for a task; none: the task's
     own teacher or guide."""
     teacher_share: float = 1.0
@@ -58,15 +57,15 @@ class DistillConfig(PpoConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_choice(self, "arm", tuple(ARMS))
-        for field in ("updates", "batch", "bptt", "adaptation"):
-            require(self, field, low=1)
+        for name in ("updates", "batch", "bptt", "adaptation"):
+            require(self, name, low=1)
         require(self, "capacity", low=2 * self.num_worlds)
         require(self, "contrast_batch", low=2)
         require(self, "temperature", above=0.0)
         require(self, "teacher_share", low=0.0, high=1.0)
         require(self, "drop_until", above=0.0, high=1.0)
-        for field in ("contrast_coefficient", "compression", "label_coefficient"):
-            require(self, field, low=0.0)
+        for name in ("contrast_coefficient", "compression", "label_coefficient"):
+            require(self, name, low=0.0)
         require_widths(self, "encoder_hidden")
         self._check_arm()
 

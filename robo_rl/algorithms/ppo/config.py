@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
 from policies.networks.mlp import Activation
 from policies.validation import require, require_choice, require_widths
 from robo_rl.algorithms.blocks import MOST_BLOCKS
+from robo_rl.algorithms.registry import RUN
 
 
 @dataclass(frozen=True)
 class PpoConfig:
     """Settings of PPO. One iteration takes num_worlds * rollout_steps environment steps."""
-
-    RUNS: ClassVar[tuple[str, ...]] = ("start_from",)
-    """Fields that name runs, of which a training keeps copies (robo_rl/training/sources.py)."""
 
     num_worlds: int = 1024
     """Simulated robots that act at once, over all processes together."""
@@ -55,7 +53,7 @@ class PpoConfig:
     """Standard deviation of the normalised action at the start."""
     final_std: float = 0.0
     """Bound of the standard deviation from half of the iterations on, reached exponentially; 0: no bound."""
-    start_from: str = ""
+    start_from: str = field(default="", metadata=RUN)
     """Folder of a run whose policy is trained further, with its normaliser and with the spread `initial_std`."""
     critic_warmup: int = 0
     """Iterations at the start in which only the critic learns, and the policy stays as it is."""
@@ -90,15 +88,15 @@ class PpoConfig:
     """Activation of both networks."""
 
     def __post_init__(self) -> None:
-        for field in ("num_worlds", "iterations", "rollout_steps", "epochs", "minibatches", "memory", "history"):
-            require(self, field, low=1)
+        for name in ("num_worlds", "iterations", "rollout_steps", "epochs", "minibatches", "memory", "history"):
+            require(self, name, low=1)
         require(self, "blocks", low=1, high=MOST_BLOCKS)
         require(self, "history_code", low=1)
         require(self, "update_threads", low=1, high=64)
-        for field in ("learning_rate", "clip", "max_gradient_norm", "initial_std"):
-            require(self, field, above=0.0)
-        for field in ("target_kl", "value_clip", "value_coefficient", "entropy_coefficient", "symmetry_coefficient"):
-            require(self, field, low=0.0)
+        for name in ("learning_rate", "clip", "max_gradient_norm", "initial_std"):
+            require(self, name, above=0.0)
+        for name in ("target_kl", "value_clip", "value_coefficient", "entropy_coefficient", "symmetry_coefficient"):
+            require(self, name, low=0.0)
         require(self, "final_std", low=0.0, high=self.initial_std)
         require(self, "imitation", low=0)
         require(self, "critic_warmup", low=0)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from policies.networks.memory import GruNetwork, HistoryNetwork
 from policies.signals import Sensors, State, Truth
+from robo_rl.algorithms.distill.arms import Kind
 from robo_rl.algorithms.distill.contrast import info_nce, kl_to_standard_normal
 from robo_rl.algorithms.distill.dropper import DropperTrainer
 from robo_rl.algorithms.distill.hib import Bottleneck
@@ -187,7 +188,7 @@ def test_a_history_student_learns_from_the_past_that_it_had() -> None:
 
 
 @pytest.mark.parametrize("actor", ["mlp", "gru"])
-def test_the_dropper_ends_as_its_student(actor: str) -> None:
+def test_the_dropper_ends_as_its_student(actor: Kind) -> None:
     config = dataclasses.replace(arm_config("dropper"), actor=actor, iterations=4, drop_until=0.5)
     trainer = make_trainer(config, taught_point(), 1)
     assert isinstance(trainer, DropperTrainer)

@@ -27,7 +27,7 @@ from tests.robo_rl.teachers import PushHome
 from tests.robo_rl.tiny_environment import BrokenWorld, point_task
 
 SMALL = DistillConfig(
-    num_worlds=32, iterations=8, rollout_steps=10, updates=40, batch=128, capacity=4096, learning_rate=3e-3,
+    num_worlds=32, iterations=8, rollout_steps=10, epochs=2, updates=40, batch=128, capacity=4096, learning_rate=3e-3,
     actor_hidden=(16,), critic_hidden=(16,), memory=8, history=3, history_code=4, bptt=5, adaptation=6,
     encoder_hidden=(8,), contrast_batch=64,
 )  # fmt: skip
