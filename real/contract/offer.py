@@ -52,6 +52,8 @@ VELOCITY_TARGET = Signal("velocity_target", 3, "m/s", "world", ("x", "y", "z"))
 """Commands of a robot that runs its policy itself: where to be, and how fast to move there."""
 MOTORS = "motors"
 """Frame of such a robot's own motor command, which it reports as a sensor."""
+HEIGHT_SCAN = Signal("height_scan", None, "m", "heading, from the base")
+"""Heights of the ground less the base's; the labels are the points, "x,y" in m, x along the heading."""
 JOINT_COMMAND = "joint_position_target"
 JOINT_TARGET = Signal(JOINT_COMMAND, None, "rad", "joint")
 

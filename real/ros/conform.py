@@ -14,7 +14,7 @@ from real.ros.definitions import Field, fields_of
 from real.ros.version import RosVersion, stamp_message, stamp_nanoseconds
 
 _FLOATS = frozenset({"float32", "float64"})
-_RANGES = {"uint8": (0, 255), "int32": (-(2**31), 2**31 - 1), "uint32": (0, 2**32 - 1)}
+_RANGES = {"uint8": (0, 255), "uint16": (0, 65535), "int32": (-(2**31), 2**31 - 1), "uint32": (0, 2**32 - 1)}
 
 
 class MessageMismatch(ValueError):

@@ -1,8 +1,9 @@
 """Definitions of the message types that the embedded bridge knows, as data.
 
 A field is `type name`; `[]` marks a list and `[n]` a list of n values. `time` is the ROS version's stamp. The
-definitions follow common_interfaces of ROS 2; `fields_of` adds the fields that only ROS 1 has (`seq` in a header). Ref:
-https://github.com/ros2/common_interfaces and https://github.com/rudislabs/actuator_msgs
+definitions follow common_interfaces of ROS 2; `fields_of` adds what differs between the versions (`seq` in a header of
+ROS 1, the place of an elevation map's header). Ref: https://github.com/ros2/common_interfaces,
+https://github.com/rudislabs/actuator_msgs and https://github.com/ANYbotics/grid_map
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ _DEFINITIONS = {
     "std_msgs/Float64": "float64 data",
     "std_msgs/MultiArrayDimension": "string label, uint32 size, uint32 stride",
     "std_msgs/MultiArrayLayout": "std_msgs/MultiArrayDimension[] dim, uint32 data_offset",
+    "std_msgs/Float32MultiArray": "std_msgs/MultiArrayLayout layout, float32[] data",
     "std_msgs/Float64MultiArray": "std_msgs/MultiArrayLayout layout, float64[] data",
     "geometry_msgs/Point": "float64 x, float64 y, float64 z",
     "geometry_msgs/Vector3": "float64 x, float64 y, float64 z",
@@ -43,7 +45,12 @@ _DEFINITIONS = {
     "diagnostic_msgs/DiagnosticStatus": "uint8 level, string name, string message, string hardware_id, "
     "diagnostic_msgs/KeyValue[] values",
     "diagnostic_msgs/DiagnosticArray": "std_msgs/Header header, diagnostic_msgs/DiagnosticStatus[] status",
+    "grid_map_msgs/GridMapInfo": "float64 resolution, float64 length_x, float64 length_y, geometry_msgs/Pose pose",
+    "grid_map_msgs/GridMap": "grid_map_msgs/GridMapInfo info, string[] layers, string[] basic_layers, "
+    "std_msgs/Float32MultiArray[] data, uint16 outer_start_index, uint16 inner_start_index",
 }
+_HEADED = {1: "grid_map_msgs/GridMapInfo", 2: "grid_map_msgs/GridMap"}
+"""Which part of an elevation map has its header, by ROS version."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,8 @@ def fields_of(kind: str, version: RosVersion) -> dict[str, Field]:
     fields = [_parse(text) for text in _DEFINITIONS[kind].split(", ")]
     if kind == "std_msgs/Header" and version == 1:
         fields.insert(0, Field("seq", "uint32", None))
+    if kind == _HEADED[version]:
+        fields.insert(0, Field("header", "std_msgs/Header", None))
     return {field.name: field for field in fields}
 
 

@@ -21,6 +21,8 @@ from real.ros.version import RosVersion, header_message, stamp_message, stamp_na
 ODOMETRY = "nav_msgs/Odometry"
 IMU = "sensor_msgs/Imu"
 ACTUATORS = "actuator_msgs/Actuators"
+ODOMETRY_FRAME = "world"
+"""The frame of the pose in the odometry that we send."""
 STATUS = "diagnostic_msgs/DiagnosticArray"
 STRING = "std_msgs/String"
 POSE = "geometry_msgs/PoseStamped"
@@ -89,7 +91,7 @@ def odometry_message(sample: OdometrySample, version: RosVersion, sequence: int 
     """nav_msgs/Odometry with the twist in the body frame and covariances of zero (unknown)."""
     velocity_b = rotation_matrix(sample.orientation).T @ sample.linear_velocity
     return {
-        "header": header_message(sample.stamp, "world", version, sequence),
+        "header": header_message(sample.stamp, ODOMETRY_FRAME, version, sequence),
         "child_frame_id": "base_link",
         "pose": {
             "pose": {"position": xyz(sample.position), "orientation": xyzw(sample.orientation)},
@@ -165,15 +167,19 @@ def parse_actuators(message: object, version: RosVersion) -> ActuatorSample:
 
 
 def unstamped(message: object, version: RosVersion) -> bool:
-    """Whether a message has a header whose stamp is zero, as nodes without a clock send it."""
+    """Whether a message, or its `info`, has a header whose stamp is zero, as nodes without a clock send it."""
     header = message.get("header") if isinstance(message, Mapping) else None
-    return isinstance(header, Mapping) and stamp_nanoseconds(header.get("stamp"), version) == 0
+    if isinstance(header, Mapping):
+        return stamp_nanoseconds(header.get("stamp"), version) == 0
+    return isinstance(message, Mapping) and unstamped(message.get("info"), version)
 
 
 def with_stamp(message: object, nanoseconds: int, version: RosVersion) -> object:
-    """The message with another stamp in its header; what has no header stays as it is."""
-    if not isinstance(message, Mapping) or not isinstance(message.get("header"), Mapping):
+    """The message with another stamp in its header, or in that of its `info`; what has neither stays as it is."""
+    if not isinstance(message, Mapping):
         return message
+    if not isinstance(message.get("header"), Mapping):
+        return {**message, "info": with_stamp(message["info"], nanoseconds, version)} if "info" in message else message
     return {**message, "header": {**message["header"], "stamp": stamp_message(nanoseconds, version)}}
 
 

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from policies.errors import UserError
+from real.ros.elevation_messages import GRID_MAP
 from real.ros.legged_messages import JOINT_STATE, TWIST
 from real.ros.messages import ACTUATORS, IMU, ODOMETRY, POSE, STATUS, STRING
 
@@ -76,6 +77,16 @@ class LeggedTopics(Topics):
         return f"{self.namespace}/joint_command"
 
     @property
+    def odometry(self) -> str:
+        """The base's pose in the frame of the elevation map, from a robot that has such a map."""
+        return f"{self.namespace}/odom"
+
+    @property
+    def elevation(self) -> str:
+        """The elevation map of a simulated robot."""
+        return f"{self.namespace}/elevation_map"
+
+    @property
     def velocity(self) -> str:
         """Velocity commands of a person or a planner, which the host reads, not the robot."""
         return f"{self.namespace}/cmd_vel"
@@ -88,6 +99,8 @@ class LeggedTopics(Topics):
             self.imu: IMU,
             self.command: JOINT_STATE,
             self.velocity: TWIST,
+            self.odometry: ODOMETRY,
+            self.elevation: GRID_MAP,
             self.status: STATUS,
             self.stop: STRING,
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from real.ros import legged_messages, messages
+from real.ros import elevation_messages, legged_messages, messages
 from real.ros.messages import ImuSample
 from real.ros.topics import LeggedTopics
 from real.simulated.legged_body import LeggedBody
@@ -16,6 +16,8 @@ from real.simulated.robot_process import BridgeProcess
 from sim.robots.robot import Robot
 
 STEPS_PER_STATUS = 25
+STEPS_PER_POSE = 10
+LAYER = "elevation"
 
 
 def run(robot: Robot, settings: RobotSettings) -> None:
@@ -41,13 +43,20 @@ class _Process(BridgeProcess):
         self._body = LeggedBody(robot, settings, self._log)
         self._readings = 0
         topics = self._topics = LeggedTopics(settings.namespace)
-        published = (topics.joints, topics.imu)
+        self._steps_per_map = round(MOTOR_RATE / settings.elevation_rate) if settings.elevation_rate else 0
+        maps = (topics.odometry, topics.elevation) if self._steps_per_map else ()
+        published = (topics.joints, topics.imu, *maps)
         super().__init__(1.0 / MOTOR_RATE, settings, topics, published, self._body.gate, f"robot ready {robot.name}")
 
     def step(self, due: int, number: int) -> None:
         self._body.step(self.clock.now() * 1e-9)
         if number % self._steps_per_reading == 0:
             self._publish_reading(due)
+        if self._steps_per_map and number % STEPS_PER_POSE == 0:
+            self.publish({self._topics.odometry: messages.odometry_message(self._body.pose(due), self.version, number)})
+        if self._steps_per_map and number % self._steps_per_map == 0:
+            found = elevation_messages.grid_map_message(self._body.elevation(due), LAYER, self.version, number)
+            self.publish({self._topics.elevation: found})
         if number % STEPS_PER_STATUS == 0:
             body = self._body
             motors = {

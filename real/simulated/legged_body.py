@@ -18,9 +18,12 @@ import numpy as np
 from policies.terms.rotation import conjugate
 from real.contract.mounting import body_orientation
 from real.contract.robot import ESTOPPED, FAILSAFE, NOT_OBEYING, RESTING
+from real.ros.elevation_messages import ElevationMap
 from real.ros.fields import Array
 from real.ros.legged_messages import AttitudeSample, JointCommand, JointSample
+from real.ros.messages import ODOMETRY_FRAME, OdometrySample
 from real.simulated.acceptance import CommandGate, CommandLimits
+from real.simulated.course import Course
 from real.simulated.legged_settings import MOTOR_RATE, RobotSettings
 from real.simulated.robot_log import LoggedState, RobotLog
 from real.simulated.sensors import turned
@@ -48,7 +51,7 @@ ACCELERATION_NOISE = 0.1  # m/s^2
 
 
 class LeggedBody:
-    """One robot on flat ground, lying or held by a gantry at first. Times are in s on the robot's clock; `step` is one
+    """One robot on its course, lying or held by a gantry at first. Times are in s on the robot's clock; `step` is one
     motor period."""
 
     def __init__(self, robot: Robot, settings: RobotSettings, log: RobotLog) -> None:
@@ -59,7 +62,8 @@ class LeggedBody:
         self._state_word = LoggedState(RESTING, log)
         self._settings = settings
         self._log = log
-        self._model = build_model(robot, solver=Solver(timestep=1.0 / MOTOR_RATE))
+        self._course = Course(settings.terrain, settings.seed)
+        self._model = build_model(robot, self._course.terrain, Solver(timestep=1.0 / MOTOR_RATE))
         self._data = mujoco.MjData(self._model)
         joints = [self._model.joint(name) for name in robot.joints]
         self._q = [int(joint.qposadr[0]) for joint in joints]
@@ -168,6 +172,16 @@ class LeggedBody:
         )
         return joints, data.actuator_force.copy(), imu
 
+    def pose(self, stamp: int) -> OdometrySample:
+        """The true pose and velocity of the base; `stamp` ns on the robot's clock."""
+        position, orientation = np.split(self._data.qpos[self._pose : self._pose + 7].copy(), [3])
+        linear, angular = np.split(self._data.qvel[self._twist : self._twist + 6].copy(), 2)
+        return OdometrySample(stamp, position, orientation, linear, angular)
+
+    def elevation(self, stamp: int) -> ElevationMap:
+        """The true heights around the base; `stamp` ns on the robot's clock."""
+        return self._course.elevation(self._data.qpos[self._pose : self._pose + 2], stamp, ODOMETRY_FRAME)
+
     def _along_imu(self) -> tuple[Array, Array, Array]:
         """Orientation, rates and specific force along the axes of the IMU."""
         names = ("imu_orientation", "imu_gyro", "imu_accelerometer")
@@ -234,17 +248,19 @@ class LeggedBody:
         data.qpos[self._q] = self.robot.part(Legs).lying
         for joint, value in self.robot.passive:
             data.joint(joint).qpos[0] = value
-        data.qpos[pose : pose + 3] = (0.0, 0.0, self.robot.part(Legs).stand_height)
+        ground, height = float(self._course.start[2]), self.robot.part(Legs).stand_height
+        data.qpos[pose : pose + 3] = self._course.start
+        data.qpos[pose + 2] += height
         self._target = np.array(self.robot.part(Legs).lying)
         mujoco.mj_forward(self._model, data)
         # Down in small steps until something touches.
-        while data.ncon == 0 and data.qpos[pose + 2] > 0.0:
+        while data.ncon == 0 and data.qpos[pose + 2] > ground:
             data.qpos[pose + 2] -= 0.002
             mujoco.mj_forward(self._model, data)
         data.qpos[pose + 2] += 0.004
         mujoco.mj_forward(self._model, data)
         self._start = data.qpos[pose : pose + 7].copy()
-        self._held_until = math.inf if self._start[2] > HANGS * self.robot.part(Legs).stand_height else -math.inf
+        self._held_until = math.inf if self._start[2] - ground > HANGS * height else -math.inf
 
     def _columns(self, name: str) -> slice:
         sensor = self._model.sensor(name)

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 from policies.errors import UserError
 from real.ros.connection import RosbridgeConnection
+from real.simulated.course import kind_and_level
 
 MOTOR_RATE = 500
 """Rate of the motor loop in Hz."""
+MAP_RATE = 10.0
+"""Rate in Hz of elevation maps for a policy that reads a height scan."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,10 @@ class RobotSettings(RosbridgeConnection):
     """When the push comes, in s after the first accepted command; 0 for none."""
     gantry: float = 3.5
     """Time in s after the first accepted command for which a gantry holds a robot that can't lie down, such as h1."""
+    terrain: str = ""
+    """Ground to walk on, KIND:LEVEL such as stairs_up:3, of the kinds and levels of rough tasks; empty: flat."""
+    elevation_rate: float = 0.0
+    """Rate in Hz of true elevation maps on /elevation_map, sent with the true pose on /odom; 0: neither."""
     log: str = ""
     """JSON-lines file of every command, rejection and change of state, and of the true state; empty writes none."""
 
@@ -44,6 +51,10 @@ class RobotSettings(RosbridgeConnection):
         for name in ("noise", "push_at", "gantry"):
             if not 0.0 <= getattr(self, name) < math.inf:
                 raise UserError(f"{name} is {getattr(self, name)}, expected at least 0")
+        if not 0.0 <= self.elevation_rate <= 50.0:
+            raise UserError(f"elevation_rate is {self.elevation_rate}, expected 0 to 50 Hz")
+        if self.terrain:
+            kind_and_level(self.terrain)
         if self.seed < 0:
             raise UserError(f"seed is {self.seed}, expected at least 0")
         steps = MOTOR_RATE / self.sensor_rate if self.sensor_rate > 0.0 else 0.0

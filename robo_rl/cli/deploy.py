@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from policies.errors import UserError
 from real.missions.kinds import KINDS, options_for
 from real.missions.options import DURATION, FlightOptions
+from real.robots.mapped_wire import ElevationSettings
 from real.robots.rosbridge import RosbridgeSettings
 from real.safety.supervisor import SupervisorSettings
 from robo_rl.cli.common import BundleFolder, OptionalFile, OptionalRate, check_writable, write_json
@@ -17,6 +18,7 @@ from robo_rl.cli.parsing import parse
 
 if TYPE_CHECKING:
     from deploy.bundle.reader import Bundle
+    from real.contract.offer import Offer
     from real.control.session import SessionSettings
     from real.recording.report import FlightReport
 
@@ -55,6 +57,8 @@ class Arguments:
     """File for the report, as JSON."""
     robot: RosbridgeSettings = field(default_factory=RosbridgeSettings)
     """How to reach the robot."""
+    elevation: ElevationSettings = field(default_factory=ElevationSettings)
+    """The elevation map beside a legged robot."""
     supervisor: SupervisorSettings = field(default_factory=SupervisorSettings)
     """The supervisor's time-outs; its limits come with the bundle."""
 
@@ -95,9 +99,16 @@ def _behind_bridge(arguments: Arguments, bundle: Bundle) -> FlightReport:
 
     manifest = bundle.manifest
     options = getattr(arguments, manifest.kind)
-    wire, missing = nearest(lambda offer: options.kind.missing(manifest, offer))
+
+    def needs(offer: Offer) -> list[str]:
+        missing: list[str] = options.kind.missing(manifest, offer)
+        return missing
+
+    wire, missing = nearest(needs, arguments.elevation if arguments.elevation.elevation_map else None)
     if missing:
-        raise UserError(f"no robot behind a bridge can run policy {manifest.identity.name}: {'; '.join(missing)}")
+        mapped = not nearest(needs, arguments.elevation)[1]
+        hint = "; name the robot's elevation map, --elevation-map TOPIC" if mapped else ""
+        raise UserError(f"no robot behind a bridge can run policy {manifest.identity.name}: {'; '.join(missing)}{hint}")
     robot = RosbridgeRobot(arguments.robot, wire, manifest)
     return run_session(bundle, robot, options.mission(manifest, robot, arguments.duration), arguments.session)
 

@@ -30,6 +30,8 @@ class Arguments:
     """Folder for logs, recording, report and a picture of the path."""
     robot: Annotated[str | None, tyro.conf.arg(metavar="NAME|BUNDLE")] = None
     """Simulated robot, a name or a bundle as for `robo-rl robot`; None: the bundle's own."""
+    terrain: str = ""
+    """Ground to walk on, KIND:LEVEL such as stairs_up:3, as for `robo-rl robot`; empty: flat."""
     side: float = 1.0
     """Side of the square in m."""
     speed: float = 0.5
@@ -49,21 +51,33 @@ def run(argv: Sequence[str]) -> int:
     given = parse(Arguments, "rehearse", argv)
     from deploy.bundle.reader import load_bundle
 
-    kind = load_bundle(given.bundle).manifest.kind
+    manifest = load_bundle(given.bundle).manifest
+    kind = manifest.kind
     if kind != "velocity":
         raise UserError(
             f"{given.bundle} is of kind {kind}, and rehearse walks kind velocity; for a flight see `robo-rl demo`, or "
             "start `robo-rl bridge`, `robo-rl robot crazyflie` and `robo-rl deploy`"
         )
+    from real.robots.wires import needs_map
+    from real.ros.topics import LeggedTopics
+    from real.simulated.legged_settings import MAP_RATE, RobotSettings
     from robo_rl.output import results
     from robo_rl.workflows.rehearse import rehearse
 
+    RobotSettings(terrain=given.terrain)  # Refuses a terrain that does not exist before anything is started.
     try:
         given.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"can't write into {given.out} ({os_error(error)}); name another --out") from None
     robot = given.robot or str(given.bundle)
-    figures = rehearse(given.bundle, given.out, robot, given.side, given.speed, given.push, given.push_at)
+    walk: tuple[str, ...] = ("--program", "square", "--side", str(given.side), "--speed", str(given.speed))
+    simulated: tuple[str, ...] = ("--push", "0", str(given.push), "0", "--push-at", str(given.push_at))
+    if given.terrain:
+        simulated += ("--terrain", given.terrain)
+    if needs_map(manifest):
+        walk += ("--elevation-map", LeggedTopics().elevation)
+        simulated += ("--elevation-rate", f"{MAP_RATE:g}")
+    figures = rehearse(given.bundle, given.out, robot, given.side, simulated, walk)
     results.write(given.out / "rehearsal.json", figures)
     print(json.dumps(figures, indent=2))
     return 0 if figures["exit_code"] == 0 else 1

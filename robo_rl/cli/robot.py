@@ -84,14 +84,15 @@ def _crazyflie(argv: Sequence[str]) -> None:
     crazyflie.run(parse(CrazyflieSettings, "robot crazyflie", argv, description=description))
 
 
-def _legged(name: str, argv: Sequence[str], robot: Robot | None = None) -> None:
+def _legged(name: str, argv: Sequence[str], robot: Robot | None = None, elevation_rate: float = 0.0) -> None:
     from real.simulated import legged
     from real.simulated.legged_settings import RobotSettings
     from sim.robots import find_robot
 
     found = robot or find_robot(name)
     description = f"Simulate the legged robot {found.name} in real time behind a rosbridge server until Ctrl-C."
-    legged.run(found, parse(RobotSettings, f"robot {name}", argv, description=description))
+    default = RobotSettings(elevation_rate=elevation_rate)
+    legged.run(found, parse(RobotSettings, f"robot {name}", argv, default, description))
 
 
 def _of_bundle(folder: Path, argv: Sequence[str]) -> None:
@@ -99,13 +100,15 @@ def _of_bundle(folder: Path, argv: Sequence[str]) -> None:
     if not folder.exists():
         raise UserError(f"there is no robot {str(folder)!r} and no such folder; robots: {', '.join(robots())}")
     from deploy.bundle.reader import load_bundle
+    from real.robots.wires import needs_map
+    from real.simulated.legged_settings import MAP_RATE
     from robo_rl.training.tasks import task_of_bundle
     from sim.robots.legs import Legs
 
     bundle = load_bundle(folder)
     robot = task_of_bundle(bundle).robot
     if robot is not None and robot.has(Legs):
-        _legged(str(folder), argv, robot)
+        _legged(str(folder), argv, robot, MAP_RATE if needs_map(bundle.manifest) else 0.0)
     elif bundle.manifest.kind == "flight":
         _crazyflie(argv)
     else:

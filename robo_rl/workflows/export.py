@@ -16,6 +16,7 @@ from deploy.bundle.reader import OWN
 from deploy.export.exporter import ExportReport, check_batch, export_bundle
 from policies.graph.policy_graph import PolicyGraph
 from real.missions.kinds import KINDS
+from real.robots.mapped_wire import ElevationSettings
 from real.robots.wires import nearest
 from robo_rl.evaluation.registry import evaluate_policy
 from robo_rl.output import results
@@ -76,11 +77,12 @@ def export_run(run_dir: Path, out: Path, episodes: int = 1000, batch: int | None
 
 
 def not_offered(manifest: Manifest) -> list[str]:
-    """The bundle's needs that no known driver offers, in words; empty if one driver offers everything."""
+    """The bundle's needs that no known driver offers, in words; empty if one driver offers everything, be it with an
+    elevation map beside the robot."""
     if manifest.kind not in KINDS:
         return [f"a mission of kind {manifest.kind} is missing"]
     kind = KINDS[manifest.kind].kind
-    return nearest(lambda offer: kind.missing(manifest, offer))[1]
+    return nearest(lambda offer: kind.missing(manifest, offer), ElevationSettings())[1]
 
 
 def _check_kind(manifest: Manifest) -> None:

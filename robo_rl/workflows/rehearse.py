@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,9 @@ Floats = NDArray[np.float64]
 
 
 def rehearse(
-    bundle: Path, out: Path, robot: str, side: float, speed: float, push: float, push_at: float
+    bundle: Path, out: Path, robot: str, side: float, robot_options: Sequence[str], deploy_options: Sequence[str]
 ) -> dict[str, Any]:
-    """Walk a square of `side` m at `speed` m/s with a sideways push of `push` m/s; figures from host and robot.
+    """Walk a square of `side` m, which the options of `robo-rl deploy` say too; figures from host and robot.
 
     The folder `out` takes logs, recording, report and a picture of the path, walk.png. The path is the robot's true
     one, in m relative to where it stood up. Raises UserError when there was no walk.
@@ -29,15 +30,13 @@ def rehearse(
     log, report_file = out / "walk.jsonl", out / "walk.json"
     for file in (log, report_file, out / "walk.png"):
         file.unlink(missing_ok=True)
-    pushed = ("--push", "0", str(push), "0", "--push-at", str(push_at))
     with running(("bridge", "--port", "0"), "bridge ready", out / "bridge.log") as url:
-        arguments = ("robot", robot, "--url", url, "--log", str(log), *pushed)
+        arguments = ("robot", robot, "--url", url, "--log", str(log), *robot_options)
         with running(arguments, "robot ready", out / "robot.log"):
             code = call(
                 [
-                    "deploy", str(bundle), "--url", url, "--program", "square", "--side", str(side),
-                    "--speed", str(speed), "--record", str(out / "walk.mcap"), "--json", str(report_file),
-                    "--name", Path(robot).name,
+                    "deploy", str(bundle), "--url", url, *deploy_options, "--record", str(out / "walk.mcap"),
+                    "--json", str(report_file), "--name", Path(robot).name,
                 ],
                 False,
             )  # fmt: skip

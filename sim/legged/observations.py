@@ -37,8 +37,9 @@ def sensors(robot: Robot, scan: ScanSettings | None = None) -> tuple[SensorSpec,
     if scan is None:
         return own
     reach = 4.0 * (scan.noise + scan.height_drift)
-    lowest, highest = scan.low - reach, scan.high + reach
-    return (*own, SensorSpec("height_scan", len(scan.grid), "m", "heading, from the base", lowest, highest))
+    lowest, highest, points = scan.low - reach, scan.high + reach, scan.labels
+    frame = "heading, from the base"
+    return (*own, SensorSpec("height_scan", len(points), "m", frame, lowest, highest, labels=points))
 
 
 def commands(robot: Robot) -> tuple[CommandSpec, ...]:

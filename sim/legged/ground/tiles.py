@@ -55,6 +55,11 @@ class ScanSettings:
         """Points [k, 2] in the heading frame, m."""
         return scan_grid(self.length, self.width, self.spacing)
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The points as names of the sensor's channels, by which a robot finds them: "x,y" in m."""
+        return tuple(",".join(f"{round(value, 4) + 0.0:g}" for value in point) for point in self.grid.tolist())
+
 
 class TerrainGround:
     """See `Ground` in sim.legged.scenario. `scale` times the settings' drift moves each world's map.

@@ -187,3 +187,20 @@ def test_it_measures_itself_with_noise_that_can_be_switched_off() -> None:
 def test_settings_that_make_no_sense_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         RobotSettings(**changes)
+
+
+@pytest.mark.parametrize("terrain", ["stairs_up:3", "slope_down:3"])
+def test_on_terrain_it_lies_on_the_ground_stands_up_there_and_maps_it(terrain: str) -> None:
+    robot = Robot(terrain=terrain)
+    ground = robot.body._course.start[2]
+    assert abs(ground) > 0.2
+    assert 0.0 < robot.height - ground < 0.15
+    robot.stand()
+    robot.run(0.5, LEGS.stance)
+    assert robot.body.mode == "active"
+    assert robot.height - ground == pytest.approx(LEGS.stand_height, abs=0.05)
+    stamp = round(robot.now * 1e9)
+    pose, found = robot.body.pose(stamp), robot.body.elevation(stamp)
+    assert pose.position[2] == pytest.approx(robot.height)
+    assert found.at(pose.position[None, :2])[0] == pytest.approx(ground, abs=1e-4)
+    assert np.isfinite(found.heights).all()
