@@ -1,8 +1,8 @@
 """Sensor models: the errors between true values and a policy's sensors, as on a robot.
 
-For each named sensor, in this order: true value -> lag -> bias -> noise -> delay -> dropout. Terms never add noise
-themselves. The sensors with a lag, bias or noise lie side by side in one tensor, because with thousands of worlds the
-number of operations is what costs.
+For each named sensor, in this order: true value -> lag -> bias -> noise -> missing -> delay -> dropout. Terms never
+add noise themselves. The sensors with a lag, bias or noise lie side by side in one tensor, because with thousands of
+worlds the number of operations is what costs.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from policies.errors import UserError
 from policies.signals import Sensors
 from sim.physics.rows import side_by_side
 from sim.terms.parameters import Limits, Parameter
@@ -24,6 +25,7 @@ _ADJUSTABLE = {
     "delay": Parameter("delay", 0, Limits(low=0)),
     "dropout": Parameter("dropout", 0.0, Limits(low=0.0, below=1.0)),
     "lag": Parameter("lag", 0.0, Limits(low=0.0, high=1.0)),
+    "missing": Parameter("missing", 0.0, Limits(low=0.0, below=1.0)),
 }
 
 
@@ -36,6 +38,9 @@ class SensorModel:
     from 0, and the reading lies that far between the last two true values. `delay` is in whole control steps, the same
     in every world; `dropout` is the chance that a step delivers the previous value again. With `rotation`
     the sensor is a unit quaternion and noise and bias are rotation angles in rad about each axis.
+
+    `missing` is the chance that a channel has no value in a step. It then gets that of the first of its `neighbours`
+    that has one, as a robot fills the gaps in an elevation map; without any, its own.
     """
 
     sensor: str
@@ -45,14 +50,20 @@ class SensorModel:
     dropout: float = 0.0
     rotation: bool = False
     lag: float = 0.0
+    missing: float = 0.0
+    neighbours: tuple[tuple[int, ...], ...] = ()
+    """For each channel the others to take a missing value from, equally many, the nearest first."""
 
     def __post_init__(self) -> None:
         if self.noise < 0.0 or self.bias < 0.0 or self.delay < 0:
             raise ValueError(f"sensor {self.sensor}: noise, bias and delay must not be negative, got {self}")
         if not 0.0 <= self.lag <= 1.0:
             raise ValueError(f"sensor {self.sensor}: lag must be in [0, 1] control steps, got {self.lag}")
-        if not 0.0 <= self.dropout < 1.0:
-            raise ValueError(f"sensor {self.sensor}: dropout must be in [0, 1), got {self.dropout}")
+        for name in ("dropout", "missing"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise ValueError(f"sensor {self.sensor}: {name} must be in [0, 1), got {getattr(self, name)}")
+        if self.missing and not self.neighbours:
+            raise UserError(f"sensor {self.sensor} has no channels beside each other, so none can be missing")
 
     @property
     def adjustable(self) -> Mapping[str, Parameter]:
@@ -69,10 +80,12 @@ class SensorModel:
         return replace(self, **checked)
 
     def scaled(self, factor: float) -> SensorModel:
-        """The model with `factor` times its noise, bias, lag and dropout, the last two within what is possible."""
-        dropout = min(factor * self.dropout, max(self.dropout, 0.9))
+        """The model with `factor` times its noise, bias, lag, dropout and missing channels, the last three within what
+        is possible."""
+        dropout, missing = (min(factor * share, max(share, 0.9)) for share in (self.dropout, self.missing))
         lag = min(1.0, factor * self.lag)
-        return replace(self, noise=factor * self.noise, bias=factor * self.bias, lag=lag, dropout=dropout)
+        noise, bias = factor * self.noise, factor * self.bias
+        return replace(self, noise=noise, bias=bias, lag=lag, dropout=dropout, missing=missing)
 
 
 class SensorModels:
@@ -88,7 +101,7 @@ class SensorModels:
         self._models = {m.sensor: m for m in models}
         self._flat = [name for name in dims if name in self._models and _disturbed(self._models[name])]
         self._widths = [dims[name] for name in self._flat]
-        apart = {m.sensor for m in models if m.rotation or m.delay > 0 or m.dropout > 0.0}
+        apart = {m.sensor for m in models if m.rotation or m.delay > 0 or m.dropout > 0.0 or m.missing > 0.0}
         self._joined = [name for name in self._flat if name not in apart]
         self._rotations = [name for name in self._flat if self._models[name].rotation]
         # Half the rotation angle moves a unit quaternion: dq = 1/2 angle.
@@ -108,6 +121,11 @@ class SensorModels:
         self._past = {
             m.sensor: torch.zeros(m.delay + 1, num_worlds, dims[m.sensor], device=device) for m in models if m.delay > 0
         }
+        self._sources = {
+            m.sensor: torch.tensor([(own, *others) for own, others in enumerate(m.neighbours)], device=device)
+            for m in models
+            if m.missing > 0.0
+        }
         self._held = {
             m.sensor: torch.zeros(num_worlds, dims[m.sensor], device=device) for m in models if m.dropout > 0.0
         }
@@ -123,6 +141,7 @@ class SensorModels:
             late = torch.lerp(flat, self._last, self._lag) if self._lags else flat
             self._last = flat.detach()
             values |= self._disturb(late, self._bias, generator)
+        values |= self._fill(values, generator)
         for name, past in self._past.items():
             past = torch.cat((past[1:], values[name].detach()[None]))
             self._past[name] = past
@@ -175,6 +194,7 @@ class SensorModels:
                 share = torch.rand(len(ids), len(self._flat), generator=generator, device=flat.device)
                 self._lag[ids] = share[:, self._owner] * self._longest
             values |= self._disturb(flat, bias, generator)
+        values |= self._fill(values, generator)
         for name, past in self._past.items():
             past[:, ids] = values[name].detach()
         for name, held in self._held.items():
@@ -189,6 +209,17 @@ class SensorModels:
             # Never near zero, so that no bound on the divisor is needed.
             values[name] = values[name] / torch.linalg.vector_norm(values[name], dim=-1, keepdim=True)
         return values
+
+    def _fill(self, values: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+        """The sensors with missing channels, which have their neighbours' values."""
+        filled = {}
+        for name, sources in self._sources.items():
+            given = values[name]
+            known = torch.rand(given.shape, generator=generator, device=given.device) >= self._models[name].missing
+            # Of equal values, argmax gives the first.
+            first = known[:, sources].byte().argmax(-1)
+            filled[name] = given.gather(1, sources.expand(len(given), -1, -1).gather(2, first[..., None])[..., 0])
+        return filled
 
     def snapshot(self) -> dict[str, Tensor]:
         groups = {"past": self._past, "held": self._held}

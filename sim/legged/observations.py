@@ -83,9 +83,9 @@ def action(robot: Robot) -> PoseCommand:
     return PoseCommand("joint_position_target", robot.part(Legs).stance, robot.part(Legs).action_scale)
 
 
-def mirror(robot: Robot, scan: ScanSettings | None = None) -> SignalMirror:
+def mirror(robot: Robot, scan: ScanSettings | None = None, *, blind: bool = False) -> SignalMirror:
     """How the robot's signals look in a mirror. For a gait with alternating legs the mirrored clock is half a stride
-    ahead; the scan's left and right are swapped."""
+    ahead; the left and right of a scan, which `blind` keeps out of the sensors, are swapped."""
     clock = SignedPermutation((0, 1), (-1.0, -1.0))
     flat = legged_mirror(
         robot,
@@ -101,9 +101,8 @@ def mirror(robot: Robot, scan: ScanSettings | None = None) -> SignalMirror:
     across = len(grid) // forward
     order = tuple(row * across + (across - 1 - column) for row in range(forward) for column in range(across))
     turned = SignedPermutation(order, (1.0,) * len(grid))
-    return SignalMirror(
-        {**flat.sensors, "height_scan": turned}, flat.action, {**flat.truth, "height_scan": turned}, flat.quaternions
-    )
+    sensors = flat.sensors if blind else {**flat.sensors, "height_scan": turned}
+    return SignalMirror(sensors, flat.action, {**flat.truth, "height_scan": turned}, flat.quaternions)
 
 
 def sensor_models(scan: ScanSettings | None = None) -> dict[str, SensorModel]:
@@ -117,5 +116,5 @@ def sensor_models(scan: ScanSettings | None = None) -> dict[str, SensorModel]:
         SensorModel("joint_velocity", 0.5, lag=age),
     )
     if scan is not None:
-        models += (SensorModel("height_scan", scan.noise, dropout=scan.dropout),)
+        models += (SensorModel("height_scan", scan.noise, dropout=scan.dropout, neighbours=scan.neighbours),)
     return {model.sensor: model for model in models}

@@ -79,20 +79,24 @@ def rough_task(
     scan: ScanSettings,
     guide: GaitSettings | None = None,
     recommended: Mapping[str, Mapping[str, Any]] | None = None,
+    blind: bool = False,
 ) -> Task:
-    """`ROBOT-velocity-rough`: as `flat_task`, on `terrain`, with a height scan."""
-    observation = observations.observation(robot, settings, scan)
+    """`ROBOT-velocity-rough`: as `flat_task`, on `terrain`, with a height scan; `blind` keeps the scan from the policy,
+    not from critics and teachers, whose scan is exact."""
+    seen = None if blind else scan
+    observation = observations.observation(robot, settings, seen)
     flat = flat_task(robot, settings, recommended=recommended)
+    ground = f"Walk a {robot.name} over rough ground, slopes, stairs, blocks and gaps at a commanded velocity"
     return replace(
         flat,
-        name=f"{robot.name}-velocity-rough",
-        summary=f"Walk a {robot.name} over rough ground, slopes, stairs, blocks and gaps at a commanded velocity.",
-        sensors=(*flat.sensors, *observations.sensors(robot, scan)[-1:]),
+        name=f"{robot.name}-velocity-rough{'-blind' if blind else ''}",
+        summary=f"{ground}, blind to it." if blind else f"{ground}.",
+        sensors=flat.sensors if blind else (*flat.sensors, *observations.sensors(robot, scan)[-1:]),
         observation=observation,
         privileged={**flat.privileged, "height_scan": Privileged(Signal("height_scan"), len(scan.grid))},
         world=LeggedWorld(robot, settings, terrain, scan),
         curriculum={**flat.curriculum, **TERRAIN_CURRICULUM},
-        sensor_models=observations.sensor_models(scan),
-        mirror=observations.mirror(robot, scan),
+        sensor_models=observations.sensor_models(seen),
+        mirror=observations.mirror(robot, scan, blind=blind),
         guide=None if guide is None else ObservedGuide(robot, settings, guide, tuple(observation.values())),
     )

@@ -51,7 +51,8 @@ class LeggedWorld:
         if self.terrain is None or ground is None:
             scenario = LeggedScenario(*given, randomized=randomized, imperfections=imperfections)
         else:
-            tiles = TerrainGround(ground, self.scan, num_worlds, imperfections, physics.device)
+            sensed = any(sensor.name == "height_scan" for sensor in task.sensors)
+            tiles = TerrainGround(ground, self.scan, num_worlds, imperfections, physics.device, sensed)
             scenario = TerrainScenario(*given, tiles, randomized=randomized, imperfections=imperfections)
         seen = task.sensing(num_worlds, scenario.device, imperfections)
         return VectorEnvironment(scenario, seen, actuators, task.episode_steps, seed)

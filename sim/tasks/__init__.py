@@ -10,7 +10,7 @@ from sim.tasks.crazyflie_hover import CRAZYFLIE_HOVER
 from sim.tasks.crazyflie_track import CRAZYFLIE_TRACK
 from sim.tasks.files import is_file, load_offered, offered, read_task_file
 from sim.tasks.go1_velocity_flat import GO1_VELOCITY_FLAT
-from sim.tasks.go1_velocity_rough import GO1_VELOCITY_ROUGH
+from sim.tasks.go1_velocity_rough import GO1_VELOCITY_ROUGH, GO1_VELOCITY_ROUGH_BLIND
 from sim.tasks.h1_velocity_flat import H1_VELOCITY_FLAT
 from sim.tasks.own_robot import is_own, own_task
 from sim.tasks.quadrotor_any import QUADROTOR_ANY
@@ -23,6 +23,7 @@ TASKS: dict[str, Task] = {
         QUADROTOR_ANY,
         GO1_VELOCITY_FLAT,
         GO1_VELOCITY_ROUGH,
+        GO1_VELOCITY_ROUGH_BLIND,
         H1_VELOCITY_FLAT,
     )
 }

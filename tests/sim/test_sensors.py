@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from policies.errors import UserError
 from policies.signals import Commands
 from sim.actuators import ActuatorModel, ActuatorModels
 from sim.sensors import SensorModel, SensorModels
@@ -132,3 +133,22 @@ def test_actuators_continue_from_a_snapshot() -> None:
     for _ in range(4):
         command = Commands({"u": torch.randn(2, 1, generator=g)})
         assert torch.equal(first.apply(command)["u"], second.apply(command)["u"])
+
+
+def test_a_missing_channel_has_the_value_of_its_nearest_neighbour_that_has_one() -> None:
+    n, neighbours = 4000, ((1, 2), (0, 2), (1, 0))
+    models = SensorModels((SensorModel("scan", missing=0.3, neighbours=neighbours),), {"scan": 3}, n, "cpu")
+    true = {"scan": torch.tensor([[10.0, 20.0, 30.0]]).expand(n, 3)}
+    for seen in (models.restart(torch.arange(n), true, generator())["scan"], models.measure(true, generator())["scan"]):
+        first = seen[:, 0]
+        assert float((first == 10.0).float().mean()) == pytest.approx(0.7 + 0.3**3, abs=0.03)
+        assert float((first == 20.0).float().mean()) == pytest.approx(0.3 * 0.7, abs=0.03)
+        assert float((first == 30.0).float().mean()) == pytest.approx(0.3**2 * 0.7, abs=0.02)
+
+
+def test_only_channels_beside_each_other_can_be_missing() -> None:
+    with pytest.raises(UserError, match="sensor gyro has no channels beside each other, so none can be missing"):
+        SensorModel("gyro").with_settings({"missing": 0.1})
+    scan = SensorModel("scan", missing=0.1, neighbours=((1,), (0,)))
+    assert scan.scaled(0.0).missing == 0.0
+    assert scan.scaled(100.0).missing == 0.9

@@ -17,6 +17,9 @@ from sim.terrain.terrain import Terrain
 START_SPREAD = 0.4
 """Robots start within this of their tile's middle, in m, in x and y."""
 
+NEIGHBOURS = 8
+"""Points around a missing one whose heights it may take."""
+
 
 @dataclass(frozen=True)
 class ScanSettings:
@@ -56,13 +59,22 @@ class ScanSettings:
         return scan_grid(self.length, self.width, self.spacing)
 
     @property
+    def neighbours(self) -> tuple[tuple[int, ...], ...]:
+        """For each point those that lie nearest, the nearest first, of equally near ones in the grid's order."""
+        apart = torch.cdist(self.grid.double(), self.grid.double()).mul(1e6).round()
+        apart.fill_diagonal_(-1.0)
+        order = apart.argsort(dim=1, stable=True)[:, 1 : 1 + NEIGHBOURS]
+        return tuple(tuple(row) for row in order.tolist())
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """The points as names of the sensor's channels, by which a robot finds them: "x,y" in m."""
         return tuple(",".join(f"{round(value, 4) + 0.0:g}" for value in point) for point in self.grid.tolist())
 
 
 class TerrainGround:
-    """See `Ground` in sim.legged.scenario. `scale` times the settings' drift moves each world's map.
+    """See `Ground` in sim.legged.scenario. `scale` times the settings' drift moves each world's map; without `sensed`
+    the scan is no sensor.
 
     Heights are looked up in the terrain's own surface: the same as by ray casts, at a hundredth of the cost.
     """
@@ -74,7 +86,9 @@ class TerrainGround:
         num_worlds: int,
         scale: float,
         device: str = "cpu",
+        sensed: bool = True,
     ) -> None:
+        self._sensed = sensed
         self.terrain = terrain
         self.rows, columns = len(terrain.origins), len(terrain.kinds)
         """Number of levels."""
@@ -135,7 +149,9 @@ class TerrainGround:
         return self._relative(self.height(places), truth)
 
     def signals(self, truth: Truth) -> dict[str, Tensor]:
-        """`height_scan` [N, k] m through the drifted map."""
+        """`height_scan` [N, k] m through the drifted map, if it is sensed."""
+        if not self._sensed:
+            return {}
         position = truth["base_position"] + self.drift
         places = scan_places(position, truth["orientation"], self._grid)
         return {"height_scan": self._relative(self.height(places) + self.drift[:, 2:], truth)}
