@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import cos, pi
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -24,10 +24,12 @@ from policies.errors import UserError
 from policies.graph.policy_graph import PolicyGraph
 from policies.networks.mlp import MLP
 from policies.signals import Sensors, State, Truth
-from policies.validation import require, require_widths
+from policies.validation import require, require_choice, require_widths
 from robo_rl.algorithms.registry import Algorithm
+from sim.controllers.teacher import LearnedTeacher
 from sim.environment import VectorEnvironment
 from sim.quadrotor.scenario import QuadrotorScenario
+from sim.quadrotor.terminations import allowed_distance
 from sim.task import Task
 
 
@@ -35,6 +37,9 @@ from sim.task import Task
 class FlightConfig:
     """Settings of the flight trainer; docs/flight-training.md says how the defaults were chosen."""
 
+    reads: Literal["sensors", "truth"] = "sensors"
+    """What the policy observes: its sensors, or also what the critic does; it is then a teacher, which is imitated and
+    never deployed."""
     hidden: tuple[int, ...] = (64, 64)
     """Units of the policy's hidden layers (tanh)."""
     warm_up_iterations: int = 20
@@ -73,6 +78,7 @@ class FlightConfig:
     """Cost of leaving two thirds of the task's bounds, 1/m."""
 
     def __post_init__(self) -> None:
+        require_choice(self, "reads", ("sensors", "truth"))
         require_widths(self, "hidden")
         require(self, "warm_up_iterations", low=0)
         for name in ("warm_up_worlds", "warm_up_steps", "warm_up_updates", "warm_up_batch"):
@@ -86,17 +92,18 @@ class FlightConfig:
         require(self, "teacher_share", low=0.0, high=1.0)
 
 
-def make_policy(config: FlightConfig, task: Task) -> PolicyGraph:
-    """The policy graph to train, its weights freshly drawn from torch's global generator."""
-    network = MLP(task.observation_dim, config.hidden, task.action.dim, "tanh", squash=True, output_gain=0.5)
+def make_policy(config: FlightConfig, task: Task) -> PolicyGraph | LearnedTeacher:
+    """The policy or teacher to train, its weights freshly drawn from torch's global generator."""
+    inputs = task.observation_dim + (task.critic_dim if config.reads == "truth" else 0)
+    network = MLP(inputs, config.hidden, task.action.dim, "tanh", squash=True, output_gain=0.5)
     with torch.no_grad():
         # Positions are a tenth of the other inputs in size; with equal initial gains, theirs would be learned last.
         next(network.parameters())[:, :3] *= 4.0
-    return task.policy_graph(network)
+    return task.learned_teacher(network) if config.reads == "truth" else task.policy_graph(network)
 
 
 class FlightTrainer(Algorithm):
-    """Trains a quadrotor task's policy graph. Bit-reproducible from (config, task, seed) on one CPU, also after a
+    """Trains a quadrotor task's policy or teacher. Bit-reproducible from (config, task, seed) on one CPU, also after a
     resume.
 
     Raises UserError for a task whose environment is not a differentiable quadrotor.
@@ -127,7 +134,6 @@ class FlightTrainer(Algorithm):
                 f"the flight trainer needs a quadrotor task, {self._task.name} is none; use --algorithm ppo"
             )
         self._environment = environment
-        self._bound = float(self._task.terminations["astray"].parameters["bound"])
         self._sensors, self._truth = environment.reset()
         self._state = self.graph.initial_state(worlds, self.device)
         environment.spread_ages()
@@ -142,6 +148,12 @@ class FlightTrainer(Algorithm):
             metrics = self._descend()
         self.iteration += 1
         return metrics
+
+    def _observe(self, sensors: Sensors, truth: Truth, state: State) -> Tensor:
+        """What the policy or teacher observes [N, D]."""
+        if isinstance(self.graph, LearnedTeacher):
+            return self.graph.observe(sensors, truth, state)
+        return self.graph.observe(sensors, state)
 
     # --- 1. imitation --------------------------------------------------------------------------------------------
 
@@ -169,7 +181,7 @@ class FlightTrainer(Algorithm):
         observations, labels = [], []
         teacher_state = self._teacher.initial_state(env.num_worlds, self.device)
         for _ in range(c.warm_up_steps):
-            observation = graph.observe(self._sensors, self._state)
+            observation = self._observe(self._sensors, self._truth, self._state)
             label, teacher_state = self._teacher.label(self._sensors, self._truth, teacher_state)
             observations.append(observation)
             labels.append(label)
@@ -198,6 +210,7 @@ class FlightTrainer(Algorithm):
         if finite:
             self._optimizer.step()
         self._sensors, restarted = self._environment.renew(failed, self._sensors)
+        self._truth = self._environment.scenario.truth()
         state = State({name: value.detach() for name, value in self._state.items()})
         self._state = self.graph.reset_where(state, restarted)
         self.steps += c.horizon * c.worlds
@@ -213,10 +226,9 @@ class FlightTrainer(Algorithm):
         graph, env = self.graph, self._environment
         truths: list[Truth] = []
         actions: list[Tensor] = []
-        sensors: Sensors = self._sensors
-        state: State = self._state
+        sensors, truth, state = self._sensors, self._truth, self._state
         for _ in range(self.config.horizon):
-            action = graph.act(graph.observe(sensors, state))
+            action = graph.act(self._observe(sensors, truth, state))
             commands, state = graph.apply_action(action, sensors, state)
             sensors, truth = env.flow(commands)
             truths.append(truth)
@@ -234,14 +246,15 @@ class FlightTrainer(Algorithm):
         velocity = torch.stack([t["linear_velocity_error"] for t in truths])
         rates = torch.stack([t["angular_velocity"] for t in truths])
         reach = position.abs()
+        bound = allowed_distance(self._task.terminations["astray"], truths[0])
         with torch.no_grad():
-            outside = ~(reach.amax(-1) <= self._bound)
+            outside = ~(reach <= bound).all(-1)
             failed_before = torch.cumsum(outside, 0) - outside.long() > 0
         cost = (
             torch.sqrt(position.square().sum(-1) + c.precision**2)
             + c.velocity_weight * velocity.square().sum(-1)
             + c.rate_weight * rates.square().sum(-1).clamp(max=400.0)
-            + c.barrier_weight * (reach - self._bound / 1.5).clamp_min(0.0).square().sum(-1)
+            + c.barrier_weight * (reach - bound / 1.5).clamp_min(0.0).square().sum(-1)
         )
         change = c.change_weight * (actions[1:] - actions[:-1]).square().sum(-1)
         cost = cost + torch.cat((torch.zeros_like(change[:1]), change))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from policies.signals import Truth
@@ -25,11 +24,11 @@ def astray_by_size(view: View, *, arms: Positive = 20.0) -> Tensor:
     return ~(view["position_error"].abs().amax(-1) <= arms * view["rotor_distance"][:, 0])
 
 
-def allowed_distance(astray: Termination, truth: Truth) -> Tensor:
-    """How far from the target, in m, the termination lets each vehicle be in any axis: [N, 1], or [1, 1] for all."""
+def allowed_distance(astray: Termination, truth: Truth) -> Tensor | float:
+    """How far from the target, in m, the termination lets each vehicle be in any axis: [N, 1], or one for all."""
     if "arms" in astray.parameters:
         return float(astray.parameters["arms"]) * truth["rotor_distance"]
-    return torch.full((1, 1), float(astray.parameters["bound"]), device=truth["position_error"].device)
+    return float(astray.parameters["bound"])
 
 
 FLIGHT_TERMINATIONS = {"astray": Termination(astray)}

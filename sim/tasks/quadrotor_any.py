@@ -67,5 +67,5 @@ QUADROTOR_ANY = replace(
     },
     evaluated={"commands": {"figure": {"still": 1.0}}},
     teacher=teacher,
-    recommended={"flight": {}},
+    recommended={"flight": {"reads": "truth", "hidden": (128, 128)}},
 )

@@ -81,7 +81,7 @@ class PpoConfig:
     update_threads: int = 1
     """Threads that share each minibatch; results differ in the last bits with another number."""
     actor_hidden: tuple[int, ...] = (64, 64)
-    """Widths of the policy's hidden layers."""
+    """Widths of the policy's hidden layers; a recurrent policy may do without."""
     critic_hidden: tuple[int, ...] = (128, 128)
     """Widths of the critic's hidden layers."""
     activation: Activation = "tanh"
@@ -111,5 +111,6 @@ class PpoConfig:
         require_choice(self, "reads", ("sensors", "truth"))
         require_choice(self, "actor", ("mlp", "gru", "history"))
         require_choice(self, "activation", ("tanh", "relu", "elu"))
-        require_widths(self, "actor_hidden")
+        if self.actor != "gru" or self.actor_hidden:
+            require_widths(self, "actor_hidden")
         require_widths(self, "critic_hidden")

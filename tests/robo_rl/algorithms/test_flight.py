@@ -10,6 +10,7 @@ import torch
 from policies.errors import UserError
 from robo_rl.algorithms.flight import FlightConfig, FlightTrainer
 from robo_rl.evaluation.flying import evaluate
+from sim.controllers.teacher import LearnedTeacher
 from sim.tasks import find_task
 from tests.robo_rl.tiny_environment import point_task
 
@@ -38,6 +39,32 @@ def test_resumed_equals_uninterrupted_in_both_phases(task: str, stop: int) -> No
     assert [second.iterate() for _ in range(second.total_iterations - stop)] == metrics[stop:]
     assert all(torch.equal(a, b) for a, b in zip(weights(straight), weights(second), strict=True))
     assert straight.steps == second.steps
+
+
+def test_a_teacher_of_any_vehicle_reads_the_truth_and_resumes_in_both_phases() -> None:
+    task, config = find_task("quadrotor-any"), replace(SMALL, reads="truth", hidden=(16,))
+    straight = FlightTrainer(config, task, seed=3)
+    metrics = [straight.iterate() for _ in range(straight.total_iterations)]
+    assert isinstance(straight.graph, LearnedTeacher)
+    assert straight.graph.observation_dim == task.observation_dim + task.critic_dim
+    assert metrics[2]["imitation_loss"] < metrics[0]["imitation_loss"]
+    for stop in (2, 5):
+        first, second = (FlightTrainer(config, task, seed=3) for _ in range(2))
+        for _ in range(stop):
+            first.iterate()
+        second.load_state_dict(first.state_dict())
+        assert [second.iterate() for _ in range(second.total_iterations - stop)] == metrics[stop:]
+    assert all(torch.equal(a, b) for a, b in zip(weights(straight), weights(second), strict=True))
+
+
+def test_a_vehicle_fails_beyond_its_own_bound() -> None:
+    """The barrier and the failures of a training follow the vehicle's size, not one distance for all."""
+    task = find_task("quadrotor-any").with_settings({"terminations": {"astray": {"arms": 1.0}}})
+    trainer = FlightTrainer(replace(SMALL, reads="truth", warm_up_iterations=0, iterations=1), task, seed=0)
+    assert trainer.iterate()["failed_share"] > 0.5
+    wide = task.with_settings({"terminations": {"astray": {"arms": 200.0}}})
+    trainer = FlightTrainer(replace(SMALL, reads="truth", warm_up_iterations=0, iterations=1), wide, seed=0)
+    assert trainer.iterate()["failed_share"] == 0.0
 
 
 def test_seeds_differ() -> None:
