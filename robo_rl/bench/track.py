@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from policies.validation import require
+from policies.graph.policy_graph import PolicyGraph
+from policies.validation import check, require
 from robo_rl.algorithms.flight import FlightConfig, FlightTrainer
 from robo_rl.bench.figure_flights import ROBOTS, TUNED, TUNED_FEED_FORWARD, Controllers, fly_figure, learned, pid
 from robo_rl.bench.hover import recommended
@@ -38,6 +39,7 @@ class Settings:
     def __post_init__(self) -> None:
         for name in ("flights", "threads"):
             require(self, name, low=1)
+        check(self.algorithm.reads == "sensors", "bench track flies a policy of sensors; leave --algorithm.reads out")
 
 
 def run(settings: Settings, keep: Keep = measure_now) -> dict[str, Any]:
@@ -49,6 +51,7 @@ def run(settings: Settings, keep: Keep = measure_now) -> dict[str, Any]:
         trainer = FlightTrainer(settings.algorithm, find_task(TASK), settings.seed)
         while trainer.iteration < trainer.total_iterations:
             trainer.iterate()
+        assert isinstance(trainer.graph, PolicyGraph)
         return learned(trainer.graph)
 
     makers: dict[str, Callable[[], Controllers]] = {
