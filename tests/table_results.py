@@ -77,15 +77,24 @@ RESULTS: dict[str, dict[str, Any]] = {
         "seeds": [
             {
                 "seed": 0, "seconds_to_0.20": 212.4, "train_seconds": 600.0, "final_velocity_error": 0.1412,
-                "final_yaw_rate_error": 0.2, "final_fall_rate": 0.004,
+                "final_yaw_error": 0.2, "final_fall_rate": 0.004, "seconds_to_both": 300.0,
+                "final_yaw_error_stride_mean": 0.08, "yaw_swing": 0.3, "standing_yaw_error": 0.58,
+                "base_height": 0.2712, "cost_of_transport": 0.85, "foot_clearance": 0.052, "yaw_gain": 0.95,
+                "sideways_yaw_drift": 0.04, "damped_speed_share": None,
             },
             {
                 "seed": 1, "seconds_to_0.20": None, "train_seconds": 610.0, "final_velocity_error": 0.3,
-                "final_yaw_rate_error": 0.4, "final_fall_rate": 0.25,
+                "final_yaw_error": 0.4, "final_fall_rate": 0.25, "seconds_to_both": None,
+                "final_yaw_error_stride_mean": 0.2, "yaw_swing": 0.5, "standing_yaw_error": 0.58,
+                "base_height": 0.23, "cost_of_transport": 1.1, "foot_clearance": 0.03, "yaw_gain": 0.6,
+                "sideways_yaw_drift": 0.2, "damped_speed_share": 0.4,
             },
             {
                 "seed": 2, "seconds_to_0.20": 180.0, "train_seconds": 590.0, "final_velocity_error": 0.15,
-                "final_yaw_rate_error": 0.1, "final_fall_rate": 0.0,
+                "final_yaw_error": 0.1, "final_fall_rate": 0.0, "seconds_to_both": 200.0,
+                "final_yaw_error_stride_mean": 0.05, "yaw_swing": 0.2, "standing_yaw_error": 0.58,
+                "base_height": 0.28, "cost_of_transport": 0.8, "foot_clearance": 0.06, "yaw_gain": 1.0,
+                "sideways_yaw_drift": 0.01, "damped_speed_share": 0.8,
             },
         ]
     },
@@ -95,6 +104,7 @@ RESULTS: dict[str, dict[str, Any]] = {
             {
                 "robot": "dog", "lacks": "gains", "seconds_to_bar": 61.2, "train_seconds": 290.0,
                 "environment_steps": 6_389_760, "velocity_error": 0.1512, "yaw_rate_error": 0.31, "fall_rate": 0.004,
+                "yaw_error_stride_mean": 0.12,
             },
             {"robot": "menagerie:dog", "not_run": "no network"},
         ],
@@ -102,15 +112,19 @@ RESULTS: dict[str, dict[str, Any]] = {
     "ppo": {
         "rows": [
             {
-                "trainer": "robo-rl", "samples_per_second": 15123.0, "seconds_to_return": 100.0, "final_return": 31.25,
-                "threads": 1,
+                "trainer": "robo-rl", "settings": "ours", "seed": 0, "samples_per_second": 15123.0,
+                "seconds_to_return": 100.0, "final_return": 31.25, "threads": 1,
             },
             {
-                "trainer": "rsl_rl", "samples_per_second": 12000.0, "seconds_to_return": 190.0, "final_return": 30.0,
-                "threads": 2,
+                "trainer": "rsl_rl, mirror images", "settings": "ours", "seed": 0, "samples_per_second": 12000.0,
+                "seconds_to_return": 190.0, "final_return": 30.0, "threads": 2,
+            },
+            {
+                "trainer": "rsl_rl", "settings": "ours, without mirror images", "seed": 0,
+                "samples_per_second": 13000.0, "seconds_to_return": None, "final_return": 20.0, "threads": 2,
             },
         ],
-        "return_level": 28.5, "compared_with": "rsl_rl", "time_ratio": 1.9, "throughput_ratio": 1.26,
+        "return_level": 28.5,
     },
     "sim2sim": {
         "task": "go1-velocity-flat", "backend": "pybullet", "robots": 20, "seconds": 20.0,

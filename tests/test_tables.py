@@ -58,7 +58,7 @@ def test_every_table_stands_in_the_benchmark_document() -> None:
 
 def test_own_shows_each_robot_and_why_one_was_not_run(results: Path) -> None:
     text = tables.section("own", results)
-    assert "| dog | gains | 61 | 290 | 6.4 | 0.151 | 0.310 | 0.4 % |" in text
+    assert "| dog | gains | 61 | 290 | 6.4 | 0.151 | 0.310 | 0.120 | 0.4 % |" in text
     assert "| menagerie:dog |  | not run |" in text and "menagerie:dog was not run: no network." in text
 
 
@@ -123,17 +123,35 @@ def test_env_orders_the_numbers_of_worlds(results: Path) -> None:
 
 def test_walk_shows_a_seed_that_failed_as_the_worst(results: Path) -> None:
     text = tables.section("walk", results)
-    assert "| 1 | not reached | 610 | 0.300 | 0.400 | 25.0 % |" in text
-    assert "| **median** | 212 | 600 | 0.150 | 0.200 | 0.4 % |" in text
-    assert "| **worst** | not reached | 610 | 0.300 | 0.400 | 25.0 % |" in text
+    assert "| 1 | not reached | not reached | 610 | 0.300 | 0.400 | 0.200 | 0.500 | 0.580 | 25.0 % |" in text
+    assert "| **median** | 212 | 300 | 600 | 0.150 | 0.200 | 0.080 | 0.300 | 0.580 | 0.4 % |" in text
+    assert "| **worst** | not reached | not reached | 610 | 0.300 | 0.400 | 0.200 | 0.500 | 0.580 | 25.0 % |" in text
+    assert "| 0 | 0.271 | 0.850 | 0.052 | 0.950 | 0.040 | none |" in text
+
+
+def test_walk_says_which_figures_an_older_result_lacks() -> None:
+    older = ("seed", "seconds_to_0.20", "train_seconds", "final_velocity_error", "final_fall_rate")
+    seeds = [{name: seed[name] for name in older} for seed in RESULTS["walk"]["seeds"]]
+    text = tables.TABLES["walk"]({"seeds": seeds})
+    missing = " | ".join(["not measured"] * 4)
+    assert f"| 0 | 212 | not measured | 600 | 0.141 | {missing} | 0.4 % |" in text
+    assert f"| **worst** | not reached | not measured | 610 | 0.300 | {missing} | 25.0 % |" in text
+    assert f"| 2 | {missing} | not measured | not measured |" in text
 
 
 def test_ppo_says_how_much_sooner_the_same_return_is_reached(results: Path) -> None:
     text = tables.section("ppo", results)
-    assert "| rsl_rl | 12,000 | 190 | 30.0 | 2 |" in text
-    assert "Ours reaches return 28.5 1.90 times as fast as rsl_rl, at 1.26 times the samples a second." in text
-    never = legged_tables.ppo({**RESULTS["ppo"], "time_ratio": None})
-    assert "Ours does not reach return 28.5 of rsl_rl, at 1.26 times" in never
+    assert "| rsl_rl, mirror images | ours | 0 | 12,000 | 190 | 30.0 | 2 |" in text
+    assert (
+        'With the settings "ours" ours reaches return 28.5 in 0.53 times the time of rsl_rl, at 1.26 times the samples '
+        "a second, with a return of 31.2 against 30.0 in the end (medians)."
+    ) in text
+    assert '"mjlab"' not in text, "not measured"
+    rows = RESULTS["ppo"]["rows"]
+    never = legged_tables.ppo({**RESULTS["ppo"], "rows": [{**rows[0], "seconds_to_return": None}, *rows[1:]]})
+    assert 'With the settings "ours" ours does not reach return 28.5, at 1.26 times' in never
+    elsewhere = legged_tables.ppo({**RESULTS["ppo"], "rows": [{**rows[0], "machine": "another"}, *rows[1:]]})
+    assert "are from different machines, so their ratios say nothing" in elsewhere
 
 
 def test_generated_c_says_what_is_measured_and_what_is_modelled() -> None:

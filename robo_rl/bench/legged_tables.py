@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import median
 
 from robo_rl.bench.markdown import Result, markdown_table, percent
+
+NOT_MEASURED = "not measured"
+"""In place of a figure that the benchmark did not have yet when its result was written."""
 
 
 def env(result: Result) -> str:
@@ -23,36 +27,44 @@ def env(result: Result) -> str:
     return markdown_table(title, rows)
 
 
+WALK = {
+    "seconds_to_0.20": "time to 0.20 m/s and 1 % falls (s)", "seconds_to_both": "the same with 0.25 rad/s (s)",
+    "train_seconds": "training (s)", "final_velocity_error": "velocity error (m/s)",
+    "final_yaw_error": "yaw error (rad/s)", "final_yaw_error_stride_mean": "yaw error, stride mean (rad/s)",
+    "yaw_swing": "yaw swing (rad/s)", "standing_yaw_error": "yaw error, standing robot (rad/s)",
+    "final_fall_rate": "falls",
+}  # fmt: skip
+GAIT = {
+    "base_height": "height of the base (m)", "cost_of_transport": "cost of transport",
+    "foot_clearance": "foot clearance (m)", "yaw_gain": "yaw gain",
+    "sideways_yaw_drift": "drift in yaw, sideways (rad/s)", "damped_speed_share": "speed left with more joint damping",
+}  # fmt: skip
+"""The figures in the two tables of `bench walk`, and their names there."""
+
+
 def walk(result: Result) -> str:
-    """One row for each seed, then the median and the worst of all seeds."""
+    """How well each seed follows commands in the end, with the median and the worst of all seeds; then each gait."""
     seeds = result["seeds"]
-    rows = [
-        (
-            str(seed["seed"]), seconds(seed["seconds_to_0.20"]), f"{seed['train_seconds']:.0f}",
-            f"{seed['final_velocity_error']:.3f}", f"{seed['final_yaw_rate_error']:.3f}",
-            percent(seed["final_fall_rate"]),
-        )
-        for seed in seeds
-    ]  # fmt: skip
-    for name, pick in (("**median**", median), ("**worst**", max)):
-        times = [seed["seconds_to_0.20"] for seed in seeds]
-        known = [float("inf") if value is None else value for value in times]
-        reached = pick(known)
-        rows.append(
-            (
-                name,
-                seconds(None if reached == float("inf") else reached),
-                f"{pick(seed['train_seconds'] for seed in seeds):.0f}",
-                f"{pick(seed['final_velocity_error'] for seed in seeds):.3f}",
-                f"{pick(seed['final_yaw_rate_error'] for seed in seeds):.3f}",
-                percent(pick(seed["final_fall_rate"] for seed in seeds)),
-            )
-        )
-    title = (
-        "seed", "time to 0.20 m/s and 1 % falls (s)", "training (s)", "final velocity error (m/s)",
-        "final yaw rate error (rad/s)", "final falls",
-    )  # fmt: skip
-    return markdown_table(title, rows)
+    known = {name: [seed[name] for seed in seeds] for name in WALK if all(name in seed for seed in seeds)}
+    rows = [(str(seed["seed"]), *(_walked(seed, name) for name in WALK)) for seed in seeds]
+    for title, pick in (("**median**", median), ("**worst**", max)):
+        row = {name: pick([float("inf") if v is None else v for v in values]) for name, values in known.items()}
+        rows.append((title, *(_walked(row, name) for name in WALK)))
+    gaits = [(str(seed["seed"]), *(_figure(seed, name) for name in GAIT)) for seed in seeds]
+    return "\n\n".join(
+        [markdown_table(("seed", *WALK.values()), rows), markdown_table(("seed", *GAIT.values()), gaits)]
+    )
+
+
+def _walked(row: Result, name: str) -> str:
+    """A figure of `WALK`; a time that is missing or infinite was never reached."""
+    if name not in row:
+        return NOT_MEASURED
+    if name.startswith("seconds_to"):
+        return seconds(None if row[name] == float("inf") else row[name])
+    if name == "train_seconds":
+        return f"{row[name]:.0f}"
+    return percent(row[name]) if name == "final_fall_rate" else _figure(row, name)
 
 
 def own(result: Result) -> str:
@@ -60,44 +72,67 @@ def own(result: Result) -> str:
     rows = []
     for row in result["rows"]:
         if "not_run" in row:
-            rows.append((row["robot"], "", *["not run"] * 6))
+            rows.append((row["robot"], "", *["not run"] * 7))
             continue
         rows.append(
             (
                 row["robot"], row["lacks"], seconds(row["seconds_to_bar"]), f"{row['train_seconds']:.0f}",
                 f"{row['environment_steps'] / 1e6:.1f}", f"{row['velocity_error']:.3f}",
-                f"{row['yaw_rate_error']:.3f}", percent(row["fall_rate"]),
+                f"{row['yaw_rate_error']:.3f}", _figure(row, "yaw_error_stride_mean"), percent(row["fall_rate"]),
             )
         )  # fmt: skip
     bar = result["bar"]
     title = (
         "robot", "what its file lacks",
         f"time to {bar['velocity_error']:g} m/s and {100 * bar['fall_rate']:g} % falls (s)", "training (s)",
-        "steps (million)", "velocity error (m/s)", "yaw rate error (rad/s)", "falls",
+        "steps (million)", "velocity error (m/s)", "yaw rate error (rad/s)",
+        "yaw rate error, stride mean (rad/s)", "falls",
     )  # fmt: skip
     reasons = [f"{row['robot']} was not run: {row['not_run']}." for row in result["rows"] if "not_run" in row]
     return "\n\n".join([markdown_table(title, rows), *reasons])
 
 
 def ppo(result: Result) -> str:
-    """One row for each trainer, and how much faster ours reaches the same return."""
+    """One row for each trainer, settings and seed; below it ours and rsl_rl compared with each settings."""
     rows = [
         (
-            row["trainer"], f"{row['samples_per_second']:,.0f}", seconds(row["seconds_to_return"]),
-            f"{row['final_return']:.1f}", str(row["threads"]),
+            row["trainer"], row.get("settings", NOT_MEASURED), str(row.get("seed", NOT_MEASURED)),
+            f"{row['samples_per_second']:,.0f}", seconds(row["seconds_to_return"]), f"{row['final_return']:.1f}",
+            str(row["threads"]),
         )
         for row in result["rows"]
     ]  # fmt: skip
     level = f"return {result['return_level']:.1f}"
-    title = ("trainer", "samples (1/s)", f"time to {level} (s)", "final return", "torch threads")
-    table = markdown_table(title, rows)
-    if result["throughput_ratio"] is None:
-        return f"{table}\n\nThe rows are from different machines, so their ratios say nothing."
-    more = f"at {result['throughput_ratio']:.2f} times the samples a second"
-    if result["time_ratio"] is None:
-        return f"{table}\n\nOurs does not reach {level} of {result['compared_with']}, {more}."
-    sooner = f"{result['time_ratio']:.2f} times as fast as {result['compared_with']}"
-    return f"{table}\n\nOurs reaches {level} {sooner}, {more}."
+    title = ("trainer", "settings", "seed", "samples (1/s)", f"time to {level} (s)", "final return", "torch threads")
+    both = [_compared(name, result["rows"], level) for name in ("ours", "mjlab")]
+    return "\n\n".join([markdown_table(title, rows), *filter(None, both)])
+
+
+def _compared(settings: str, rows: Sequence[Result], level: str) -> str:
+    """A sentence on ours and rsl_rl with the same settings; empty where one is missing."""
+    ours, theirs = (
+        [row for row in rows if row.get("settings") == settings and row["trainer"] == trainer]
+        for trainer in ("robo-rl", "rsl_rl, mirror images")
+    )
+    if not ours or not theirs:
+        return ""
+    with_settings = f'With the settings "{settings}"'
+    if any(row.get("machine") != ours[0].get("machine") for row in (*ours, *theirs)):
+        return f"{with_settings} the rows are from different machines, so their ratios say nothing."
+
+    def middle(rows: Sequence[Result], name: str) -> float:
+        return median(float("inf") if row[name] is None else row[name] for row in rows)
+
+    more = middle(ours, "samples_per_second") / middle(theirs, "samples_per_second")
+    returns = f"{middle(ours, 'final_return'):.1f} against {middle(theirs, 'final_return'):.1f} in the end"
+    mine, other = (middle(rows, "seconds_to_return") for rows in (ours, theirs))
+    if mine == float("inf"):
+        reached = f"ours does not reach {level}"
+    elif other == float("inf"):
+        reached = f"ours reaches {level} and rsl_rl does not"
+    else:
+        reached = f"ours reaches {level} in {mine / other:.2f} times the time of rsl_rl"
+    return f"{with_settings} {reached}, at {more:.2f} times the samples a second, with a return of {returns} (medians)."
 
 
 def rough(result: Result) -> str:
@@ -165,7 +200,7 @@ def sim2sim(result: Result) -> str:
 def _figure(row: Result, name: str) -> str:
     """A figure of a row, which may be of before it was measured; None is one that has no value."""
     if name not in row:
-        return "not measured"
+        return NOT_MEASURED
     return "none" if row[name] is None else f"{row[name]:.3f}"
 
 

@@ -1,12 +1,14 @@
-"""`bench ppo`: our PPO and rsl_rl's own runner on the same task, network, steps and settings.
+"""`bench ppo`: our PPO from nothing against rsl_rl's own runner, on the same task, network, steps and settings.
 
-Both train in the same kind of worlds, through the same observation and action terms, with as many samples; each has
-the number of torch threads with which it is fastest, found by trying. The clock stops during evaluations. What is
-compared is the return of the deterministic policy on the evaluation's commands, which are the same for both and harder
-than what a curriculum may command in training. "Time to equal return" is when each first reaches the same level:
-`LEVEL` of rsl_rl's best return, interpolated between evaluations. Where ours learns from mirror images, rsl_rl also
-runs with its own, and the faster of its two counts. Where ours begins by imitating the task's guide, which rsl_rl
-can't, it also runs without, in a row of its own that shows the guide's share in the difference.
+Two sets of settings, several seeds: "ours" are those recommended for the task, without the guide; "mjlab" are those
+that mjlab publishes for its Go1. rsl_rl learns from mirror images as ours does. Both train in the same kind of worlds,
+through the same observation and action terms and normalisers, with as many samples; each has the number of torch
+threads with which it is fastest, found by trying. The clock stops during evaluations. What is compared is the return of
+the deterministic policy on the evaluation's commands, which are the same for both and harder than what a curriculum may
+command in training. "Time to equal return" is when each first reaches the same level, interpolated between evaluations:
+`LEVEL` of the best return of rsl_rl, a mean over its seeds, with the settings that do worse for it.
+
+`--further` adds arms with settings of their own names: ours with the task's guide, and rsl_rl without mirror images.
 """
 
 from __future__ import annotations
@@ -14,10 +16,11 @@ from __future__ import annotations
 import contextlib
 import io
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from statistics import mean
+from typing import Any, Literal
 
 import torch
 
@@ -37,43 +40,88 @@ from sim.task import Task
 from sim.tasks import find_task
 
 LEVEL = 0.95
+OURS, THEIRS, THEIRS_PLAIN = "robo-rl", "rsl_rl, mirror images", "rsl_rl"
+"""The trainers."""
+MJLAB: dict[str, Any] = {
+    "rollout_steps": 24, "epochs": 5, "minibatches": 4, "learning_rate": 1e-3, "target_kl": 0.01, "discount": 0.99,
+    "gae_lambda": 0.95, "clip": 0.2, "value_clip": 0.2, "value_coefficient": 1.0, "entropy_coefficient": 0.01,
+    "max_gradient_norm": 1.0, "initial_std": 1.0, "final_std": 0.0, "actor_hidden": (512, 256, 128),
+    "critic_hidden": (512, 256, 128), "activation": "elu", "imitation": 0,
+}  # fmt: skip
+"""mjlab's settings of PPO for walking a Go1, without its number of worlds and iterations and with mirror images and
+normalised observations, which it does without.
+
+Ref: https://github.com/mujocolab/mjlab, src/mjlab/tasks/velocity/config/go1/rl_cfg.py
+"""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Train go1-velocity-flat twice and compare."""
+    """Train go1-velocity-flat with our PPO and with rsl_rl's and compare."""
 
+    seeds: int = 1
+    """Number of trainings of each trainer with each settings, with seeds from `first_seed` on."""
+    first_seed: int = 0
+    """Seed of the first training."""
+    settings: tuple[Literal["ours", "mjlab"], ...] = ("ours", "mjlab")
+    """Settings that both train with: those of `algorithm`, and those that mjlab publishes for its Go1."""
+    further: bool = False
+    """Also train ours with the task's guide, if `algorithm` imitates it, and rsl_rl without mirror images."""
     every: int = 10
     """Iterations between evaluations."""
-    seed: int = 0
-    """Seed of both trainings."""
     worlds: int = 256
     """Worlds of an evaluation."""
     probe: int = 3
     """Iterations with which each number of threads is tried."""
     algorithm: PpoConfig = field(default_factory=recommended)
-    """Settings of PPO, for both; its `iterations` are those of each trainer."""
+    """Settings of PPO, for both; its `iterations` are those of each trainer, with either settings."""
 
     def __post_init__(self) -> None:
-        for name in ("every", "worlds", "probe"):
+        for name in ("seeds", "every", "worlds", "probe"):
             require(self, name, low=1)
-        require(self, "seed", low=0, high=9_000_000)
+        require(self, "first_seed", low=0, high=9_000_000)
+        if not self.settings:
+            raise UserError("settings must name at least one of ours, mjlab")
         for name, wanted in (("actor", "mlp"), ("distribution", "clipped")):
             if getattr(self.algorithm, name) != wanted:
                 given = getattr(self.algorithm, name)
                 raise UserError(f"rsl_rl has no {name} like ours but {wanted}, got {given}; give --{name} {wanted}")
+        if self.algorithm.symmetry == "none":
+            raise UserError("both are compared with mirror images, got symmetry none; give --symmetry augment")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A trainer with settings; `settings` is "ours" or "mjlab" for the two trainers that are compared."""
+
+    trainer: str
+    settings: str
+    config: PpoConfig
+
+    def make(self, config: PpoConfig, task: Task, seed: int) -> Ours | Theirs:
+        """The trainer itself, with `config` in place of the arm's own."""
+        return Ours(config, task, seed) if self.trainer == OURS else Theirs(config, task, seed, self.trainer == THEIRS)
+
+
+def arms(settings: Settings) -> list[Arm]:
+    """What is trained with each seed."""
+    given = settings.algorithm
+    # Without the guide there is nothing that bounds the noise.
+    own = replace(given, imitation=0, final_std=0.0) if given.imitation else given
+    configs = {"ours": own, "mjlab": replace(given, **MJLAB)}
+    found = [Arm(trainer, name, configs[name]) for name in settings.settings for trainer in (OURS, THEIRS)]
+    if settings.further:
+        found.append(Arm(THEIRS_PLAIN, "ours, without mirror images", own))
+        if given.imitation:
+            found.append(Arm(OURS, "ours, with the guide", given))
+    return found
 
 
 class Ours:
     """Our trainer with the interface that this benchmark uses."""
 
-    name = "robo-rl"
-
     def __init__(self, config: PpoConfig, task: Task, seed: int) -> None:
-        self._trainer = PpoTrainer(self.settings(config), task, seed)
-
-    def settings(self, config: PpoConfig) -> PpoConfig:
-        return config
+        self._trainer = PpoTrainer(config, task, seed)
 
     @property
     def steps(self) -> int:
@@ -88,22 +136,11 @@ class Ours:
             self._trainer.iterate()
 
 
-class OursUnguided(Ours):
-    """The same without the guide, and without the bound of the noise that the guide makes possible."""
-
-    name = "robo-rl, no guide"
-
-    def settings(self, config: PpoConfig) -> PpoConfig:
-        return replace(config, imitation=0, final_std=0.0)
-
-
 class Theirs:
-    """rsl_rl's runner, with our settings translated into its own."""
+    """rsl_rl's runner, with our settings translated into its own; `mirrored` with its own mirror augmentation, which
+    doubles every minibatch."""
 
-    name = "rsl_rl"
-    mirrored = False
-
-    def __init__(self, config: PpoConfig, task: Task, seed: int) -> None:
+    def __init__(self, config: PpoConfig, task: Task, seed: int, mirrored: bool) -> None:
         from rsl_rl.runners import OnPolicyRunner
 
         from robo_rl.doors.rsl_rl import RslRlEnv
@@ -112,7 +149,7 @@ class Theirs:
         self._task = task
         self._env = RslRlEnv(task, config.num_worlds, seed, randomized=config.randomized)
         with contextlib.redirect_stdout(io.StringIO()):
-            self._runner = OnPolicyRunner(self._env, rsl_rl_settings(config, self.mirrored), None, "cpu")
+            self._runner = OnPolicyRunner(self._env, rsl_rl_settings(config, mirrored), None, "cpu")
 
     @property
     def steps(self) -> int:
@@ -128,13 +165,6 @@ class Theirs:
         with contextlib.redirect_stdout(io.StringIO()):
             # Ages are spread once, at the start, as rsl_rl's own examples do.
             self._runner.learn(iterations, init_at_random_ep_len=self._env.steps == 0)
-
-
-class TheirsMirrored(Theirs):
-    """The same with its own mirror augmentation, which doubles every minibatch."""
-
-    name = "rsl_rl, mirror images"
-    mirrored = True
 
 
 def rsl_rl_settings(config: PpoConfig, mirrored: bool = False) -> dict[str, Any]:
@@ -184,48 +214,49 @@ def rsl_rl_settings(config: PpoConfig, mirrored: bool = False) -> dict[str, Any]
 
 
 def run(settings: Settings, keep: Keep = measure_now) -> dict[str, Any]:
-    """One row for each trainer; ratios are of rows from one machine only."""
+    """One row for each trainer, settings and seed; ratios are of rows from one machine only."""
     task = find_task(TASK)
     before = torch.get_num_threads()
+    rows: list[Row] = []
     try:
-        makers: list[type[Ours] | type[Theirs]] = [Ours, Theirs]
-        if settings.algorithm.imitation:
-            makers.append(OursUnguided)
-        if settings.algorithm.symmetry != "none":
-            # Mirror images may make theirs faster or slower, so both are measured.
-            makers.append(TheirsMirrored)
-        rows = [keep(maker.name, partial(_train, maker, settings, task)) for maker in makers]
+        for seed in range(settings.first_seed, settings.first_seed + settings.seeds):
+            for arm in arms(settings):
+                tried = _tried(arm, rows)
+                name = f"{arm.trainer}, {arm.settings}, seed {seed}"
+                rows.append(keep(name, partial(_train, arm, settings, task, seed, tried)))
     finally:
         torch.set_num_threads(before)
-    rivals = [row for row in rows if row["trainer"] in (Theirs.name, TheirsMirrored.name)]
-    best = max(at["return"] for row in rivals for at in row["curve"])
-    level = best - (1.0 - LEVEL) * abs(best)
+    level = return_level(rows)
     for row in rows:
         row["seconds_to_return"] = first_reached(row["curve"], level)
-    ours = rows[0]
-    theirs = min(rivals, key=lambda row: float("inf") if row["seconds_to_return"] is None else row["seconds_to_return"])
-    reached = ours["seconds_to_return"]
-    comparable = ours["machine"] == theirs["machine"]
-    return {
-        "rows": rows,
-        "return_level": level,
-        "compared_with": theirs["trainer"],
-        "time_ratio": theirs["seconds_to_return"] / reached if comparable and reached is not None else None,
-        "throughput_ratio": ours["samples_per_second"] / theirs["samples_per_second"] if comparable else None,
-        "task": TASK,
-        "seed": settings.seed,
-        "evaluation_seed": BENCHMARK_SEED,
-    }
+    return {"rows": rows, "return_level": level, "task": TASK, "evaluation_seed": BENCHMARK_SEED}
 
 
-def _train(maker: type[Ours] | type[Theirs], settings: Settings, task: Task) -> Row:
-    threads, tried = _best_threads(maker, settings, task)
+def return_level(rows: Sequence[Row]) -> float:
+    """`LEVEL` of rsl_rl's best return with mirror images, a mean over seeds, with the settings that do worse for it."""
+    best: dict[str, list[float]] = {}
+    for row in rows:
+        if row["trainer"] == THEIRS:
+            best.setdefault(row["settings"], []).append(max(at["return"] for at in row["curve"]))
+    lowest = min(mean(values) for values in best.values())
+    return lowest - (1.0 - LEVEL) * abs(lowest)
+
+
+def _tried(arm: Arm, rows: Sequence[Row]) -> Mapping[str, float]:
+    """Samples a second with each number of threads, as an earlier seed's row has them."""
+    same = (row for row in rows if (row["trainer"], row["settings"]) == (arm.trainer, arm.settings))
+    return next((row["samples_per_second_by_threads"] for row in same), {})
+
+
+def _train(arm: Arm, settings: Settings, task: Task, seed: int, tried: Mapping[str, float]) -> Row:
+    tried = tried or _try_threads(arm, settings, task, seed)
+    threads = int(max(tried, key=lambda name: tried[name]))
     torch.set_num_threads(threads)
     clock, curve = Clock(), []
     with clock:
-        trainer = maker(settings.algorithm, task, settings.seed)
+        trainer = arm.make(arm.config, task, seed)
     learning = Clock()
-    iterations = settings.algorithm.iterations
+    iterations = arm.config.iterations
     for done in range(0, iterations, settings.every):
         now = min(settings.every, iterations - done)
         with clock, learning:
@@ -234,31 +265,34 @@ def _train(maker: type[Ours] | type[Theirs], settings: Settings, task: Task) -> 
         curve.append(point(clock.seconds, done + now, trainer.steps, evaluation))
         at = curve[-1]
         print(
-            f"{maker.name}, {at['seconds']:.0f} s: return {at['return']:.1f}, {at['velocity_error']:.3f} m/s",
+            f"{arm.trainer}, {arm.settings}, seed {seed}, {at['seconds']:.0f} s: return {at['return']:.1f}, "
+            f"{at['velocity_error']:.3f} m/s",
             flush=True,
         )
     return {
-        "trainer": maker.name,
+        "trainer": arm.trainer,
+        "settings": arm.settings,
+        "seed": seed,
         "samples_per_second": trainer.steps / learning.seconds,
         "train_seconds": clock.seconds,
         "final_return": curve[-1]["return"],
         "threads": threads,
-        "samples_per_second_by_threads": tried,
+        "samples_per_second_by_threads": dict(tried),
         "curve": curve,
     }
 
 
-def _best_threads(maker: type[Ours] | type[Theirs], settings: Settings, task: Task) -> tuple[int, dict[str, float]]:
-    """The number of torch threads with which a trainer is fastest, and samples a second with each."""
+def _try_threads(arm: Arm, settings: Settings, task: Task, seed: int) -> dict[str, float]:
+    """Samples a second with each number of torch threads that may be the fastest."""
     tried: dict[str, float] = {}
     for threads in sorted({1, usable_cores()}):
         torch.set_num_threads(threads)
-        trainer = maker(replace(settings.algorithm, iterations=settings.probe + 1), task, settings.seed)
+        trainer = arm.make(replace(arm.config, iterations=settings.probe + 1), task, seed)
         trainer.learn(1)
         steps, started = trainer.steps, time.perf_counter()
         trainer.learn(settings.probe)
         tried[str(threads)] = (trainer.steps - steps) / (time.perf_counter() - started)
-    return int(max(tried, key=lambda name: tried[name])), tried
+    return tried
 
 
 def first_reached(curve: Sequence[dict[str, float]], level: float) -> float | None:

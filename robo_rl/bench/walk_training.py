@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from robo_rl.algorithms.ppo.config import PpoConfig
 from robo_rl.algorithms.ppo.trainer import PpoTrainer
 from robo_rl.algorithms.registry import TrainingDiverged
 from robo_rl.bench.registry import BENCHMARK_SEED
+from robo_rl.evaluation.gait import Gait, evaluate_gait
 from robo_rl.evaluation.walking import DEVELOPMENT_SEED, WalkingEvaluation, evaluate_walking
 from robo_rl.training import runner
 from robo_rl.training.config import TrainConfig
@@ -32,6 +34,23 @@ class Clock:
 
     def __exit__(self, *_: object) -> None:
         self.seconds += time.perf_counter() - self._started
+
+
+@dataclass(frozen=True)
+class Bar:
+    """What a walking policy reaches: m/s, share of 20 s episodes that end in a fall, and the instantaneous error of the
+    yaw rate in rad/s, which is free by default."""
+
+    velocity_error: float
+    fall_rate: float
+    yaw_error: float = math.inf
+
+    def holds(self, evaluation: WalkingEvaluation) -> bool:
+        return (
+            evaluation.velocity_error.value <= self.velocity_error
+            and evaluation.fall_rate.value <= self.fall_rate
+            and evaluation.yaw.instant.value <= self.yaw_error
+        )
 
 
 class WalkTraining:
@@ -73,6 +92,10 @@ class WalkTraining:
     def evaluate(self, worlds: int) -> WalkingEvaluation:
         return evaluate_walking(self.trainer.graph, self._task, worlds, self._evaluation_seed)
 
+    def gait(self) -> Gait:
+        """How the policy walks under fixed commands; UserError on terrain."""
+        return evaluate_gait(self.trainer.graph, self._task, self._evaluation_seed)
+
     def note(self, evaluation: WalkingEvaluation) -> dict[str, float]:
         """The evaluation as a new point of the curve."""
         self.curve.append(point(self.clock.seconds, self.trainer.iteration, self.trainer.steps, evaluation))
@@ -86,14 +109,15 @@ class WalkTraining:
 
     def results(self, final: WalkingEvaluation, prefix: str = "") -> dict[str, Any]:
         """What a row says of the end of the training."""
-        summary = final.summary()
-        error, falls = summary["velocity_error_m_s"], summary["fall_rate"]
+        error, falls = final.velocity_error, final.fall_rate
         return {
-            f"{prefix}velocity_error": error["value"],
-            f"{prefix}velocity_error_interval": [error["low"], error["high"]],
-            f"{prefix}yaw_rate_error": summary["yaw_rate_error_rad_s"]["value"],
-            f"{prefix}fall_rate": falls["value"],
-            f"{prefix}fall_rate_interval": [falls["low"], falls["high"]],
+            f"{prefix}velocity_error": error.value,
+            f"{prefix}velocity_error_interval": [error.low, error.high],
+            f"{prefix}fall_rate": falls.value,
+            f"{prefix}fall_rate_interval": [falls.low, falls.high],
+            f"{prefix}yaw_error_stride_mean": final.yaw.stride_mean.value,
+            "yaw_swing": final.yaw.swing.value,
+            "standing_yaw_error": final.yaw.standing.value,
             "train_seconds": self.clock.seconds,
             "environment_steps": self.trainer.steps,
             "diverged": self.diverged,

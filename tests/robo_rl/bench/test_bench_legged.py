@@ -17,6 +17,7 @@ from robo_rl.bench import env, ppo, rough, tables, walk, walk_training
 from robo_rl.bench.registry import BENCHMARK_SEED, BENCHMARKS
 from robo_rl.cli.main import main
 from robo_rl.evaluation.flying import Interval, wilson
+from robo_rl.evaluation.gait import Gait
 from robo_rl.evaluation.walking import DEVELOPMENT_SEED, TerrainScore, WalkingEvaluation
 from robo_rl.evaluation.yaw import Stride, YawErrors
 from robo_rl.training import runner
@@ -24,10 +25,15 @@ from robo_rl.training import runner
 TINY = PpoConfig(num_worlds=8, iterations=4, rollout_steps=4, epochs=1, minibatches=1)
 
 
-def walking(error: float, falls: int = 0, worlds: int = 1000, terrain: Any = ()) -> WalkingEvaluation:
+GAIT = Gait(0.27, 0.8, 0.05, 1.0, 1.1, 0.02, 0.9, 0.0, ())
+
+
+def walking(
+    error: float, falls: int = 0, worlds: int = 1000, terrain: Any = (), turning: float = 0.2
+) -> WalkingEvaluation:
     fell = np.arange(worlds) < falls
-    near = Interval(error, error - 0.01, error + 0.01)
-    yaw = YawErrors(Stride(20, 0.02, True), near, near, near, near)
+    near, yaw_error = (Interval(value, value - 0.01, value + 0.01) for value in (error, turning))
+    yaw = YawErrors(Stride(20, 0.02, True), yaw_error, near, near, near)
     return WalkingEvaluation(
         "made-up", BENCHMARK_SEED, worlds, 1.0, near, yaw, wilson(falls, worlds), Interval(30.0, 29.0, 31.0), terrain,
         fell, np.full(worlds, error),
@@ -49,17 +55,20 @@ class FakeTrainer:
         self.steps += 32
 
 
-def fake_walk(monkeypatch: pytest.MonkeyPatch, errors: list[float]) -> list[tuple[int, int]]:
-    """Replace training and evaluation; evaluations take 100 ms and give `errors` in turn. Returns what was asked."""
+def fake_walk(monkeypatch: pytest.MonkeyPatch, errors: list[float], turning: Any = ()) -> list[tuple[int, int]]:
+    """Replace training and evaluation; evaluations take 100 ms and give `errors` in turn, and yaw errors `turning`,
+    then 0.2. Returns what was asked."""
     asked: list[tuple[int, int]] = []
 
     def evaluate(graph: Any, task: Any, worlds: int, seed: int) -> WalkingEvaluation:
         asked.append((worlds, seed))
         time.sleep(0.1)
-        return walking(errors[min(len(asked), len(errors)) - 1], worlds=worlds)
+        yaw = turning[len(asked) - 1] if len(asked) <= len(turning) else 0.2
+        return walking(errors[min(len(asked), len(errors)) - 1], worlds=worlds, turning=yaw)
 
     monkeypatch.setattr(walk_training, "PpoTrainer", FakeTrainer)
     monkeypatch.setattr(walk_training, "evaluate_walking", evaluate)
+    monkeypatch.setattr(walk_training, "evaluate_gait", lambda graph, task, seed: GAIT)
     return asked
 
 
@@ -86,6 +95,26 @@ def test_the_bar_of_walk_needs_a_confirmation_by_all_worlds(monkeypatch: pytest.
     assert {seed for _, seed in asked} == {DEVELOPMENT_SEED}
     assert row["seconds_to_0.20"] == row["curve"][1]["seconds"]
     assert row["final_velocity_error"] == 0.17
+
+
+def test_both_bars_are_reached_by_themselves_and_the_row_has_the_figures_of_yaw_and_gait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Few worlds with too large a yaw error and all worlds, which do not confirm a bar that the few did not reach; then
+    # few and all that reach it, and so on.
+    fake_walk(monkeypatch, [0.19, 0.19, 0.19, 0.19], [0.3, 0.2, 0.25, 0.25])
+    result = walk.run(settings())
+    row = result["seeds"][0]
+    assert row["seconds_to_0.20"] == row["curve"][0]["seconds"]
+    assert row["seconds_to_both"] == row["curve"][1]["seconds"] == result["worst_seconds_to_both"]
+    assert (row["final_yaw_error"], row["final_yaw_error_stride_mean"]) == (0.2, 0.19)
+    assert row["yaw_swing"] == row["standing_yaw_error"] == 0.19
+    wanted = {
+        "base_height": 0.27, "cost_of_transport": 0.8, "foot_clearance": 0.05, "yaw_gain": 1.1,
+        "sideways_yaw_drift": 0.02, "damped_speed_share": 0.9,
+    }  # fmt: skip
+    assert {name: row[name] for name in wanted} == wanted
+    assert "| 0 | 0.270 | 0.800 | 0.050 | 1.100 | 0.020 | 0.900 |" in tables.TABLES["walk"](result)
 
 
 def test_a_seed_that_diverges_is_reported_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,6 +188,11 @@ def test_every_benchmark_s_settings_are_flags_of_the_command_line(
         (lambda: settings(seeds=0), "seeds must be at least 1, got 0"),
         (lambda: ppo.Settings(algorithm=replace(TINY, actor="gru")), "rsl_rl has no actor like ours but mlp, got gru"),
         (lambda: ppo.Settings(algorithm=TINY, every=0), "every must be at least 1, got 0"),
+        (
+            lambda: ppo.Settings(algorithm=TINY),
+            "compared with mirror images, got symmetry none; give --symmetry augment",
+        ),
+        (lambda: ppo.Settings(settings=()), "settings must name at least one of ours, mjlab"),
         (lambda: rough.Settings(minutes=0.0), "minutes must be above 0.0, got 0.0"),
     ],
 )
@@ -188,6 +222,7 @@ def test_walk_keeps_its_runs_and_overwrites_none(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(
         walk_training, "evaluate_walking", lambda graph, task, worlds, seed: walking(0.5, worlds=worlds)
     )
+    monkeypatch.setattr(walk_training, "evaluate_gait", lambda graph, task, seed: GAIT)
     wanted = walk.Settings(seeds=1, first_seed=3, worlds=4, algorithm=replace(TINY, iterations=2), keep=tmp_path)
     walk.run(wanted)
     kept = runner.load_trained(tmp_path / "seed-3")
@@ -196,26 +231,54 @@ def test_walk_keeps_its_runs_and_overwrites_none(monkeypatch: pytest.MonkeyPatch
         walk.run(wanted)
 
 
-@pytest.mark.parametrize(
-    ("further", "trainers"),
-    [
-        ({}, ["robo-rl", "rsl_rl"]),
-        (
-            {"imitation": 1, "symmetry": "augment"},
-            ["robo-rl", "rsl_rl", "robo-rl, no guide", "rsl_rl, mirror images"],
-        ),
-    ],
-)
-def test_ppo_measures_both_trainers(
-    monkeypatch: pytest.MonkeyPatch, further: dict[str, Any], trainers: list[str]
+def test_ppo_measures_both_trainers_with_both_settings_and_finds_the_threads_once(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # All really train, with one thread each, since two wait for each other on a busy machine.
     monkeypatch.setattr(ppo, "usable_cores", lambda: 1)
     monkeypatch.setattr(ppo, "evaluate_walking", lambda graph, task, worlds, seed: walking(0.5, worlds=worlds))
-    result = ppo.run(ppo.Settings(every=1, worlds=4, probe=1, algorithm=replace(TINY, iterations=2, **further)))
-    assert [row["trainer"] for row in result["rows"]] == trainers
+    monkeypatch.setattr(ppo, "MJLAB", {**ppo.MJLAB, "rollout_steps": 4, "actor_hidden": (8,), "critic_hidden": (8,)})
+    algorithm = replace(TINY, iterations=2, imitation=1, symmetry="augment")
+    result = ppo.run(ppo.Settings(seeds=2, every=1, worlds=4, probe=1, algorithm=algorithm))
+    assert [(row["settings"], row["trainer"], row["seed"]) for row in result["rows"]] == [
+        (settings, trainer, seed)
+        for seed in (0, 1)
+        for settings in ("ours", "mjlab")
+        for trainer in ("robo-rl", "rsl_rl, mirror images")
+    ]
     for row in result["rows"]:
         assert row["samples_per_second"] > 0.0
         assert row["seconds_to_return"] <= row["train_seconds"]
         assert len(row["curve"]) == 2
-    assert "| rsl_rl |" in tables.TABLES["ppo"](result)
+    for first, second in zip(result["rows"][:4], result["rows"][4:], strict=True):
+        assert first["samples_per_second_by_threads"] == second["samples_per_second_by_threads"]
+    assert "| rsl_rl, mirror images | mjlab | 1 |" in tables.TABLES["ppo"](result)
+
+
+def test_the_trainers_that_are_compared_have_the_same_settings_and_no_guide() -> None:
+    config = replace(TINY, imitation=10, initial_std=0.25, final_std=0.08, symmetry="augment", num_worlds=64)
+    arms = ppo.arms(ppo.Settings(algorithm=config, further=True))
+    assert [(arm.settings, arm.trainer) for arm in arms] == [
+        ("ours", "robo-rl"), ("ours", "rsl_rl, mirror images"),
+        ("mjlab", "robo-rl"), ("mjlab", "rsl_rl, mirror images"),
+        ("ours, without mirror images", "rsl_rl"), ("ours, with the guide", "robo-rl"),
+    ]  # fmt: skip
+    assert arms[0].config == arms[1].config == replace(config, imitation=0, final_std=0.0)
+    assert arms[2].config == arms[3].config and arms[5].config == config
+    mjlab = arms[2].config
+    assert (mjlab.initial_std, mjlab.entropy_coefficient, mjlab.epochs, mjlab.num_worlds) == (1.0, 0.01, 5, 64)
+    without = replace(config, imitation=0, final_std=0.1)
+    assert ppo.arms(ppo.Settings(algorithm=without, settings=("ours",)))[0].config == without
+
+
+def test_the_level_is_that_of_the_settings_with_which_rsl_rl_does_worse() -> None:
+    def row(trainer: str, settings: str, *returns: float) -> dict[str, Any]:
+        return {"trainer": trainer, "settings": settings, "curve": [{"return": value} for value in returns]}
+
+    theirs = "rsl_rl, mirror images"
+    rows = [
+        row("robo-rl", "ours", 90.0), row(theirs, "ours", 10.0, 40.0, 30.0), row(theirs, "ours", 20.0),
+        row(theirs, "mjlab", 50.0), row("rsl_rl", "ours, without mirror images", 1.0),
+    ]  # fmt: skip
+    assert ppo.return_level(rows) == pytest.approx(0.95 * 30.0)
+    assert ppo.return_level([row(theirs, "ours", -10.0)]) == pytest.approx(-10.5)

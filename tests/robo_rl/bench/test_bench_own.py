@@ -35,6 +35,7 @@ def settings(**changes: Any) -> own.Settings:
 def test_training_ends_with_its_iterations_or_its_time(asked: list[tuple[int, int]]) -> None:
     row = own.run(settings(iterations=3))["rows"][0]
     assert row["environment_steps"] == 3 * 32 and row["reaches_bar"] and row["seconds_to_bar"] is None
+    assert (row["yaw_rate_error"], row["yaw_error_stride_mean"]) == (0.2, 0.2)
     assert asked == [(50, BENCHMARK_SEED)]
     row = own.run(settings(minutes=0.05 / 60.0, every_seconds=0.001))["rows"][0]
     assert 0.05 <= row["train_seconds"] < 1.0 and row["environment_steps"] < 260 * 32
