@@ -20,7 +20,7 @@ from policies.errors import UserError
 from policies.signals import Commands, Sensors, Truth
 from sim.actuators import ActuatorModels
 from sim.sensors import SensorModels
-from sim.task import Step
+from sim.task import Resumed, Step
 from sim.terms.generators import restore_generator
 from sim.terms.outcome import StepOutcome
 
@@ -87,6 +87,9 @@ class VectorEnvironment:
         self._actuators = actuators
         self._generator = torch.Generator(device=scenario.device).manual_seed(seed)
         self._age = torch.zeros(scenario.num_worlds, dtype=torch.int64, device=scenario.device)
+        terms = getattr(scenario, "terms", None)
+        if terms is not None:
+            terms.add_imperfection(sensors.scale)
 
     @property
     def num_worlds(self) -> int:
@@ -128,7 +131,18 @@ class VectorEnvironment:
         if not len(ids):
             return Step(sensors, truth, reward, terminated, truncated, sensors, truth)
         after, following = self._replace(ids, sensors)
-        return Step(after, following, reward, terminated, truncated, sensors, truth)
+        taken = self._resume(ids)
+        if taken is None:
+            return Step(after, following, reward, terminated, truncated, sensors, truth)
+        chosen, rows = taken
+        self.put(chosen, rows)
+
+        def now(signals: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:
+            return {name: value.index_copy(0, chosen, rows[f"{kind}/{name}"]) for name, value in signals.items()}
+
+        after, following = Sensors(now(after, "sensors")), Truth(now(following, "truth"))
+        resumed = Resumed(chosen, _part(rows, "policy/"))
+        return Step(after, following, reward, terminated, truncated, sensors, truth, resumed)
 
     def flow(self, commands: Commands) -> tuple[Sensors, Truth]:
         """One control period that carries gradients from what follows to the commands; worlds never restart here."""
@@ -141,13 +155,16 @@ class VectorEnvironment:
     def renew(self, finished: Tensor, sensors: Sensors) -> tuple[Sensors, Tensor]:
         """End a differentiable stretch: cut gradients, restart worlds that are `finished` [N] or out of time.
 
-        Returns the sensors to go on with and the mask [N] of restarted worlds.
+        Returns the sensors to go on with and the mask [N] of restarted worlds. UserError where a curriculum wants them
+        to go on from saved states.
         """
         self.scenario.detach()
         self._actuators.detach()
         mask = finished | (self._age >= self.episode_steps)
         sensors = Sensors({name: value.detach() for name, value in sensors.items()})
         ids = mask.nonzero()[:, 0]
+        if len(ids) and self._resume(ids) is not None:
+            raise UserError("training through the physics can't begin from snapshots; use ppo, sac or imitate")
         return (self._replace(ids, sensors)[0] if len(ids) else sensors), mask
 
     def metrics(self) -> dict[str, float]:
@@ -183,6 +200,30 @@ class VectorEnvironment:
         truth = self._restart(ids)
         return self._sensors.renew(sensors, ids, self.scenario.signals(truth), self._generator), truth
 
+    def _resume(self, ids: Tensor) -> tuple[Tensor, Mapping[str, Tensor]] | None:
+        resume = getattr(self.scenario, "resume", None)
+        return None if resume is None else resume(ids, self._generator)
+
+    def world_rows(self) -> dict[str, Tensor]:
+        """The state of every world by itself, as `world/NAME` [N, ...]: robot, sensor and actuator models, commands,
+        timers, place; not what worlds share, such as random generators and the clock that commands and interval events
+        are looked at by."""
+        return {
+            f"world/{name}": value.movedim(axis, 0)
+            for name, value in self.snapshot().items()
+            if (axis := _axis_of_worlds(name, value, self.num_worlds)) is not None
+        }
+
+    def put(self, ids: Tensor, rows: Mapping[str, Tensor]) -> None:
+        """Put the worlds `ids` [K] into states [K, ...] that `world_rows` gave, here or in another environment of the
+        same task with any number of worlds."""
+        snapshot = self.snapshot()
+        for name, value in snapshot.items():
+            axis = _axis_of_worlds(name, value, self.num_worlds)
+            if axis is not None and f"world/{name}" in rows:
+                value.movedim(axis, 0)[ids] = rows[f"world/{name}"]
+        self.restore(snapshot)
+
     def snapshot(self) -> dict[str, Tensor]:
         parts = {
             "scenario": self.scenario.snapshot(),
@@ -197,12 +238,23 @@ class VectorEnvironment:
         # A checkpoint is read onto the CPU, and may come from another device.
         snapshot = {name: value.to(self.device) for name, value in snapshot.items()}
 
-        def part(prefix: str) -> dict[str, Tensor]:
-            return {k.removeprefix(prefix): v for k, v in snapshot.items() if k.startswith(prefix)}
-
         # Before the scenario, which may keep what follows from the actuators' zero errors.
-        self._actuators.restore(part("actuators/"))
-        self.scenario.restore(part("scenario/"))
-        self._sensors.restore(part("sensors/"))
+        self._actuators.restore(_part(snapshot, "actuators/"))
+        self.scenario.restore(_part(snapshot, "scenario/"))
+        self._sensors.restore(_part(snapshot, "sensors/"))
         self._age.copy_(snapshot["age"])
         restore_generator(self._generator, snapshot["generator"])
+
+
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Those whose names begin with `prefix`, without it."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _axis_of_worlds(name: str, value: Tensor, num_worlds: int) -> int | None:
+    """The axis of a snapshot's tensor along which each world has its own state; None for what worlds share and for a
+    training's progress, which are the plans for the next episodes and the curricula."""
+    if name.endswith(("generator", ".resumed")) or ".curriculum " in name or ".next_" in name:
+        return None
+    axis = int("past" in name.rpartition("/")[2].split("."))
+    return axis if value.dim() > axis and value.shape[axis] == num_worlds else None

@@ -111,7 +111,8 @@ class SensorModels:
             for m, half in ((self._models[name], 0.5 if self._models[name].rotation else 1.0),)
             for _ in range(dims[name])
         ]
-        self._noise, self._spread, self._longest = torch.tensor(rows, device=device).reshape(-1, 3).T.contiguous()
+        self._whole = torch.tensor(rows, device=device).reshape(-1, 3).T.contiguous()
+        self.scale(1.0)
         self._bias = torch.zeros(num_worlds, sum(self._widths), device=device)
         self._lag = torch.zeros_like(self._bias)
         self._last = torch.zeros_like(self._bias)
@@ -130,6 +131,11 @@ class SensorModels:
             m.sensor: torch.zeros(num_worlds, dims[m.sensor], device=device) for m in models if m.dropout > 0.0
         }
 
+    def scale(self, share: float) -> None:
+        """Set noise, bias, lag and dropout to this share of the models' own, from the next draws on."""
+        self._noise, self._spread, self._longest = self._whole * share
+        self._share = share
+
     def measure(self, true: Mapping[str, Tensor], generator: torch.Generator) -> Sensors:
         """What the sensors of all worlds report for true values [N, dim].
 
@@ -147,7 +153,8 @@ class SensorModels:
             self._past[name] = past
             values[name] = past[0]
         for name, held in self._held.items():
-            lost = torch.rand(held.shape[0], 1, generator=generator, device=held.device) < self._models[name].dropout
+            chance = self._models[name].dropout * self._share
+            lost = torch.rand(held.shape[0], 1, generator=generator, device=held.device) < chance
             values[name] = torch.where(lost, held, values[name])
             self._held[name] = values[name].detach()
         return Sensors(values)

@@ -19,9 +19,18 @@ from sim.controllers.teacher import LearnedTeacher, Teacher
 from sim.physics.processes import check_process
 from sim.robots.robot import Robot
 from sim.sensors import SensorModel, SensorModels
+from sim.terms.curricula.offered import CURRICULA
 from sim.terms.parameters import near
 from sim.terms.settings import Adjustable, Observed, remembered, settings_of, with_changes, with_settings
 from sim.terms.terms import Command, CriticsView, Curriculum, Event, Privileged, Reward, Termination
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """Worlds `ids` [K] whose episodes go on from saved states, and the states [K, dim] that a policy had there."""
+
+    ids: Tensor
+    policy: Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -30,7 +39,8 @@ class Step:
 
     `sensors` and `truth` are what follows the automatic reset of finished worlds; `terminal_sensors` and
     `terminal_truth` are those before it (equal in other worlds): a truncated episode bootstraps from them.
-    `terminated` is a true end (a crash), `truncated` a time limit; never both.
+    `terminated` is a true end (a crash), `truncated` a time limit; never both. `resumed` are finished worlds that go on
+    from saved states, if any do.
     """
 
     sensors: Sensors
@@ -40,6 +50,7 @@ class Step:
     truncated: Tensor
     terminal_sensors: Sensors
     terminal_truth: Truth
+    resumed: Resumed | None = None
 
 
 class Environment(Protocol):
@@ -143,6 +154,8 @@ class Task:
     """Command terms; `sensors` always holds the sensor of each."""
     curriculum: Mapping[str, Curriculum] = field(default_factory=dict)
     """Curriculum terms, which make the task harder during training."""
+    curricula: Mapping[str, Curriculum] = field(default_factory=lambda: CURRICULA)
+    """Curriculum terms that the task does not have, but can be given: settings for one of them add it."""
     evaluated: Mapping[str, Any] = field(default_factory=dict)
     """Settings of worlds that are not randomized; they replace the task's own, so that evaluations stay comparable."""
     sensor_models: Mapping[str, SensorModel] = field(default_factory=dict)
@@ -267,14 +280,18 @@ class Task:
     def with_settings(self, data: Mapping[str, Any]) -> Task:
         """This task with other values for some of its `settings`, or all; what is left out stays as it is.
 
-        A reward may be given as a bare number, its weight. UserError, with the setting's whole name such as
-        rewards.track_yaw.width, for an unknown one or a wrong value.
+        A reward may be given as a bare number, its weight. Settings of a curriculum that is one of `curricula` add it
+        to the task. UserError, with the setting's whole name such as rewards.track_yaw.width, for an unknown one or a
+        wrong value.
         """
         changes: dict[str, Any] = {}
         for group, own in data.items():
             if group not in GROUPS:
                 raise UserError(f"there are no settings {group!r} in a task{near(group, GROUPS)}")
-            terms = with_settings(self.adjustable()[group], own, group)
+            terms = self.adjustable()[group]
+            if group == "curriculum":
+                terms |= {name: term for name, term in self.curricula.items() if name in own and name not in terms}
+            terms = with_settings(terms, own, group)
             changes[GROUPS[group]] = {n: t.term if isinstance(t, Observed) else t for n, t in terms.items()}
         return self._replaced(changes)
 

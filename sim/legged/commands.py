@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import torch
@@ -47,6 +48,9 @@ class VelocityCommands(CommandTerm):
     ) -> None:
         self.range = 1.0
         """Share of the whole speeds that is drawn from; a curriculum may change it."""
+        self.place: Callable[[Tensor, Tensor, torch.Generator], Tensor] | None = None
+        """Makes of the worlds `ids` [K] and the numbers [K, 7] in 0..1 that their commands are drawn by others, the
+        first three of which are the speeds' places in their ranges; a curriculum may set it."""
         self.interval = interval
         """Shortest and longest time in s that a command is held."""
         self.values = torch.zeros(num_worlds, 3, device=device)
@@ -79,9 +83,12 @@ class VelocityCommands(CommandTerm):
         self._draw(ids, generator)
 
     def _draw(self, ids: Tensor, generator: torch.Generator) -> None:
+        u = torch.rand(len(ids), 7, generator=generator, device=ids.device)
+        if self.place is not None:
+            u = self.place(ids, u, generator)
         given = {
-            "ids": ids, "u": torch.rand(len(ids), 7, generator=generator, device=ids.device), "asked": self._asked,
-            "steers": self._steers, "heading": self._heading, "left": self._left, "held": self._held,
+            "ids": ids, "u": u, "asked": self._asked, "steers": self._steers,
+            "heading": self._heading, "left": self._left, "held": self._held,
         }  # fmt: skip
         shortest, longest = self.interval
         self._pass(given, {"count": len(ids), "range": self.range, "shortest": shortest, "span": longest - shortest})

@@ -52,6 +52,8 @@ class Plan:
         self.joints = len(robot.joints)
         self.rows: list[tuple[float, float, float]] = []
         """Middle, half range and lowest value of each column."""
+        self.scaled: list[Tensor] = []
+        """Columns whose half ranges are ranges of imperfections."""
         self.multiplied: dict[str, list[Tensor]] = {}
         """For each field, up to `_DEPTH` tensors of its shape: the column that multiplies each entry, or -1."""
         self.added: list[tuple[str, int | Tensor, Tensor]] = []
@@ -68,11 +70,15 @@ class Plan:
 
     def factor(self, spread: float, count: int = 1, lowest: float = 0.1, of: float = 1.0) -> Tensor:
         """Columns of factors within `spread` / `of` of 1."""
-        return self.draw(count, 1.0, self.scale * spread / of, lowest)
+        return self._scaled(self.draw(count, 1.0, self.scale * spread / of, lowest))
 
     def offset(self, spread: float, count: int) -> Tensor:
         """Columns of numbers within `spread` of 0."""
-        return self.draw(count, 0.0, self.scale * spread, -torch.inf)
+        return self._scaled(self.draw(count, 0.0, self.scale * spread, -torch.inf))
+
+    def _scaled(self, columns: Tensor) -> Tensor:
+        self.scaled.append(columns)
+        return columns
 
     def multiply(self, field: str, where: Any, columns: Tensor) -> None:
         """Let `columns` multiply the entries field[where] of each world's model. UserError for a third factor."""
@@ -132,6 +138,8 @@ class Randomization:
             "has_body": self._has_body, "parameters": self.parameters, "delay": self.delay,
             "joint_offset": self.joint_offset,
         }  # fmt: skip
+        self._live = [constant[name] for name in ("middle", "half", "known")]
+        self._whole = [live.clone() for live in self._live]
         rows = ("ids", "u", "factors", "fresh")
         self._pass = StructPass(draws.draw_bodies, draws.BodyDraws, n, str(device), constant, rows=rows)
         names = [*plan.multiplied, *(field for field, *_ in plan.added)]
@@ -153,6 +161,18 @@ class Randomization:
             self._has_body.index_fill_(0, ids, True)
             self._bodies.write(ids, factors)
             self._plan.fields.set_const(mask_of(ids, len(self._has_body)))
+
+    def scale_imperfections(self, share: float) -> None:
+        """Draw from this share of the whole ranges from now on. What critics see of the draws has their own scale."""
+        if self.active:
+            plan = self._plan
+            middle, half, known = (torch.ones_like(whole) for whole in self._whole)
+            half[torch.cat([*plan.scaled, plan.delay])] = share
+            # Delays are drawn from 0 on.
+            middle[plan.delay] = share
+            known[:] = share
+            for live, whole, factor in zip(self._live, self._whole, (middle, half, known), strict=True):
+                live.copy_(whole * factor)
 
     def snapshot(self) -> dict[str, Tensor]:
         """The model's fields are in the physics' snapshot, delays and zero errors in the actuators'."""

@@ -55,6 +55,10 @@ class Ground(Protocol):
         """Further true sensor values, such as a height scan."""
         ...
 
+    def scale_imperfections(self, share: float) -> None:
+        """Let what is drawn have this share of its whole ranges."""
+        ...
+
     def snapshot(self) -> dict[str, Tensor]: ...
     def restore(self, snapshot: Mapping[str, Tensor]) -> None: ...
 
@@ -87,7 +91,7 @@ class LeggedScenario:
         self.robot = robot
         self.ground = ground
         self.settings = settings
-        self.scale = imperfections
+        self.scale = self._whole_scale = imperfections
         """Factor on the ranges of all random draws."""
         scale = imperfections if randomized else 0.0
         self.randomization = Randomization(task.events, physics, actuators, robot, scale)
@@ -122,6 +126,8 @@ class LeggedScenario:
         self._followed = commands.values
         # The velocity that was followed is not the next command.
         self._plain_commands = self.terms.commands_but(VelocityCommands)
+        for part in (self, self.randomization, *(() if ground is None else (ground,))):
+            self.terms.add_imperfection(part.scale_imperfections)
         self.terms.start_curriculum(task, self, randomized)
 
     def _prepare_terms(self, task: Task, randomized: bool) -> RunningTerms:
@@ -158,6 +164,10 @@ class LeggedScenario:
         mujoco.mj_kinematics(model, data)
         legs = robot.part(Legs)
         return min(float(foot_place(legs, model, data, foot)[0][2]) for foot in legs.feet)
+
+    def scale_imperfections(self, share: float) -> None:
+        """Let the events' draws have this share of their whole ranges."""
+        self.scale = share * self._whole_scale
 
     @property
     def num_worlds(self) -> int:
@@ -300,6 +310,10 @@ class LeggedScenario:
     def push(self, ids: Tensor, velocity: Tensor) -> None:
         """Kick the bases of the worlds `ids` [K]: their velocity changes by [K, 3] or [3] m/s in the world's frame."""
         self.physics.qvel[ids, self._at.velocity] += velocity
+
+    def resume(self, ids: Tensor, generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]] | None:
+        """Those of the worlds `ids` [K] that go on from saved states, and these (see `CurriculumTerm.resume`)."""
+        return self.terms.resume(ids, generator)
 
     def finish_curriculum(self) -> None:
         """Give every later episode the task's whole difficulty."""

@@ -9,8 +9,8 @@ from typing import Any
 from policies.specs import SafetyEnvelope
 from sim.legged import observations
 from sim.legged.commands import WALKING_COMMANDS
-from sim.legged.curriculum import WALKING_CURRICULUM
-from sim.legged.ground.curriculum import TERRAIN_CURRICULUM
+from sim.legged.curriculum import WALKING_CURRICULA, WALKING_CURRICULUM
+from sim.legged.ground.curriculum import TERRAIN_CURRICULA, TERRAIN_CURRICULUM
 from sim.legged.ground.tiles import ScanSettings
 from sim.legged.guide import GaitSettings, ObservedGuide
 from sim.legged.privileged import walking_privileged
@@ -60,6 +60,7 @@ def flat_task(
         events={**WALKING_RANDOMIZATION, **WALKING_STARTS},
         command_terms=WALKING_COMMANDS,
         curriculum=WALKING_CURRICULUM,
+        curricula=WALKING_CURRICULA,
         sensor_models=observations.sensor_models(),
         joints=joint_spec(robot),
         robot=robot,
@@ -96,6 +97,7 @@ def rough_task(
         privileged={**flat.privileged, "height_scan": Privileged(Signal("height_scan"), len(scan.grid))},
         world=LeggedWorld(robot, settings, terrain, scan),
         curriculum={**flat.curriculum, **TERRAIN_CURRICULUM},
+        curricula=TERRAIN_CURRICULA,
         sensor_models=observations.sensor_models(seen),
         mirror=observations.mirror(robot, scan, blind=blind),
         guide=None if guide is None else ObservedGuide(robot, settings, guide, tuple(observation.values())),

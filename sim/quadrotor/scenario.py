@@ -43,7 +43,7 @@ class QuadrotorScenario:
     ) -> None:
         num_worlds, device, period = physics.num_worlds, physics.device, task.period
         self.physics = physics
-        self.scale = imperfections
+        self.scale = self._whole_scale = imperfections
         """Factor on the ranges of all random draws."""
         self.rotor_distance = robot.rotor_distance
         """Distance from the centre to a rotor of the nominal vehicle, m."""
@@ -65,7 +65,12 @@ class QuadrotorScenario:
         self._period = period
         self._actions_per_speed = 2.0 / robot.max_speed
         self._privileged = task.privileged
+        self.terms.add_imperfection(self.scale_imperfections)
         self.terms.start_curriculum(task, self, randomized)
+
+    def scale_imperfections(self, share: float) -> None:
+        """Let the events' draws have this share of their whole ranges."""
+        self.scale = share * self._whole_scale
 
     @property
     def num_worlds(self) -> int:
@@ -168,6 +173,10 @@ class QuadrotorScenario:
     def metrics(self) -> dict[str, float]:
         """How much each term contributed, and what curricula report."""
         return self.terms.metrics()
+
+    def resume(self, ids: Tensor, generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]] | None:
+        """Those of the worlds `ids` [K] that go on from saved states, and these (see `CurriculumTerm.resume`)."""
+        return self.terms.resume(ids, generator)
 
     def finish_curriculum(self) -> None:
         """Give every later episode the task's whole difficulty."""

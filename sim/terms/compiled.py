@@ -47,10 +47,17 @@ class CompiledRewards:
         kernel = _kernel(struct, tuple(counterparts[term.function] for term in terms.values()), tuple(offsets))
         constant = {**constant, "parameters": torch.tensor(values or [0.0], device=device)}
         weights = torch.tensor([term.weight * period for term in terms.values()] or [0.0], device=device)
+        self._weights, self._whole = weights, weights.clone()
         self._pass = StructPass(
             kernel, struct, num_worlds, device, constant, fixed=(weights, self.sums), results=("reward",),
             contiguous=contiguous,
         )  # fmt: skip
+
+    def scale(self, factors: Mapping[str, float]) -> None:
+        """Multiply the weights of its terms by those of `factors`, which may name others; 1 where none is given."""
+        if self.names:
+            each = self._whole.new_tensor([factors.get(name, 1.0) for name in self.names])
+            self._weights.copy_(self._whole * each)
 
     def __call__(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """The sum of the terms [N], weighted; `inputs` has at least what is in the struct and not constant."""

@@ -35,6 +35,10 @@ class RewardPass(Protocol):
         """The contribution of each term to the rewards [N, T], weighted, since the sums were last cleared."""
         ...
 
+    def scale(self, factors: Mapping[str, float]) -> None:
+        """Multiply the weights of its terms by those of `factors`, which may name others; 1 where none is given."""
+        ...
+
     def __call__(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """The sum of its terms [N]; 0 in `failed` worlds."""
         ...
@@ -62,6 +66,7 @@ class Outcomes:
         self._rewards = {name: term for name, term in rewards.items() if term.weight != 0.0 and name not in done}
         self._terminations = dict(terminations)
         self._period = period
+        self._factors: Mapping[str, float] = {}
         self._steps = 0
         zeros = torch.zeros(num_worlds, device=device)
         self._zero = zeros.clone()
@@ -93,12 +98,18 @@ class Outcomes:
         self._steps += 1
         return StepOutcome(reward, terminated)
 
+    def scale(self, factors: Mapping[str, float]) -> None:
+        """Multiply the weights of the rewards named in `factors`; every other one has its own weight."""
+        self._factors = factors
+        if self._compiled is not None:
+            self._compiled.scale(factors)
+
     def _contribution(self, name: str, term: Reward, view: View, failed: Tensor | None) -> Tensor:
         """What a term adds to the rewards [N]."""
         value: Tensor = term(view)
         if value.shape != self._zero.shape:
             raise UserError(f"reward {name} must give {list(self._zero.shape)}, got {_described(value)}")
-        value = value * (term.weight * self._period)
+        value = value * (term.weight * self._factors.get(name, 1.0) * self._period)
         if failed is not None:
             value = torch.where(failed, 0.0, value)
         if not bool(value.sum().isfinite()):

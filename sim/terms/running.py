@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 from sim.terms.events import Timers
 from sim.terms.generators import restore_generator
 from sim.terms.outcome import Outcomes, RewardPass, StepOutcome
-from sim.terms.stateful import CommandTerm, CurriculumTerm, curriculum_terms
+from sim.terms.stateful import CommandTerm, CurriculumTerm, curriculum_term
 from sim.terms.terms import Command, Curriculum, Event, Reward, Termination
 from sim.terms.view import View
 
@@ -31,6 +31,8 @@ class NamedTerms(Protocol):
     def curriculum(self) -> Mapping[str, Curriculum]: ...
     @property
     def period(self) -> float: ...
+    @property
+    def episode_steps(self) -> int: ...
 
 
 class RunningTerms:
@@ -62,6 +64,14 @@ class RunningTerms:
         }
         self._read_by = {name: term.sensors[0].name for name, term in task.command_terms.items()}
         self.curriculum: dict[str, CurriculumTerm] = {}
+        self.rewards = task.rewards
+        self.episode_steps = task.episode_steps
+        self.terminated = torch.zeros(num_worlds, dtype=torch.bool, device=device)
+        """Worlds [N] whose episode came to a true end in the last step."""
+        self.resumed = torch.zeros(num_worlds, dtype=torch.bool, device=device)
+        """Worlds [N] whose episode began from a saved state: no curriculum judges the worlds' progress by them."""
+        self._imperfections: list[Callable[[float], None]] = []
+        self._share = 1.0
         self._outcomes = Outcomes(task.rewards, task.terminations, num_worlds, task.period, device, compiled)
         self.generator = torch.Generator(device)
         """Of what is drawn between restarts; its own, so that a snapshot restored elsewhere goes on alike."""
@@ -73,8 +83,9 @@ class RunningTerms:
 
     def start_curriculum(self, task: NamedTerms, scenario: Any, randomized: bool) -> None:
         """Make the curricula of a scenario that is complete otherwise; worlds that aren't randomized have finished
-        them."""
-        self.curriculum = curriculum_terms(task.curriculum, scenario)
+        them. Each finds those before it in `curriculum`."""
+        for name, term in task.curriculum.items():
+            self.curriculum[name] = curriculum_term(name, term, scenario)
         if not randomized:
             self.finish_curriculum()
 
@@ -87,6 +98,33 @@ class RunningTerms:
         """The episodes of the worlds `ids` [K] have ended."""
         for term in self.curriculum.values():
             term.restart(ids, generator)
+        self.resumed.index_fill_(0, ids, False)
+
+    def resume(self, ids: Tensor, generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]] | None:
+        """As `CurriculumTerm.resume`, of the first curriculum that wants any of the worlds `ids`."""
+        for term in self.curriculum.values():
+            found = term.resume(ids, generator)
+            if found is not None:
+                self.resumed.index_fill_(0, found[0], True)
+                return found
+        return None
+
+    def scale_rewards(self, factors: Mapping[str, float]) -> None:
+        """Multiply the weights of the rewards named in `factors`; every other one has its own weight."""
+        self._outcomes.scale(factors)
+
+    def add_imperfection(self, scale: Callable[[float], None]) -> None:
+        """Let `scale`, a function of a share, set what it draws to that share of its whole ranges."""
+        self._imperfections.append(scale)
+        if self._share != 1.0:
+            scale(self._share)
+
+    def scale_imperfections(self, share: float) -> None:
+        """Set all ranges of randomization, disturbances and noise to this share of the whole ones, from the next draws
+        on."""
+        self._share = share
+        for scale in self._imperfections:
+            scale(share)
 
     def seed(self, generator: torch.Generator) -> None:
         """Draw the seed of what is drawn between restarts, once."""
@@ -122,7 +160,9 @@ class RunningTerms:
         """The outcome of the step that a view shows; `inputs` are for the compiled terms."""
         for term in self.curriculum.values():
             term.step(view)
-        return self._outcomes(view, inputs)
+        outcome = self._outcomes(view, inputs)
+        self.terminated = outcome.terminated
+        return outcome
 
     def metrics(self) -> dict[str, float]:
         """Means of the terms since the last call, and what the curricula report."""
@@ -133,7 +173,8 @@ class RunningTerms:
         saved = {
             f"{name}.{key}": value for name, part in self._parts().items() for key, value in part.snapshot().items()
         }
-        return {**saved, "generator": self.generator.get_state(), "seeded": torch.tensor(self._seeded)}
+        own = {"seeded": torch.tensor(self._seeded), "resumed": self.resumed.clone()}
+        return {**saved, **own, "generator": self.generator.get_state()}
 
     def restore(self, snapshot: Mapping[str, Tensor]) -> None:
         for name, part in self._parts().items():
@@ -141,6 +182,8 @@ class RunningTerms:
             part.restore({key.removeprefix(prefix): v for key, v in snapshot.items() if key.startswith(prefix)})
         restore_generator(self.generator, snapshot["generator"])
         self._seeded = bool(snapshot["seeded"])
+        # Earlier versions saved none.
+        self.resumed = snapshot.get("resumed", torch.zeros_like(self.resumed)).clone()
 
     def _parts(self) -> dict[str, Any]:
         """The parts that have a state, by name."""

@@ -19,7 +19,10 @@ class Stateful:
     def snapshot(self) -> dict[str, Tensor]:
         own = {name: value for name, value in vars(self).items() if isinstance(value, Tensor | int | float)}
         return {
-            name: value.clone() if isinstance(value, Tensor) else torch.tensor(value) for name, value in own.items()
+            name: value.clone()
+            if isinstance(value, Tensor)
+            else torch.tensor(value, dtype=torch.float64 if isinstance(value, float) else None)
+            for name, value in own.items()
         }
 
     def restore(self, snapshot: Mapping[str, Tensor]) -> None:
@@ -58,6 +61,11 @@ class CurriculumTerm(Stateful):
     def restart(self, ids: Tensor, generator: Any) -> None:
         """Before the worlds `ids` [K] restart."""
 
+    def resume(self, ids: Tensor, generator: Any) -> tuple[Tensor, Mapping[str, Tensor]] | None:
+        """After the worlds `ids` [K] have restarted: those [L] among them that go on from saved states instead, and
+        these [L, ...] as `sim.environment.VectorEnvironment.world_rows` names them; None for none."""
+        return None
+
     def finish(self) -> None:
         """Give every later episode the task's whole difficulty."""
 
@@ -82,9 +90,7 @@ class _AtRestarts(CurriculumTerm):
         return {f"curriculum/{self._name}": float(self._result)}
 
 
-def curriculum_terms(terms: Mapping[str, Curriculum], scenario: Any) -> dict[str, CurriculumTerm]:
-    """The curricula of a scenario's worlds."""
-    return {
-        name: term(scenario) if isinstance(term.function, type) else _AtRestarts(name, term, scenario)
-        for name, term in terms.items()
-    }
+def curriculum_term(name: str, term: Curriculum, scenario: Any) -> CurriculumTerm:
+    """The curriculum called `name` in a scenario's worlds."""
+    made: CurriculumTerm = term(scenario) if isinstance(term.function, type) else _AtRestarts(name, term, scenario)
+    return made

@@ -17,7 +17,6 @@ from sim.legged.settings import LeggedSettings
 from sim.physics.protocol import JointedPhysics
 from sim.robots.robot import Robot
 from sim.task import Task
-from sim.terms.outcome import StepOutcome
 
 
 @runtime_checkable
@@ -54,8 +53,6 @@ class TerrainScenario(LeggedScenario):
         imperfections: float,
     ) -> None:
         self.tiles = ground
-        self.fell = torch.zeros(physics.num_worlds, dtype=torch.bool, device=physics.device)
-        """Worlds [N] that ended by a termination in the last step."""
         super().__init__(
             task, physics, actuators, robot, settings, randomized=randomized, imperfections=imperfections, ground=ground
         )
@@ -113,11 +110,6 @@ class TerrainScenario(LeggedScenario):
         truth = super().truth()
         return Truth({**truth, "height_scan": self.tiles.exact(truth)})
 
-    def outcome(self, truth: Truth, commands: Commands) -> StepOutcome:
-        found = super().outcome(truth, commands)
-        self.fell = found.terminated
-        return found
-
     def metrics(self) -> dict[str, float]:
         names, kinds, levels = self.terrain_places()
         report = {**super().metrics(), "terrain_level": float(levels.float().mean())}
@@ -133,6 +125,4 @@ class TerrainScenario(LeggedScenario):
         kinds = self.tiles.terrain.kinds
         if kind and kind not in kinds:
             raise UserError(f"there is no ground {kind!r} here; there is {', '.join(dict.fromkeys(kinds))}")
-        self.tiles.fix(level)
-        if kind:
-            self.tiles.columns = torch.full_like(self.tiles.columns, kinds.index(kind))
+        self.tiles.fix(level, kinds.index(kind) if kind else None)

@@ -93,7 +93,8 @@ class TerrainGround:
         self.rows, columns = len(terrain.origins), len(terrain.kinds)
         """Number of levels."""
         self.columns = torch.arange(num_worlds, device=device) % columns
-        """Column [N] of each world's tile, whose kind of ground it has."""
+        """Column [N] of each world's tile, whose kind of ground it has; `next_columns` [N] is that of its next
+        episode."""
         self.spread()
         self.levels = self.next_levels.clone()
         """Level [N] of the tile that each world is on."""
@@ -101,17 +102,23 @@ class TerrainGround:
         self._heights = terrain.heights.to(device)
         self._scan = scan
         self._grid = scan.grid.to(device)
-        self._drift_scale = torch.tensor([scan.drift, scan.drift, scan.height_drift], device=device) * scale
+        self._whole_drift = torch.tensor([scan.drift, scan.drift, scan.height_drift], device=device) * scale
+        self._drift_scale = self._whole_drift
         self.drift = torch.zeros(num_worlds, 3, device=device)
 
     def begin(self, ids: Tensor, generator: torch.Generator) -> Tensor:
         """Start on the middle of each world's tile; draw a new drift of the map."""
         u = torch.rand(len(ids), 2, generator=generator, device=ids.device) * 2.0 - 1.0
         self.drift[ids] = torch.randn(len(ids), 3, generator=generator, device=ids.device) * self._drift_scale
+        self.columns = self.columns.index_copy(0, ids, self.next_columns[ids])
         self._take_over(ids)
         points = self.origins[self.levels[ids], self.columns[ids]].clone()
         points[:, :2] += u * START_SPREAD
         return points
+
+    def scale_imperfections(self, share: float) -> None:
+        """Let the map's drift have this share of its whole size, from the next episodes on."""
+        self._drift_scale = share * self._whole_drift
 
     def follow(self, ids: Tensor) -> None:
         """Move the worlds `ids` [K] to their next level, unless that was fixed for the next episodes."""
@@ -122,17 +129,21 @@ class TerrainGround:
         self.levels = self.levels.index_copy(0, ids, self.next_levels[ids])
 
     def spread(self, levels: int = 0) -> None:
-        """Spread the worlds evenly over the first `levels` levels (0: all), from their next episodes on, and keep them
-        there."""
+        """Spread the worlds evenly over the kinds and the first `levels` levels (0: all), from their next episodes on,
+        and keep them there."""
         worlds = torch.arange(len(self.columns), device=self.columns.device)
+        self.next_columns = worlds % len(self.terrain.kinds)
         self.next_levels = (worlds // len(self.terrain.kinds)) % (levels or self.rows)
         self.fixed = True
 
-    def fix(self, level: int) -> None:
-        """Put every world on `level` from its next episode on, and keep it there."""
+    def fix(self, level: int, column: int | None = None) -> None:
+        """Put every world on `level` and, if that is given, on `column` from its next episode on, and keep it
+        there."""
         if not 0 <= level < self.rows:
             raise UserError(f"terrain level must be at least 0 and at most {self.rows - 1}, got {level}")
         self.next_levels = torch.full_like(self.next_levels, level)
+        if column is not None:
+            self.next_columns = torch.full_like(self.next_columns, column)
         self.fixed = True
 
     def middles(self) -> Tensor:
@@ -160,10 +171,11 @@ class TerrainGround:
         return (heights - truth["base_position"][:, 2:3]).clamp(self._scan.low, self._scan.high)
 
     def snapshot(self) -> dict[str, Tensor]:
-        tensors = ("drift", "levels", "next_levels", "columns")
+        tensors = ("drift", "levels", "next_levels", "columns", "next_columns")
         return {**{name: getattr(self, name).clone() for name in tensors}, "fixed": torch.tensor(self.fixed)}
 
     def restore(self, snapshot: Mapping[str, Tensor]) -> None:
-        for name in ("drift", "levels", "next_levels", "columns"):
-            setattr(self, name, snapshot[name].clone())
+        # Earlier versions had no next column: a world kept its own.
+        for name in ("drift", "levels", "next_levels", "columns", "next_columns"):
+            setattr(self, name, snapshot.get(name, snapshot["columns"]).clone())
         self.fixed = bool(snapshot["fixed"])

@@ -47,7 +47,7 @@ def walked(curriculum: TerrainLevel, speed: float, asked: float, seconds: float 
 
 
 def finish(curriculum: TerrainLevel, scenario: TerrainScenario, fell: bool = False) -> Tensor:
-    scenario.fell = torch.full((6,), fell)
+    scenario.terms.terminated = torch.full((6,), fell)
     curriculum.restart(torch.arange(6), torch.Generator().manual_seed(0))
     return scenario.tiles.next_levels
 
