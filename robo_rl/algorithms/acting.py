@@ -33,7 +33,8 @@ class ActingWorlds:
 
     def settle(self, step: Step, following: State) -> None:
         """Take over the result of a `step` of the blocks: the policy's state becomes `following`, whose rows are reset
-        where an episode ended."""
+        where an episode ended. Where a world goes on from a saved state, so do the observation terms' states; what a
+        network remembers means something to that network only."""
         done = step.terminated | step.truncated
         self._return += step.reward
         self._length += 1.0
@@ -46,6 +47,11 @@ class ActingWorlds:
             self._length[ended] = 0.0
         self.sensors, self.truth = step.sensors, step.truth
         self.state = self._graph.reset_where(following, done)
+        if step.resumed is not None:
+            own = {state.name for state in self._graph.network_states}
+            saved = {name: value for name, value in step.resumed.policy.items() if name in self.state.keys() - own}
+            copies = {n: self.state[n].index_copy(0, step.resumed.ids, value) for n, value in saved.items()}
+            self.state = State({**self.state, **copies})
 
     def metrics(self, reward: Tensor, processes: Processes) -> dict[str, float]:
         """The mean reward per step, the episodes that ended since the last call, and what the environments report, over

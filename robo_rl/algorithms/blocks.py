@@ -16,7 +16,7 @@ from torch import Tensor
 from policies.errors import UserError
 from policies.signals import Commands, Sensors, Truth
 from robo_rl.training.parallel import Processes
-from sim.task import Step, Task
+from sim.task import Resumed, Step, Task
 from sim.terms.generators import restore_generator
 
 MOST_BLOCKS = 64
@@ -86,7 +86,16 @@ class WorldBlocks:
             torch.cat([s.truncated for s in steps]),
             Sensors(_joined([s.terminal_sensors for s in steps])),
             Truth(_joined([s.terminal_truth for s in steps])),
+            self._resumed([s.resumed for s in steps]),
         )
+
+    def _resumed(self, parts: Sequence[Resumed | None]) -> Resumed | None:
+        """What the blocks report, with the worlds counted over all of them."""
+        found = [(block * self.size, part) for block, part in enumerate(parts) if part is not None]
+        if not found:
+            return None
+        ids = torch.cat([first + part.ids for first, part in found])
+        return Resumed(ids, _joined([part.policy for _, part in found]))
 
     def critic_observation(self, truth: Truth) -> Tensor:
         """The privileged observation [N, D]; the scenario makes it of the truth alone, block by block."""

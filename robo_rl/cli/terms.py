@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field, fields, make_dataclass
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import tyro
+
+from policies.errors import UserError
 
 if TYPE_CHECKING:
     from sim.task import Task
@@ -28,6 +30,32 @@ def flags_of(task: Task) -> tuple[type[Any], Any]:
     kind = make_dataclass("Terms", [(name, type(values)) for name, values in groups.items()], frozen=True)
     kind.__doc__ = "Terms of the task."
     return kind, kind(**groups)
+
+
+def with_curricula(argv: Sequence[str], task: Task) -> tuple[list[str], list[str], Task]:
+    """The arguments without `--curriculum NAME...`, its names, and the task with these curricula and with those that
+    flags such as `--curriculum.NAME.start` set. UserError for a curriculum that the task can't have."""
+    from sim.tasks import is_task
+
+    rest: list[str] = []
+    named: list[str] = []
+    into = rest
+    for word in argv:
+        flag, _, value = word.partition("=")
+        if word.startswith("-"):
+            into = named if flag == "--curriculum" else rest
+            if into is named:
+                named += [value] if value else []
+                continue
+        elif into is named and is_task(word):
+            into = rest
+        into.append(word)
+    set_by_flag = [word.split(".")[1].replace("-", "_") for word in rest if word.startswith("--curriculum.")]
+    known = [*task.curriculum, *(name for name in task.curricula if name not in task.curriculum)]
+    for name in (*named, *set_by_flag):
+        if name not in known:
+            raise UserError(f"{task.name} has no curriculum {name!r}; there are {', '.join(known)}")
+    return rest, named, task.with_settings({"curriculum": {name: {} for name in (*named, *set_by_flag)}})
 
 
 def settings_from(flags: Any) -> dict[str, dict[str, dict[str, Any]]]:

@@ -25,7 +25,7 @@ from robo_rl.algorithms.registry import (
 from robo_rl.cli.common import OptionalFolder, os_error
 from robo_rl.cli.parsing import parse
 from robo_rl.cli.task_words import look_up, with_task
-from robo_rl.cli.terms import flags_of, settings_from
+from robo_rl.cli.terms import flags_of, settings_from, with_curricula
 
 if TYPE_CHECKING:
     from robo_rl.training.config import TrainConfig
@@ -70,10 +70,13 @@ class Arguments(Generic[C, T]):
     """Iterations between checkpoints; one more is written at the end and on SIGINT or SIGTERM."""
     processes: int = 1
     """Processes that share the worlds, if the algorithm can; torchrun can start them, too (docs/learning.md)."""
+    curriculum: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME...")] = ()
+    """Curricula to add to the task's own (docs/learning.md); a setting such as --curriculum.NAME.start adds its own."""
 
 
 def run(argv: Sequence[str]) -> int:
     from robo_rl.training import config, parallel, runner
+    from robo_rl.training.snapshots import keep_snapshots
 
     arguments, task, saved = _parse(argv)
     rank, size, starts = _group(arguments)
@@ -108,6 +111,8 @@ def run(argv: Sequence[str]) -> int:
     if fresh:
         _say_how_the_robot_is_understood(arguments.task)
     with runner.started(run_dir, given) if fresh else nullcontext(), parallel.joined(arguments.device, size):
+        if fresh and (taken := keep_snapshots(run_dir)):
+            print(taken)
         return train(run_dir)
 
 
@@ -204,6 +209,7 @@ def _parse(argv: Sequence[str]) -> tuple[Arguments[Any, Any], Task, TrainConfig 
         task = tasks.task_of_run(run_dir, saved)
         # A run that an earlier version wrote lacks terms, which are the task's then.
         saved = replace(saved, terms=task.settings())
+    argv, added, task = with_curricula(argv, task)
     algorithm = chosen or (default_algorithm(task) if saved is None else algorithm_name(saved.algorithm))
     settings = find_algorithm(algorithm).config_class()
     defaults: dict[str, Any] = {"settings": recommended_config(algorithm, task), "algorithm": algorithm}
@@ -214,6 +220,8 @@ def _parse(argv: Sequence[str]) -> tuple[Arguments[Any, Any], Task, TrainConfig 
         if type(saved.algorithm) is settings:
             defaults["settings"] = saved.algorithm
     kind = _arguments(settings, terms)
+    if added:
+        argv = [*argv, "--curriculum", *added]
     arguments = parse(kind, "train", argv, kind(task=tyro.MISSING, **defaults))
     return arguments, task.with_settings(settings_from(arguments.terms)), saved
 

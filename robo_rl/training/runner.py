@@ -85,7 +85,7 @@ def started(run_dir: Path, configuration: TrainConfig) -> Iterator[None]:
         yield
     except UserError:
         if not any((run_dir / name).exists() for name in (CHECKPOINT, METRICS)):
-            for name in (CONFIG, tasks.COPY):
+            for name in (CONFIG, tasks.COPY, tasks.SNAPSHOTS):
                 (run_dir / name).unlink(missing_ok=True)
             for folder in (robot_copy.FOLDER, sources.FOLDER):
                 shutil.rmtree(run_dir / folder, ignore_errors=True)
@@ -107,7 +107,7 @@ def build(run_dir: Path, configuration: TrainConfig) -> Algorithm:
     _check_device(configuration)
     torch.set_num_threads(configuration.threads)
     torch.manual_seed(configuration.seed)
-    task = tasks.task_of_run(run_dir, configuration)
+    task = tasks.task_to_train(run_dir, configuration)
     entry = find_algorithm(algorithm_name(configuration.algorithm))
     settings = sources.kept(run_dir, configuration.algorithm)
     return entry.build(settings, task, configuration.seed, parallel.own_device(configuration.device))

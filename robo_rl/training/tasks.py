@@ -20,6 +20,8 @@ COPY = "task.py"
 """Name of a run's copy of the file that its task is from."""
 _BEFORE = {"go1-velocity-flat": {"observation": {"gait_clock": {"frequency": 2.5}}}}
 """What was different in the tasks of trainings from before these were settings."""
+SNAPSHOTS = "snapshots.pt"
+"""Name of the file of snapshots that a run's episodes may begin from."""
 
 
 def keep_sources(run_dir: Path, configuration: TrainConfig) -> None:
@@ -54,6 +56,19 @@ def task_of_run(run_dir: Path, configuration: TrainConfig) -> Task:
     if copy.digest != configuration.task_digest:
         raise UserError(f"{run_dir / COPY} was changed since this run was started; put it back, or train again")
     return copy.load().with_settings(configuration.terms)
+
+
+def teacher_of(configuration: TrainConfig) -> str:
+    """The folder of the run that the snapshots of a run's curriculum are of; "" for none."""
+    return str(configuration.terms.get("curriculum", {}).get("snapshots", {}).get("teacher", ""))
+
+
+def task_to_train(run_dir: Path, configuration: TrainConfig) -> Task:
+    """The task as `task_of_run` gives it, with the snapshots that the run keeps."""
+    task = task_of_run(run_dir, configuration)
+    if not teacher_of(configuration):
+        return task
+    return task.with_settings({"curriculum": {"snapshots": {"file": str(run_dir / SNAPSHOTS)}}})
 
 
 def task_of_bundle(bundle: Bundle, name: str = "") -> Task:
