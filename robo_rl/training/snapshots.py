@@ -93,5 +93,5 @@ def _rows(environment: VectorEnvironment, sensors: Sensors, truth: Truth, state:
 
 def _signals(task: Task) -> list[tuple[str, int]]:
     """What a policy and a critic read and write."""
-    specs = (*task.sensors, *task.commands)
-    return [*((spec.name, spec.dim) for spec in specs), ("privileged", task.critic_dim)]
+    specs = [(sensor.name, sensor.dim) for sensor in task.sensors] + [(c.name, c.dim) for c in task.commands]
+    return [*specs, ("privileged", task.critic_dim)]
