@@ -36,6 +36,7 @@ COMMANDS = {
     "robot": "simulate a robot in real time, behind a bridge or a serial port",
     "deploy": "run a bundle on a robot, through a bridge or a serial port",
     "rehearse": "run bridge, simulated robot and deploy together on this machine",
+    "contexts": "train in the contexts of one setting that serve all of them best",
     "demo": "train, export, verify and fly, and print the results",
     "bench": "run a benchmark and write the result as JSON",
     "inspect": "show what a robot file is understood to say, and whether the robot stands",
