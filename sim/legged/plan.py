@@ -52,8 +52,10 @@ class Plan:
         self.joints = len(robot.joints)
         self.rows: list[tuple[float, float, float]] = []
         """Middle, half range and lowest value of each column."""
-        self.scaled: list[Tensor] = []
-        """Columns whose half ranges are ranges of imperfections."""
+        self.ranges: list[Tensor] = []
+        """Columns that are drawn within a range of imperfections."""
+        self.rising: list[Tensor] = [torch.empty(0, dtype=torch.int64)]
+        """Those among them whose range begins at 0."""
         self.multiplied: dict[str, list[Tensor]] = {}
         """For each field, up to `_DEPTH` tensors of its shape: the column that multiplies each entry, or -1."""
         self.added: list[tuple[str, int | Tensor, Tensor]] = []
@@ -70,15 +72,20 @@ class Plan:
 
     def factor(self, spread: float, count: int = 1, lowest: float = 0.1, of: float = 1.0) -> Tensor:
         """Columns of factors within `spread` / `of` of 1."""
-        return self._scaled(self.draw(count, 1.0, self.scale * spread / of, lowest))
+        self.ranges.append(self.draw(count, 1.0, self.scale * spread / of, lowest))
+        return self.ranges[-1]
 
     def offset(self, spread: float, count: int) -> Tensor:
         """Columns of numbers within `spread` of 0."""
-        return self._scaled(self.draw(count, 0.0, self.scale * spread, -torch.inf))
+        self.ranges.append(self.draw(count, 0.0, self.scale * spread, -torch.inf))
+        return self.ranges[-1]
 
-    def _scaled(self, columns: Tensor) -> Tensor:
-        self.scaled.append(columns)
-        return columns
+    def up_to(self, largest: float) -> Tensor:
+        """A column of numbers from 0 to `largest`, which `scale` must have been applied to."""
+        column = self.draw(1, 0.5 * largest, 0.5 * largest, 0.0)
+        self.ranges.append(column)
+        self.rising.append(column)
+        return column
 
     def multiply(self, field: str, where: Any, columns: Tensor) -> None:
         """Let `columns` multiply the entries field[where] of each world's model. UserError for a third factor."""
@@ -167,9 +174,8 @@ class Randomization:
         if self.active:
             plan = self._plan
             middle, half, known = (torch.ones_like(whole) for whole in self._whole)
-            half[torch.cat([*plan.scaled, plan.delay])] = share
-            # Delays are drawn from 0 on.
-            middle[plan.delay] = share
+            half[torch.cat(plan.ranges)] = share
+            middle[torch.cat(plan.rising)] = share
             known[:] = share
             for live, whole, factor in zip(self._live, self._whole, (middle, half, known), strict=True):
                 live.copy_(whole * factor)

@@ -33,8 +33,7 @@ def strength(plan: Plan, *, range: NonNegative = 0.1) -> None:
 def delay(plan: Plan, *, longest: NonNegative = 0.01) -> None:
     """Longest delay of commands in s, in whole substeps; uniform from 0."""
     plan.longest = longest_delay(longest, plan.scale, plan.physics.dt)
-    middle = 0.5 * (plan.longest + 1)
-    plan.delay = plan.draw(1, middle, middle, 0.0)
+    plan.delay = plan.up_to(plan.longest + 1)
 
 
 def renewal(plan: Plan, *, share: Share = 0.25) -> None:
@@ -64,8 +63,7 @@ def joint_damping(plan: Plan, *, range: NonNegative = 0.5, added: NonNegative = 
     all of them the same; uniform from 0."""
     plan.multiply("dof_damping", plan.dofs, plan.factor(range, plan.joints))
     if added > 0.0:
-        half = 0.5 * plan.scale * added
-        plan.add("dof_damping", plan.dofs, plan.draw(1, half, half, 0.0).expand(plan.joints))
+        plan.add("dof_damping", plan.dofs, plan.up_to(plan.scale * added).expand(plan.joints))
 
 
 def armature(plan: Plan, *, range: NonNegative = 0.1) -> None:
