@@ -13,7 +13,7 @@ from policies.errors import UserError
 from robo_rl.algorithms.registry import algorithm_name, default_algorithm, recommended_config
 from robo_rl.cli.common import Folder
 from robo_rl.cli.parsing import parse
-from robo_rl.workflows.contexts import RESULT, Settings, run_contexts
+from robo_rl.workflows.next_context import Contexts
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Arguments:
 
     task: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="TASK")]
     """Name of the task, or FILE.py:NAME."""
-    settings: Settings
+    settings: Contexts
     """Contexts and trainings."""
     algorithm: str = ""
     """Learning algorithm; empty: the task's own."""
@@ -38,6 +38,7 @@ class Arguments:
 def run(argv: Sequence[str]) -> int:
     arguments = parse(Arguments, "contexts", argv)
     from robo_rl.training.config import TrainConfig
+    from robo_rl.workflows.contexts import RESULT, run_contexts
     from sim.tasks import find_task
 
     task = find_task(arguments.task)

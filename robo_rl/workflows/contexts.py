@@ -3,50 +3,24 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from policies.errors import UserError
-from policies.validation import require
 from robo_rl.evaluation.registry import evaluate_policy
 from robo_rl.output import results
 from robo_rl.training import config, runner
 from robo_rl.training.config import TrainConfig
-from robo_rl.workflows.next_context import next_context
+from robo_rl.workflows.next_context import Contexts, next_context
 from sim.task import Task
 from sim.tasks import find_task
 
 RESULT = "contexts.json"
 EVALUATION_SEED = 30_000_001
 """Seed of the evaluations that choose contexts; the held-out one is only for the final evaluation."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Which contexts there are and how many trainings may serve them."""
-
-    setting: str
-    """The context: a number among the task's settings, such as commands.velocity.forward."""
-    low: float
-    """Its lowest value."""
-    high: float
-    """Its highest value."""
-    points: int = 9
-    """Contexts, evenly spaced: policies are trained in some of them and evaluated in all."""
-    trainings: int = 4
-    """Policies to train."""
-    worlds: int = 256
-    """Episodes of each evaluation."""
-
-    def __post_init__(self) -> None:
-        require(self, "points", low=2)
-        require(self, "trainings", low=1, high=self.points)
-        require(self, "worlds", low=1)
-        if not self.low < self.high:
-            raise UserError(f"low must be below high, got {self.low} and {self.high}")
 
 
 def in_context(task: Task, setting: str, value: float) -> Task:
@@ -57,7 +31,7 @@ def in_context(task: Task, setting: str, value: float) -> Task:
     return task.with_settings({parts[0]: {parts[1]: {parts[2]: value}}})
 
 
-def run_contexts(training: TrainConfig, settings: Settings, folder: Path) -> dict[str, Any]:
+def run_contexts(training: TrainConfig, settings: Contexts, folder: Path) -> dict[str, Any]:
     """Train policies as `training` says but for the context, evaluate each in all contexts, and write RESULT into
     `folder`, as well as a run for each.
 
@@ -112,6 +86,6 @@ def _train(training: TrainConfig, run_dir: Path) -> Any:
     return runner.load_trained(run_dir).policy
 
 
-def _score(policy: Any, task: Task, settings: Settings) -> float:
+def _score(policy: Any, task: Task, settings: Contexts) -> float:
     """The mean return of a policy in a context."""
     return float(evaluate_policy(policy, task, settings.worlds, EVALUATION_SEED).summary()["episode_return"]["value"])

@@ -7,8 +7,13 @@ The next context is the one from which the most is to be gained over all context
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
+
+from policies.errors import UserError
+from policies.validation import require
 
 Array = NDArray[np.float64]
 LENGTHS = (0.2, 0.4, 0.8)
@@ -17,6 +22,31 @@ NOISE = 0.05
 """Standard deviation of the scores' noise, in spreads of the scores."""
 OPTIMISM = 1.0
 """Standard deviations above the mean at which a context is judged, so that unknown ones are tried."""
+
+
+@dataclass(frozen=True)
+class Contexts:
+    """Which contexts there are and how many trainings may serve them."""
+
+    setting: str
+    """The context: a number among the task's settings, such as commands.velocity.forward."""
+    low: float
+    """Its lowest value."""
+    high: float
+    """Its highest value."""
+    points: int = 9
+    """Contexts, evenly spaced: policies are trained in some of them and evaluated in all."""
+    trainings: int = 4
+    """Policies to train."""
+    worlds: int = 256
+    """Episodes of each evaluation."""
+
+    def __post_init__(self) -> None:
+        require(self, "points", low=2)
+        require(self, "trainings", low=1, high=self.points)
+        require(self, "worlds", low=1)
+        if not self.low < self.high:
+            raise UserError(f"low must be below high, got {self.low} and {self.high}")
 
 
 def predicted(known: Array, scores: Array, contexts: Array) -> tuple[Array, Array]:
