@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import torch
@@ -43,6 +44,14 @@ def meaning(sensors: Sequence[SensorSpec]) -> dict[str, tuple[object, ...]]:
     return {s.name: (s.dim, s.unit, s.frame, s.relative_to, s.labels) for s in sensors}
 
 
+def same(ours: object, theirs: object) -> bool:
+    """Whether two terms are equal; a class of a task's file is another one each time that the file is loaded."""
+    kinds = [(type(term).__module__, type(term).__qualname__) for term in (ours, theirs)]
+    if type(ours) is type(theirs) or kinds[0] != kinds[1] or not is_dataclass(ours):
+        return ours == theirs
+    return all(getattr(ours, field.name) == getattr(theirs, field.name) for field in fields(ours))
+
+
 def _difference(made: PolicyGraph | LearnedTeacher, policy: PolicyGraph | LearnedTeacher) -> str:
     """The first difference of a policy to the one that it would replace, in words; empty if there is none."""
     if isinstance(made, PolicyGraph) != isinstance(policy, PolicyGraph):
@@ -56,14 +65,15 @@ def _difference(made: PolicyGraph | LearnedTeacher, policy: PolicyGraph | Learne
             return f"its sensor {changed[0]} has another width, unit, frame or order of channels than this task's"
         if made.period != policy.period:
             return f"its policy acts every {made.period:g} s, this task's every {policy.period:g} s"
-    if made.observation != policy.observation:
+    terms = len(made.observation), len(policy.observation)
+    if terms[0] != terms[1] or not all(map(same, made.observation, policy.observation)):
         names = [", ".join(type(term).__name__ for term in one.observation) for one in (made, policy)]
         return (
             f"its policy observes {names[0]}; this task's {names[1]}"
             if names[0] != names[1]
             else "its observation terms have other settings than this task's"
         )
-    if made.action != policy.action:
+    if not same(made.action, policy.action):
         return "its actions have another scale or meaning than this task's"
     if type(made.normalizer) is not type(policy.normalizer):
         names = [type(one.normalizer).__name__ for one in (made, policy)]

@@ -13,7 +13,7 @@ from policies.graph.policy_graph import PolicyGraph
 from policies.signals import Sensors, State, Truth
 from robo_rl.algorithms.acting import ActingWorlds
 from robo_rl.algorithms.blocks import WorldBlocks
-from robo_rl.algorithms.starting import meaning, open_run
+from robo_rl.algorithms.starting import meaning, open_run, same
 from robo_rl.training.runner import Trained
 from robo_rl.training.sources import split
 from sim.controllers.teacher import LearnedTeacher, Teacher
@@ -103,7 +103,7 @@ def further_tasks(words: Sequence[str], task: Task) -> tuple[Task, ...]:
             raise UserError(
                 f"{other.name} has other sensors or commands than {task.name}; one student can't act in both"
             )
-        if other.action != task.action or other.period != task.period:
+        if not same(other.action, task.action) or other.period != task.period:
             raise UserError(
                 f"{other.name} has another action or period than {task.name}; one student can't act in both"
             )
@@ -156,7 +156,7 @@ def _unfit(trained: Trained, task: Task) -> str:
     robots = [one.robot.name if one.robot else "" for one in (theirs, task)]
     if robots[0] != robots[1]:
         return f"with the robot {robots[0] or 'of that task'} instead of {robots[1] or 'of this one'}"
-    if own.action != task.action:
+    if not same(own.action, task.action):
         return "whose actions have another scale or meaning"
     if theirs.period != task.period:
         return f"whose period is {theirs.period:g} s instead of {task.period:g} s"
