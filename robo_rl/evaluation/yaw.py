@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from policies.terms.stateful import GaitClock
 from robo_rl.evaluation.flying import Floats, Interval, bootstrap_mean
-from sim.legged.world import LeggedWorld
 from sim.task import Task
 
 COMMAND = "velocity_command"
@@ -39,10 +39,10 @@ class Stride:
 
 
 def stride_of(task: Task) -> Stride:
-    """The stride of a walking task, to the nearest step."""
-    clocked = isinstance(task.world, LeggedWorld)
-    seconds = 1.0 / task.world.settings.frequency if isinstance(task.world, LeggedWorld) else STRIDE
-    return Stride(max(1, round(seconds / task.period)), task.period, clocked)
+    """The stride of a walking task, to the nearest step: a turn of the clock that its policies observe."""
+    clock = next((term for term in task.observation_terms if isinstance(term, GaitClock)), None)
+    seconds = STRIDE if clock is None else 1.0 / clock.frequency
+    return Stride(max(1, round(seconds / task.period)), task.period, clock is not None)
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,11 @@ def test_what_follows_a_fall_does_not_count_and_less_than_a_stride_has_no_mean()
 
 
 def test_the_stride_is_that_of_the_gait_clock_where_the_task_has_one() -> None:
-    assert stride_of(find_task("go1-velocity-flat")).clocked
+    task = find_task("go1-velocity-flat")
+    faster = task.with_settings({"observation": {"gait_clock": {"frequency": 3.125}}})
+    assert (stride_of(faster).steps, stride_of(faster).clocked) == (16, True)
+    blind = task.changed(observation={"gait_clock": None})
+    assert (stride_of(blind).steps, stride_of(blind).clocked) == (20, False)
     h1 = stride_of(find_task("h1-velocity-flat"))
     assert (h1.steps, h1.clocked) == (40, True) and h1.seconds == pytest.approx(0.8)
     cart = stride_of(cart_task())
