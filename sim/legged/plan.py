@@ -59,6 +59,8 @@ class Plan:
         self.multiplied: dict[str, list[Tensor]] = {}
         """For each field, up to `_DEPTH` tensors of its shape: the column that multiplies each entry, or -1."""
         self.added: list[tuple[str, int | Tensor, Tensor]] = []
+        self.shown: dict[str, tuple[Tensor, float, float]] = {}
+        """For each name of the truth: the columns that it shows, and the middle and half range that scale them."""
         # Columns of the delay, the zero errors and the probability of another body, if they are drawn.
         self.delay = self.zero = self.renewal = torch.empty(0, dtype=torch.int64)
         self.longest = 0
@@ -102,13 +104,35 @@ class Plan:
         """Add `columns` to the entries field[index] of each world's model, after all factors."""
         self.added.append((field, index, columns))
 
+    def show(self, name: str, columns: Tensor, middle: float, half: float) -> None:
+        """Let the truth hold `columns` as `name` [N, k]: from -1 to 1 within `half` of `middle`. Leave `renewal` out of
+        the task where they belong to the body: what is shown is what was drawn at the last restart."""
+        self.shown[name] = columns, middle, max(half, 1e-9)
+
+    def nominal(self, name: str) -> Tensor:
+        """What `show` gives [k] of a world that differs as little as the plan's scale allows."""
+        columns, middle, half = self.shown[name]
+        return torch.tensor([(self.rows[column][0] - middle) / half for column in columns.tolist()])
+
+    def legs(self) -> list[int]:
+        """The leg of each joint, from 0 in the order of the joints; a leg's joints hang on the base in one place."""
+        parents, found = self.model.body_parentid, []
+        for joint in self.robot.joints:
+            body = int(self.model.jnt_bodyid[self.model.joint(joint).id])
+            while parents[body] != self.base:
+                body = int(parents[body])
+            found.append(body)
+        order = list(dict.fromkeys(found))
+        return [order.index(body) for body in found]
+
 
 class Randomization:
     """The drawn bodies and motors of N worlds, by the events of `when="model"` among `events`.
 
     Drawn values are written where they act: into the physics' model fields, and into the delay [N] and zero error
     [N, joints] of `actuators`, which are here as `delay` (substeps) and `joint_offset` (rad). `parameters` [N, 4] are
-    as `PARAMETERS` says. With `scale` 0, or without such events, every world stays the model itself.
+    as `PARAMETERS` says, `shown` what a plan's `show` names. With `scale` 0, or without such events, every world stays
+    the model itself.
     """
 
     def __init__(
@@ -124,23 +148,27 @@ class Randomization:
         self._has_body = torch.zeros(n, dtype=torch.bool, device=device)
         self.delay = torch.zeros(n, dtype=torch.int64, device=device)
         self.joint_offset = torch.zeros(n, len(robot.joints), device=device)
+        self.shown: dict[str, Tensor] = {}
         planned = {name: event for name, event in events.items() if event.when == "model"}
         self.active = bool(planned) and scale > 0.0
-        if not self.active:
+        if not planned or (not self.active and physics.fields is None):
             return
-        self.joint_offset, self.delay = actuators[TARGET].zero, actuators[TARGET].delay
         self._plan = plan = Plan(physics, robot, scale)
         firsts = {}
         for name, event in planned.items():
             firsts[name] = len(plan.rows)
             event(plan)
+        self.shown = {name: plan.nominal(name).to(device).repeat(n, 1) for name in plan.shown}
+        if not self.active:
+            return
+        self.joint_offset, self.delay = actuators[TARGET].zero, actuators[TARGET].delay
         middle, half, lowest = torch.tensor(plan.rows, dtype=torch.float64, device=device).T.contiguous()
         self._drawn = len(plan.rows)
         constant = {
             "middle": middle, "half": half, "lowest": lowest, "share": plan.share, "longest": float(plan.longest),
             "renewal": _first(plan.renewal), "late": _first(plan.delay), "zero": _first(plan.zero),
             "observed": torch.tensor([firsts.get(name, 0) for name in PARAMETERS], device=device),
-            "known": torch.tensor([float(name in firsts) for name in PARAMETERS], device=device),
+            "known": torch.tensor([scale if name in firsts else 0.0 for name in PARAMETERS], device=device),
             "of_body": torch.tensor([name == "base_mass" for name in PARAMETERS], device=device),
             "has_body": self._has_body, "parameters": self.parameters, "delay": self.delay,
             "joint_offset": self.joint_offset,
@@ -163,6 +191,9 @@ class Randomization:
         given = {"ids": ids, "u": u, "factors": factors, "fresh": fresh}
         self._pass(given, {"count": len(ids)})
         self._motors.write(ids, factors)
+        for name, (columns, middle, half) in self._plan.shown.items():
+            values = ((factors.index_select(1, columns) - middle) / half).float()
+            self.shown[name] = self.shown[name].index_copy(0, ids, values)
         if fresh.any():
             ids, factors = ids[fresh], factors[fresh]
             self._has_body.index_fill_(0, ids, True)
@@ -182,11 +213,13 @@ class Randomization:
 
     def snapshot(self) -> dict[str, Tensor]:
         """The model's fields are in the physics' snapshot, delays and zero errors in the actuators'."""
-        return {"parameters": self.parameters.clone(), "has_body": self._has_body.clone()}
+        shown = {f"shown.{name}": value.clone() for name, value in self.shown.items()}
+        return {"parameters": self.parameters.clone(), "has_body": self._has_body.clone(), **shown}
 
     def restore(self, snapshot: Mapping[str, Tensor]) -> None:
         self._has_body.copy_(snapshot["has_body"])
         self.parameters.copy_(snapshot["parameters"])
+        self.shown = {name: snapshot[f"shown.{name}"].clone() for name in self.shown}
 
 
 class _Writer:

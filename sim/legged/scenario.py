@@ -234,6 +234,7 @@ class LeggedScenario:
             }
         )  # fmt: skip
         own = {name: term.values for name, term in self._plain_commands.items()}
+        own |= self.randomization.shown
         own["velocity_command"] = self._followed
         # What the sensors measure stays side by side, on its way to their models.
         rows = ((observed, self._layout.measured), (self._privileged, self._rows.columns), (values, self._columns))

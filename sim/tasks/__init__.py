@@ -10,6 +10,7 @@ from sim.tasks.crazyflie_hover import CRAZYFLIE_HOVER
 from sim.tasks.crazyflie_track import CRAZYFLIE_TRACK
 from sim.tasks.files import is_file, load_offered, offered, read_task_file
 from sim.tasks.go1_velocity_flat import GO1_VELOCITY_FLAT
+from sim.tasks.go1_velocity_hidden import GO1_VELOCITY_HIDDEN
 from sim.tasks.go1_velocity_rough import GO1_VELOCITY_ROUGH, GO1_VELOCITY_ROUGH_BLIND
 from sim.tasks.h1_velocity_flat import H1_VELOCITY_FLAT
 from sim.tasks.own_robot import is_own, own_task
@@ -22,6 +23,7 @@ TASKS: dict[str, Task] = {
         CRAZYFLIE_TRACK,
         QUADROTOR_ANY,
         GO1_VELOCITY_FLAT,
+        GO1_VELOCITY_HIDDEN,
         GO1_VELOCITY_ROUGH,
         GO1_VELOCITY_ROUGH_BLIND,
         H1_VELOCITY_FLAT,
