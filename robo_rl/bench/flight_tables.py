@@ -137,6 +137,31 @@ def loop(result: Result) -> str:
     return markdown_table(title, rows)
 
 
+def any_vehicle(result: Result) -> str:
+    """One row for each pilot over all vehicles; then one for each vehicle that has a teacher of its own; below them
+    what the student costs."""
+    rows = [
+        (row["pilot"], percent(row["survival"]), percent(row["success_at_0.1"]), _metres(row["distance_p50_m"]))
+        + (percent(row["figure_survival"]), _metres(row["figure_rmse_m"]))
+        for row in result["pilots"]
+    ]
+    title = ("pilot", "alive at 5 s", "success at 0.1 m", "distance, median (m)", "figure flown", "figure's RMSE (m)")
+    own = [
+        (f"{row['mass_kg']:.2f}", f"{row['thrust_to_weight']:.1f}", f"{row['torque_to_inertia']:.0f}")
+        + (percent(row["student_survival"]), percent(row["own_teacher_survival"]))
+        for row in result["vehicles"]
+    ]
+    beside = ("mass (kg)", "thrust to weight", "roll (rad/s^2)", "student alive", "a teacher of its own alive")
+    costs = ", ".join(f"{row['instructions']:,} (`{row['kernel']}`)" for row in result["mcu"])
+    return (
+        f"{markdown_table(title, rows)}\n\n{markdown_table(beside, own)}\n\n"
+        f"On these vehicles the student survives {percent(result['kept_share'])} of what their own teachers do. It has "
+        f"{result['parameters']:,} parameters; a step takes {costs} instructions on the emulated Cortex-M4F. "
+        f"Trainings and flights took {result['seconds'] / 60.0:.0f} minutes, {result['teacher_seconds']:.0f} s of them "
+        f"the shared teacher and {result['student_seconds']:.0f} s the student."
+    )
+
+
 def chip(result: Result) -> str:
     """One row for each task and pilot: flights that lasted, success, and distance to the target; below it the
     difference between the two pilots' commands.

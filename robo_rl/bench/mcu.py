@@ -106,7 +106,7 @@ def run(settings: Settings, keep: Keep = measure_now) -> dict[str, Any]:
 
     def generated(name: str, bundle: Path) -> list[Row]:
         return [
-            keep(f"{name}, {kernel}", partial(_generated, name, bundle, kernel, settings))
+            keep(f"{name}, {kernel}", partial(measured_step, name, bundle, kernel, settings))
             for kernel in settings.kernels
         ]
 
@@ -142,7 +142,8 @@ def run(settings: Settings, keep: Keep = measure_now) -> dict[str, Any]:
     }
 
 
-def _generated(name: str, bundle: Path, kernel: str, settings: Settings) -> Row:
+def measured_step(name: str, bundle: Path, kernel: str, settings: Settings) -> Row:
+    """What a step of a bundle's policy costs in the C of a kernel, as a row called `name`."""
     with tempfile.TemporaryDirectory() as scratch:
         done = generate(bundle, Path(scratch) / "c", kernel)
         manifest = load_bundle(bundle).manifest

@@ -70,6 +70,11 @@ BENCHMARKS = {
         ("policies", "deploy/bundle", "deploy/codegen", "deploy/export", "deploy/mcu", "deploy/toolchain.py"),
     ),
     "rough": Benchmark("success of go1-velocity-rough on every kind and level of terrain", WALKING, long=True),
+    "any": Benchmark(
+        "one policy for any quadrotor: unseen vehicles, teachers of their own, figures, instructions on a chip",
+        (*FLIGHT, "robo_rl/bench/mcu.py", "deploy/codegen", "deploy/mcu"),
+        long=True,
+    ),
     "chip": Benchmark(
         "bundles flown by their firmware on an emulated chip, against onnxruntime",
         (*FLIGHT, "deploy", "real/robots", "real/simulated"),

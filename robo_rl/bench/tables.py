@@ -52,6 +52,7 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "ppo": legged_tables.ppo,
     "mcu": mcu,
     "rough": legged_tables.rough,
+    "any": flight_tables.any_vehicle,
     "chip": flight_tables.chip,
     "sim2sim": legged_tables.sim2sim,
 }

@@ -67,5 +67,21 @@ QUADROTOR_ANY = replace(
     },
     evaluated={"commands": {"figure": {"still": 1.0}}},
     teacher=teacher,
-    recommended={"flight": {"reads": "truth", "hidden": (128, 128)}},
+    recommended={
+        "flight": {"reads": "truth", "hidden": (128, 128), "iterations": 300},
+        "distill": {
+            "actor": "gru",
+            "memory": 16,
+            "actor_hidden": (),
+            "num_worlds": 512,
+            "rollout_steps": 50,
+            "iterations": 400,
+            "teacher_share": 0.5,
+            "updates": 20,
+            "batch": 10_240,
+            "capacity": 600_000,
+            "bptt": 50,
+            "learning_rate": 3e-3,
+        },
+    },
 )

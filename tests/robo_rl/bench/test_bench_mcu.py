@@ -54,7 +54,7 @@ def test_rows_hold_what_a_reader_asks_for(monkeypatch: pytest.MonkeyPatch) -> No
 def test_bits_that_differ_are_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mcu, "compare_bits", lambda *given: Bits(steps=50, resets=2, equal=49))
     monkeypatch.setattr(mcu, "networks", lambda seed: [])
-    monkeypatch.setattr(mcu, "_generated", lambda *given: {})
+    monkeypatch.setattr(mcu, "measured_step", lambda *given: {})
     monkeypatch.setattr(mcu, "FLOWN", ())
     monkeypatch.setattr(
         mcu, "write_untrained", lambda task, out, seed: mcu_networks.write_bundle(tiny(seed)[0], out, seed)

@@ -1,0 +1,217 @@
+"""`bench any`: one policy for any quadrotor, trained and flown.
+
+A teacher that knows each vehicle is trained on all of them at once, and a small recurrent student imitates it without
+knowing them. Both, and the controller that the teacher began with, fly vehicles that no training has seen: to a point
+from the published starts, and along a figure. For some other unseen vehicles a teacher is trained for exactly that one,
+and compared with the student. The student's step is then measured in C on an emulated Cortex-M4F.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from statistics import mean
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+from policies.errors import UserError
+from policies.validation import require
+from robo_rl.algorithms.distill.config import DistillConfig
+from robo_rl.algorithms.flight import FlightConfig
+from robo_rl.algorithms.registry import AlgorithmConfig, recommended_config
+from robo_rl.bench import mcu
+from robo_rl.bench.registry import BENCHMARK_SEED
+from robo_rl.bench.saved_rows import Keep, Row, measure_now
+from robo_rl.evaluation.flying import Evaluated, evaluate
+from robo_rl.training import config, runner
+from robo_rl.training.config import TrainConfig
+from robo_rl.training.runner import Trained
+from robo_rl.workflows.export import export_run
+from sim.robots.rotors import GRAVITY
+from sim.task import Task
+from sim.tasks import find_task
+
+TASK = "quadrotor-any"
+FIGURE_STEPS = 1300
+"""Control periods of a flight along a figure, of which the first 200 join it."""
+
+
+def _flight(**changes: Any) -> FlightConfig:
+    given = recommended_config("flight", find_task(TASK))
+    assert isinstance(given, FlightConfig)
+    return replace(given, **changes)
+
+
+def _distill() -> DistillConfig:
+    given = recommended_config("distill", find_task(TASK))
+    assert isinstance(given, DistillConfig)
+    return given
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Train a teacher of all vehicles and a student, and fly unseen vehicles."""
+
+    seed: int = 0
+    """Seed of the trainings."""
+    vehicles: int = 1000
+    """Unseen vehicles, each flown once to a point and once along the figure."""
+    compared: int = 20
+    """Unseen vehicles for which a teacher of their own is trained."""
+    flights: int = 200
+    """Flights of each of these vehicles, by its own teacher and by the student."""
+    figure_period: float = 5.5
+    """Period of the figure, s; it is 2 m wide."""
+    runs: Path | None = None
+    """Folder that keeps the runs; a training that has ended there is not repeated."""
+    threads: int = 1
+    """Threads that torch may use within one operation."""
+    teacher: FlightConfig = field(default_factory=_flight)
+    """Settings of the shared teacher's training."""
+    own: FlightConfig = field(default_factory=partial(_flight, hidden=(64, 64), iterations=140))
+    """Settings of the trainings for one vehicle each."""
+    student: DistillConfig = field(default_factory=_distill)
+    """Settings of the student's training; its teacher is the shared one."""
+
+    def __post_init__(self) -> None:
+        for name in ("vehicles", "compared", "flights", "threads"):
+            require(self, name, low=1)
+        require(self, "seed", low=0, high=config.MAX_SEED)
+        require(self, "figure_period", above=0.0)
+
+
+def run(settings: Settings, keep: Keep = measure_now) -> dict[str, Any]:
+    """Rows by pilot, by vehicle with a teacher of its own, and by kernel of the generated C."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(settings.threads)
+    try:
+        with TemporaryDirectory() if settings.runs is None else nullcontext(settings.runs) as root:
+            return _run(settings, keep, Path(root))
+    finally:
+        torch.set_num_threads(before)
+
+
+def _run(settings: Settings, keep: Keep, root: Path) -> dict[str, Any]:
+    task = find_task(TASK)
+
+    def teacher() -> Trained:
+        return _trained(root / "teacher", task, settings.teacher, settings)
+
+    def student() -> Trained:
+        teacher()
+        return _trained(root / "student", task, replace(settings.student, teacher=(str(root / "teacher"),)), settings)
+
+    def controller() -> Evaluated:
+        assert task.teacher is not None
+        return task.teacher("cpu")
+
+    pilots: dict[str, Callable[[], Evaluated]] = {
+        "student": lambda: student().policy,
+        "teacher of all": lambda: teacher().policy,
+        "controller that knows the vehicle": controller,
+    }
+    trained = keep(
+        "trainings", lambda: {"teacher_seconds": _seconds(teacher()), "student_seconds": _seconds(student())}
+    )
+    rows = [
+        {"pilot": name, **keep(f"all vehicles, {name}", partial(_timed, partial(_fly_all, make, settings)))}
+        for name, make in pilots.items()
+    ]
+    vehicles = []
+    for number in range(BENCHMARK_SEED, BENCHMARK_SEED + settings.compared):
+        measure = partial(_beside_its_own, number, student, root / f"own-{number}", settings)
+        vehicles.append({"number": number, **keep(f"vehicle {number}", partial(_timed, measure))})
+    instructions = [
+        keep(f"step, {kernel}", partial(_timed, partial(_step, student, kernel))) for kernel in ("c", "asm")
+    ]
+    own = mean(row["own_teacher_survival"] for row in vehicles)
+    return {
+        "pilots": rows,
+        "vehicles": vehicles,
+        "mcu": instructions,
+        "kept_share": mean(row["student_survival"] for row in vehicles) / max(own, 1e-9),
+        "parameters": sum(p.numel() for p in student().policy.parameters()),
+        **{name: trained[name] for name in ("teacher_seconds", "student_seconds")},
+        "seconds": sum(trained[name] for name in ("teacher_seconds", "student_seconds"))
+        + sum(row["seconds"] for row in (*rows, *vehicles, *instructions)),
+        "evaluation_seed": BENCHMARK_SEED,
+    }
+
+
+def _trained(folder: Path, task: Task, algorithm: AlgorithmConfig, settings: Settings) -> Trained:
+    """The run in `folder`, trained now if it has not been; UserError for a run with other settings."""
+    given = TrainConfig(TASK, algorithm, settings.seed, threads=settings.threads, terms=task.settings())
+    if (folder / runner.CONFIG).exists():
+        if changed := config.differences(config.load(folder / runner.CONFIG), given):
+            raise UserError(f"{folder} was trained with other settings ({changed[0]}); name another folder with --runs")
+    else:
+        runner.create(folder, given)
+    if not (folder / runner.RESULT).exists() and runner.train(folder, lambda *_: None).stopped_by:
+        raise KeyboardInterrupt
+    return runner.load_trained(folder)
+
+
+def _seconds(trained: Trained) -> float:
+    return runner.read_metrics(trained.run_dir)[-1]["seconds"]
+
+
+def _timed(measure: Callable[[], Row]) -> Row:
+    started = time.perf_counter()
+    return {**measure(), "seconds": time.perf_counter() - started}
+
+
+def figure_task(task: Task, period: float) -> Task:
+    """The task whose evaluation flies one figure of `period` s, from rest near its centre."""
+    calm = {"arms": 1.0, "at_target": 0.0, "angle": 0.1, "linear_velocity": 0.1, "angular_velocity": 0.1}
+    figure = {"interval": (period, period), "scale": (1.0, 1.0), "random_phase": False, "still": 0.0}
+    return task.changed(
+        evaluated={"events": {"start": calm}, "commands": {"figure": figure}}, episode_steps=FIGURE_STEPS
+    )
+
+
+def _fly_all(make: Callable[[], Evaluated], settings: Settings) -> Row:
+    """Every unseen vehicle once to a point and once along the figure."""
+    pilot, task = make(), find_task(TASK)
+    hover = evaluate(pilot, task, settings.vehicles, BENCHMARK_SEED).summary()
+    figure = evaluate(pilot, figure_task(task, settings.figure_period), settings.vehicles, BENCHMARK_SEED).summary()
+    return {
+        "survival": hover["survival"]["value"],
+        "survival_interval": [hover["survival"]["low"], hover["survival"]["high"]],
+        "success_at_0.1": hover["success_at_0.1"]["value"],
+        "distance_p50_m": hover["distance_m"]["p50"],
+        "figure_survival": figure["survival"]["value"],
+        "figure_rmse_m": figure["rmse_m"]["value"],
+    }
+
+
+def _beside_its_own(number: int, student: Callable[[], Trained], folder: Path, settings: Settings) -> Row:
+    """The student and a teacher trained for this vehicle alone, from the same starts."""
+    task = find_task(TASK).with_settings({"events": {"vehicle": {"only": number}}})
+    _, truth = task.make_environment(1, BENCHMARK_SEED).reset()
+    dynamics, full = truth["dynamics"][0], float(truth["dynamics"][0, 4:7].sum())
+    teacher = _trained(folder, task, settings.own, settings)
+    flown = {
+        name: evaluate(pilot, task, settings.flights, BENCHMARK_SEED).survival.value
+        for name, pilot in (("student", student().policy), ("own_teacher", teacher.policy))
+    }
+    return {
+        **{f"{name}_survival": value for name, value in flown.items()},
+        "own_train_seconds": _seconds(teacher),
+        "mass_kg": float(dynamics[0]),
+        "thrust_to_weight": 4.0 * full / (GRAVITY * float(dynamics[0])),
+        "torque_to_inertia": 2**0.5 * full * float(truth["rotor_distance"][0]) / float(dynamics[1]),
+    }
+
+
+def _step(student: Callable[[], Trained], kernel: str) -> Row:
+    """What a step of the student costs in the C of a kernel, on the emulated chip."""
+    with TemporaryDirectory() as scratch:
+        bundle = Path(scratch) / "bundle"
+        export_run(student().run_dir, bundle, episodes=100)
+        return mcu.measured_step("student", bundle, kernel, mcu.Settings())
