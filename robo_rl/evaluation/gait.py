@@ -71,7 +71,7 @@ class Gait:
     base_height: float
     """Mean height of the base's origin above the ground over all commands, m."""
     cost_of_transport: float
-    """Mechanical energy over weight times distance, at 1 m/s forward."""
+    """Mechanical energy over weight times distance, at 1 m/s forward; nan for a robot that does not go forward."""
     foot_clearance: float
     """Mean over swings of the highest place of the foot's lower side above the ground, m, at 1 m/s forward. The lower
     side is as far below the foot's centre as in the stance, a foot's radius for round ones."""
@@ -125,9 +125,9 @@ def evaluate_gait(
     settle, measure = (round(seconds / task.period) for seconds in (SETTLE, MEASURE))
     pushes = {name: None for name, event in task.events.items() if event.when == "interval"}
     task = task.changed(events=pushes, episode_steps=settle + measure)
-    commands = torch.tensor((*COMMANDS, *DAMPED)).repeat_interleave(robots, 0)
+    commands = torch.tensor((*COMMANDS, *DAMPED), dtype=torch.float64).repeat_interleave(robots, 0)
     limits = next(sensor for sensor in task.sensors if sensor.name == COMMAND)
-    commands = commands.clamp(torch.tensor(limits.low), torch.tensor(limits.high))
+    commands = commands.clamp(*(torch.tensor(bound, dtype=torch.float64) for bound in (limits.low, limits.high)))
     damped = torch.arange(len(commands)) >= len(COMMANDS) * robots
     environment = task.make_environment(len(commands), seed, imperfections=imperfections)
     assert isinstance(environment, VectorEnvironment)
@@ -135,7 +135,7 @@ def evaluate_gait(
     assert isinstance(scenario, LeggedScenario)
     _damp(scenario, damped)
     first = environment.reset()
-    scenario.commands.ask(torch.arange(len(commands)), commands)
+    scenario.commands.ask(torch.arange(len(commands)), commands.float())
     tally = _Tally(task.period, float(scenario.view(first[1])["foot_rest_height"]))
 
     def note(step: Step, alive: Tensor) -> None:
@@ -210,7 +210,7 @@ def _gait(commands: Tensor, upright: Tensor, means: Mapping[str, Tensor], weight
         """Means [C] over the robots with each command."""
         return torch.where(upright, means[name], fallen).view(-1, robots).nanmean(-1)
 
-    asked = commands.view(-1, robots, 3)[:, 0].double()
+    asked = commands.view(-1, robots, 3)[:, 0]
     forward, left, yaw, height = (by_command(name) for name in ("forward", "left", "yaw_rate", "height"))
     falls = 1.0 - upright.double().view(-1, robots).mean(-1)
     undamped, spot, walking = len(COMMANDS), slice(1, 1 + len(TURNS)), slice(1 + len(TURNS), 1 + 2 * len(TURNS))
@@ -218,7 +218,7 @@ def _gait(commands: Tensor, upright: Tensor, means: Mapping[str, Tensor], weight
     damped = by_command("forward", torch.zeros_like(nan))[undamped:] / asked[undamped:, 0]
     return Gait(
         base_height=float(height[:undamped].mean()),
-        cost_of_transport=float(by_command("power")[0] / (weight * forward[0])),
+        cost_of_transport=float(by_command("power")[0] / (weight * forward[0])) if forward[0] > 0.0 else math.nan,
         foot_clearance=float(by_command("peaks")[0] / by_command("swings")[0]),
         yaw_gain_on_the_spot=_slope(asked[spot, 2], yaw[spot]),
         yaw_gain_walking=_slope(asked[walking, 2], yaw[walking]),

@@ -21,14 +21,14 @@ from sim.tasks import find_task
 from tests.robo_rl.open_loop_trot import trot
 
 TASK = "go1-velocity-flat"
-ASKED = torch.tensor((*COMMANDS, *DAMPED)).repeat_interleave(2, 0)
+ASKED = torch.tensor((*COMMANDS, *DAMPED), dtype=torch.float64).repeat_interleave(2, 0)
 
 
 def made_up(fell: tuple[int, ...] = (), **changes: Tensor) -> Gait:
     """Two robots with each command that do as commanded, weigh 100 N and need 50 W."""
     n = len(ASKED)
     means = {
-        "forward": ASKED[:, 0].double(), "left": ASKED[:, 1].double(), "yaw_rate": ASKED[:, 2].double(),
+        "forward": ASKED[:, 0], "left": ASKED[:, 1], "yaw_rate": ASKED[:, 2],
         "height": torch.full((n,), 0.27, dtype=torch.float64), "power": torch.full((n,), 50.0, dtype=torch.float64),
         "swings": torch.full((n,), 4.0, dtype=torch.float64), "peaks": torch.full((n,), 0.2, dtype=torch.float64),
         **changes,
@@ -53,9 +53,9 @@ def test_a_robot_that_follows_its_commands_has_gains_of_one_and_no_drift() -> No
 def test_gain_drift_and_damped_speed_are_those_of_the_worse_case() -> None:
     walking = (ASKED[:, 0] == 0.5) & (ASKED[:, 2] != 0.0)
     sideways = ASKED[:, 1] != 0.0
-    turned = ASKED[:, 2].double() * torch.where(walking, 1.3, 0.9) - 0.05
+    turned = ASKED[:, 2] * torch.where(walking, 1.3, 0.9) - 0.05
     turned[sideways] = torch.tensor([0.02, 0.04, -0.1, -0.3], dtype=torch.float64)
-    forward = ASKED[:, 0].double()
+    forward = ASKED[:, 0].clone()
     forward[-4:] *= torch.tensor([0.9, 0.7, 0.8, 1.0])
     gait = made_up(yaw_rate=turned, forward=forward)
     assert gait.yaw_gain_on_the_spot == pytest.approx(0.9), "an offset is no part of the slope"
@@ -73,6 +73,10 @@ def test_robots_that_fall_are_left_out_but_count_as_standing_still_under_damping
     none = made_up((2, 3))
     assert math.isnan(none.yaw_gain) and none.summary()["yaw_gain"] is None
     assert none.yaw_gain_walking == pytest.approx(1.0)
+
+
+def test_a_robot_that_goes_backwards_has_no_cost_of_transport() -> None:
+    assert math.isnan(made_up(forward=-ASKED[:, 0]).cost_of_transport)
 
 
 def truth(contact: bool, height: float) -> Truth:
