@@ -157,6 +157,17 @@ RESULTS: dict[str, dict[str, Any]] = {
             "velocity_error_ratio": {"at_most": 1.5, "holds": False},
         },
     },
+    "curricula": {
+        "rows": [
+            {"arm": arm, "task": task, "curricula": curricula, "seed": seed, "return": 20.0 + seed, "falls": 0.1,
+             "velocity_error": 0.2, "success": success, "level": level, "samples": 3_000_000}
+            for seed in (0, 1)
+            for arm, task, curricula, success, level in (
+                ("flat", "go1-velocity-flat", [], None, None),
+                ("snapshots", "go1-velocity-rough", ["terrain_level", "snapshots"], 0.4, 2.5),
+            )
+        ],
+    },
     "rough": {
         "kinds": [
             {"kind": "stairs_up", "success": 0.6, "fall_rate": 0.3, "hardest_level_at_bar": 3},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import median
+from statistics import mean, median
 
 from robo_rl.bench.markdown import Result, markdown_table, percent
 
@@ -133,6 +133,34 @@ def _compared(settings: str, rows: Sequence[Result], level: str) -> str:
     else:
         reached = f"ours reaches {level} in {mine / other:.2f} times the time of rsl_rl"
     return f"{with_settings} {reached}, at {more:.2f} times the samples a second, with a return of {returns} (medians)."
+
+
+def curricula(result: Result) -> str:
+    """One row for each task and curricula: means over the seeds, and the lowest and highest return."""
+    rows = []
+    for arm in dict.fromkeys(row["arm"] for row in result["rows"]):
+        own = [row for row in result["rows"] if row["arm"] == arm]
+        returns = [row["return"] for row in own]
+        success = [row["success"] for row in own if row["success"] is not None]
+        levels = [row["level"] for row in own if row["level"] is not None]
+        rows.append(
+            (
+                own[0]["task"],
+                ", ".join(own[0]["curricula"]) or "none",
+                f"{mean(returns):.1f} ({min(returns):.1f} to {max(returns):.1f})",
+                percent(mean(row["falls"] for row in own)),
+                f"{mean(row['velocity_error'] for row in own):.3f}",
+                percent(mean(success)) if success else "",
+                f"{mean(levels):.1f}" if levels else "",
+                f"{mean(row['samples'] for row in own) / 1e6:.2f}",
+            )
+        )
+    title = (
+        "task", "curricula", "return", "falls", "velocity error (m/s)", "success on all terrain",
+        "terrain level in training", "samples (million)",
+    )  # fmt: skip
+    seeds = len({row["seed"] for row in result["rows"]})
+    return f"{markdown_table(title, rows)}\n\nMeans over {seeds} seed{'s' if seeds > 1 else ''}, and their range."
 
 
 def rough(result: Result) -> str:

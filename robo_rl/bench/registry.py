@@ -69,6 +69,11 @@ BENCHMARKS = {
         "instructions, modelled time, flash and RAM of generated C on an emulated Cortex-M4F",
         ("policies", "deploy/bundle", "deploy/codegen", "deploy/export", "deploy/mcu", "deploy/toolchain.py"),
     ),
+    "curricula": Benchmark(
+        "each curriculum on and off, at equal samples",
+        (*WALKING, "robo_rl/training/snapshots.py", "robo_rl/bench/walk_training.py"),
+        long=True,
+    ),
     "rough": Benchmark("success of go1-velocity-rough on every kind and level of terrain", WALKING, long=True),
     "any": Benchmark(
         "one policy for any quadrotor: unseen vehicles, teachers of their own, figures, instructions on a chip",

@@ -51,6 +51,7 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "own": legged_tables.own,
     "ppo": legged_tables.ppo,
     "mcu": mcu,
+    "curricula": legged_tables.curricula,
     "rough": legged_tables.rough,
     "any": flight_tables.any_vehicle,
     "chip": flight_tables.chip,

@@ -72,6 +72,8 @@ class WalkTraining:
         """Why training ended early; empty if it did not."""
         self.curve: list[dict[str, float]] = []
         """The points of the evaluations that were noted."""
+        self.metrics: dict[str, float] = {}
+        """Those of the last iteration."""
         with self.clock:
             self.trainer = PpoTrainer(config, task, seed)
 
@@ -81,7 +83,7 @@ class WalkTraining:
         while self.trainer.iteration < self.trainer.total_iterations and self.clock.seconds < most_seconds:
             with self.clock:
                 try:
-                    self.trainer.iterate()
+                    self.metrics = self.trainer.iterate()
                 except TrainingDiverged as error:
                     self.diverged = str(error)
                     return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -32,6 +32,15 @@ BOOTSTRAP_DRAWS = 2000
 
 Floats = NDArray[np.float64]
 Signal = SensorSpec | CommandSpec
+
+
+@runtime_checkable
+class WithCurriculum(Protocol):
+    """An environment whose difficulty grows in training."""
+
+    def finish_curriculum(self) -> None:
+        """Give every later episode the task's whole difficulty: full command range, terrain levels spread evenly."""
+        ...
 
 
 class BatchPolicy(Protocol):
@@ -204,6 +213,8 @@ def prepared(
     world = task.make_environment(
         episodes, seed, device, robot=robot, randomized=task.evaluate_randomized, imperfections=imperfections
     )
+    if isinstance(world, WithCurriculum):
+        world.finish_curriculum()
     return pilot, task, world
 
 

@@ -59,15 +59,6 @@ class WithTerrain(Protocol):
         ...
 
 
-@runtime_checkable
-class WithCurriculum(Protocol):
-    """An environment whose difficulty grows in training."""
-
-    def finish_curriculum(self) -> None:
-        """Give every later episode the task's whole difficulty: full command range, terrain levels spread evenly."""
-        ...
-
-
 @dataclass(frozen=True)
 class TerrainScore:
     """Worlds of one kind and level of terrain; success is no fall and `SUCCESS_PROGRESS` of the commanded way."""
@@ -164,8 +155,6 @@ def evaluate_walking(
     if not any(sensor.name == COMMAND for sensor in task.sensors):
         raise UserError(f"{task.name} is not a walking task: it has no sensor {COMMAND}")
     pilot, task, environment = prepared(policy, task, worlds, seed, device, robot, imperfections, calls)
-    if isinstance(environment, WithCurriculum):
-        environment.finish_curriculum()
     return walk(pilot, task, environment, seed, imperfections)
 
 

@@ -11,8 +11,8 @@ from deploy.bundle.reader import Bundle
 from policies.errors import UserError
 from policies.graph.policy_graph import PolicyGraph
 from policies.signals import Sensors, State, Truth
-from robo_rl.evaluation.flying import HELD_OUT_SEED, pilot_for
-from robo_rl.evaluation.walking import WithCurriculum, WithTerrain
+from robo_rl.evaluation.flying import HELD_OUT_SEED, WithCurriculum, pilot_for
+from robo_rl.evaluation.walking import WithTerrain
 from sim.task import Task
 
 
