@@ -3,6 +3,8 @@ drawn more often."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -42,7 +44,12 @@ class CommandRange(GrowingShare):
         self._commands.range = self.share
 
     def metrics(self) -> dict[str, float]:
-        return {"command_range": self._commands.range}
+        return {"command_range": self.share}
+
+    def restore(self, snapshot: Mapping[str, Tensor]) -> None:
+        # Earlier versions had it with the commands alone, which are restored first.
+        self.share = self._commands.range
+        super().restore(snapshot)
 
 
 class CommandSampling(FailureSampling):

@@ -43,8 +43,6 @@ class GrowingShare(CurriculumTerm):
         self.share = start
         self.apply()
 
-    share: float
-
     def apply(self) -> None:
         """Let the present `share` take effect."""
 
@@ -74,10 +72,9 @@ class GrowingShare(CurriculumTerm):
         self._ended += len(performance)
         self._sum += float(performance.sum())
         if self._ended >= len(self._steps):
-            mean = self._sum / self._ended
-            if mean > self._promotion:
+            if self._sum > self._promotion * self._ended:
                 self.become(min(1.0, self.share + self._growth))
-            elif mean < self._demotion:
+            elif self._sum < self._demotion * self._ended:
                 self.become(max(self._start, self.share - self._growth))
             self._ended, self._sum = 0, 0.0
 
