@@ -197,7 +197,9 @@ HEAVY = {
     "websockets": ("real",),
     "mcap": ("real.recording.recorder", "real.recording.messages"),
     "matplotlib": ("robo_rl.view.plots",),
-    "torch.utils.tensorboard": ("robo_rl.training.runner",),
+    "torch.utils.tensorboard": ("robo_rl.training.loggers",),
+    "wandb": ("robo_rl.training.loggers",),
+    "optuna": ("robo_rl.workflows.sweep", "robo_rl.cli.sweep"),
     "imageio_ffmpeg": ("robo_rl.view.film",),
     "PIL": ("robo_rl.view.overlay",),
     "viser": ("robo_rl.view.web",),
@@ -205,9 +207,10 @@ HEAVY = {
     "gymnasium": ("robo_rl.doors",),
     "rsl_rl": ("robo_rl.doors", "robo_rl.bench.ppo"),
     "tensordict": ("robo_rl.doors",),
+    "adastop": ("robo_rl.evaluation.statistics",),
 }
 # Imported where they are used, because most of what their modules are imported for does without.
-LAZY = ("roslibpy", "matplotlib", "serial")
+LAZY = ("roslibpy", "matplotlib", "serial", "adastop", "wandb", "optuna")
 # What `robo-rl` imports before it knows what is asked for, and what reads and writes result files.
 LIGHT = (
     "robo_rl.cli",
@@ -215,6 +218,8 @@ LIGHT = (
     "robo_rl.bench.registry",
     "robo_rl.bench.tables",
     "robo_rl.training.config",
+    "robo_rl.training.record",
+    "robo_rl.evaluation.statistics",
     "robo_rl.output.files",
     "robo_rl.workflows.processes",
     "robo_rl.output.results",

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 
 # Where the import name is not the name of the distribution.
 DISTRIBUTIONS = {"serial": "pyserial", "warp": "warp-lang", "yaml": "pyyaml", "PIL": "pillow", "rsl_rl": "rsl-rl-lib"}
-USERS = ("", "robot", "train", "view", "sim2sim", "doors", "menagerie")
+USERS = ("", "robot", "train", "view", "sim2sim", "doors", "stats", "wandb", "menagerie")
 """The core and the extras of those who use the project."""
 DEVELOPERS = ("dev", "mutants")
 """The extras of those who work on it."""

@@ -109,6 +109,8 @@ class FlightTrainer(Algorithm):
     Raises UserError for a task whose environment is not a differentiable quadrotor.
     """
 
+    later_metrics = ("cost", "failed_share", "gradient_norm", "skipped_updates")
+
     def __init__(self, config: FlightConfig, task: Task, seed: int, device: str = "cpu") -> None:
         self.config = config
         self.device = device

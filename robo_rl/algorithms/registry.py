@@ -44,6 +44,8 @@ class Algorithm(ABC):
     steps: int = 0
     """Environment steps done, summed over worlds."""
     total_iterations: int
+    later_metrics: ClassVar[tuple[str, ...]] = ("episode_return", "episode_length", "terminated")
+    """Metrics that the first iteration may lack."""
 
     def enter(self, run_dir: Path) -> None:
         """Called once, before a checkpoint is loaded: `run_dir` is the folder for data that is too large for a

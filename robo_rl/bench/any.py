@@ -29,7 +29,7 @@ from robo_rl.bench import mcu
 from robo_rl.bench.registry import BENCHMARK_SEED
 from robo_rl.bench.saved_rows import Keep, Row, measure_now
 from robo_rl.evaluation.flying import Evaluated, evaluate
-from robo_rl.training import config, runner
+from robo_rl.training import config, record, runner
 from robo_rl.training.config import TrainConfig
 from robo_rl.training.runner import Trained
 from robo_rl.workflows.export import export_run
@@ -152,7 +152,7 @@ def _trained(folder: Path, task: Task, algorithm: AlgorithmConfig, settings: Set
             raise UserError(f"{folder} was trained with other settings ({changed[0]}); name another folder with --runs")
     else:
         runner.create(folder, given)
-    if not (folder / runner.RESULT).exists() and runner.train(folder, lambda *_: None).stopped_by:
+    if not record.is_finished(folder) and runner.train(folder, lambda *_: None).stopped_by:
         raise KeyboardInterrupt
     return runner.load_trained(folder)
 

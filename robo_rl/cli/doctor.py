@@ -22,6 +22,8 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "sim2sim": ("pybullet",),
     "doors": ("gymnasium", "rsl-rl-lib", "tensordict"),
     "bench": ("emlearn",),
+    "stats": ("adastop", "optuna"),
+    "wandb": ("wandb",),
     "menagerie": ("mujoco-menagerie",),
     "dev": ("pytest", "hypothesis", "ruff", "mypy"),
 }
@@ -33,6 +35,8 @@ USES = {
     "sim2sim": "sim2sim, together with train",
     "doors": "gymnasium and rsl_rl on our tasks, bench ppo; together with train",
     "bench": "bench mcu's comparison with emlearn",
+    "stats": "compare, sweep",
+    "wandb": "train --logger wandb",
     "menagerie": "train --robot.mjcf menagerie:NAME",
     "dev": "make test, make lint",
 }

@@ -27,6 +27,8 @@ COMMANDS = {
     "eval": "evaluate a run or a bundle from held-out starts",
     "play": "view a run or a bundle: as a film, or in the browser",
     "report": "write an HTML page about a run: curves, evaluation, film",
+    "compare": "compare groups of runs over their seeds, with a test and a plot",
+    "sweep": "train over a range of settings, several seeds of each",
     "export": "export a run as a bundle, the folder that a robot loads",
     "codegen": "generate C99 from a bundle, for a microcontroller",
     "firmware": "write firmware with a bundle, for a microcontroller or an autopilot",
@@ -48,6 +50,7 @@ EXTRAS = {
     "serial": "robot",
     "viser": "view", "mjviser": "view", "imageio_ffmpeg": "view", "PIL": "view", "mujoco": "train",
     "pybullet": "sim2sim", "gymnasium": "doors", "rsl_rl": "doors", "tensordict": "doors",
+    "adastop": "stats", "optuna": "stats", "wandb": "wandb",
 }  # fmt: skip
 
 FULL = (errno.ENOSPC, errno.EDQUOT)

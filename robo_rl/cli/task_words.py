@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from policies.errors import UserError
 
 VALUED = (
-    "algorithm", "checkpoint-every", "device", "processes", "robot.mjcf", "robot.spec", "run-dir", "seed", "threads",
+    "algorithm", "checkpoint-every", "device", "label", "logger", "processes", "robot.mjcf", "robot.spec", "run-dir",
+    "seed", "threads",
 )  # fmt: skip
 """The flags whose value names no task, whatever it looks like."""
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar, cast
 
 import tyro
 
@@ -68,6 +68,10 @@ class Arguments(Generic[C, T]):
     """Threads of torch; 1 is fastest for small networks. Results depend on it, so a resumed run keeps its own."""
     checkpoint_every: int = 50
     """Iterations between checkpoints; one more is written at the end and on SIGINT or SIGTERM."""
+    label: Annotated[str, tyro.conf.arg(metavar="NAME")] = ""
+    """Name of the run's group in `robo-rl compare --by label`; empty: the run's folder without its seed."""
+    logger: Literal["tensorboard", "wandb"] = "tensorboard"
+    """Where metrics go beside the run's own files: TensorBoard, or wandb too (offline with WANDB_MODE=offline)."""
     processes: int = 1
     """Processes that share the worlds, if the algorithm can; torchrun can start them, too (docs/learning.md)."""
     curriculum: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME...")] = ()
@@ -83,16 +87,7 @@ def run(argv: Sequence[str]) -> int:
     settings = arguments.settings
     if size > 1 and saved is None and getattr(settings, "blocks", 0) == 1:
         settings = replace(settings, blocks=size)
-    given = config.TrainConfig(
-        task=arguments.task,
-        algorithm=settings,
-        seed=arguments.seed,
-        device=arguments.device,
-        threads=arguments.threads,
-        checkpoint_every=arguments.checkpoint_every,
-        task_digest=_task_digest(arguments.task, saved),
-        terms=task.settings(),
-    )
+    given = replace(_configuration(arguments, task, saved), algorithm=settings)
     run_dir = arguments.run_dir or _default_run_dir(task, arguments.algorithm, arguments.seed)
     if saved is not None and (changed := config.differences(replace(saved, device=given.device), given)):
         raise UserError(f"--resume continues with the run's own settings, but {'; '.join(changed)}")
@@ -114,6 +109,29 @@ def run(argv: Sequence[str]) -> int:
         if fresh and (taken := keep_snapshots(run_dir)):
             print(taken)
         return train(run_dir)
+
+
+def prepare(argv: Sequence[str]) -> tuple[TrainConfig, Task]:
+    """The configuration and the task of a new training with these arguments. Raises UserError for wrong ones."""
+    arguments, task, _ = _parse(argv)
+    return _configuration(arguments, task, None), task
+
+
+def _configuration(arguments: Arguments[Any, Any], task: Task, saved: TrainConfig | None) -> TrainConfig:
+    from robo_rl.training.config import TrainConfig
+
+    return TrainConfig(
+        task=arguments.task,
+        algorithm=arguments.settings,
+        seed=arguments.seed,
+        device=arguments.device,
+        threads=arguments.threads,
+        checkpoint_every=arguments.checkpoint_every,
+        task_digest=_task_digest(arguments.task, saved),
+        terms=task.settings(),
+        label=arguments.label,
+        logger=arguments.logger,
+    )
 
 
 def _say_how_the_robot_is_understood(task: str) -> None:
@@ -215,7 +233,7 @@ def _parse(argv: Sequence[str]) -> tuple[Arguments[Any, Any], Task, TrainConfig 
     defaults: dict[str, Any] = {"settings": recommended_config(algorithm, task), "algorithm": algorithm}
     terms, defaults["terms"] = flags_of(task)
     if saved is not None:
-        shared = ("seed", "device", "threads", "checkpoint_every")
+        shared = ("seed", "device", "threads", "checkpoint_every", "label", "logger")
         defaults |= {name: getattr(saved, name) for name in shared}
         if type(saved.algorithm) is settings:
             defaults["settings"] = saved.algorithm

@@ -115,14 +115,21 @@ def provenance() -> dict[str, Any]:
         "versions": versions(),
         "command": shlex.join([_program(), *sys.argv[1:]]),
         "git_commit": git_commit(),
-        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        "written": _now(),
     }
 
 
-def write(path: Path, payload: Mapping[str, Any]) -> None:
-    """Write `payload` and its provenance as JSON, atomically. Non-finite numbers become null."""
-    document = plain({**payload, **provenance()})
+def write(path: Path, payload: Mapping[str, Any], origin: Mapping[str, Any] | None = None) -> None:
+    """Write `payload` and its provenance as JSON, atomically. Non-finite numbers become null.
+
+    `origin` is the provenance noted when this process began, for what it writes again and again; None: that of now.
+    """
+    document = plain({**payload, **(origin or provenance()), "written": _now()})
     write_text(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _git(*arguments: str, at: Path = FOLDER) -> str:

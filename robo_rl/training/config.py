@@ -12,7 +12,7 @@ import cattrs
 import yaml
 
 from policies.errors import UserError, one_line
-from policies.validation import require
+from policies.validation import require, require_choice
 from robo_rl.algorithms.registry import AlgorithmConfig, algorithm_name, find_algorithm
 from robo_rl.output import results
 from robo_rl.output.files import write_text
@@ -21,6 +21,8 @@ from robo_rl.training.strict import strict_converter, structured
 MAX_SEED = 9_999_999
 """Largest seed of a training; evaluations draw their starts from larger ones, which no training can have seen."""
 
+
+LOGGERS = ("tensorboard", "wandb")
 
 TermSettings = Mapping[str, Mapping[str, Mapping[str, Any]]]
 """Group of terms -> term -> setting -> value, as `sim.task.Task.settings` gives it."""
@@ -46,11 +48,16 @@ class TrainConfig:
     """Digest of the task's file, of which the run keeps a copy; empty for tasks without a file."""
     terms: TermSettings = field(default_factory=dict)
     """Weight and parameters of every term of the task: group -> term -> setting -> value."""
+    label: str = ""
+    """Name of the group of runs, of several seeds, that this run belongs to."""
+    logger: str = LOGGERS[0]
+    """Where metrics go beside the run's own files: tensorboard, or wandb beside it."""
 
     def __post_init__(self) -> None:
         require(self, "seed", low=0, high=MAX_SEED)
         require(self, "threads", low=1, high=1024)
         require(self, "checkpoint_every", low=1)
+        require_choice(self, "logger", LOGGERS)
         if not re.fullmatch(r"cpu|cuda(:\d+)?", self.device):
             raise UserError(f"device must be cpu, cuda or cuda:N, got {self.device!r}")
 

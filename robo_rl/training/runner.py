@@ -1,9 +1,9 @@
-"""Runs a training: metrics, checkpoints, resume and the result file.
+"""Runs a training: metrics, checkpoints, resume and the run's record.
 
-A run is a folder: `config.yaml`, `checkpoint.pt`, `metrics.jsonl`, `tensorboard/`, `task.py` or `robot/` where the task
-is from a file or for a robot of the user's own, `sources/` where it learns from other runs, and, once training ended,
-`result.json`; `failed/` holds worlds whose physics failed, if any did. Algorithms keep there what is too large for a
-checkpoint, such as a replay memory.
+A run is a folder: `config.yaml`, `checkpoint.pt`, `metrics.jsonl`, `record.json`, a folder for each logger, `task.py`
+or `robot/` where the task is from a file or for a robot of the user's own, and `sources/` where it learns from other
+runs; `failed/` holds worlds whose physics failed, if any did. Algorithms keep there what is too large for a checkpoint,
+such as a replay memory.
 """
 
 from __future__ import annotations
@@ -17,16 +17,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
-from torch.utils.tensorboard import SummaryWriter
 
 from policies.errors import UserError, one_line
 from policies.graph.policy_graph import PolicyGraph
 from robo_rl.algorithms.registry import Algorithm, algorithm_name, find_algorithm
-from robo_rl.output import files, results
-from robo_rl.training import checkpoint, config, parallel, robot_copy, sources, tasks
+from robo_rl.output import files
+from robo_rl.training import checkpoint, config, loggers, parallel, record, robot_copy, sources, tasks
 from robo_rl.training.config import TrainConfig
 from sim.controllers.teacher import LearnedTeacher
 from sim.task import Task
@@ -34,10 +33,7 @@ from sim.task import Task
 if TYPE_CHECKING:
     from deploy.bundle.reader import Bundle
 
-CONFIG, CHECKPOINT = sources.CONFIG, sources.CHECKPOINT
-METRICS, RESULT, TENSORBOARD = "metrics.jsonl", "result.json", "tensorboard"
-CURVE_POINTS = 200
-
+CONFIG, CHECKPOINT, METRICS = sources.CONFIG, sources.CHECKPOINT, "metrics.jsonl"
 
 P = TypeVar("P", bound="PolicyGraph | Bundle")
 Progress = Callable[[int, int, Mapping[str, float]], None]
@@ -59,7 +55,8 @@ class Outcome:
 def create(run_dir: Path, configuration: TrainConfig) -> None:
     """Start a run's folder. Raises UserError when it already holds a run, or the run can't start on this machine."""
     _check_device(configuration)
-    held = [name for name in (CONFIG, CHECKPOINT, METRICS, RESULT, robot_copy.FOLDER) if (run_dir / name).exists()]
+    loggers.check(configuration.logger)
+    held = [name for name in (CONFIG, CHECKPOINT, METRICS, record.FILE, robot_copy.FOLDER) if (run_dir / name).exists()]
     if held:
         raise UserError(
             f"{run_dir} already holds a run ({held[0]}); continue it with --resume or name another --run-dir"
@@ -90,7 +87,7 @@ def started(run_dir: Path, configuration: TrainConfig) -> Iterator[None]:
             for folder in (robot_copy.FOLDER, sources.FOLDER):
                 shutil.rmtree(run_dir / folder, ignore_errors=True)
             if new:
-                run_dir.rmdir()
+                shutil.rmtree(run_dir)
         raise
 
 
@@ -159,7 +156,7 @@ def train(run_dir: Path, progress: Progress, import_seconds: float = 0.0) -> Out
     """Train the run in `run_dir` from its last checkpoint, or from the start, to its end or to a signal.
 
     SIGINT and SIGTERM end it after the iteration under way, with a checkpoint; a second SIGINT ends it at once.
-    `import_seconds` is the time the process took until here, for the result file. In a group of processes all of them
+    `import_seconds` is the time the process took until here, for the record. In a group of processes all of them
     call this, and only the first one writes.
     """
     began = time.perf_counter()
@@ -167,29 +164,37 @@ def train(run_dir: Path, progress: Progress, import_seconds: float = 0.0) -> Out
     configuration = config.load(run_dir / CONFIG)
     algorithm = build(run_dir, configuration)
     algorithm.enter(run_dir)
-    seconds = _resume(run_dir, algorithm, group.rank == 0)
+    seconds, kept = _resume(run_dir, algorithm)
+    writes = group.rank == 0
+    task = tasks.task_of_run(run_dir, configuration)
+    head = record.head(configuration, task, tasks.source_of(configuration)) if writes else {}
     wall = {"imports": import_seconds, "compile": time.perf_counter() - began}
-    every = configuration.checkpoint_every
-    with _stop_on_signals() as stop, _records(run_dir, algorithm, group.rank == 0) as record:
+
+    def keep() -> None:
+        save(run_dir, algorithm, seconds, writes)
+        if writes:
+            record.write(
+                run_dir, head, read_metrics(run_dir), algorithm.iteration, algorithm.total_iterations, algorithm.steps,
+                {**wall, "train": seconds},
+            )  # fmt: skip
+
+    with _stop_on_signals() as stop, _metrics(run_dir, configuration, algorithm, kept, writes) as note:
         saved, stopped = -1, group.largest(stop.signal)
         while algorithm.iteration < algorithm.total_iterations and not stopped:
             began = time.perf_counter()
             metrics = algorithm.iterate()
             elapsed = time.perf_counter() - began
             seconds += elapsed
-            record(metrics, seconds)
+            note(metrics, seconds)
             progress(algorithm.iteration, algorithm.total_iterations, metrics)
-            if algorithm.iteration % every == 0:
+            if algorithm.iteration % configuration.checkpoint_every == 0:
                 saved = algorithm.iteration
-                save(run_dir, algorithm, seconds, group.rank == 0)
+                keep()
             # A signal may reach one process in this iteration and another in the next: all end together.
             stopped = group.largest(stop.signal)
         if saved != algorithm.iteration:
-            save(run_dir, algorithm, seconds, group.rank == 0)
-    outcome = Outcome(run_dir, algorithm.iteration, algorithm.total_iterations, algorithm.steps, seconds, stopped)
-    if algorithm.iteration >= algorithm.total_iterations and group.rank == 0:
-        _write_result(run_dir, configuration, outcome, {**wall, "train": seconds})
-    return outcome
+            keep()
+    return Outcome(run_dir, algorithm.iteration, algorithm.total_iterations, algorithm.steps, seconds, stopped)
 
 
 def read_metrics(run_dir: Path) -> list[dict[str, float]]:
@@ -248,65 +253,38 @@ def _fitting(run_dir: Path) -> Iterator[None]:
         ) from None
 
 
-def _resume(run_dir: Path, algorithm: Algorithm, writes: bool) -> float:
-    """Load the checkpoint if there is one and cut the metrics back to it; returns the training seconds so far.
-
-    TensorBoard's reader cuts its files: `purge_step` marks the steps that are repeated.
-    """
-    kept: list[dict[str, float]] = []
-    seconds = 0.0
-    if (run_dir / CHECKPOINT).exists():
-        saved = checkpoint.load(run_dir / CHECKPOINT)
-        with _fitting(run_dir):
-            algorithm.load_state_dict(saved["algorithm"])
-            checkpoint.restore_random_state(saved["random"])
-            seconds = saved["train_seconds"]
-        kept = [line for line in read_metrics(run_dir) if line["iteration"] <= saved["iteration"]]
-    if writes:
-        files.write_text(run_dir / METRICS, "".join(json.dumps(line) + "\n" for line in kept))
-    return seconds
+def _resume(run_dir: Path, algorithm: Algorithm) -> tuple[float, list[dict[str, float]]]:
+    """Load the checkpoint if there is one; returns the training seconds so far and the metrics up to it."""
+    if not (run_dir / CHECKPOINT).exists():
+        return 0.0, []
+    saved = checkpoint.load(run_dir / CHECKPOINT)
+    with _fitting(run_dir):
+        algorithm.load_state_dict(saved["algorithm"])
+        checkpoint.restore_random_state(saved["random"])
+        return saved["train_seconds"], [x for x in read_metrics(run_dir) if x["iteration"] <= saved["iteration"]]
 
 
 @contextmanager
-def _records(
-    run_dir: Path, algorithm: Algorithm, writes: bool
+def _metrics(
+    run_dir: Path, configuration: TrainConfig, algorithm: Algorithm, kept: list[dict[str, float]], writes: bool
 ) -> Iterator[Callable[[Mapping[str, float], float], None]]:
-    """The function that notes an iteration's metrics and the seconds so far, in the process that writes."""
+    """Cut the metrics back to those `kept` and give the function that notes an iteration's metrics and the seconds so
+    far; it does nothing in a process that does not write."""
     if not writes:
         yield lambda metrics, seconds: None
         return
-    with (
-        (run_dir / METRICS).open("a", encoding="utf-8") as file,
-        SummaryWriter(str(run_dir / TENSORBOARD), purge_step=algorithm.iteration + 1) as board,
-    ):
-        yield lambda metrics, seconds: _record(file, board, algorithm, metrics, seconds)
+    with loggers.opened(run_dir, configuration, algorithm.iteration) as log:
+        files.write_text(run_dir / METRICS, "".join(json.dumps(line) + "\n" for line in kept))
+        with (run_dir / METRICS).open("a", encoding="utf-8") as file:
 
+            def note(metrics: Mapping[str, float], seconds: float) -> None:
+                counts = {"iteration": algorithm.iteration, "steps": algorithm.steps, "seconds": round(seconds, 4)}
+                file.write(json.dumps({**counts, **metrics}) + "\n")
+                # Flushed line by line: a checkpoint must never be ahead of the metrics that led to it.
+                file.flush()
+                log(metrics, algorithm.iteration)
 
-def _record(
-    file: IO[str], board: SummaryWriter, algorithm: Algorithm, metrics: Mapping[str, float], seconds: float
-) -> None:
-    line = {"iteration": algorithm.iteration, "steps": algorithm.steps, "seconds": round(seconds, 4), **metrics}
-    file.write(json.dumps(line) + "\n")
-    # Flushed line by line: a checkpoint must never be ahead of the metrics that led to it.
-    file.flush()
-    for name, value in metrics.items():
-        board.add_scalar(name, value, algorithm.iteration)
-
-
-def _write_result(run_dir: Path, configuration: TrainConfig, outcome: Outcome, wall: Mapping[str, float]) -> None:
-    metrics = read_metrics(run_dir)
-    stride = max(1, len(metrics) // CURVE_POINTS)
-    curve = metrics[::stride] + ([metrics[-1]] if metrics and (len(metrics) - 1) % stride else [])
-    payload = {
-        "config": config.to_document(configuration),
-        "seed": configuration.seed,
-        "iterations": outcome.iteration,
-        "steps": outcome.steps,
-        "wall_seconds": dict(wall),
-        "final": metrics[-1] if metrics else {},
-        "curve": curve,
-    }
-    results.write(run_dir / RESULT, payload)
+            yield note
 
 
 class _Stop:

@@ -33,6 +33,11 @@ def keep_sources(run_dir: Path, configuration: TrainConfig) -> None:
             write_bytes(run_dir / robot_copy.FOLDER / name, data)
 
 
+def source_of(configuration: TrainConfig) -> str:
+    """The digest of the user's own file or robot that the task is from; empty for other tasks."""
+    return configuration.task_digest or (digest_of(configuration.task) if is_own(configuration.task) else "")
+
+
 def robot_files(run_dir: Path, configuration: TrainConfig) -> dict[str, bytes]:
     """The run's copy of the user's own robot, path -> bytes, for a bundle; empty for other tasks."""
     if is_file(configuration.task) or not is_own(configuration.task):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,7 @@ CURVES = {
 
 
 def training(curve: Sequence[dict[str, float]], title: str, path: Path) -> None:
-    """Write the training curve over training time as a PNG. `curve` is that of a run's result file."""
+    """Write the training curve over training time as a PNG. `curve` is that of a run's record."""
     shown = [name for name in CURVES if any(line.get(name) is not None for line in curve)][:3]
     if not shown:
         raise UserError(f"the run has none of the metrics {', '.join(CURVES)}; there is nothing to plot")
@@ -50,6 +50,50 @@ def training(curve: Sequence[dict[str, float]], title: str, path: Path) -> None:
             axes.set_ylim(bottom=min(0.0, *(value for _, value in points)))
     panels[-1].set_xlabel("training time (s)")
     panels[-1].set_xlim(left=0.0)
+    _save(figure, path)
+
+
+def comparison(curves: Mapping[str, Sequence[Sequence[tuple[float, float]]]], metric: str, path: Path) -> None:
+    """Write the curves of groups of runs as a PNG: group -> for each run its points (steps, value).
+
+    Each group has a colour, each run a thin line, and the group's mean, as far as all its runs go, a thick one.
+    """
+    figure, (axes,) = _figure(1, "")
+    figure.set_size_inches(9.0, 5.0)
+    for number, (name, runs) in enumerate(curves.items()):
+        colour = f"C{number % 10}"
+        for run in runs:
+            axes.plot(*zip(*run, strict=True), color=colour, linewidth=0.7, alpha=0.5)
+        grid = np.array([x for x, _ in min(runs, key=lambda run: run[-1][0])])
+        mean = np.mean([np.interp(grid, *np.array(run).T) for run in runs], axis=0)
+        axes.plot(grid, mean, color=colour, linewidth=2.2, label=f"{name} ({len(runs)})")
+    axes.set_xlabel("environment steps")
+    axes.set_ylabel(CURVES.get(metric, metric.replace("_", " ")))
+    axes.legend(frameon=False)
+    _save(figure, path)
+
+
+def sweep(points: Sequence[tuple[Mapping[str, Any], Sequence[float | None]]], metric: str, path: Path) -> None:
+    """Write the scores of a sweep as a PNG: a panel for each setting, a dot for each training (settings, scores), and
+    the mean of all trainings with one value where values repeat."""
+    names = list(points[0][0])
+    figure, panels = _figure(len(names), "", shared=False)
+    for axes, name in zip(panels, names, strict=True):
+        values = [settings[name] for settings, _ in points]
+        numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+        texts = list(dict.fromkeys(map(str, values)))
+        places = values if numeric else [texts.index(str(value)) for value in values]
+        dots = [(x, y) for x, (_, scores) in zip(places, points, strict=True) for y in scores if y is not None]
+        axes.plot(*np.array(dots, dtype=np.float64).reshape(-1, 2).T, "o", color="tab:blue", alpha=0.5)
+        means = [(x, np.mean([y for at, y in dots if at == x])) for x in sorted({x for x, _ in dots})]
+        if len(means) < len(points) or len(names) == 1:
+            axes.plot(*np.array(means, dtype=np.float64).reshape(-1, 2).T, color="tab:orange", linewidth=1.5)
+        if not numeric:
+            axes.set_xticks(range(len(texts)), texts)
+        elif min(values) > 0 and max(values) / min(values) >= 30:
+            axes.set_xscale("log")
+        axes.set_xlabel(name)
+        axes.set_ylabel(CURVES.get(metric, metric.replace("_", " ")))
     _save(figure, path)
 
 
@@ -197,14 +241,14 @@ def _positions(messages: Sequence[tuple[float, dict[str, Any]]], begin: float) -
     return table[:, 0], table[:, 1:]
 
 
-def _figure(panels: int, title: str) -> tuple[Figure, list[Axes]]:
+def _figure(panels: int, title: str, shared: bool = True) -> tuple[Figure, list[Axes]]:
     import matplotlib
 
     # It draws into files only and works without a display.
     matplotlib.use("agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(panels, 1, sharex=True, figsize=(9.0, 2.4 * panels + 0.6), squeeze=False)
+    figure, axes = pyplot.subplots(panels, 1, sharex=shared, figsize=(9.0, 2.4 * panels + 0.6), squeeze=False)
     figure.suptitle(title)
     for one in axes[:, 0]:
         one.grid(alpha=0.3)

@@ -65,7 +65,7 @@ def run(out: Path, seed: int, duration: float, announce: Callable[[str], None]) 
             )  # fmt: skip
     if not report_file.is_file():
         raise UserError(f"robo-rl deploy ended with exit code {flown} and left no report")
-    result, verified, report = (_read(path) for path in (run_dir / "result.json", verify_file, report_file))
+    result, verified, report = (_read(path) for path in (run_dir / "record.json", verify_file, report_file))
     evaluation = _read(bundle / "manifest.json")["evaluation"]
     plots.training(result["curve"], f"Training of {TASK}, seed {seed}", out / "training.png")
     pictures = [out / "training.png"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from robo_rl.cli.main import main
-from robo_rl.training import checkpoint, runner
+from robo_rl.training import checkpoint, loggers, record, runner
 from tests.e2e.forked import Forked
 from tests.robo_rl.equality import assert_equal
 
@@ -63,7 +63,7 @@ def test_killed_and_resumed_equals_uninterrupted(algorithm: str, kills: tuple[in
         process.send_signal(signal.SIGKILL)
         process.wait(60)
         assert process.returncode == -signal.SIGKILL
-        assert not (killed / "result.json").exists()
+        assert not record.is_finished(killed)
         more = ["--resume"]
     assert main(line(algorithm, killed, "--resume")) == 0
     ours, theirs = (checkpoint.load(run / runner.CHECKPOINT) for run in (straight, killed))
@@ -86,4 +86,4 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
     assert stopped
     assert f"--resume --run-dir {run}" in output
     assert checkpoint.load(run / runner.CHECKPOINT)["iteration"] == int(stopped[1])
-    assert os.listdir(run / runner.TENSORBOARD)
+    assert os.listdir(run / loggers.TENSORBOARD)

@@ -126,6 +126,8 @@ class Adaptation(Regression):
 class RmaTrainer(Algorithm):
     """Both phases, one after the other. The checkpoint's "graph" is the student, which is of use after the second."""
 
+    later_metrics = (*Algorithm.later_metrics, "imitation_loss")
+
     def __init__(self, config: DistillConfig, task: Task, seed: int, device: str = "cpu") -> None:
         self.config = config
         self._task, self._seed, self._device = task, seed, device

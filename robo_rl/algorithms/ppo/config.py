@@ -68,8 +68,7 @@ class PpoConfig:
     symmetry_coefficient: float = 1.0
     """Weight of the symmetry loss."""
     reads: Literal["sensors", "truth"] = "sensors"
-    """What the policy observes: its sensors, or also what the critic does; it is then a teacher, which is imitated and
-    never deployed."""
+    """What the policy observes: its sensors, or also what the critic does, as a teacher that is never deployed."""
     actor: Literal["mlp", "gru", "history"] = "mlp"
     """The policy's network: without memory, recurrent, or with a code of past observations."""
     memory: int = 128

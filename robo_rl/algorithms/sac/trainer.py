@@ -36,6 +36,11 @@ Rows = dict[str, Tensor]
 class SacTrainer(ReplayTrainer):
     """SAC on one task. Bit-reproducible from (config, task, seed) on one CPU, also after a resume."""
 
+    later_metrics = (
+        *ReplayTrainer.later_metrics,
+        "critic_loss", "value", "policy_loss", "entropy", "temperature", "skipped_updates",
+    )  # fmt: skip
+
     def __init__(self, config: SacConfig, task: Task, seed: int, device: str = "cpu") -> None:
         self.config = config
         d, k = task.observation_dim, task.critic_dim

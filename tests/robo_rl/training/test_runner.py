@@ -14,7 +14,7 @@ import torch
 from policies.errors import UserError
 from robo_rl.algorithms.ppo.config import PpoConfig
 from robo_rl.algorithms.registry import ALGORITHMS, find_algorithm
-from robo_rl.training import checkpoint, runner
+from robo_rl.training import checkpoint, record, runner
 from robo_rl.training.config import TrainConfig
 from sim.tasks import TASKS, find_task
 from tests.robo_rl.equality import assert_equal
@@ -41,7 +41,7 @@ def test_a_run_leaves_all_its_files(tmp_path: Path) -> None:
     run = started(tmp_path / "run")
     outcome = runner.train(run, silent, import_seconds=1.5)
     assert (outcome.iteration, outcome.steps, outcome.stopped_by) == (12, 12 * 8 * 4, 0)
-    result = json.loads((run / "result.json").read_text())
+    result = json.loads((run / "record.json").read_text())
     assert result["config"]["algorithm"]["name"] == "ppo"
     assert result["seed"] == 2
     assert result["steps"] == 12 * 8 * 4
@@ -74,7 +74,7 @@ def test_a_signal_saves_and_the_resumed_run_equals_an_uninterrupted_one(tmp_path
     runner.train(straight, silent)
     first = runner.train(stopped, stop_after(7, number))
     assert (first.iteration, first.stopped_by) == (7, number)
-    assert not (stopped / "result.json").exists()
+    assert not record.read(stopped).finished
     runner.train(stopped, silent)
     assert_same(straight, stopped)
 
@@ -158,6 +158,15 @@ def assert_same(a: Path, b: Path) -> None:
     lines = [[{**line, "seconds": 0.0} for line in runner.read_metrics(run)] for run in (a, b)]
     assert lines[0] == lines[1]
     assert [line["iteration"] for line in lines[0]] == list(range(1, 13))
+    records = [json.loads((run / record.FILE).read_text()) for run in (a, b)]
+    for one in records:
+        for point in one["curve"]:
+            del point["seconds"]
+        assert one.pop("wall_seconds").keys() == {"imports", "compile", "train"}
+        del one["written"]
+    assert records[0] == records[1]
+    assert records[0]["finished"]
+    assert [point["iteration"] for point in records[0]["curve"]] == list(range(1, 13))
 
 
 def test_a_checkpoint_runs_no_code_that_is_in_it(tmp_path: Path) -> None:
