@@ -86,6 +86,8 @@ class AlgorithmEntry:
     trainer: str
     shares_worlds: bool = False
     """Whether several processes can share one training."""
+    like: str = ""
+    """The algorithm whose settings it has, too: what a task recommends for that one holds for this one."""
 
     def config_class(self) -> type[Any]:
         found: type[Any] = getattr(import_module(self.module), self.config)
@@ -102,9 +104,7 @@ class AlgorithmEntry:
 
 
 ALGORITHMS: dict[str, AlgorithmEntry] = {
-    "distill": AlgorithmEntry(
-        "robo_rl.algorithms.distill.trainer", "DistillConfig", "make_trainer", shares_worlds=True
-    ),
+    "distill": AlgorithmEntry("robo_rl.algorithms.distill.trainer", "DistillConfig", "make_trainer", True, "ppo"),
     "flight": AlgorithmEntry("robo_rl.algorithms.flight", "FlightConfig", "FlightTrainer"),
     "ppo": AlgorithmEntry("robo_rl.algorithms.ppo.trainer", "PpoConfig", "PpoTrainer", shares_worlds=True),
     "sac": AlgorithmEntry("robo_rl.algorithms.sac.trainer", "SacConfig", "SacTrainer"),
@@ -129,9 +129,10 @@ def recommended_config(name: str, task: Task | None) -> AlgorithmConfig:
 
     Raises UserError for an unknown algorithm, and for a recommendation that its settings refuse.
     """
-    given = task.recommended.get(name, {}) if task else {}
+    recommended = task.recommended if task else {}
+    given = {**recommended.get(find_algorithm(name).like, {}), **recommended.get(name, {})}
     source = f"what {task.name if task else 'no task'} recommends for {name}"
-    config: AlgorithmConfig = structured(dict(given), find_algorithm(name).config_class(), source)
+    config: AlgorithmConfig = structured(given, find_algorithm(name).config_class(), source)
     return config
 
 

@@ -30,8 +30,15 @@ SETTINGS = [
 ]
 
 
-def start(run: Path, *more: str, prefix: list[str] | None = None) -> subprocess.Popen[str]:
-    arguments = ["train", "crazyflie-hover", "--algorithm", "ppo", "--run-dir", str(run), *more]
+PPO = ("--algorithm", "ppo")
+HIB = ("--algorithm", "distill", "--arm", "hib", "--actor", "history", "--history", "3", "--history-code", "4")
+RPD = ("--algorithm", "distill", "--arm", "rpd")
+
+
+def start(
+    run: Path, *more: str, prefix: list[str] | None = None, method: tuple[str, ...] = PPO
+) -> subprocess.Popen[str]:
+    arguments = ["train", "crazyflie-hover", *method, "--run-dir", str(run), *more]
     line = command(arguments) if prefix is None else [*prefix, *command(arguments)[1:]]
     return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -57,11 +64,12 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.slow
-def test_two_processes_learn_what_one_learns_with_as_many_worlds(tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", [PPO, HIB, RPD], ids=["ppo", "hib", "rpd"])
+def test_two_processes_learn_what_one_learns_with_as_many_worlds(method: tuple[str, ...], tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     short = [*SETTINGS, "--iterations", "2"]
-    assert train(one, *short, "--blocks", "2") == 0
-    finish(start(two, *short, "--processes", "2"))
+    assert main(["train", "crazyflie-hover", *method, "--run-dir", str(one), *short, "--blocks", "2"]) == 0
+    finish(start(two, *short, "--processes", "2", method=method))
     ours, theirs = weights(one), weights(two)
     assert ours.keys() == theirs.keys()
     for name, value in ours.items():

@@ -44,7 +44,7 @@ class DistillConfig(PpoConfig):
     temperature: float = 0.1
     """hib: what cosines between codes are divided by."""
     contrast_batch: int = 512
-    """hib: rows of each minibatch that are compared with each other."""
+    """hib: rows of each minibatch that are compared with each other, in equal shares of the blocks."""
     cut_gradient: bool = False
     """hib: keep the gradient of PPO's losses out of the encoder."""
     drop_until: float = 0.8

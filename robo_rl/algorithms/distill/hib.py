@@ -72,14 +72,26 @@ class Bottleneck(Extension):
         self._episode = self._episode + self._blocks.num_worlds * done
 
     def loss(self, batch: Minibatch, means: Tensor, actor: Actor) -> tuple[Tensor, dict[str, Tensor]]:
-        c, rows = self._config, slice(self._config.contrast_batch)
+        c = self._config
+        parts = self._rows(batch)
+        rows = torch.cat(parts)
         mean = actor.network.encode(batch.past[rows])
         log_std = self.log_std(mean).clamp(-5.0, 2.0)
         code = mean + log_std.exp() * batch.extra["code_noise"][rows]
         truth = self.embedding(batch.critic_observation[rows][:, self._columns])
         episode = batch.extra["episode"][rows, 0]
-        contrast, information = info_nce(code, truth, episode, c.temperature)
+        counts = [len(part) for part in parts]
+        split = zip(*(values.split(counts) for values in (code, truth, episode)), strict=True)
+        found = [torch.stack(info_nce(*part, c.temperature)) * len(part[0]) for part in split]
+        contrast, information = (torch.stack(found).sum(0) / len(rows)).unbind()
         compression = kl_to_standard_normal(mean, log_std)
-        found = {"info_nce": contrast, "information": information, "code_kl": compression}
+        metrics = {"info_nce": contrast, "information": information, "code_kl": compression}
         total: Tensor = c.contrast_coefficient * (contrast + c.compression * compression)
-        return total, {name: value.detach() for name, value in found.items()}
+        return total, {name: value.detach() for name, value in metrics.items()}
+
+    def _rows(self, batch: Minibatch) -> list[Tensor]:
+        """The rows that are compared with each other, block by block: who holds which blocks changes nothing."""
+        blocks, count = self._blocks, max(2, self._config.contrast_batch // self._config.blocks)
+        of_row = batch.extra["episode"][:, 0].long() % blocks.num_worlds // blocks.size
+        parts = [(of_row == block).nonzero()[:count, 0] for block in range(len(blocks.environments))]
+        return [part for part in parts if len(part)]

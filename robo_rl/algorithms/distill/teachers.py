@@ -57,7 +57,9 @@ class TeacherByWorld(Teacher):
     def label(self, sensors: Sensors, truth: Truth, state: State) -> tuple[Tensor, State]:
         found = [t.label(sensors, truth, self._part(state, i)) for i, t in enumerate(self._teachers)]
         label = torch.stack([label for label, _ in found])
-        return label[self._places, torch.arange(len(self._places))], self._joined([own for _, own in found])
+        return label[self._places, torch.arange(len(self._places), device=label.device)], self._joined(
+            [own for _, own in found]
+        )
 
     def after(self, sensors: Sensors, state: State, following: State, action: Tensor) -> State:
         parts = [

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from policies.errors import UserError
+from robo_rl.algorithms.distill.config import DistillConfig
 from robo_rl.algorithms.flight import FlightConfig
 from robo_rl.algorithms.ppo.config import PpoConfig
 from robo_rl.algorithms.registry import ALGORITHMS, algorithm_name, default_algorithm, recommended_config
@@ -26,6 +27,11 @@ def test_the_defaults_with_what_the_task_recommends_instead() -> None:
     assert recommended_config("ppo", task) == PpoConfig(actor_hidden=(8, 4), discount=1.0)
     assert recommended_config("flight", task) == FlightConfig()
     assert recommended_config("ppo", None) == PpoConfig()
+
+
+def test_what_is_recommended_for_ppo_holds_for_distillation() -> None:
+    task = replace(point_task(), recommended={"ppo": {"discount": 0.9, "epochs": 2}, "distill": {"epochs": 3}})
+    assert recommended_config("distill", task) == DistillConfig(discount=0.9, epochs=3)
 
 
 def test_the_first_recommendation_is_the_default_algorithm_and_ppo_without_one() -> None:
