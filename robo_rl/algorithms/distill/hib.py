@@ -81,8 +81,8 @@ class Bottleneck(Extension):
         truth = self.embedding(batch.critic_observation[rows][:, self._columns])
         episode = batch.extra["episode"][rows, 0]
         counts = [len(part) for part in parts]
-        split = zip(*(values.split(counts) for values in (code, truth, episode)), strict=True)
-        found = [torch.stack(info_nce(*part, c.temperature)) * len(part[0]) for part in split]
+        split = zip(code.split(counts), truth.split(counts), episode.split(counts), strict=True)
+        found = [torch.stack(info_nce(z, e, of, c.temperature)) * len(z) for z, e, of in split]
         contrast, information = (torch.stack(found).sum(0) / len(rows)).unbind()
         compression = kl_to_standard_normal(mean, log_std)
         metrics = {"info_nce": contrast, "information": information, "code_kl": compression}

@@ -48,18 +48,17 @@ class Lessons:
         rows = {name: value.unflatten(0, steps.shape) for name, value in replay.read(at, of).items()}
         rows["weight"] = (replay.finite(at, of).view(steps.shape) & stored).float()
         if self._before:
-            rows["past"] = self._past(start, worlds)
+            rows["past"], rows["same_episode"] = self._past(start, worlds, rows["first"][0])
         return rows
 
-    def _past(self, start: Tensor, worlds: Tensor) -> Tensor:
-        """The observations before the steps `start` [B], oldest first, NaN before an episode: [B, length, D]."""
-        back = start - torch.arange(self._before + 1)[:, None]
-        at, of = back.clamp(min=0).flatten(), worlds.repeat(self._before + 1)
-        rows = self._replay.read(at, of)
-        begun = rows["first"].view(back.shape)[:-1].cumsum(0) > 0.0
-        past: Tensor = rows["observation"].unflatten(0, back.shape)[1:]
-        past = past.masked_fill((begun | (back[1:] < 0))[..., None], torch.nan)
-        return past.flip(0).transpose(0, 1)
+    def _past(self, start: Tensor, worlds: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
+        """The observations [B, length, D] before the steps `start` [B], oldest first, and 1 [B, length, 1] for those of
+        the same episode; `first` [B, 1] is 1 where it begins at the step."""
+        back = start[:, None] - torch.arange(self._before, 0, -1)
+        rows = self._replay.read(back.clamp(min=0).flatten(), worlds.repeat_interleave(self._before))
+        begun = torch.cat((rows["first"].view(back.shape)[:, 1:], first), 1)
+        later = begun.flip(1).cumsum(1).flip(1)
+        return rows["observation"].unflatten(0, back.shape), ((later == 0.0) & (back >= 0)).float()[..., None]
 
     def codes(self, rows: Rows) -> Tensor:
         """A history student's code [1, B, code] of the past."""
@@ -68,9 +67,8 @@ class Lessons:
 
     def remembered(self, rows: Rows) -> Tensor:
         """A history student's memory [B, length * D] at the rows, normalised, 0 before an episode's first step."""
-        past = rows["past"]
-        seen: Tensor = self._student.normalizer(past.flatten(0, 1)).view_as(past)
-        return torch.where(past.isnan(), 0.0, seen).flatten(1)
+        seen: Tensor = self._student.normalizer(rows["past"]) * rows["same_episode"]
+        return seen.flatten(1)
 
     def actions(self, rows: Rows) -> Tensor:
         """The student's actions [T, B, A] for the rows, with gradient: a recurrent student's through a window, from the
