@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ def run(argv: Sequence[str]) -> int:
     workflow.enter(out, sweep)
     points, code = workflow.train_all(out, sweep, partial(_words, sweep))
     if code:
-        print(f"stopped after {len(points)} points; the same command goes on with the sweep")
+        print(f"stopped after {len(points)} points; the same command goes on with the sweep", file=sys.stderr)
         return code
     workflow.write_results(out, sweep, points)
     _show(sweep, workflow.ranked(points, sweep.direction))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import selectors
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from types import FrameType
+from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,6 +29,28 @@ def call(arguments: Sequence[str], quiet: bool = False) -> int:
     """Run `robo-rl ARGUMENTS` to its end and return the exit code. `quiet` drops its standard output."""
     output = subprocess.DEVNULL if quiet else None
     return subprocess.run(command(arguments), stdout=output, check=False).returncode
+
+
+def call_stoppable(arguments: Sequence[str]) -> int:
+    """Run `robo-rl ARGUMENTS` to its end. SIGINT and SIGTERM are passed on to it, once each, and then the exit code is
+    128 plus the signal's number; also when it was killed."""
+    # In a group of its own, it does not get a terminal's Ctrl-C beside ours.
+    process = subprocess.Popen(command(arguments), process_group=0)
+    seen: list[int] = []
+
+    def pass_on(number: int, _: FrameType | None) -> None:
+        seen.append(number)
+        process.send_signal(number)
+
+    before: dict[int, Any] = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        code = process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if seen or code < 0:
+        return 128 + (seen[0] if seen else -code)
+    return code
 
 
 @contextmanager

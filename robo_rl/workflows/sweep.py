@@ -25,7 +25,7 @@ from robo_rl.output.files import write_text
 from robo_rl.training import record, runner
 from robo_rl.training.config import MAX_SEED
 from robo_rl.training.strict import structured
-from robo_rl.workflows.processes import call
+from robo_rl.workflows.processes import call_stoppable
 
 SWEEP, POINTS, RESULTS, PLOT = "sweep.yaml", "points.json", "results.json", "sweep.png"
 OWN = ("seed", "run-dir", "resume", "label")
@@ -183,7 +183,7 @@ def _train(folder: Path, arguments: Sequence[str]) -> int:
     if record.is_finished(folder):
         return 0
     begun = (folder / runner.CONFIG).exists()
-    return call(["train", *arguments, "--run-dir", str(folder), *(["--resume"] if begun else [])])
+    return call_stoppable(["train", *arguments, "--run-dir", str(folder), *(["--resume"] if begun else [])])
 
 
 def _chosen(out: Path, sweep: Sweep, done: Sequence[Point]) -> Iterator[Settings]:

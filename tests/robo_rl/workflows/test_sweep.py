@@ -1,6 +1,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import sys
+import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +16,7 @@ from policies.errors import UserError
 from robo_rl.cli import sweep as command
 from robo_rl.cli.train import prepare
 from robo_rl.training import record
+from robo_rl.workflows import processes
 from robo_rl.workflows import sweep as workflow
 from robo_rl.workflows.sweep import Point, Sweep, ranked, train_all
 from tests.robo_rl.evaluation.test_comparison import write_run
@@ -29,7 +35,7 @@ class Trainings:
         self.calls: list[list[str]] = []
         self.codes: dict[int, int] = {}
         self._value = value
-        monkeypatch.setattr(workflow, "call", self)
+        monkeypatch.setattr(workflow, "call_stoppable", self)
 
     def __call__(self, words: Sequence[str]) -> int:
         code = self.codes.get(len(self.calls), 0)
@@ -42,6 +48,34 @@ class Trainings:
             folder.rename(folder.with_name("gone")) if folder.exists() else None
             write_run(folder, int(words[words.index("--seed") + 1]), self._value(words))
         return code
+
+
+CHILD = """
+import signal, sys
+from pathlib import Path
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+Path(sys.argv[1]).touch()
+signal.sigwait([signal.SIGINT])
+again = signal.sigtimedwait([signal.SIGINT], 0.3)
+Path(sys.argv[1]).write_text("once" if again is None else "twice")
+"""
+
+
+@pytest.mark.e2e
+def test_a_signal_reaches_the_training_once_and_the_sweep_waits_for_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready = tmp_path / "ready"
+    monkeypatch.setattr(processes, "command", lambda arguments: [sys.executable, "-c", CHILD, *arguments])
+
+    def interrupt() -> None:
+        while not ready.exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    assert processes.call_stoppable([str(ready)]) == 130
+    assert ready.read_text() == "once"
 
 
 def words(settings: dict[str, Any], seed: int) -> list[str]:
