@@ -116,9 +116,7 @@ def _run(settings: Settings, keep: Keep, root: Path) -> dict[str, Any]:
         "teacher of all": lambda: teacher().policy,
         "controller that knows the vehicle": controller,
     }
-    trained = keep(
-        "trainings", lambda: {"teacher_seconds": _seconds(teacher()), "student_seconds": _seconds(student())}
-    )
+    trained = keep("trainings", partial(_trainings, teacher, student))
     rows = [
         {"pilot": name, **keep(f"all vehicles, {name}", partial(_timed, partial(_fly_all, make, settings)))}
         for name, make in pilots.items()
@@ -136,9 +134,9 @@ def _run(settings: Settings, keep: Keep, root: Path) -> dict[str, Any]:
         "vehicles": vehicles,
         "mcu": instructions,
         "kept_share": mean(row["student_survival"] for row in vehicles) / max(own, 1e-9),
-        "parameters": sum(p.numel() for p in student().policy.parameters()),
-        **{name: trained[name] for name in ("teacher_seconds", "student_seconds")},
-        "seconds": sum(trained[name] for name in ("teacher_seconds", "student_seconds"))
+        **{name: trained[name] for name in ("parameters", "teacher_seconds", "student_seconds")},
+        "seconds": trained["teacher_seconds"]
+        + trained["student_seconds"]
         + sum(row["seconds"] for row in (*rows, *vehicles, *instructions)),
         "evaluation_seed": BENCHMARK_SEED,
     }
@@ -155,6 +153,15 @@ def _trained(folder: Path, task: Task, algorithm: AlgorithmConfig, settings: Set
     if not record.is_finished(folder) and runner.train(folder, lambda *_: None).stopped_by:
         raise KeyboardInterrupt
     return runner.load_trained(folder)
+
+
+def _trainings(teacher: Callable[[], Trained], student: Callable[[], Trained]) -> Row:
+    """How long the two trainings took, and how large the student is."""
+    return {
+        "teacher_seconds": _seconds(teacher()),
+        "student_seconds": _seconds(student()),
+        "parameters": sum(p.numel() for p in student().policy.parameters()),
+    }
 
 
 def _seconds(trained: Trained) -> float:
