@@ -33,6 +33,7 @@ from robo_rl.training import config, record, runner
 from robo_rl.training.config import TrainConfig
 from robo_rl.training.runner import Trained
 from robo_rl.workflows.export import export_run
+from sim.quadrotor.vehicles import PUBLISHED_VEHICLE
 from sim.robots.rotors import GRAVITY
 from sim.task import Task
 from sim.tasks import find_task
@@ -178,7 +179,8 @@ def figure_task(task: Task, period: float) -> Task:
     calm = {"arms": 1.0, "at_target": 0.0, "angle": 0.1, "linear_velocity": 0.1, "angular_velocity": 0.1}
     figure = {"interval": (period, period), "scale": (1.0, 1.0), "random_phase": False, "still": 0.0}
     return task.changed(
-        evaluated={"events": {"start": calm}, "commands": {"figure": figure}}, episode_steps=FIGURE_STEPS
+        evaluated={"events": {**PUBLISHED_VEHICLE, "start": calm}, "commands": {"figure": figure}},
+        episode_steps=FIGURE_STEPS,
     )
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sim.robots.rotors import GRAVITY
-from sim.terms.parameters import Limits, NonNegative
+from sim.terms.parameters import Limits, NonNegative, Positive
 from sim.terms.terms import Event, Privileged
 from sim.terms.view import View
 
@@ -34,6 +34,7 @@ def vehicle(
     yaw_torque: Span = (0.005, 0.05),
     rise_time: Span = (0.03, 0.1),
     fall_time: Span = (0.03, 0.3),
+    torque_skew: Positive = 1.0,
     only: Number = -1,
 ) -> None:
     """Every episode flies another vehicle; with `only` from 0 on, all fly the one vehicle of that number.
@@ -41,7 +42,8 @@ def vehicle(
     `mass` kg is uniform in its cube root. The distance to the rotors is the nominal one times the cube root of the mass
     ratio and a factor with a spread of `size_deviation`. Uniform: `thrust_to_weight`, full thrust over weight;
     `torque_to_inertia` rad/s^2, the roll acceleration with two rotors at full thrust; `yaw_torque` m, yaw torque per
-    newton; `rise_time` and `fall_time` s, the time constants of the rotors' lag.
+    newton; `rise_time` and `fall_time` s, the time constants of the rotors' lag. `torque_skew` above 1 draws more
+    vehicles of small `torque_to_inertia`: it is the exponent of the uniform number in 0..1, except with `only`.
     """
     starts = scenario.starts
     nominal = starts.parameters[ids]
@@ -49,11 +51,12 @@ def vehicle(
         fixed = torch.Generator().manual_seed(only)
         u, deviation = (draw(1, width, generator=fixed).to(ids.device) for draw, width in _DRAWS)
         u, deviation = u.expand(len(ids), -1), deviation.expand(len(ids), -1)
+        torque_skew = 1.0
     else:
         u, deviation = (draw(len(ids), width, generator=generator, device=ids.device) for draw, width in _DRAWS)
 
-    def uniform(column: int, limits: tuple[float, float]) -> Tensor:
-        return limits[0] + u[:, column] * (limits[1] - limits[0])
+    def uniform(column: int, limits: tuple[float, float], skew: float = 1.0) -> Tensor:
+        return limits[0] + u[:, column] ** skew * (limits[1] - limits[0])
 
     rows = nominal.clone()
     rows[:, 0] = uniform(0, (mass[0] ** (1 / 3), mass[1] ** (1 / 3))) ** 3
@@ -64,7 +67,7 @@ def vehicle(
     rows[:, 4:7] *= (full / nominal[:, 4:7].sum(-1))[:, None]
     # The rotors stand on the diagonals, so a pair of them has an arm of sqrt(2) / 2 of their distance.
     torque = 2**0.5 * full * scenario.rotor_distance * rows[:, 11]
-    rows[:, 1:4] *= (torque / uniform(2, torque_to_inertia) / nominal[:, 1])[:, None]
+    rows[:, 1:4] *= (torque / uniform(2, torque_to_inertia, torque_skew) / nominal[:, 1])[:, None]
     rows[:, 7] = uniform(3, yaw_torque)
     rows[:, 8] = uniform(4, rise_time)
     rows[:, 9] = uniform(5, fall_time)
@@ -97,7 +100,10 @@ def traits(view: View) -> Tensor:
     )
 
 
-ANY_VEHICLE = {"vehicle": Event(vehicle, "start")}
-"""The event that draws vehicles; it comes before those that need a vehicle's mass or size."""
+ANY_VEHICLE = {"vehicle": Event(vehicle, "start", {"torque_skew": 2.0})}
+"""The event that draws vehicles, more of those that turn slowly, which are the hardest to fly unknown; it comes before
+those that need a vehicle's mass or size."""
+PUBLISHED_VEHICLE = {"vehicle": {"torque_skew": 1.0}}
+"""Its settings for vehicles as published."""
 ANY_PRIVILEGED = {"traits": Privileged(traits, 8)}
 """What a critic or a teacher knows of the vehicle itself."""

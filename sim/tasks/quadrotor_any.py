@@ -16,7 +16,7 @@ from sim.quadrotor.privileged import FLIGHT_PRIVILEGED
 from sim.quadrotor.rewards import FLIGHT_REWARDS
 from sim.quadrotor.starts import disturbance, start_by_size
 from sim.quadrotor.terminations import astray_by_size
-from sim.quadrotor.vehicles import ANY_PRIVILEGED, ANY_VEHICLE
+from sim.quadrotor.vehicles import ANY_PRIVILEGED, ANY_VEHICLE, PUBLISHED_VEHICLE
 from sim.quadrotor.world import QuadrotorWorld
 from sim.robots.crazyflie import PARAMETERS
 from sim.tasks import crazyflie
@@ -65,7 +65,7 @@ QUADROTOR_ANY = replace(
     command_terms={
         "figure": Command(Targets, {"interval": (4.0, 18.0), "scale": (0.6, 1.05), "random_phase": True, "still": 0.5})
     },
-    evaluated={"commands": {"figure": {"still": 1.0}}},
+    evaluated={"events": PUBLISHED_VEHICLE, "commands": {"figure": {"still": 1.0}}},
     teacher=teacher,
     recommended={
         "flight": {"reads": "truth", "hidden": (128, 128), "iterations": 300},

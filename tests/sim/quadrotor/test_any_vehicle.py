@@ -57,6 +57,17 @@ def test_vehicles_lie_in_the_published_ranges_and_fill_them() -> None:
     torch.testing.assert_close(rows[:, 4:7] / rows[:, 6:7], (nominal[3:] / nominal[5]).expand(4000, -1))
 
 
+def test_training_sees_more_vehicles_that_turn_slowly() -> None:
+    def slow(rows: Tensor) -> float:
+        return float((2**0.5 * rows[:, 4:7].sum(-1) * DISTANCE * rows[:, 11] / rows[:, 1] < 330.0).float().mean())
+
+    assert slow(drawn(2000)) == pytest.approx(0.25, abs=0.03)
+    assert slow(drawn(2000, randomized=True)) == pytest.approx(0.5, abs=0.04)
+    # A number is the same vehicle in training and evaluation.
+    seventh = {"events": {"vehicle": {"only": 7}}}
+    assert torch.equal(drawn(1, settings=seventh), drawn(1, settings=seventh, randomized=True))
+
+
 def test_a_seed_decides_the_vehicles_and_a_number_is_one_vehicle() -> None:
     assert torch.equal(drawn(20, 5), drawn(20, 5)) and not torch.equal(drawn(20, 5), drawn(20, 6))
     seventh = {"events": {"vehicle": {"only": 7}}}
