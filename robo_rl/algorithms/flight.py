@@ -38,8 +38,7 @@ class FlightConfig:
     """Settings of the flight trainer; docs/flight-training.md says how the defaults were chosen."""
 
     reads: Literal["sensors", "truth"] = "sensors"
-    """What the policy observes: its sensors, or also what the critic does; it is then a teacher, which is imitated and
-    never deployed."""
+    """What the policy observes: its sensors, or also what the critic does, as a teacher that is never deployed."""
     hidden: tuple[int, ...] = (64, 64)
     """Units of the policy's hidden layers (tanh)."""
     warm_up_iterations: int = 20

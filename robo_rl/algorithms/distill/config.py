@@ -19,40 +19,39 @@ class DistillConfig(PpoConfig):
     arm: str = "dagger"
     """The method: bc, dagger, rma, hib, history, dropper, rpd, asymmetric, teacher or blind (docs/learning.md)."""
     teacher: tuple[str, ...] = field(default=(), metadata=RUN)
-    """Folder of the teacher's run, or several as KEY=FOLDER, each for a kind of ground or for a task; none: the task's
-    own teacher or guide."""
+    """Folder of the teacher's run, or KEY=FOLDER for each kind of ground or task; none: the task's own teacher."""
     teacher_share: float = 1.0
-    """dagger: share of the worlds in which the teacher acts, at the start; it falls linearly to 0."""
+    """For dagger: share of the worlds in which the teacher acts, at the start; it falls linearly to 0."""
     updates: int = 80
-    """bc, dagger, rma: gradient steps of the regression in an iteration."""
+    """For bc, dagger, rma: gradient steps of the regression in an iteration."""
     batch: int = 1024
-    """bc, dagger, rma: states that each of these steps learns from."""
+    """For bc, dagger, rma: states that each of these steps learns from."""
     capacity: int = 400_000
-    """bc, dagger, rma: labelled states that are kept, in a file of the run; the oldest are overwritten first."""
+    """For bc, dagger, rma: labelled states that are kept, in a file of the run; the oldest are overwritten first."""
     bptt: int = 15
-    """bc, dagger: steps over which the gradient of a recurrent student goes back in time."""
+    """For bc, dagger: steps over which the gradient of a recurrent student goes back in time."""
     adaptation: int = 100
-    """rma: iterations, after PPO's, that regress the code from the past."""
+    """For rma: iterations, after PPO's, that regress the code from the past."""
     encoder_hidden: tuple[int, ...] = (64,)
-    """rma, hib: widths of the hidden layers of the network that encodes the truth."""
+    """For rma, hib: widths of the hidden layers of the network that encodes the truth."""
     privileged_terms: tuple[str, ...] = ()
-    """rma, hib, dropper: the terms of the critic's observation that are encoded, or shown; none: all of them."""
+    """For rma, hib, dropper: the terms of the critic's observation that are encoded, or shown; none: all of them."""
     contrast_coefficient: float = 0.3
-    """hib: weight of InfoNCE and, times `compression`, of the KL divergence."""
+    """For hib: weight of InfoNCE and, times `compression`, of the KL divergence."""
     compression: float = 1e-3
-    """hib: weight of the code's KL divergence to a standard normal beside InfoNCE."""
+    """For hib: weight of the code's KL divergence to a standard normal beside InfoNCE."""
     temperature: float = 0.1
-    """hib: what cosines between codes are divided by."""
+    """For hib: what cosines between codes are divided by."""
     contrast_batch: int = 512
-    """hib: rows of each minibatch that are compared with each other, in equal shares of the blocks."""
+    """For hib: rows of each minibatch that are compared with each other, in equal shares of the blocks."""
     cut_gradient: bool = False
-    """hib: keep the gradient of PPO's losses out of the encoder."""
+    """For hib: keep the gradient of PPO's losses out of the encoder."""
     drop_until: float = 0.8
-    """dropper: share of the iterations after which all of the truth is masked."""
+    """For dropper: share of the iterations after which all of the truth is masked."""
     label_coefficient: float = 1.0
-    """rpd: weight of the mean squared difference to the teacher's action."""
+    """For rpd: weight of the mean squared difference to the teacher's action."""
     label_annealed: bool = False
-    """rpd: let this weight fall to 0 along a cosine."""
+    """For rpd: let this weight fall to 0 along a cosine."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from robo_rl.algorithms.registry import ALGORITHMS
 from robo_rl.cli.main import COMMANDS, main
 from robo_rl.cli.parsing import one_line
 from robo_rl.workflows.processes import ProcessFailed, command, running
@@ -242,7 +243,15 @@ def test_every_subcommand_has_help(name: str, capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize(
-    "words", ["eval", "train --algorithm ppo", "robot go1", "robot mcu-quad", "bridge", "bench mcu"]
+    "words",
+    [
+        "eval",
+        *(f"train --algorithm {name}" for name in ALGORITHMS),
+        "robot go1",
+        "robot mcu-quad",
+        "bridge",
+        "bench mcu",
+    ],
 )
 def test_the_help_breaks_no_sentence(
     words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
