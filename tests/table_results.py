@@ -168,6 +168,18 @@ RESULTS: dict[str, dict[str, Any]] = {
             )
         ],
     },
+    "distill": {
+        "rows": [
+            {
+                "arm": arm, "seed": 0, "range": one, "return": level, "falls": 0.1, "actor": "mlp",
+                "probe_from": "observation", "probe_r2": {"wind": 0.5, "delay": None},
+            }
+            for arm, level in (("teacher", 60.0), ("blind", 30.0))
+            for one in ("in", "1.5x")
+        ],
+        "alpha": [{"alpha": 0.001, "seed": 0, "range": one, "return": 40.0} for one in ("in", "1.5x")],
+        "adastop": {"in": {"refused": "too few seeds"}},
+    },
     "rough": {
         "kinds": [
             {"kind": "stairs_up", "success": 0.6, "fall_rate": 0.3, "hardest_level_at_bar": 3},

@@ -23,6 +23,7 @@ from typing import Any
 
 from policies.errors import UserError
 from robo_rl.bench import flight_tables, legged_tables
+from robo_rl.bench.distill_table import distill
 from robo_rl.bench.markdown import Result, markdown_table, percent
 from robo_rl.bench.mcu_table import mcu
 from robo_rl.bench.registry import measured_code
@@ -50,6 +51,7 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "walk": legged_tables.walk,
     "own": legged_tables.own,
     "ppo": legged_tables.ppo,
+    "distill": distill,
     "mcu": mcu,
     "curricula": legged_tables.curricula,
     "rough": legged_tables.rough,
