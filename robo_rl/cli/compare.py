@@ -22,7 +22,7 @@ class Arguments:
     """Compare groups of runs that differ in more than their seeds: AdaStop's verdict for each pair of groups, intervals
     of the means, and a plot of all curves. A run's score is the mean of a metric at the end of its training."""
 
-    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...")]
     """Folders that `robo-rl train` wrote, finished, of one task."""
     metric: str = "episode_return"
     """Metric to compare, by its name in metrics.jsonl."""
