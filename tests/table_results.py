@@ -47,6 +47,7 @@ RESULTS: dict[str, dict[str, Any]] = {
             {
                 "mass_kg": 1.25, "thrust_to_weight": 2.5, "torque_to_inertia": 320.0, "student_survival": 0.93,
                 "own_teacher_survival": 0.96,
+                "teacher_survival": 0.95,
             }
         ],
         "mcu": [{"kernel": "c", "instructions": 8123}, {"kernel": "asm", "instructions": 6001}],

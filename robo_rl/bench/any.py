@@ -124,7 +124,7 @@ def _run(settings: Settings, keep: Keep, root: Path) -> dict[str, Any]:
     ]
     vehicles = []
     for number in range(BENCHMARK_SEED, BENCHMARK_SEED + settings.compared):
-        measure = partial(_beside_its_own, number, student, root / f"own-{number}", settings)
+        measure = partial(_beside_its_own, number, student, teacher, root / f"own-{number}", settings)
         vehicles.append({"number": number, **keep(f"vehicle {number}", partial(_timed, measure))})
     instructions = [
         keep(f"step, {kernel}", partial(_timed, partial(_step, student, kernel))) for kernel in ("c", "asm")
@@ -199,19 +199,21 @@ def _fly_all(make: Callable[[], Evaluated], settings: Settings) -> Row:
     }
 
 
-def _beside_its_own(number: int, student: Callable[[], Trained], folder: Path, settings: Settings) -> Row:
-    """The student and a teacher trained for this vehicle alone, from the same starts."""
+def _beside_its_own(
+    number: int, student: Callable[[], Trained], teacher: Callable[[], Trained], folder: Path, settings: Settings
+) -> Row:
+    """The student, the teacher of all and one trained for this vehicle alone, from the same starts."""
     task = find_task(TASK).with_settings({"events": {"vehicle": {"only": number}}})
     _, truth = task.make_environment(1, BENCHMARK_SEED).reset()
     dynamics, full = truth["dynamics"][0], float(truth["dynamics"][0, 4:7].sum())
-    teacher = _trained(folder, task, settings.own, settings)
+    own = _trained(folder, task, settings.own, settings)
     flown = {
-        name: evaluate(pilot, task, settings.flights, BENCHMARK_SEED).survival.value
-        for name, pilot in (("student", student().policy), ("own_teacher", teacher.policy))
+        name: evaluate(trained.policy, task, settings.flights, BENCHMARK_SEED).survival.value
+        for name, trained in (("student", student()), ("teacher", teacher()), ("own_teacher", own))
     }
     return {
         **{f"{name}_survival": value for name, value in flown.items()},
-        "own_train_seconds": _seconds(teacher),
+        "own_train_seconds": _seconds(own),
         "mass_kg": float(dynamics[0]),
         "thrust_to_weight": 4.0 * full / (GRAVITY * float(dynamics[0])),
         "torque_to_inertia": 2**0.5 * full * float(truth["rotor_distance"][0]) / float(dynamics[1]),

@@ -148,10 +148,17 @@ def any_vehicle(result: Result) -> str:
     title = ("pilot", "alive at 5 s", "success at 0.1 m", "distance, median (m)", "figure flown", "figure's RMSE (m)")
     own = [
         (f"{row['mass_kg']:.2f}", f"{row['thrust_to_weight']:.1f}", f"{row['torque_to_inertia']:.0f}")
-        + (percent(row["student_survival"]), percent(row["own_teacher_survival"]))
+        + (percent(row["student_survival"]), percent(row["own_teacher_survival"]), percent(row["teacher_survival"]))
         for row in result["vehicles"]
     ]
-    beside = ("mass (kg)", "thrust to weight", "roll (rad/s^2)", "student alive", "a teacher of its own alive")
+    beside = (
+        "mass (kg)",
+        "thrust to weight",
+        "roll (rad/s^2)",
+        "student alive",
+        "teacher of its own",
+        "teacher of all",
+    )
     costs = ", ".join(f"{row['instructions']:,} (`{row['kernel']}`)" for row in result["mcu"])
     return (
         f"{markdown_table(title, rows)}\n\n{markdown_table(beside, own)}\n\n"
