@@ -29,7 +29,7 @@ from robo_rl.bench import mcu
 from robo_rl.bench.registry import BENCHMARK_SEED
 from robo_rl.bench.saved_rows import Keep, Row, measure_now
 from robo_rl.evaluation.flying import Evaluated, evaluate
-from robo_rl.training import config, record, runner
+from robo_rl.training import config, record, runner, tasks
 from robo_rl.training.config import TrainConfig
 from robo_rl.training.runner import Trained
 from robo_rl.workflows.export import export_run
@@ -147,7 +147,10 @@ def _trained(folder: Path, task: Task, algorithm: AlgorithmConfig, settings: Set
     """The run in `folder`, trained now if it has not been; UserError for a run with other settings."""
     given = TrainConfig(TASK, algorithm, settings.seed, threads=settings.threads, terms=task.settings())
     if (folder / runner.CONFIG).exists():
-        if changed := config.differences(config.load(folder / runner.CONFIG), given):
+        saved = config.load(folder / runner.CONFIG)
+        # A run that an earlier version wrote lacks terms, which are the task's then.
+        saved = replace(saved, terms=tasks.task_of_run(folder, saved).settings())
+        if changed := config.differences(saved, given):
             raise UserError(f"{folder} was trained with other settings ({changed[0]}); name another folder with --runs")
     else:
         runner.create(folder, given)
