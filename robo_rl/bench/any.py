@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import mean
@@ -22,8 +22,6 @@ import torch
 
 from policies.errors import UserError
 from policies.validation import require
-from robo_rl.algorithms.distill.config import DistillConfig
-from robo_rl.algorithms.flight import FlightConfig
 from robo_rl.algorithms.registry import AlgorithmConfig, recommended_config
 from robo_rl.bench import mcu
 from robo_rl.bench.registry import BENCHMARK_SEED
@@ -43,16 +41,9 @@ FIGURE_STEPS = 1300
 """Control periods of a flight along a figure, of which the first 200 join it."""
 
 
-def _flight(**changes: Any) -> FlightConfig:
-    given = recommended_config("flight", find_task(TASK))
-    assert isinstance(given, FlightConfig)
-    return replace(given, **changes)
-
-
-def _distill() -> DistillConfig:
-    given = recommended_config("distill", find_task(TASK))
-    assert isinstance(given, DistillConfig)
-    return given
+def _recommended(algorithm: str, **changes: Any) -> Any:
+    """The settings of an algorithm that the task recommends, with `changes`."""
+    return replace(recommended_config(algorithm, find_task(TASK)), **changes)
 
 
 @dataclass(frozen=True)
@@ -73,15 +64,16 @@ class Settings:
     """Folder that keeps the runs; a training that has ended there is not repeated."""
     threads: int = 1
     """Threads that torch may use within one operation."""
-    teacher: FlightConfig = field(default_factory=_flight)
-    """Settings of the shared teacher's training."""
-    own: FlightConfig = field(default_factory=partial(_flight, hidden=(64, 64), iterations=140))
-    """Settings of the trainings for one vehicle each."""
-    student: DistillConfig = field(default_factory=_distill)
-    """Settings of the student's training; its teacher is the shared one."""
+    teacher_iterations: int = _recommended("flight").iterations
+    """Iterations of descent of the teacher of all vehicles; its other settings are those that the task recommends."""
+    own_iterations: int = 140
+    """Iterations of descent of a teacher of one vehicle."""
+    student_iterations: int = _recommended("distill").iterations
+    """Iterations of the student's training."""
 
     def __post_init__(self) -> None:
-        for name in ("vehicles", "compared", "flights", "threads"):
+        iterations = ("teacher_iterations", "own_iterations", "student_iterations")
+        for name in ("vehicles", "compared", "flights", "threads", *iterations):
             require(self, name, low=1)
         require(self, "seed", low=0, high=config.MAX_SEED)
         require(self, "figure_period", above=0.0)
@@ -102,11 +94,14 @@ def _run(settings: Settings, keep: Keep, root: Path) -> dict[str, Any]:
     task = find_task(TASK)
 
     def teacher() -> Trained:
-        return _trained(root / "teacher", task, settings.teacher, settings)
+        chosen = _recommended("flight", iterations=settings.teacher_iterations)
+        return _trained(root / "teacher", task, chosen, settings)
 
     def student() -> Trained:
         teacher()
-        return _trained(root / "student", task, replace(settings.student, teacher=(str(root / "teacher"),)), settings)
+        taught = (str(root / "teacher"),)
+        chosen = _recommended("distill", iterations=settings.student_iterations, teacher=taught)
+        return _trained(root / "student", task, chosen, settings)
 
     def controller() -> Evaluated:
         assert task.teacher is not None
@@ -209,7 +204,7 @@ def _beside_its_own(
     task = find_task(TASK).with_settings({"events": {"vehicle": {"only": number}}})
     _, truth = task.make_environment(1, BENCHMARK_SEED).reset()
     dynamics, full = truth["dynamics"][0], float(truth["dynamics"][0, 4:7].sum())
-    own = _trained(folder, task, settings.own, settings)
+    own = _trained(folder, task, _recommended("flight", hidden=(64, 64), iterations=settings.own_iterations), settings)
     flown = {
         name: evaluate(trained.policy, task, settings.flights, BENCHMARK_SEED).survival.value
         for name, trained in (("student", student()), ("teacher", teacher()), ("own_teacher", own))

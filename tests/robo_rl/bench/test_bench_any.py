@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,30 +10,45 @@ import pytest
 
 from policies.errors import UserError
 from robo_rl.algorithms.distill.config import DistillConfig
-from robo_rl.algorithms.flight import FlightConfig
+from robo_rl.algorithms.registry import recommended_config
 from robo_rl.bench import any as bench
 from robo_rl.bench import mcu, tables
-from sim.tasks import find_task
+from robo_rl.cli.main import main
+from sim.tasks import TASKS, find_task
 
-TEACHER = FlightConfig(
-    reads="truth", hidden=(16,), warm_up_iterations=1, warm_up_worlds=32, warm_up_steps=2, warm_up_updates=2,
-    warm_up_batch=16, iterations=1, worlds=8, horizon=4,
-)  # fmt: skip
-STUDENT = DistillConfig(
-    actor="gru", memory=16, actor_hidden=(), num_worlds=16, rollout_steps=8, iterations=2, updates=2, batch=32,
-    capacity=256, minibatches=2,
-)  # fmt: skip
-SETTINGS = bench.Settings(vehicles=6, compared=1, flights=3, teacher=TEACHER, own=TEACHER, student=STUDENT)
+TINY: dict[str, dict[str, Any]] = {
+    "flight": {
+        "reads": "truth", "hidden": (16,), "warm_up_iterations": 1, "warm_up_worlds": 32, "warm_up_steps": 2,
+        "warm_up_updates": 2, "warm_up_batch": 16, "worlds": 8, "horizon": 4,
+    },
+    "distill": {
+        "actor": "gru", "memory": 16, "actor_hidden": (), "num_worlds": 16, "rollout_steps": 8, "updates": 2,
+        "batch": 32, "capacity": 256, "minibatches": 2,
+    },
+}  # fmt: skip
+SETTINGS = bench.Settings(
+    vehicles=6, compared=1, flights=3, teacher_iterations=1, own_iterations=1, student_iterations=2
+)
 
 
 def test_the_recommended_student_is_the_published_one() -> None:
-    student = bench.Settings().student
+    student = recommended_config("distill", find_task(bench.TASK))
+    assert isinstance(student, DistillConfig)
     assert (student.arm, student.actor, student.memory) == ("dagger", "gru", 16)
-    assert bench.Settings().teacher.reads == bench.Settings().own.reads == "truth"
+
+
+def test_the_command_line_takes_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["bench", "any", "--help"])
+    shown = capsys.readouterr().out
+    assert all(f"--{field.name.replace('_', '-')}" in shown for field in fields(bench.Settings))
+    assert main(["bench", "any", "--own-iterations", "0"]) == 2
+    assert "own_iterations must be at least 1, got 0" in capsys.readouterr().err
 
 
 def test_every_pilot_flies_and_kept_runs_are_not_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "FIGURE_STEPS", 30)
+    monkeypatch.setitem(TASKS, bench.TASK, replace(find_task(bench.TASK), recommended=TINY))
     monkeypatch.setattr(bench, "export_run", lambda *given, **named: None)
     monkeypatch.setattr(
         mcu, "measured_step", lambda name, bundle, kernel, settings: {"kernel": kernel, "instructions": 8000}
@@ -54,7 +69,7 @@ def test_every_pilot_flies_and_kept_runs_are_not_trained_again(tmp_path: Path, m
     monkeypatch.setattr("robo_rl.training.runner.train", _not_again)
     assert bench.run(settings)["student_seconds"] == result["student_seconds"]
     with pytest.raises(UserError, match=r"other settings .*iterations is 1 in the run, 2 was given.*--runs"):
-        bench.run(replace(settings, teacher=replace(TEACHER, iterations=2)))
+        bench.run(replace(settings, teacher_iterations=2))
 
 
 def _not_again(*given: Any, **named: Any) -> None:
