@@ -117,6 +117,10 @@ class Comparison:
     def error_holds(self) -> bool:
         return self.ratio("velocity_error") <= MAX_ERROR_RATIO
 
+    @property
+    def holds(self) -> bool:
+        return self.falls_hold and self.error_holds
+
     def summary(self) -> dict[str, Any]:
         """Everything in JSON's own types."""
         s, n = self.settings, self.settings.robots

@@ -158,3 +158,13 @@ FIELD_KINDS: dict[str, Field] = {
     "blocks": _blocks,
 }
 KINDS = (*BLOCK_KINDS, *FIELD_KINDS)
+
+_SIZES: dict[str, Callable[[int], float]] = {
+    "rough": roughness, "slope_up": slope_angle, "slope_down": slope_angle, "stairs_up": stair_height,
+    "stairs_down": stair_height, "blocks": roughness, "gaps": gap_width,
+}  # fmt: skip
+
+
+def size_at(kind: str, level: int) -> float:
+    """What makes a level of a kind hard: height of a step or width of a gap in m, slope in rad; 0 for flat ground."""
+    return _SIZES[kind](level) if kind in _SIZES else 0.0
