@@ -182,14 +182,21 @@ RESULTS: dict[str, dict[str, Any]] = {
         "adastop": {"in": {"refused": "too few seeds"}},
     },
     "rough": {
-        "kinds": [
-            {"kind": "stairs_up", "success": 0.6, "fall_rate": 0.3, "hardest_level_at_bar": 3},
-            {"kind": "gaps", "success": 0.1, "fall_rate": 0.8, "hardest_level_at_bar": None},
-        ],
-        "success_at_0.10_m_stairs": {"stairs_up": 0.72, "stairs_down": 0.91},
-        "success_at_0.15_rad_slopes": {"slope_up": 0.95, "slope_down": None},
-        "stair_height_m": 0.1, "slope_angle_rad": 0.15, "hardest_level": 7,
-        "missing": ["stairs_up", "slope_down"], "mean_terrain_level": 4.23, "train_seconds": 3540.0,
+        "teacher": {"train_seconds": 1800.0},
+        "students": {
+            "scan": {
+                "train_seconds": 600.0,
+                "terrain": [
+                    {"kind": "stairs_up", "level": 2, "size": 0.075, "success": 0.9, "fall_rate": 0.1, "worlds": 10},
+                    {"kind": "stairs_up", "level": 3, "size": 0.1, "success": 0.3, "fall_rate": 0.5, "worlds": 10},
+                    {"kind": "slope_up", "level": 7, "size": 0.3, "success": 0.8, "fall_rate": 0.2, "worlds": 10},
+                ],
+                "bars": [
+                    {"kind": "stairs_up", "size": 0.1, "success": 0.3, "at_least": 0.8},
+                    {"kind": "gaps", "size": 0.1, "success": None, "at_least": 0.6},
+                ],
+            },
+        },
     },
     "chip": {
         "starts": 20, "seconds": 60.0, "failures": [],

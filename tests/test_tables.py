@@ -169,13 +169,12 @@ def test_generated_c_says_what_is_measured_and_what_is_modelled() -> None:
     assert "onnx2c: not measured: no package gives it" in text
 
 
-def test_rough_says_what_is_missing(results: Path) -> None:
+def test_rough_has_a_row_for_each_student_and_kind_and_says_what_the_bars_are(results: Path) -> None:
     text = tables.section("rough", results)
-    assert "| stairs up | 60.0 % | 30.0 % | 3 |" in text
-    assert "| gaps | 10.0 % | 80.0 % | none |" in text
-    assert "stairs up 72.0 %, stairs down 91.0 %, slope up 95.0 %, slope down not measured" in text
-    assert "Below 80 %: stairs up, slope down." in text
-    assert "ended at a mean level of 4.2 of 0 to 7" in text
+    assert "| scan | stairs up | 60.0 % | 30.0 % | 2: 0.075 m |" in text
+    assert "| scan | slope up | 80.0 % | 20.0 % | 7: 0.3 rad |" in text
+    assert "The teacher trained for 30 minutes. The scan student trained for 10 minutes." in text
+    assert "stairs up 0.1 m 30.0 % of 80.0 %, gaps 0.1 m not measured of 60.0 %." in text
 
 
 def test_sim2sim_compares_the_engines_and_says_whether_the_bar_holds(results: Path) -> None:

@@ -164,36 +164,34 @@ def curricula(result: Result) -> str:
 
 
 def rough(result: Result) -> str:
-    """One row for each kind of terrain; below it the success at the bar's levels."""
-    rows = [
-        (
-            row["kind"].replace("_", " "),
-            percent(row["success"]),
-            percent(row["fall_rate"]),
-            "none" if row["hardest_level_at_bar"] is None else str(row["hardest_level_at_bar"]),
+    """One row for each kind of terrain and student; below it the success at the bars."""
+    rows, sentences = [], []
+    for student, found in result["students"].items():
+        terrain = found["terrain"]
+        for kind in dict.fromkeys(row["kind"] for row in terrain):
+            on = [row for row in terrain if row["kind"] == kind]
+            worlds = sum(row["worlds"] for row in on)
+            shares = (sum(row[name] * row["worlds"] for row in on) / worlds for name in ("success", "fall_rate"))
+            hardest = max((row for row in on if row["success"] >= 0.8), key=lambda row: row["level"], default=None)
+            reached = "none" if hardest is None else f"{hardest['level']}: {_size(kind, hardest['size'])}"
+            rows.append((student, kind.replace("_", " "), *map(percent, shares), reached))
+        marks = [
+            f"{bar['kind'].replace('_', ' ')} {_size(bar['kind'], bar['size'])} "
+            f"{'not measured' if bar['success'] is None else percent(bar['success'])} of {percent(bar['at_least'])}"
+            for bar in found["bars"]
+        ]
+        sentences.append(
+            f"The {student} student trained for {found['train_seconds'] / 60:.0f} minutes. Success against its bars: "
+            f"{', '.join(marks)}."
         )
-        for row in result["kinds"]
-    ]
-    title = ("terrain", "success, all levels", "falls", "hardest level with 80 % success")
-    marks = {**result["success_at_0.10_m_stairs"], **result["success_at_0.15_rad_slopes"]}
-    named = ", ".join(
-        f"{kind.replace('_', ' ')} {'not measured' if share is None else percent(share)}"
-        for kind, share in marks.items()
-    )
-    missing = ", ".join(kind.replace("_", " ") for kind in result["missing"])
-    below = f"Below 80 %: {missing}." if missing else "All are at 80 % or more."
-    level = result["mean_terrain_level"]
-    reached = (
-        ""
-        if level is None
-        else f"The curriculum ended at a mean level of {level:.1f} of 0 to {result['hardest_level']}. "
-    )
-    spent = "" if result["train_seconds"] is None else f"Trained for {result['train_seconds'] / 60:.0f} minutes. "
-    return (
-        f"{markdown_table(title, rows)}\n\n"
-        f"{spent}{reached}Success on stairs of {result['stair_height_m']:.2f} m and slopes of "
-        f"{result['slope_angle_rad']:.2f} rad: {named}. {below}"
-    )
+    title = ("student", "terrain", "success, all levels", "falls", "hardest level with 80 % success")
+    if (teacher := result.get("teacher")) is not None:
+        sentences.insert(0, f"The teacher trained for {teacher['train_seconds'] / 60:.0f} minutes.")
+    return f"{markdown_table(title, rows)}\n\n{' '.join(sentences)}"
+
+
+def _size(kind: str, size: float) -> str:
+    return f"{size:.3g} {'rad' if kind.startswith('slope') else 'm'}" if size else "flat"
 
 
 SIM2SIM = {

@@ -77,7 +77,9 @@ BENCHMARKS = {
     "distill": Benchmark(
         "every arm of distillation on go1-velocity-hidden, in range and at 1.5 times the range", WALKING, long=True
     ),
-    "rough": Benchmark("success of go1-velocity-rough on every kind and level of terrain", WALKING, long=True),
+    "rough": Benchmark(
+        "success of a blind student and one with a scan on every kind and level of terrain", WALKING, long=True
+    ),
     "any": Benchmark(
         "one policy for any quadrotor: unseen vehicles, teachers of their own, figures, instructions on a chip",
         (*FLIGHT, "robo_rl/bench/mcu.py", "deploy/codegen", "deploy/mcu"),
