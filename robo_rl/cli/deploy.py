@@ -81,6 +81,8 @@ def run(argv: Sequence[str]) -> int:
     check_writable(arguments.json)
     if arguments.bridge is not None and arguments.serial is None:
         raise UserError("--bridge goes with --serial; a robot behind a bridge is reached with --url")
+    if arguments.elevation.elevation_map and arguments.serial is not None:
+        raise UserError("--elevation-map is for a robot behind a bridge; leave it out with --serial")
     from deploy.bundle.reader import load_bundle
 
     bundle = load_bundle(arguments.bundle)

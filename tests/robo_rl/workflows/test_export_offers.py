@@ -37,6 +37,8 @@ def test_a_policy_with_a_height_scan_is_deployed_only_beside_an_elevation_map(
     assert "no connection to ws://127.0.0.1:9" in "".join(capsys.readouterr()).replace("\n", " ")
     assert main(["deploy", out, "--elevation-map", "elevation map", *nowhere]) == 2
     assert "elevation_map is 'elevation map', expected a topic such as /elevation_map" in capsys.readouterr().err
+    assert main(["deploy", out, "--elevation-map", "/elevation_map", "--serial", "socket://127.0.0.1:9"]) == 2
+    assert "--elevation-map is for a robot behind a bridge; leave it out with --serial" in capsys.readouterr().err
     assert main(["robot", out, "--terrain", "stairs_up:9"]) == 2
     assert "terrain is 'stairs_up:9', expected KIND:LEVEL, such as stairs_up:3" in capsys.readouterr().err
     assert main(["rehearse", out, "--terrain", "steps", "--out", str(tmp_path / "walk")]) == 2
