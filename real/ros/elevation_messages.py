@@ -63,7 +63,7 @@ def grid_map_message(sample: ElevationMap, layer: str, version: RosVersion, sequ
         {"label": ROWS, "size": rows, "stride": rows},
     ]
     layout = {"dim": dimensions, "data_offset": 0}
-    heights = np.asarray(sample.heights, np.float32).T.ravel().tolist()
+    heights = np.round(sample.heights, 4).T.ravel().tolist()  # A tenth of a millimetre; more digits are only bytes.
     return {
         **(header if version == 2 else {}),
         "info": {**header, **info} if version == 1 else info,

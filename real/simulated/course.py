@@ -51,4 +51,4 @@ class Course:
             import torch
 
             heights = self.terrain.heights.at(torch.from_numpy(np.stack((x, y), -1))).numpy()
-        return ElevationMap(stamp, frame, middle, CELL, heights.astype(np.float64).round(4))
+        return ElevationMap(stamp, frame, middle, CELL, heights.astype(np.float64))

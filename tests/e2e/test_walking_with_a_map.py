@@ -42,7 +42,7 @@ def test_the_policy_reads_the_ground_that_the_robot_stands_on(bundle: Path, tmp_
     figures = json.loads((out / "rehearsal.json").read_text())
     assert code == 0, figures
     assert figures["outcome"] == "walked and lay down"
-    readings = [content["sensors"] for _, content in read_recording(out / "walk.mcap")["/reading"] if content]
+    readings = [content["sensors"] for _, content in read_recording(out / "walk.mcap")["/sensors"] if content]
     scans = np.array([sensors["height_scan"] for sensors in readings])
     assert len(scans) > 100
     assert np.isfinite(scans).all()
