@@ -107,7 +107,10 @@ def build(run_dir: Path, configuration: TrainConfig) -> Algorithm:
     task = tasks.task_to_train(run_dir, configuration)
     entry = find_algorithm(algorithm_name(configuration.algorithm))
     settings = sources.kept(run_dir, configuration.algorithm)
-    return entry.build(settings, task, configuration.seed, parallel.own_device(configuration.device))
+    try:
+        return entry.build(settings, task, configuration.seed, parallel.own_device(configuration.device))
+    except UserError as error:
+        raise UserError(sources.as_given(str(error), run_dir, configuration.algorithm)) from None
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,13 @@ def kept(run_dir: Path, settings: AlgorithmConfig) -> AlgorithmConfig:
     return changed
 
 
+def as_given(message: str, run_dir: Path, settings: AlgorithmConfig) -> str:
+    """A message about the run's own copies, with the folders that `settings` name in their place."""
+    for name, word in _named(settings):
+        message = message.replace(str(run_dir / FOLDER / name), str(split(word)[1]))
+    return message
+
+
 def _named(settings: AlgorithmConfig) -> Iterator[tuple[str, str]]:
     """The name of the copy, FIELD-NUMBER, and the word of each run that `settings` name."""
     for field in fields(settings):
