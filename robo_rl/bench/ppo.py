@@ -183,7 +183,7 @@ def rsl_rl_settings(config: PpoConfig, mirrored: bool = False) -> dict[str, Any]
 
     symmetry = {
         "data_augmentation_func": "robo_rl.doors.rsl_rl:with_mirror_images",
-        "use_data_augmentation": config.symmetry == "augment",
+        "use_data_augmentation": config.symmetry in ("augment", "double"),
         "use_mirror_loss": config.symmetry == "loss",
         "mirror_loss_coeff": config.symmetry_coefficient,
     }

@@ -63,8 +63,8 @@ class PpoConfig:
     """Minibatches of each pass while imitating: many small steps, because no policy gradient makes them noisy."""
     imitation_coefficient: float = 10.0
     """Weight of the imitation loss, the mean squared difference of normalised actions."""
-    symmetry: Literal["none", "augment", "loss"] = "none"
-    """Use of the robot's mirror symmetry: none, half of all samples mirrored, or a loss on the policy's asymmetry."""
+    symmetry: Literal["none", "augment", "double", "loss"] = "none"
+    """Use of the robot's mirror symmetry: none, half of the samples mirrored, each with its image, or a loss."""
     symmetry_coefficient: float = 1.0
     """Weight of the symmetry loss."""
     reads: Literal["sensors", "truth"] = "sensors"
@@ -106,7 +106,7 @@ class PpoConfig:
         require(self, "discount", low=0.0, high=1.0)
         require(self, "gae_lambda", low=0.0, high=1.0)
         require_choice(self, "distribution", ("clipped", "squashed"))
-        require_choice(self, "symmetry", ("none", "augment", "loss"))
+        require_choice(self, "symmetry", ("none", "augment", "double", "loss"))
         require_choice(self, "reads", ("sensors", "truth"))
         require_choice(self, "actor", ("mlp", "gru", "history"))
         require_choice(self, "activation", ("tanh", "relu", "elu"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import torch
 from torch import Tensor
 
 from robo_rl.algorithms.blocks import WorldBlocks
@@ -22,7 +23,7 @@ def minibatches(
     per_world = 1 if actor.recurrent else rollout.done.shape[0]
     coins: Tensor | None = None
     for _ in range(config.epochs):
-        if rollout.mirrored:
+        if config.symmetry == "augment":
             # Each epoch takes a row or its mirror image, the next epoch the other one.
             coins = blocks.coins(per_world) if coins is None else 1 - coins
         for picked in blocks.shuffled(per_world, count):
@@ -30,11 +31,15 @@ def minibatches(
             if fault:
                 yield [], fault
                 continue
+            image = None if coins is None else coins[picked[0], picked[1]]
+            if config.symmetry == "double":
+                picked = torch.cat((picked, picked), 1)
+                image = (torch.arange(picked.shape[1], device=picked.device) >= picked.shape[1] // 2).long()
             noise = None
             if config.distribution == "squashed":
                 rows = picked.shape[1] * (rollout.done.shape[0] if actor.recurrent else 1)
                 noise = blocks.normal(rows, actor.log_std.shape[0])
-            yield _parts(rollout, picked, coins, noise, actor, config.update_threads), ""
+            yield _parts(rollout, picked, image, noise, actor, config.update_threads), ""
 
 
 def _fault(rollout: Rollout, picked: Tensor, recurrent: bool, processes: Processes) -> str:
@@ -45,12 +50,12 @@ def _fault(rollout: Rollout, picked: Tensor, recurrent: bool, processes: Process
 
 
 def _parts(
-    rollout: Rollout, picked: Tensor, coins: Tensor | None, noise: Tensor | None, actor: Actor, threads: int
+    rollout: Rollout, picked: Tensor, image: Tensor | None, noise: Tensor | None, actor: Actor, threads: int
 ) -> list[Minibatch]:
-    """The rows that `picked` [2, B] names, one part for each thread; a coin of 1 takes the mirror image."""
+    """The rows that `picked` [2, B] names, one part for each thread; where `image` [B] is 1, their mirror images."""
     steps, worlds = picked
     n = rollout.done.shape[1]
-    column = worlds if coins is None else worlds + n * coins[steps, worlds]
+    column = worlds if image is None else worlds + n * image
     if not actor.recurrent:
         rows = rollout.table.flatten(0, 1).index_select(0, steps * rollout.table.shape[1] + column)
         noises = [None] * threads if noise is None else noise.tensor_split(threads)

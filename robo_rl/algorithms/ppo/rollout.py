@@ -54,11 +54,6 @@ class Rollout:
         """The rows [T, N, W] of the worlds themselves."""
         return self.table[:, : self.done.shape[1]]
 
-    @property
-    def mirrored(self) -> bool:
-        """Whether mirror images follow the worlds."""
-        return self.table.shape[1] > self.done.shape[1]
-
 
 class Collector:
     """The acting worlds, which continue from `first`, and the memory that their rollouts are written to."""

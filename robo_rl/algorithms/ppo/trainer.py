@@ -99,8 +99,8 @@ class PpoTrainer(Algorithm):
         )
         self._blocks = blocks
         self._collector = Collector(
-            blocks, first, self._actor, self.critic, self._mirrors, config.rollout_steps, config.symmetry == "augment",
-            self._processes, self.extension,
+            blocks, first, self._actor, self.critic, self._mirrors, config.rollout_steps,
+            config.symmetry in ("augment", "double"), self._processes, self.extension,
         )  # fmt: skip
 
     def iterate(self) -> dict[str, float]:

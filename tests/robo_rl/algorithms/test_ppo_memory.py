@@ -57,9 +57,9 @@ def test_it_imitates_a_guide_before_it_learns_by_itself(actor: Kind, parts: int)
 
 
 @pytest.mark.parametrize("actor", ["gru", "history"])
-@pytest.mark.parametrize("symmetry", ["none", "augment", "loss"])
+@pytest.mark.parametrize("symmetry", ["none", "augment", "double", "loss"])
 def test_the_first_gradient_step_sees_the_policy_that_acted(
-    actor: Kind, symmetry: Literal["none", "augment", "loss"]
+    actor: Kind, symmetry: Literal["none", "augment", "double", "loss"]
 ) -> None:
     """Unrolled over the rollout from the stored memory, through resets, it acts as it did step by step."""
     config = dataclasses.replace(SMALL, actor=actor, epochs=1, minibatches=1, symmetry=symmetry)

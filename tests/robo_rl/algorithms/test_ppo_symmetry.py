@@ -10,9 +10,12 @@ import torch
 
 from policies.errors import UserError
 from policies.graph.symmetry import SignalMirror, SignedPermutation
+from robo_rl.algorithms.ppo.advantages import generalised_advantages
 from robo_rl.algorithms.ppo.config import PpoConfig
+from robo_rl.algorithms.ppo.minibatches import minibatches
 from robo_rl.algorithms.ppo.trainer import PpoTrainer
 from robo_rl.evaluation.flying import evaluate
+from robo_rl.training import parallel
 from tests.robo_rl.tiny_environment import point_task
 
 SMALL = PpoConfig(
@@ -28,7 +31,7 @@ def asymmetry(trainer: PpoTrainer) -> float:
         return float((trainer.graph.act(x) + trainer.graph.act(-x)).abs().mean())
 
 
-def train(symmetry: Literal["none", "augment", "loss"], seed: int = 1) -> PpoTrainer:
+def train(symmetry: Literal["none", "augment", "double", "loss"], seed: int = 1) -> PpoTrainer:
     config = dataclasses.replace(SMALL, symmetry=symmetry)
     trainer = PpoTrainer(config, point_task(), seed)
     for _ in range(config.iterations):
@@ -39,13 +42,38 @@ def train(symmetry: Literal["none", "augment", "loss"], seed: int = 1) -> PpoTra
 
 def test_a_policy_that_learns_from_the_mirror_is_more_symmetric() -> None:
     plain = asymmetry(train("none"))
-    modes: tuple[Literal["augment"], Literal["loss"]] = ("augment", "loss")
+    modes: tuple[Literal["augment"], Literal["double"], Literal["loss"]] = ("augment", "double", "loss")
     for symmetry in modes:
         trainer = train(symmetry)
         assert asymmetry(trainer) < 0.5 * plain
         after = evaluate(trainer.graph, point_task(), 200)
         assert after.distance is not None
         assert after.distance.high < 0.1
+
+
+def test_doubled_minibatches_hold_every_sample_once_with_its_image() -> None:
+    trainer = PpoTrainer(dataclasses.replace(SMALL, symmetry="double"), point_task(), 1)
+    collector, c = trainer._collector, trainer.config
+    rollout = collector.collect(0)
+    value, following = collector.values(rollout)
+    advantage = generalised_advantages(rollout.reward, value, following, rollout.done, c.discount, c.gae_lambda)
+    collector.complete(rollout, value, advantage)
+    given = minibatches(
+        dataclasses.replace(c, epochs=1), rollout, trainer._actor, trainer._blocks, parallel.current(), 4
+    )
+    originals = []
+    for parts, fault in given:
+        assert not fault
+        (batch,) = parts
+        half = len(batch.original) // 2
+        assert batch.original.tolist() == [1.0] * half + [0.0] * half
+        for turned in (batch.observation, batch.latent, batch.mean):
+            assert torch.equal(turned[half:], -turned[:half])
+        for same in (batch.advantage, batch.target, batch.log_probability):
+            assert torch.equal(same[half:], same[:half])
+        originals.append(batch.latent[:half])
+    mine, all_of_them = torch.cat(originals), rollout.worlds[..., rollout.columns["latent"]].flatten(0, 1)
+    assert torch.equal(mine.sort(0).values, all_of_them.sort(0).values)
 
 
 def test_the_normaliser_and_the_mirror_change_places() -> None:
