@@ -164,7 +164,7 @@ class VectorEnvironment:
         sensors = Sensors({name: value.detach() for name, value in sensors.items()})
         ids = mask.nonzero()[:, 0]
         if len(ids) and self._resume(ids) is not None:
-            raise UserError("training through the physics can't begin from snapshots; use ppo, sac or imitate")
+            raise UserError("training through the physics can't begin from snapshots; use ppo, sac or distill")
         return (self._replace(ids, sensors)[0] if len(ids) else sensors), mask
 
     def metrics(self) -> dict[str, float]:

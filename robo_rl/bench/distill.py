@@ -55,7 +55,9 @@ class Settings:
     """Train every arm of distillation and its baselines, and compare them."""
 
     seeds: int = 5
-    """Trainings of each arm, with seeds from 0 on."""
+    """Trainings of each arm, with seeds from `first_seed` on."""
+    first_seed: int = 0
+    """Seed of the first training."""
     arms: tuple[str, ...] = tuple(ARMS)
     """The arms to compare; the teacher is trained for those that need one."""
     alphas: tuple[float, ...] = (0.0, 1e-3, 1e-2)
@@ -80,6 +82,7 @@ class Settings:
     def __post_init__(self) -> None:
         for name in ("seeds", "alpha_seeds", "worlds", "threads"):
             require(self, name, low=1)
+        require(self, "first_seed", low=0, high=9_000_000)
         require(self, "probe_worlds", low=6)
         require(self, "probe_steps", low=101)
         require(self, "minutes", above=0.0)
@@ -93,11 +96,12 @@ def run(settings: Settings, keep: Keep = measure_now) -> dict[str, Any]:
         bench = _Bench(settings, settings.runs or Path(name), keep)
         # The teacher first, which others learn from.
         arms = sorted(settings.arms, key=lambda arm: arm != "teacher")
-        rows = [row for arm in arms for seed in range(settings.seeds) for row in bench.rows(arm, seed)]
+        first = settings.first_seed
+        rows = [row for arm in arms for seed in range(first, first + settings.seeds) for row in bench.rows(arm, seed)]
         alpha = [
             {"alpha": value, **row}
             for value in settings.alphas
-            for seed in range(settings.alpha_seeds)
+            for seed in range(first, first + settings.alpha_seeds)
             for row in bench.rows("hib", seed, compression=value)
         ]
     return {

@@ -208,7 +208,8 @@ def _gait(commands: Tensor, upright: Tensor, means: Mapping[str, Tensor], weight
 
     def by_command(name: str, fallen: Tensor = nan) -> Tensor:
         """Means [C] over the robots with each command."""
-        return torch.where(upright, means[name], fallen).view(-1, robots).nanmean(-1)
+        # Where all robots fell before anything was measured, there are no means.
+        return torch.where(upright, means.get(name, nan), fallen).view(-1, robots).nanmean(-1)
 
     asked = commands.view(-1, robots, 3)[:, 0]
     forward, left, yaw, height = (by_command(name) for name in ("forward", "left", "yaw_rate", "height"))

@@ -166,5 +166,5 @@ def test_snapshots_need_an_algorithm_that_steps(teacher: Path, tmp_path: Path) -
     assert isinstance(environment, VectorEnvironment)
     sensors, truth = environment.reset()
     assert isinstance(truth, Truth)
-    with pytest.raises(UserError, match="can't begin from snapshots; use ppo, sac or imitate"):
+    with pytest.raises(UserError, match="can't begin from snapshots; use ppo, sac or distill"):
         environment.renew(torch.ones(4, dtype=torch.bool), sensors)

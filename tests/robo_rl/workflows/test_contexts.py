@@ -72,7 +72,7 @@ def test_trainings_are_chosen_evaluated_and_continued(
 ) -> None:
     arguments = [
         "contexts", "crazyflie-hover", "--setting", "events.disturbance.force", "--low", "0", "--high", "0.2",
-        "--points", "3", "--trainings", "2", "--algorithm", "imitate", "--iterations", "1", "--worlds", "4",
+        "--points", "3", "--trainings", "2", "--algorithm", "distill", "--iterations", "1", "--worlds", "4",
         "--out", str(tmp_path / "c"),
     ]  # fmt: skip
     scored = workflow._score
