@@ -157,7 +157,8 @@ class _Bench:
             self._trained("teacher", seed, f"teacher-{seed}", {})
             teacher = (str(self.runs / f"teacher-{seed}"),)
         settings = arm_settings(arm, self.settings, teacher=teacher, **changes)
-        wanted = config.TrainConfig(TASK, settings, seed, threads=self.settings.threads)
+        terms = find_task(TASK).settings()
+        wanted = config.TrainConfig(TASK, settings, seed, threads=self.settings.threads, terms=terms)
         if not (folder / runner.CONFIG).exists():
             runner.create(folder, wanted)
         if other := config.differences(config.load(folder / runner.CONFIG), wanted):

@@ -106,7 +106,8 @@ class WalkTraining:
     def save(self, threads: int) -> None:
         """Write the run, to export or to play it afterwards."""
         if self._folder is not None:
-            runner.create(self._folder, TrainConfig(self._name, self._config, self._seed, threads=threads))
+            terms = self._task.settings()
+            runner.create(self._folder, TrainConfig(self._name, self._config, self._seed, threads=threads, terms=terms))
             runner.save(self._folder, self.trainer, self.clock.seconds)
 
     def results(self, final: WalkingEvaluation, prefix: str = "") -> dict[str, Any]:
