@@ -86,7 +86,7 @@ RUN ?= runs/walk
 pictures: $(STAMP) ## film a walking run (RUN=runs/walk) and the demo's quadrotor, and plot its flight, into docs/pictures
 	@echo "== filming $(RUN) and a fresh demo, and plotting its flight, into docs/pictures"
 	@mkdir -p docs/pictures
-	@$(BIN)/robo-rl play $(RUN) --video docs/pictures/walk.webp --seconds 8 $(PICTURE)
+	@$(BIN)/robo-rl play $(RUN) --video docs/pictures/walk.webp --seconds 8 --seed 2 $(PICTURE)
 	@$(BIN)/robo-rl demo
 	@$(BIN)/robo-rl play runs/demo/run --video docs/pictures/hover.webp --seconds 3 --robots 9 $(PICTURE)
 	@cp runs/demo/flight.png docs/pictures/flight.png
