@@ -334,9 +334,14 @@ def test_fine_tuning_starts_from_the_student_and_warms_up_the_critic() -> None:
 
 def test_a_fine_tuned_run_goes_on_when_the_student_is_gone() -> None:
     run = trained("student")
-    runner.create(Path("tuned"), TrainConfig("point", dataclasses.replace(PPO, start_from=run), seed=3))
-    shutil.rmtree(run)
-    runner.train(Path("tuned"), silent)
+    learned = []
+    for name in ("beside", "alone"):
+        runner.create(Path(name), TrainConfig("point", dataclasses.replace(PPO, start_from=run), seed=3))
+    for name in ("beside", "alone"):
+        runner.train(Path(name), silent)
+        learned.append(dict(runner.load_trained(Path(name)).graph.state_dict()))
+        shutil.rmtree(run, ignore_errors=True)
+    assert_equal(learned[0], learned[1])
 
 
 UNLIKE: dict[str, tuple[dict[str, Any], str]] = {

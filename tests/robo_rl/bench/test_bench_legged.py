@@ -21,6 +21,7 @@ from robo_rl.evaluation.gait import Gait
 from robo_rl.evaluation.walking import DEVELOPMENT_SEED, WalkingEvaluation
 from robo_rl.evaluation.yaw import Stride, YawErrors
 from robo_rl.training import runner
+from sim.tasks import find_task
 
 TINY = PpoConfig(num_worlds=8, iterations=4, rollout_steps=4, epochs=1, minibatches=1)
 
@@ -208,6 +209,9 @@ def test_walk_keeps_its_runs_and_overwrites_none(monkeypatch: pytest.MonkeyPatch
     walk.run(wanted)
     kept = runner.load_trained(tmp_path / "seed-3")
     assert (kept.iterations, kept.configuration.seed) == (2, 3)
+    # What trained it is in it, so that a task whose settings change later does not change the run.
+    assert kept.configuration.terms["observation"]["gait_clock"] == {"frequency": 3.0}
+    assert kept.task.settings() == find_task(walk.TASK).settings()
     with pytest.raises(UserError, match="seed-3 exists; name another folder with --keep"):
         walk.run(wanted)
 
