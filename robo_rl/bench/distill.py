@@ -8,10 +8,7 @@ allows and no more. `alphas` are the weights of HIB's compression (`--compressio
 
 from __future__ import annotations
 
-import os
-import signal
 import tempfile
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -28,9 +25,10 @@ from robo_rl.algorithms.registry import recommended_config
 from robo_rl.bench.distill_probe import probe, source
 from robo_rl.bench.registry import BENCHMARK_SEED
 from robo_rl.bench.saved_rows import Keep, Row, measure_now
+from robo_rl.bench.timed_training import train_until, trained_seconds
 from robo_rl.evaluation.statistics import Design, compare
 from robo_rl.evaluation.walking import evaluate_walking
-from robo_rl.training import config, record, runner
+from robo_rl.training import config, runner
 from sim.controllers.teacher import LearnedTeacher
 from sim.legged.hidden import HIDDEN
 from sim.tasks import find_task
@@ -163,10 +161,8 @@ class _Bench:
             runner.create(folder, wanted)
         if other := config.differences(config.load(folder / runner.CONFIG), wanted):
             raise UserError(f"{folder} holds a run with other settings ({other[0]}); name another folder with --runs")
-        left = 60.0 * self.settings.minutes - _seconds(folder)
-        if left > 0.0 and not record.is_finished(folder):
-            _train(folder, left)
-        return runner.load_trained(folder), _seconds(folder)
+        train_until(folder, 60.0 * self.settings.minutes)
+        return runner.load_trained(folder), trained_seconds(folder)
 
     def _evaluate(self, policy: PolicyGraph | LearnedTeacher, imperfections: float) -> Row:
         s, task = self.settings, find_task(TASK)
@@ -195,24 +191,6 @@ def arm_settings(arm: str, settings: Settings, **changes: Any) -> DistillConfig:
     iterations = settings.algorithm.iterations - (adaptation if arm == "rma" else 0)
     own = {"arm": arm, "actor": student(arm), "iterations": iterations, "adaptation": adaptation}
     return DistillConfig(**{**vars(settings.algorithm), **own, **changes})
-
-
-def _seconds(folder: Path) -> float:
-    """How long the run in `folder` has been trained."""
-    metrics = runner.read_metrics(folder)
-    return metrics[-1]["seconds"] if metrics else 0.0
-
-
-def _train(folder: Path, seconds: float) -> None:
-    """Train the run in `folder` to its end or until the time is up."""
-    began = time.perf_counter()
-
-    def watch(iteration: int, total: int, metrics: Mapping[str, float]) -> None:
-        if time.perf_counter() - began >= seconds:
-            # The runner stops at this signal after the iteration, with a checkpoint.
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    runner.train(folder, watch)
 
 
 def _adastop(rows: list[Row], name: str) -> dict[str, Any]:

@@ -9,10 +9,7 @@ randomization and pushes are on, and the scan has latency and missing points bes
 
 from __future__ import annotations
 
-import os
-import signal
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +20,7 @@ from policies.validation import check, require, require_choice
 from robo_rl.algorithms.registry import recommended_config
 from robo_rl.bench.registry import BENCHMARK_SEED
 from robo_rl.bench.saved_rows import Keep, Row, measure_now
+from robo_rl.bench.timed_training import train_until
 from robo_rl.evaluation.walking import WalkingEvaluation, evaluate_walking
 from robo_rl.training import config, runner
 from robo_rl.training.config import TrainConfig
@@ -141,7 +139,7 @@ def _stage(folder: Path, configuration: TrainConfig, share: float, settings: Set
         runner.create(folder, configuration)
     elif not same(folder, configuration):
         raise UserError(f"{folder} holds a run with other settings; name another folder with --runs")
-    _train(folder, 60.0 * settings.minutes * share)
+    train_until(folder, 60.0 * settings.minutes * share)
     began = time.perf_counter()
     trained = runner.load_trained(folder)
     evaluation = evaluate_walking(trained.policy, trained.task, settings.worlds, BENCHMARK_SEED)
@@ -161,23 +159,6 @@ def _stage(folder: Path, configuration: TrainConfig, share: float, settings: Set
 def same(folder: Path, configuration: TrainConfig) -> bool:
     """Whether the run in `folder` has this configuration."""
     return config.to_document(config.load(folder / runner.CONFIG)) == config.to_document(configuration)
-
-
-def _train(folder: Path, seconds: float) -> None:
-    """Train the run on until it has taken `seconds` in all, or is complete."""
-    spent = float((runner.read_metrics(folder) or [{}])[-1].get("seconds", 0.0))
-    began = time.perf_counter()
-
-    def watch(iteration: int, total: int, metrics: Mapping[str, float]) -> None:
-        now = spent + time.perf_counter() - began
-        if iteration % 50 == 0:
-            print(f"{folder.name}: {now:.0f} s, iteration {iteration} of {total}", flush=True)
-        if now >= seconds:
-            # The runner stops at this signal after the iteration, with a checkpoint.
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    if spent < seconds:
-        runner.train(folder, watch)
 
 
 def terrain(evaluation: WalkingEvaluation) -> list[dict[str, Any]]:

@@ -27,6 +27,7 @@ def learning_like(task: Task, robot: Robot, settings: LeggedSettings, rough: boo
 
     Squared torques count by the motors' limits or by the robot's weight and height, whichever is less: 1e-4 for a
     Go1's, 2e-6 for an H1's, which are seven times as strong, and 2e-6 for an ANYmal's, which carry six times as much.
+    Power counts by the robot's weight and height.
     Robots that stand vary their targets less at first where their motors would make more of it than a Go1's: by its
     spread, which is worth half of an ANYmal's weight, an ANYmal falls over. In the end all need the same to learn on.
     """
