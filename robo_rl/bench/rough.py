@@ -116,7 +116,7 @@ def _teacher(settings: Settings) -> TrainConfig:
         recommended, reads="truth", num_worlds=settings.num_worlds, iterations=settings.teacher_iterations,
         initial_std=max(recommended.initial_std, spread), final_std=spread,
     )  # fmt: skip
-    return TrainConfig(BLIND, changed, settings.seed, threads=settings.threads)
+    return TrainConfig(BLIND, changed, settings.seed, threads=settings.threads, terms=find_task(BLIND).settings())
 
 
 def _student(name: str, teacher: Path, settings: Settings) -> TrainConfig:
